@@ -43,9 +43,9 @@ def create_container(common: GlobalOptions, kind: Container, title: str, descrip
     name = checked_title(title)
 
     async def work(session: Session, api: Figshare) -> int:
-        from uploader.items import containers
+        from uploader.items import lists
 
-        new = await containers.create_container(api, kind, name, description)
+        new = await lists.create_container(api, kind, name, description)
         session.console.event("created", **{f"{kind.removesuffix('s')}_id": new, "title": name})
         session.console.result(str(new))
         return 0

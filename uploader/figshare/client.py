@@ -6,23 +6,21 @@ This module defines the requests and the meaning of their statuses; `pipeline` s
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from types import TracebackType
-from typing import NoReturn, Protocol, Self, TypeVar
+from typing import NoReturn, Self
 
 from uploader.clock import Clock
-from uploader.errors import ProtocolViolation
 from uploader.figshare import models, parts, urls
 from uploader.figshare.auth import Token
 from uploader.figshare.decode import NotJson
 from uploader.figshare.downloads import Downloads
 from uploader.figshare.item_api import CreatedKind, Items
-from uploader.figshare.models import PAGE
 from uploader.figshare.network import Network
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
-from uploader.figshare.pipeline import Pipeline
+from uploader.figshare.pipeline import Pipeline, read_pages
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.records_api import Records
 from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
@@ -32,18 +30,6 @@ from uploader.figshare.stall import StallDetector
 from uploader.figshare.transport import Response
 from uploader.figshare.urls import check_endpoint
 from uploader.redaction import add_upload_address
-
-MAX_ROWS = 500_000
-"""Maximum rows of one list; a server that sends more is broken."""
-
-
-class _HasId(Protocol):
-    @property
-    def id(self) -> int: ...
-
-
-T = TypeVar("T")
-Row = TypeVar("Row", bound=_HasId)
 
 
 class Figshare:
@@ -144,7 +130,7 @@ class Figshare:
     def own_items(self) -> AsyncIterator[models.ItemRow]:
         """Yield every item of the account, in Figshare's order, fetched page by page."""
         reader = list_spec(models.ItemRow, "the list of items")
-        return self._pages(lambda query: self._calls.api("GET", f"/account/articles?{query}", reader), reader.resource)
+        return read_pages(lambda query: self._calls.api("GET", f"/account/articles?{query}", reader), reader.resource)
 
     async def delete_item(self, item_id: int) -> None:
         """Delete an unpublished item; succeeds if it does not exist.
@@ -159,7 +145,7 @@ class Figshare:
     def files(self, item_id: int) -> AsyncIterator[models.File]:
         """Yield every file of the item, including unfinished ones. Raises ItemNotFound."""
         reader = list_spec(models.File, **about_part_of_item(item_id, "the files"))
-        return self._pages(
+        return read_pages(
             lambda query: self._calls.part_of_item("GET", item_id, f"/files?{query}", reader), reader.resource
         )
 
@@ -172,7 +158,7 @@ class Figshare:
         """Yield every file of a published item. Raises ItemNotFound."""
         reader = list_spec(models.File, **about_item(item_id, public=True))
         path = f"{_public_path(item_id, version)}/files"
-        return self._pages(lambda query: self._calls.api("GET", f"{path}?{query}", reader), reader.resource)
+        return read_pages(lambda query: self._calls.api("GET", f"{path}?{query}", reader), reader.resource)
 
     async def initiate(
         self,
@@ -286,27 +272,6 @@ class Figshare:
     def _check_upload_url(self, upload_url: str) -> str:
         add_upload_address(upload_url)
         return urls.check_upload_url(upload_url, endpoint=self._endpoint, insecure_http=self._settings.insecure_http)
-
-    async def _pages(self, fetch: Callable[[str], Awaitable[list[Row]]], resource: str) -> AsyncIterator[Row]:
-        """Yield all rows up to a short page; a row that a shifting list shows twice is yielded once.
-
-        `fetch` takes the query of a page; `resource` is for messages.
-        """
-        seen: set[int] = set()
-        page = 1
-        while True:
-            rows = await fetch(f"page={page}&page_size={PAGE}")
-            new = [row for row in rows if row.id not in seen]
-            if len(rows) >= PAGE and not new:
-                raise ProtocolViolation(f"page {page} of {resource} repeats earlier ones")
-            seen.update(row.id for row in new)
-            if len(seen) > MAX_ROWS:
-                raise ProtocolViolation(f"{resource} has more than {MAX_ROWS} rows")
-            for row in new:
-                yield row
-            if len(rows) < PAGE:
-                return
-            page += 1
 
 
 def _public_path(item_id: int, version: int | None) -> str:

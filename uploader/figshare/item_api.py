@@ -6,7 +6,7 @@ create something raise AmbiguousAnswer if they may have had their effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal, NoReturn, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ import msgspec
 from uploader.errors import ItemNotFound, ProjectNotFound
 from uploader.figshare import models
 from uploader.figshare.decode import parse_json
-from uploader.figshare.pipeline import Pipeline
+from uploader.figshare.pipeline import Pipeline, read_pages
 from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
 from uploader.figshare.transport import Response
 
@@ -202,10 +202,10 @@ class Items:
         reader = ResponseSpec(resource=f"the new {kind[:-1]}", parse=self._created(kind), accepts="anything")
         return await self._calls.api("POST", f"/account/{kind}", reader, body=fields, creating=True)
 
-    async def list_containers(self, kind: Container, *, page: int, page_size: int) -> list[models.ContainerRow]:
-        """List one page of the account's projects or collections."""
-        path = f"/account/{kind}?page={page}&page_size={page_size}"
-        return await self._list(path, f"the list of {kind}", models.ContainerRow)
+    def containers(self, kind: Container) -> AsyncIterator[models.ContainerRow]:
+        """Yield the account's projects or collections."""
+        reader = list_spec(models.ContainerRow, f"the list of {kind}")
+        return read_pages(lambda query: self._calls.api("GET", f"/account/{kind}?{query}", reader), reader.resource)
 
     # --- collections ---------------------------------------------------------------------------------------------
 
@@ -218,12 +218,12 @@ class Items:
         path = f"/account/collections/{collection_id}/articles"
         await self._calls.api("POST", path, reader, body={"articles": list(item_ids)}, creating=True)
 
-    async def list_collection(self, collection_id: int, *, page: int, page_size: int) -> list[int]:
-        """List the ids of one page of a collection's items."""
+    def collection_items(self, collection_id: int) -> AsyncIterator[models.ItemRow]:
+        """Yield the items of a collection."""
         missing = _missing(f"Figshare has no collection {collection_id}, or this account may not see it")
         reader = list_spec(models.ItemRow, f"collection {collection_id}", on_not_found=missing)
-        path = f"/account/collections/{collection_id}/articles?page={page}&page_size={page_size}"
-        return [row.id for row in await self._calls.api("GET", path, reader)]
+        path = f"/account/collections/{collection_id}/articles"
+        return read_pages(lambda query: self._calls.api("GET", f"{path}?{query}", reader), reader.resource)
 
     async def remove_from_collection(self, collection_id: int, item_id: int) -> None:
         """Remove an item from a collection; succeeds if it is not in it."""

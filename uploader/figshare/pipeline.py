@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,12 +17,14 @@ from uploader.errors import (
     ItemNotFound,
     NotFigshare,
     PermissionDenied,
+    ProtocolViolation,
     RequestRejected,
     TokenRejected,
 )
 from uploader.figshare import models
 from uploader.figshare.auth import Token
 from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, limited, traced
+from uploader.figshare.models import PAGE
 from uploader.figshare.network import Network
 from uploader.figshare.ratelimit import OnTurn, TokenBucket
 from uploader.figshare.responses import Peer, ResponseSpec, about_item, object_spec
@@ -235,3 +237,37 @@ class Pipeline:
 
     def _api_peer(self) -> Peer:
         return Peer(host=host_of(self._endpoint), name="Figshare", is_api=True, identified=self._identified)
+
+
+MAX_ROWS = 500_000
+"""Maximum rows of one list; a server that sends more is broken."""
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+Row = TypeVar("Row", bound=_HasId)
+
+
+async def read_pages(fetch: Callable[[str], Awaitable[list[Row]]], resource: str) -> AsyncIterator[Row]:
+    """Yield all rows up to a short page; a row that a shifting list shows twice is yielded once.
+
+    `fetch` takes the query of a page; `resource` is for messages. Raises ProtocolViolation for an endless list.
+    """
+    seen: set[int] = set()
+    page = 1
+    while True:
+        rows = await fetch(f"page={page}&page_size={PAGE}")
+        new = [row for row in rows if row.id not in seen]
+        if len(rows) >= PAGE and not new:
+            raise ProtocolViolation(f"page {page} of {resource} repeats earlier ones")
+        seen.update(row.id for row in new)
+        if len(seen) > MAX_ROWS:
+            raise ProtocolViolation(f"{resource} has more than {MAX_ROWS} rows")
+        for row in new:
+            yield row
+        if len(rows) < PAGE:
+            return
+        page += 1

@@ -1,6 +1,7 @@
-"""Change an item outside a job: create it, change its authors, keywords, categories and collections.
+"""Change an item outside a job: create it, change its authors, keywords, categories and collections. Create projects
+and collections.
 
-Every operation is idempotent; after a lost response its effect is looked up before it is repeated.
+Changes are idempotent; after a lost response the effect is looked up before the request is repeated.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from uploader.text import did_you_mean, plain, plausibly_same
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
-
-_PAGE = 1000
+    from uploader.figshare.item_api import Container
 
 
 async def create(
@@ -174,19 +174,29 @@ async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[st
         await api.items.remove_category(item.id, category)
 
 
-# --- collections --------------------------------------------------------------------------------------------------
+# --- projects and collections -----------------------------------------------------------------------------------------
+
+
+async def create_container(api: Figshare, kind: Container, title: str, description: str | None = None) -> int:
+    """Create a project or collection, and return its id. Each call creates another one.
+
+    Raises PermissionDenied, RequestRejected, ServerFailing.
+    """
+    fields = {"title": title} | ({"description": description} if description is not None else {})
+    before = {row.id async for row in api.items.containers(kind)}
+
+    async def check() -> int | None:
+        created = [row.id async for row in api.items.containers(kind) if row.id not in before and row.title == title]
+        return min(created, default=None)
+
+    return await confirm(
+        api, lambda: api.items.create_container(kind, fields), check, f"creating the {kind.removesuffix('s')}"
+    )
 
 
 async def list_collection(api: Figshare, collection: int) -> set[int]:
     """Return the ids of all items in a collection. Raises ItemNotFound."""
-    ids: set[int] = set()
-    page = 1
-    while True:
-        found = await api.items.list_collection(collection, page=page, page_size=_PAGE)
-        ids.update(found)
-        if len(found) < _PAGE:
-            return ids
-        page += 1
+    return {row.id async for row in api.items.collection_items(collection)}
 
 
 async def add_to_collection(api: Figshare, collection: int, items: Sequence[int]) -> list[int]:
@@ -215,7 +225,7 @@ async def _missing_of(api: Figshare, collection: int, items: Sequence[int]) -> I
 
     Figshare only reports that something is missing. Raises ItemNotFound if the collection is missing.
     """
-    await api.items.list_collection(collection, page=1, page_size=1)
+    await list_collection(api, collection)
     missing = [str(one) for one in items if not await api.items.exists(one)]
     if not missing:
         return None

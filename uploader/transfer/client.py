@@ -326,7 +326,7 @@ class Client:
                     self._api, request, self._options, self._settings.retry, self._clock, notify, on_result
                 )
 
-        with self._stoppable() as stop, self._delivery(on_event, stop) as notify:
+        with self._stoppable(on_event) as (stop, notify):
             return await run_isolated(lambda: work(notify, stop))
 
     def stop(self) -> None:
@@ -353,7 +353,7 @@ class Client:
     @contextmanager
     def _executing(self, on_event: no.Listener | None) -> Iterator[Execution]:
         """Create the executor of one call on a job; `stop` ends it."""
-        with self._stoppable() as stop, self._delivery(on_event, stop) as notify, system_errors():
+        with self._stoppable(on_event) as (stop, notify), system_errors():
             yield Execution(
                 api=self._api,
                 states=self._states,
@@ -368,30 +368,18 @@ class Client:
             )
 
     @contextmanager
-    def _stoppable(self) -> Iterator[Stop]:
-        """Register a call that `stop` ends. Raises Interrupted if that ended a wait."""
+    def _stoppable(self, on_event: no.Listener | None) -> Iterator[tuple[Stop, no.Listener]]:
+        """Register a call that `stop` ends, and deliver its notices. Raises Interrupted if that ended a wait."""
+        check_callback("on_event", on_event)
         stop = Stop()
         self._stops.add(stop)
         try:
-            yield stop
+            with no.delivering(on_event, stop.force) as notify:
+                yield stop, notify
         except Stopped:
             raise Interrupted("stopped before everything was done") from None
         finally:
             self._stops.discard(stop)
-
-    @contextmanager
-    def _delivery(self, on_event: no.Listener | None, stop: Stop) -> Iterator[no.Listener]:
-        """Deliver notices to `on_event`; if it raises, stop the call and re-raise that error at the end."""
-        check_callback("on_event", on_event)
-        delivery = no.Delivery(on_event, stop.force)
-        try:
-            yield delivery
-        except Exception as error:
-            if delivery.error is None:
-                raise
-            raise delivery.error from error
-        if delivery.error is not None:
-            raise delivery.error
 
     async def _identify(self, item: Reference, on_event: no.Listener | None) -> int:
         """Return the item's id, after asking Figshare if need be. Raises ItemNotFound, UsageError."""

@@ -6,7 +6,8 @@ Each encodes to one JSON object with its name under `event`. Sizes are bytes, du
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import msgspec
@@ -229,6 +230,20 @@ class Delivery:
         except Exception as error:  # noqa: BLE001 - a foreign error must not end the run between two steps
             self.error = error
             self._on_error()
+
+
+@contextmanager
+def delivering(listener: Listener | None, on_error: Callable[[], None]) -> Iterator[Listener]:
+    """Deliver notices to `listener`; if it raises, call `on_error`, and raise that error at the end of the block."""
+    delivery = Delivery(listener, on_error)
+    try:
+        yield delivery
+    except Exception as error:
+        if delivery.error is None:
+            raise
+        raise delivery.error from error
+    if delivery.error is not None:
+        raise delivery.error
 
 
 def retry_cause(reason: str) -> str:

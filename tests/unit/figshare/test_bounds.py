@@ -88,7 +88,7 @@ def test_an_excessive_part_number_is_rejected(no: int) -> None:
 async def test_an_endless_listing_is_an_error(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uploader.figshare.client.MAX_ROWS", 3500)
+    monkeypatch.setattr("uploader.figshare.pipeline.MAX_ROWS", 3500)
     starts = iter(range(1, 100_000, 1000))
     service.script = lambda _: reply(200, [{"id": row} for row in _thousand_from(next(starts))])
     with pytest.raises(ProtocolViolation, match="more than 3500"):

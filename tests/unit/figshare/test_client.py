@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from uploader.errors import (
     ServerFailing,
     TokenRejected,
 )
-from uploader.figshare import client
+from uploader.figshare import pipeline
 from uploader.figshare.client import Figshare
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 
@@ -221,7 +221,7 @@ async def test_listings_continue_until_a_short_page(service: Service, connect: C
 async def test_a_full_last_page_is_followed_by_an_empty_one(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", 2)
+    monkeypatch.setattr(pipeline, "PAGE", 2)
     service.answers = [reply(200, [{"id": 1}, {"id": 2}]), reply(200, [])]
     assert [row.id async for row in connect().own_items()] == [1, 2]
 
@@ -229,25 +229,33 @@ async def test_a_full_last_page_is_followed_by_an_empty_one(
 async def test_a_shifting_listing_yields_each_row_once(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", 2)
+    monkeypatch.setattr(pipeline, "PAGE", 2)
     service.answers = [reply(200, [{"id": 4}, {"id": 3}]), reply(200, [{"id": 3}, {"id": 2}]), reply(200, [{"id": 1}])]
     assert [row.id async for row in connect().own_items()] == [4, 3, 2, 1]
 
 
+@pytest.mark.parametrize("listing", ["items", "files", "projects", "collection"])
 async def test_a_server_that_ignores_paging_does_not_loop_forever(
-    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch, listing: str
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", 2)
+    monkeypatch.setattr(pipeline, "PAGE", 2)
     service.script = lambda _: reply(200, [{"id": 1}, {"id": 2}])
+    api = connect()
+    rows: dict[str, Callable[[], AsyncIterator[object]]] = {
+        "items": api.own_items,
+        "files": lambda: api.files(7),
+        "projects": lambda: api.items.containers("projects"),
+        "collection": lambda: api.items.collection_items(7),
+    }
     with pytest.raises(ProtocolViolation, match="repeats"):
-        [row async for row in connect().own_items()]
+        [row async for row in rows[listing]()]
     assert len(service.asked) == 2
 
 
 async def test_a_listing_that_the_server_ends_early_is_an_error(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", 1)
+    monkeypatch.setattr(pipeline, "PAGE", 1)
     service.answers = [reply(200, [{"id": 1}]), reply(400, {"message": "Max page reached."})]
     with pytest.raises(RequestRejected, match="Max page reached"):
         [row async for row in connect().own_items()]
