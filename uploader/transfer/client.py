@@ -118,10 +118,7 @@ class Client:
 
     def _find_token(self, token_file: Path | None) -> Token:
         return find_token(
-            token_file=token_file,
-            endpoint=self.endpoint,
-            environ=os.environ,
-            config_dir=default_config_dir(),
+            token_file=token_file, endpoint=self.endpoint, environ=os.environ, config_dir=default_config_dir()
         ).token
 
     @property
@@ -152,8 +149,6 @@ class Client:
         """Give access to the API session, for everything that is not a job: items' metadata, lists, collections."""
         with self._listening(on_event):
             yield self._api
-
-    # --- what it does ---------------------------------------------------------------------------------------------
 
     async def account(self, *, on_event: no.Listener | None = None) -> Account:
         """Return the account of the token, with its quota. Raises TokenRejected."""
@@ -347,8 +342,6 @@ class Client:
             return False
         self._throttle.toggle()
         return True
-
-    # --- how ------------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _executing(self, on_event: no.Listener | None) -> Iterator[Execution]:
