@@ -17,6 +17,7 @@ from uploader.errors import SourceNotFound
 from uploader.metadata.cursor import Context
 from uploader.metadata.importers import cff, codemeta, datacite, rocrate, zenodo
 from uploader.metadata.importers.extract import Extracted
+from uploader.metadata.importers.tracking import tracked, unread_keys
 from uploader.metadata.model import Metadata
 from uploader.metadata.parse import Document, max_size, parse
 from uploader.metadata.problems import Location, Problem, field_name, invalid, raise_problem
@@ -138,7 +139,8 @@ def interpret(document: Document, today: date, *, describes_folder: bool = True)
 
 
 def _from_importer(document: Document, kind: str, today: date, *, describes_folder: bool) -> Loaded:
-    extracted = _IMPORTERS[kind](document.value, today)
+    content = tracked(document.value)
+    extracted = _IMPORTERS[kind](content, today)
     implied = extracted.implied if describes_folder else {}
     context = Context(document=Document(source=document.source, value={**implied, **extracted.fields}))
     metadata = Validator(today, whole_names=True).metadata(context)
@@ -153,11 +155,13 @@ def _from_importer(document: Document, kind: str, today: date, *, describes_fold
     name = Path(document.source).name
     remarks = [f"{one.text}; ignored" for one in context.problems if one not in rejected]
     remarks += map(_with_hint, context.remarks)
+    left = unread_keys(content)
+    left_remark = [f"not used: {', '.join(left)}"] if left else []
     return Loaded(
         source=document.source,
         kind=kind,
         metadata=metadata,
-        remarks=tuple(f"{name}: {one}" for one in (*remarks, *extracted.remarks)),
+        remarks=tuple(f"{name}: {one}" for one in (*remarks, *extracted.remarks, *left_remark)),
         unverified=tuple(f"{name}: {_with_hint(one)}" for one in context.unverified),
         rejected=tuple(rejected),
         implied=tuple(implied),

@@ -62,5 +62,7 @@ def _load_sidecar(path: Path, today: date, *, describes_folder: bool) -> Loaded:
 
 
 def _without_title(loaded: Loaded) -> Loaded:
+    if "title" not in loaded.fields:
+        return loaded
     fields = {name: getattr(loaded.metadata, name) for name in loaded.fields if name != "title"}
     return dataclasses.replace(loaded, metadata=type(loaded.metadata)(**fields))

@@ -105,7 +105,10 @@ def test_an_ro_crate(context: str) -> None:
         Material(identifier="10.1234/paper", identifier_type="DOI", title="On beavers"),
         Material(identifier="https://example.org/older", relation="IsDerivedFrom"),
     )
-    assert loaded.remarks == ("ro-crate-metadata.json: authors: affiliations ignored; Figshare's authors have none",)
+    assert loaded.remarks == (
+        "ro-crate-metadata.json: authors: affiliations ignored; Figshare's authors have none",
+        "ro-crate-metadata.json: not used: datePublished, hasPart",
+    )
 
 
 @pytest.mark.parametrize(

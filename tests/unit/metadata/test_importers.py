@@ -23,6 +23,10 @@ from uploader.metadata.sidecars import load_sidecars
 
 TODAY = date(2026, 1, 1)
 ORCID = "0000-0002-1825-0097"
+DATACITE_UNUSED = (
+    "datacite.json: not used: titles[].title, creators[].nameIdentifiers[].nameIdentifier, descriptions[].description, "
+    "publicationYear"
+)
 CFF = f"""cff-version: 1.2.0
 message: Please cite it.
 type: software
@@ -203,7 +207,8 @@ def test_a_future_availability_date_becomes_an_embargo(opening: str, until: str 
         read("codemeta.json", {**CODEMETA, "embargoDate": opening}),
     ):
         assert loaded.metadata.embargo == (Embargo(until=until) if until else None)
-        assert (loaded.rejected, loaded.remarks) == ((), ())
+        assert loaded.rejected == ()
+        assert [one for one in loaded.remarks if "not used" not in one] == []
 
 
 def test_an_imported_embargo_is_reported(tmp_path: Path) -> None:
@@ -285,6 +290,7 @@ def test_an_unknown_relation_is_reported() -> None:
     )
     assert loaded.remarks == (
         "datacite.json: unknown relation 'IsTranslationOf': '10.1234/paper' is related by References instead",
+        DATACITE_UNUSED,
     )
 
 
@@ -325,7 +331,10 @@ def test_contributors_are_not_authors_and_reported() -> None:
     assert read("codemeta.json", {**CODEMETA, "contributor": {"name": "Max Roe"}}).remarks == (
         f"codemeta.json: {told}",
     )
-    assert read("datacite.json", {**DATACITE, "contributors": [{"name": "Roe"}]}).remarks == (f"datacite.json: {told}",)
+    assert read("datacite.json", {**DATACITE, "contributors": [{"name": "Roe"}]}).remarks == (
+        f"datacite.json: {told}",
+        DATACITE_UNUSED,
+    )
 
 
 def test_codemeta_1() -> None:
@@ -351,7 +360,7 @@ def test_codemeta_1() -> None:
     assert said.authors == (Author(name="Jane Doe", orcid=ORCID), Author(name="Beavers, Inc"))
     assert said.keywords == ("beavers", "counting")
     assert said.related_materials == (Material(identifier="https://example.org/beavers"),)
-    assert loaded.remarks == ()
+    assert loaded.remarks == ("codemeta.json: not used: agents[].name",)
 
 
 @pytest.mark.parametrize("authors", ["[{orcid: x}, {email: a@b.org}]", "[Null, '']", "[{given-names: Null}]"])

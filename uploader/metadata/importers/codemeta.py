@@ -32,7 +32,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         authors=found.authors(_people(graph, main), _author),
         keywords=found.keywords(graph.values(main, "keywords") or graph.values(main, "tags"), jsonld.keyword),
         license=found.only("license", licenses, jsonld.license_name),
-        type=next((kind for one in graph.values(main, "@type", "type") if (kind := _TYPES.get(text(one) or ""))), None),
+        type=_type(graph, main, found),
         related_materials=unique(materials, "identifier"),
         funding=grants,
         # The names in CodeMeta 3 and CodeMeta 2.
@@ -40,6 +40,15 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     )
     found.contributors(graph.values(main, "contributor"))
     return found.extracted(fields)
+
+
+def _type(graph: jsonld.Graph, main: dict[str, Any], found: Findings) -> str | None:
+    """Return the item type of the first known `@type`; if none is, the first one is remarked upon."""
+    names = [name.rpartition("/")[2] for one in graph.values(main, "@type", "type") if (name := text(one))]
+    known = next((_TYPES[name] for name in names if name in _TYPES), None)
+    if names and known is None:
+        found.remark(f"@type: Figshare has no type {names[0]!r}; ignored")
+    return known
 
 
 def _main(graph: jsonld.Graph) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from uploader.metadata import identifiers
+from uploader.metadata.importers.tracking import mark_read
 from uploader.metadata.people import first_and_last
 from uploader.metadata.vocabulary import DEFAULT_RELATION
 from uploader.text import plain
@@ -45,6 +46,7 @@ class Findings:
     def contributors(self, values: Sequence[Any]) -> None:
         """Add a remark that contributors are ignored."""
         if values:
+            mark_read(list(values))
             self.remark(f"contributors: {len(values)} ignored; Figshare has authors only")
 
     def unknown_relation(self, relation: str, identifier: str) -> None:
@@ -59,6 +61,7 @@ class Findings:
             if word:
                 found.append(word)
             elif value not in ("", {}, []):
+                mark_read(value)
                 self.remark(f"{field}[{number}]: {_short(value)} is no text; ignored")
         return found
 
@@ -97,10 +100,13 @@ class Findings:
         for number, value in enumerate(values, start=1):
             author = read(value)
             if author is None:
+                mark_read(value)
                 self.remark(f"authors[{number}]: {_short(value)} has no name; ignored")
             else:
                 found.append(author)
-        if any(isinstance(value, dict) and value.get("affiliation") for value in values):
+        affiliations = [value.get("affiliation") for value in values if isinstance(value, dict)]
+        if any(affiliations):
+            mark_read(affiliations)
             self.remark("authors: affiliations ignored; Figshare's authors have none")
         self._lost_authors = len(values) if not found else 0
         return found

@@ -1,0 +1,116 @@
+"""Every value of a foreign metadata file that does not reach Figshare is named, with its file and key."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from uploader.metadata.importers.tracking import mark_read, tracked, unread_keys
+from uploader.metadata.load import interpret
+from uploader.metadata.parse import parse
+
+CFF = """\
+cff-version: 1.2.0
+message: Please cite it.
+title: Beaver tools
+version: 2.1.0
+date-released: 2024-05-01
+commit: 1ff847d81f29c45a3a1a5ce73d38e45c2f319bba
+authors:
+  - {family-names: Doe, given-names: Jane, email: jane@example.org, website: https://example.org/jane}
+contact:
+  - {family-names: Doe, given-names: Jane}
+identifiers:
+  - {type: other, description: An entry without its value}
+  - {type: doi, value: 10.5281/zenodo.1234, description: The concept}
+references:
+  - {type: article, title: On beavers, doi: 10.1234/paper}
+preferred-citation: {type: article, title: On beavers, doi: 10.1234/paper, journal: Castor, year: 2024}
+"""
+CODEMETA = {
+    "@context": "https://w3id.org/codemeta/3.0", "@type": "SoftwareSourceCodeX", "name": "Beaver tools",
+    "author": [{"@type": "Person", "givenName": "Jane", "familyName": "Doe", "email": "jane@example.org"}],
+    "version": "2.1.0", "programmingLanguage": ["Python", {"name": "R"}], "issueTracker": "https://example.org/issues",
+    "softwareRequirements": [], "dateModified": None,
+}  # fmt: skip
+DATACITE = {
+    "data": {
+        "id": "10.5072/a", "type": "dois",
+        "attributes": {
+            "titles": [{"title": "Beaver data", "lang": "en"}], "creators": [{"name": "Doe, Jane"}],
+            "publisher": "University of Nowhere", "publicationYear": 2024, "version": "1.0",
+            "relatedIdentifiers": [{"relatedIdentifierType": "DOI", "relationType": "Cites"}],
+            "geoLocations": [{"geoLocationPlace": "Nowhere"}], "sizes": [],
+        },
+    }
+}  # fmt: skip
+ZENODO = {
+    "title": "Beaver data", "creators": [{"name": "Doe, Jane", "gnd": "1234"}], "upload_type": "dataset",
+    "communities": [{"identifier": "beavers"}], "version": "1.0", "language": "eng", "notes": "Handle with care.",
+}  # fmt: skip
+CRATE = {
+    "@context": "https://w3id.org/ro/crate/1.1/context",
+    "@graph": [
+        {"@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": {"@id": "./"}},
+        {
+            "@id": "./", "@type": "Dataset", "name": "Beaver data", "author": {"@id": "#jane"},
+            "temporalCoverage": "2024", "hasPart": [{"@id": "a.csv"}],
+        },
+        {"@id": "#jane", "@type": "Person", "name": "Jane Doe", "email": "jane@example.org"},
+        {"@id": "a.csv", "@type": "File", "encodingFormat": "text/csv"},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "keys"),
+    [
+        (
+            "CITATION.cff",
+            CFF,
+            "version, date-released, commit, authors[].email, authors[].website, contact, identifiers[].description, "
+            "references, preferred-citation.journal, preferred-citation.year",
+        ),
+        (
+            "codemeta.json",
+            CODEMETA,
+            "author[].email, version, programmingLanguage, issueTracker",
+        ),
+        (
+            "datacite.json",
+            DATACITE,
+            "data.id, data.attributes.titles[].lang, data.attributes.publisher, data.attributes.publicationYear, "
+            "data.attributes.version, data.attributes.relatedIdentifiers[].relatedIdentifierType, "
+            "data.attributes.relatedIdentifiers[].relationType, data.attributes.geoLocations",
+        ),
+        (".zenodo.json", ZENODO, "creators[].gnd, communities, version, language, notes"),
+        ("ro-crate-metadata.json", CRATE, "temporalCoverage, hasPart, email"),
+    ],
+)
+def test_values_without_a_place_on_figshare_are_named(name: str, content: object, keys: str) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    loaded = interpret(parse(name, text.encode()), date(2026, 1, 1))
+    assert loaded.metadata.title is not None
+    assert loaded.remarks[-1] == f"{name}: not used: {keys}"
+
+
+def test_an_unknown_type_is_named() -> None:
+    loaded = interpret(parse("codemeta.json", json.dumps(CODEMETA).encode()), date(2026, 1, 1))
+    assert "codemeta.json: @type: Figshare has no type 'SoftwareSourceCodeX'; ignored" in loaded.remarks
+
+
+@pytest.mark.parametrize("empty", [None, "", [], {}], ids=["null", "text", "list", "object"])
+def test_empty_values_are_no_loss(empty: object) -> None:
+    assert unread_keys(tracked({"a": empty})) == []
+
+
+def test_what_was_asked_for_or_remarked_upon_is_not_named() -> None:
+    document: Any = tracked({"a": {"b": 1, "c": [{"d": 2}, {"d": 3}]}, "e": 4, "f": {"g": {"h": 5}}})
+    document.get("a").get("b")
+    mark_read([document["f"]])
+    assert unread_keys(document) == ["a.c", "e"]
+    document["a"]["c"][0]["d"]
+    assert unread_keys(document) == ["a.c[].d", "e"]
