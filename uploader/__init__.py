@@ -12,6 +12,9 @@ Rerun the same call until it returns: it continues where it was interrupted, and
     async with uploader.Client() as client:
         report = await client.upload("survey.tar", item=1234567, on_event=print)
 
+`async for record in client.search("beavers", author="Jane Doe")` finds public records, `client.own()` lists the
+account's; `client.item`, `collection` and `project` return one, by id, address or DOI.
+
 The token comes from FIGSHARE_TOKEN, the keyring or the file of `figup auth login`. Errors are `FigupError`s with a
 stable `code`, a `message`, a `hint` and an `exit_status`; their classes are in `uploader.errors`. Once a job was
 started, the error is a `RunFailed`, with the `error` that ended the run and the `report` of what was done. The classes
@@ -28,12 +31,12 @@ TYPE_CHECKING = False  # as type checkers read it; importing typing takes longer
 
 if TYPE_CHECKING:
     from uploader import errors, events
+    from uploader.client import Client
     from uploader.errors import FigupError
     from uploader.figshare.settings import RetryPolicy, Settings
     from uploader.metadata.description import describe
     from uploader.sources.models import Sources
     from uploader.transfer.blocking import download, jobs, preview, resume, upload, verify
-    from uploader.transfer.client import Client
     from uploader.transfer.destination.options import ItemOptions
     from uploader.transfer.download.report import DownloadReport
     from uploader.transfer.notices import Notice
@@ -75,7 +78,7 @@ __all__ = [
 
 _MODULES = {
     "Cancellation": "uploader.transfer.report",
-    "Client": "uploader.transfer.client",
+    "Client": "uploader.client",
     "Comparison": "uploader.transfer.verify",
     "DownloadReport": "uploader.transfer.download.report",
     "FigupError": "uploader.errors",

@@ -172,6 +172,14 @@ def test_items(here: tuple[dict[str, str], Path]) -> None:
     assert "is under embargo until 2090-01-01" in run(item_in(block, int(made.split()[0])), env, folder)
 
 
+def test_catalog(here: tuple[dict[str, str], Path]) -> None:
+    env, folder = here
+    (block,) = blocks("catalog", "sh")
+    made = run("figup item create --metadata dataset.yaml", env, folder)
+    assert "Beavers of the north" in run(item_in(block, int(made.split()[0])), env, folder)
+    assert (folder / "jane.csv").exists()
+
+
 def test_reports(here: tuple[dict[str, str], Path]) -> None:
     env, folder = here
     (block,) = blocks("reports", "sh")
@@ -208,7 +216,7 @@ def test_clusters(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
 
 def test_python(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
-    plain, inside_a_loop = blocks("python", "python")
+    plain, inside_a_loop, reading = blocks("python", "python")
     script = folder / "snippet.py"
     script.write_text(plain)
     printed = run(f"{shlex.quote(sys.executable)} -W error snippet.py", env, folder)
@@ -220,6 +228,9 @@ def test_python(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     )
     run(f"{shlex.quote(sys.executable)} -W error snippet.py", env, folder)
     check_exactly_once(sandbox, folder / "survey.tar", folder / "results.h5")
+    body = textwrap.indent(item_in(reading, item["id"]), "    ")
+    script.write_text(f"import asyncio, uploader\nasync def main():\n{body}asyncio.run(main())")
+    assert run(f"{shlex.quote(sys.executable)} -W error snippet.py", env, folder) == "Survey 2024 []\n"
 
 
 def test_troubleshooting(here: tuple[dict[str, str], Path]) -> None:
@@ -229,7 +240,9 @@ def test_troubleshooting(here: tuple[dict[str, str], Path]) -> None:
 
 
 def test_every_block_of_every_page_has_a_test() -> None:
-    tested = {"README", "datasets", "metadata", "items", "reports", "clusters", "python", "troubleshooting"}
+    tested = {
+        *("README", "datasets", "metadata", "items", "catalog", "reports", "clusters", "python", "troubleshooting"),
+    }
     for page in PAGES:
         if page.stem not in tested:
             assert not re.search(r"^ *```(sh|python)$", page.read_text("utf-8"), re.MULTILINE), page

@@ -54,7 +54,7 @@ class Reading:
         self._walk = Walk(self._plan(since), position, seen)
 
     def _plan(self, since: datetime | None) -> Plan:
-        splits = [("item_type", tuple(ITEM_TYPE_IDS.values()))] if self._listing.kind == "item" else []
+        splits = [("item_type", tuple(ITEM_TYPE_IDS.values()))] if self._listing.kind == "item" and self._key else []
         return Plan(
             key=self._key,
             # It is unknown whether a filter includes its bound, and whether it is finer than days.

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader.cli.options import COLLECTION_ID, ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.own_lists import own_list_command
 from uploader.cli.project import DESCRIPTION, TITLE, create_container
+from uploader.cli.record_views import show_collection
 from uploader.cli.runner import Session, on_figshare
 from uploader.figshare.ids import Reference
 from uploader.items import lists
@@ -23,7 +25,10 @@ _ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, typ
 
 @click.group("collection")
 def collection() -> None:
-    """Create collections; add items to them or remove them. Both are given by number, address or DOI."""
+    """List, show and create collections; add items to them or remove them.
+
+    Both are given by number, address or DOI.
+    """
 
 
 @collection.command("create", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -78,3 +83,7 @@ async def _identified(api: Figshare, collection: Reference, items: Sequence[Refe
     from uploader.items.identify import identify
 
     return await identify(api, collection, "collection"), [await identify(api, one) for one in items]
+
+
+collection.add_command(own_list_command("collection"))
+collection.add_command(show_collection)

@@ -46,6 +46,11 @@ _METADATA_FORMAT = "`figup metadata template` documents every field."
 HINTS: dict[str, Hint] = {
     **dict.fromkeys(_TRANSIENT, _CONTINUE),
     # Codes: errors that were raised without a hint of their own.
+    "filter-ignored": Hint("Leave the filter out, or narrow the search; --explain shows what is asked.", complete=True),
+    "output-exists": Hint("Choose another name, or replace it with --force.", complete=True),
+    "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
+    "name-missing": Hint("Check its spelling, or give its id."),
+    "unknown-institution": Hint("`figup institution list WORD` searches them.", complete=True),
     "throttled": Hint(
         "Run the same command again in an hour; with a token (`figup auth login`) Figshare may allow more.",
         complete=True,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader import units
-from uploader.cli import item_files, item_lists, item_release
+from uploader.cli import item_files, item_lists, item_release, record_views
 from uploader.cli.confirm import confirm
 from uploader.cli.item_files import file_of
-from uploader.cli.item_views import card, fields
+from uploader.cli.item_views import fields
 from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, PROJECT_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.own_lists import own_list_command
 from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, RequestRejected, UsageError
 from uploader.figshare.ids import Reference
@@ -51,24 +52,10 @@ METADATA = click.option(
 
 @click.group("item")
 def item() -> None:
-    """Show, create, describe, publish and delete items.
+    """List, show, create, describe, publish and delete items.
 
     ITEM is the item's number, the address of its page, or its DOI.
     """
-
-
-@item.command("show", cls=FigupCommand, epilog=ENVIRONMENT)
-@ITEM
-@common_options
-def show(item: Reference, common: GlobalOptions) -> int:
-    """Show an item and its description."""
-
-    async def work(session: Session, _: Figshare, found: ItemDetail) -> int:
-        session.console.event("item", **fields(found))
-        session.console.result(card(found))
-        return 0
-
-    return on_item(common, item, work)
 
 
 @item.command("create", cls=FigupCommand, epilog=CREATE_HELP + ENVIRONMENT)
@@ -191,6 +178,9 @@ async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File) -> None:
         raise RequestRejected(error.message, hint=hint) from error
 
 
+item.add_command(own_list_command("item"))
+item.add_command(record_views.show_item)
+item.add_command(record_views.item_versions)
 item_files.add_to(item)
 item_release.add_to(item)
 item_lists.add_to(item)

@@ -12,9 +12,10 @@ import click
 from uploader import units
 from uploader.cli.confirm import confirm, next_line
 from uploader.cli.global_options import with_global_options_last
-from uploader.cli.item_views import file_fields, file_line
+from uploader.cli.item_views import file_fields
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
-from uploader.cli.runner import Session, on_item
+from uploader.cli.record_views import ITEM_VERSION, face_options, list_files
+from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, UsageError
 from uploader.figshare.ids import Reference
 from uploader.figshare.models import File, ItemDetail
@@ -60,19 +61,16 @@ def files() -> None:
 
 
 @files.command("list", cls=FigupCommand, epilog=ENVIRONMENT)
-@_ITEM
+@ITEM_VERSION
+@face_options
 @common_options
-def list_(item: Reference, common: GlobalOptions) -> int:
-    """List the files of an item: id, size, MD5 or status, path."""
+def list_(item: tuple[Reference, int | None], version: int | None, public: bool, common: GlobalOptions) -> int:
+    """List the files of an item: id, size, MD5 or status, path. Public ones need no token."""
 
-    async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        async for file in api.files(found.id):
-            folder = found.folders.get(file.id, "")
-            session.console.event("file", **file_fields(file, folder))
-            session.console.result(file_line(file, folder))
-        return 0
+    async def work(session: Session, api: Figshare) -> int:
+        return await list_files(session, api, item, version, public=public)
 
-    return on_item(common, item, work)
+    return on_figshare(common, work, anonymous=True)
 
 
 @files.command("rm", cls=FigupCommand, epilog=RM_HELP + ENVIRONMENT)

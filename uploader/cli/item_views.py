@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from uploader import units
 from uploader.figshare.models import Embargo, File, ItemDetail
+from uploader.figshare.records import Record
 from uploader.sources.models import remote_path
 from uploader.text import printable
 
@@ -54,10 +56,31 @@ def card(item: ItemDetail) -> str:
     lines = [printable(item.title), *(f"  {printable(name):<11} {printable(text)}" for name, text in rows if text)]
     words = plain_text(item.description)
     if words:
-        lines.append(
-            f"  {'description':<11} {printable(words[:_DESCRIPTION])}{' ...' if len(words) > _DESCRIPTION else ''}"
-        )
+        lines.append(f"  {'description':<11} {_start_of(words)}")
     return "\n".join(lines)
+
+
+def container_card(record: Record, kind: str) -> str:
+    """Format a collection or a project, one line per field, without empty fields."""
+    raw = record.raw
+    authors = [one.get("full_name") or "" for one in raw.get("authors") or [] if isinstance(one, Mapping)]
+    rows = [
+        (kind, str(record.id)),
+        ("page", record.url),
+        ("doi", record.doi),
+        ("authors", "; ".join(authors)),
+        ("items", str(raw.get("articles_count") or "")),
+        ("group", str(record.group_id or "")),
+        ("created", str(record.created.date()) if record.created else ""),
+        ("published", str(record.published.date()) if record.published else "no"),
+    ]
+    lines = [printable(record.title), *(f"  {name:<11} {printable(text)}" for name, text in rows if text)]
+    words = plain_text(str(raw.get("description") or ""))
+    return "\n".join([*lines, *([f"  {'description':<11} {_start_of(words)}"] if words else [])])
+
+
+def _start_of(words: str) -> str:
+    return f"{printable(words[:_DESCRIPTION])}{' ...' if len(words) > _DESCRIPTION else ''}"
 
 
 def state(item: ItemDetail) -> str:

@@ -31,10 +31,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("uploader.cli.jobs:cancel", "Cancel a job and remove its unfinished remote files."),
     "verify": ("uploader.cli.verify:verify", "Compare local files with what Figshare holds."),
     "download": ("uploader.cli.download:download", "Download an item's files and verify them."),
-    "item": ("uploader.cli.item:item", "Show, create, describe, publish and delete items."),
+    "item": ("uploader.cli.item:item", "List, show, create, describe, publish and delete items."),
     "metadata": ("uploader.cli.metadata:metadata", "Write and check files that describe items."),
-    "project": ("uploader.cli.project:project", "Create projects."),
-    "collection": ("uploader.cli.collection:collection", "Create collections; add items to them."),
+    "search": ("uploader.cli.search:search", "Find items, collections and projects."),
+    "project": ("uploader.cli.project:project", "List, show and create projects."),
+    "collection": ("uploader.cli.collection:collection", "List, show and create collections; add items to them."),
+    "author": ("uploader.cli.directory:author", "Find authors and their ids."),
+    "group": ("uploader.cli.directory:group", "List the groups of your institution."),
+    "institution": ("uploader.cli.directory:institution", "Find institutions and their ids."),
+    "account": ("uploader.cli.account:account", "Administer an institution's accounts."),
     "auth": ("uploader.cli.auth:auth", "Log in and out; show whose token is used."),
     "sandbox": ("uploader.cli.sandbox:sandbox", "Run a local Figshare in the foreground."),
     "demo": ("uploader.cli.demo:demo", "Watch an upload survive a kill, without an account."),
@@ -62,6 +67,8 @@ POINTERS = {
     "delete": "item delete",
     "rm": "item delete",
     "man": "help",
+    "find": "search",
+    "query": "search",
 }
 """Likely guesses → the command to use."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}

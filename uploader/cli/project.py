@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.own_lists import own_list_command
+from uploader.cli.record_views import show_project
 from uploader.cli.runner import Session, on_figshare
 from uploader.transfer.journal.plan import checked_title
 
@@ -26,7 +28,7 @@ DESCRIPTION = click.option("--description", metavar="TEXT", help="What it is abo
 
 @click.group("project")
 def project() -> None:
-    """Create projects; `figup upload --project ID` creates items in them."""
+    """List, show and create projects; `figup upload --project ID` creates items in them."""
 
 
 @project.command("create", cls=FigupCommand, epilog=CREATE_HELP + ENVIRONMENT)
@@ -51,3 +53,7 @@ def create_container(common: GlobalOptions, kind: Container, title: str, descrip
         return 0
 
     return on_figshare(common, work)
+
+
+project.add_command(own_list_command("project"))
+project.add_command(show_project)

@@ -182,10 +182,13 @@ OnFigshare: TypeAlias = "Callable[[Session, Figshare], Awaitable[int]]"
 OnItem: TypeAlias = "Callable[[Session, Figshare, ItemDetail], Awaitable[int]]"
 
 
-def on_figshare(common: GlobalOptions, work: OnFigshare) -> int:
-    """Run the work with a Figshare client."""
+def on_figshare(common: GlobalOptions, work: OnFigshare, *, anonymous: bool = False, patient: bool = False) -> int:
+    """Run the work with a Figshare client. `anonymous`: a token is used only if there is one.
+
+    `patient`: requests that fail or are throttled are repeated for as long as in a transfer.
+    """
     with open_context(common) as context:
-        client = context.client(retry=INTERACTIVE_RETRY)
+        client = context.client(retry=None if patient else INTERACTIVE_RETRY, anonymous=anonymous)
 
         async def connected(session: Session) -> int:
             display = Display(session.console, None)

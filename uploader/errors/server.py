@@ -47,6 +47,14 @@ class RequestRejected(ServerError):
         self.status = status
 
 
+class FilterIgnored(ServerError):
+    """Figshare answered a search with records that do not fit one of its filters."""
+
+    code = "filter-ignored"
+    exit_status = ExitStatus.INTEGRITY
+    default_hint = "Leave the filter out, or search for something narrower."
+
+
 class Md5Mismatch(ServerError):
     """Figshare's MD5 differs from the source's."""
 

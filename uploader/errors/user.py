@@ -136,6 +136,30 @@ class AccountNotFound(UserError):
     default_hint = "Check the number: it is the id of an account in your institution, not that of an author."
 
 
+class NameNotFound(UserError):
+    """Figshare has no institution, group, author or account of this name."""
+
+    code = "name-missing"
+    exit_status = ExitStatus.NOT_FOUND
+    default_hint = "Check its spelling, or give its id."
+
+
+class OutputExists(UserError):
+    """A file that would be written exists; it was not replaced."""
+
+    code = "output-exists"
+    exit_status = ExitStatus.USAGE
+    default_hint = "Choose another name, or allow it to be replaced."
+
+
+class RecordsMissing(UserError):
+    """A list is not complete; `message` says which records may be missing, and why."""
+
+    code = "records-missing"
+    exit_status = ExitStatus.SOME_FAILED
+    default_hint = "Narrow the search, or split it."
+
+
 class FileNotHeld(UserError):
     """The item has no such file, or none that can be downloaded."""
 

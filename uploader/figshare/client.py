@@ -13,6 +13,7 @@ from typing import NoReturn, Self
 
 from uploader.clock import Clock
 from uploader.figshare import models, parts, urls
+from uploader.figshare.accounts_api import Accounts
 from uploader.figshare.auth import Token
 from uploader.figshare.decode import NotJson
 from uploader.figshare.downloads import Downloads
@@ -59,6 +60,8 @@ class Figshare:
         """Requests on items' metadata, projects and collections."""
         self.records = Records(self._calls)
         """Requests that read lists, searches and single records."""
+        self.accounts = Accounts(self._calls)
+        """Requests about an institution's accounts, for its administrators."""
         self.downloads = Downloads(settings, self._endpoint, token, self._network, self._calls.server_now)
         """Bytes of files."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))

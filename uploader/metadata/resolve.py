@@ -54,7 +54,7 @@ class Resolver:
         """Return the id of a category, given by id, title, `parent > title` or number in its taxonomy."""
         if self._categories is None:
             self._categories = await self.lookup.categories()
-        return _category(name, self._categories)
+        return choose_category(name, self._categories).id
 
     async def license(self, wanted: str | int) -> int:
         """Return the id of a licence, given by name (in any spelling, also SPDX), address or id."""
@@ -62,11 +62,7 @@ class Resolver:
             return LICENSES[known]
         if self._licenses is None:
             self._licenses = await self.lookup.licenses()
-        found = [one for one in self._licenses if wanted == one.id or _same(wanted, one.name, one.url)]
-        if not found:
-            names = [one.name for one in self._licenses]
-            raise UnknownName(f"unknown licence {wanted!r}", did_you_mean(str(wanted), names, _available(names)))
-        return found[0].id
+        return choose_license(wanted, self._licenses).id
 
     async def group(self, name: str | int) -> int:
         """Return the id of a group. An id is not checked: not every account may list groups."""
@@ -79,13 +75,7 @@ class Resolver:
                 raise UnknownName(
                     f"this account cannot list groups ({error.message})", "Give the group's id."
                 ) from None
-        found = [one for one in self._groups if _same(name, one.name)]
-        if not found:
-            names = [one.name for one in self._groups]
-            raise UnknownName(f"unknown group {name!r}", did_you_mean(name, names, _available(names)))
-        if len(found) > 1:
-            raise UnknownName(f"{name!r} matches several groups", f"Give an id: {_ids((g.id, g.name) for g in found)}.")
-        return found[0].id
+        return choose_group(name, self._groups).id
 
     async def author(self, author_id: int) -> int:
         """Return the id of an author if it exists."""
@@ -147,7 +137,28 @@ class Resolver:
         return self._known_institution
 
 
-def _category(name: str | int, categories: list[Category]) -> int:
+def choose_license(wanted: str | int, licenses: list[License]) -> License:
+    """Return the licence with this name (in any spelling), address or id. Raises UnknownName."""
+    found = [one for one in licenses if wanted == one.id or _same(wanted, one.name, one.url)]
+    if not found:
+        names = [one.name for one in licenses]
+        raise UnknownName(f"unknown licence {wanted!r}", did_you_mean(str(wanted), names, _available(names)))
+    return found[0]
+
+
+def choose_group(name: str, groups: list[Group]) -> Group:
+    """Return the group of this name. Raises UnknownName, also if several have it."""
+    found = [one for one in groups if _same(name, one.name)]
+    if not found:
+        names = [one.name for one in groups]
+        raise UnknownName(f"unknown group {name!r}", did_you_mean(name, names, _available(names)))
+    if len(found) > 1:
+        raise UnknownName(f"{name!r} matches several groups", f"Give an id: {_ids((g.id, g.name) for g in found)}.")
+    return found[0]
+
+
+def choose_category(name: str | int, categories: list[Category]) -> Category:
+    """Return the category with this id, title, `parent > title` or number in its taxonomy. Raises UnknownName."""
     by_id = {one.id: one for one in categories}
     found = _candidates(str(name), categories, by_id)
     if not found:
@@ -168,7 +179,7 @@ def _category(name: str | int, categories: list[Category]) -> int:
     if len(selectable) > 1:
         choices = _ids((one.id, category_path(one, by_id)) for one in selectable)
         raise UnknownName(f"{name!r} matches several categories", f"Give an id: {choices}.")
-    return selectable[0].id
+    return selectable[0]
 
 
 def _candidates(name: str, categories: list[Category], by_id: dict[int, Category]) -> list[Category]:

@@ -153,4 +153,4 @@ def test_every_line_of_the_help_fits(capsys: pytest.CaptureFixture[str]) -> None
     _, out, _ = run(["--help"], capsys)
     assert all(len(line) <= 80 for line in out.splitlines())
     for name, (_, summary) in COMMANDS.items():
-        assert f"  {name:10}  {summary}" in out
+        assert f"  {name:11}  {summary}" in out

@@ -38,6 +38,8 @@ class Summary:
     skipped: list[dict[str, Any]] = field(default_factory=list)
     totals: dict[str, Any] | None = None
     """For a comparison: number of files and bytes by status."""
+    records: dict[str, Any] | None = None
+    """For a list or a search: how many were found and written, whether they are all, and what was checked."""
     manifest: str | None = None
     manifest_remote: str | None = None
     bytes_sent: int = 0

@@ -49,7 +49,8 @@ def test_output_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(event["time"].endswith("Z") for event in events)
     assert set(events[2]) == {
         "event", "time", "job", "item_id", "item_url", "doi", "public_url", "private_link", "published", "files",
-        "skipped", "totals", "bytes_sent", "bytes_total", "seconds", "exit_status", "manifest", "manifest_remote",
+        "skipped", "totals", "records", "bytes_sent", "bytes_total", "seconds", "exit_status", "manifest",
+        "manifest_remote",
     }  # fmt: skip
     assert err == ["figup: it is taken"]
 

@@ -1,0 +1,114 @@
+"""Names of what a search can be about, and near misses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+
+from uploader.catalog import names
+from uploader.errors import FigupError, NameNotFound, NoToken, PermissionDenied, UsageError
+from uploader.figshare.models import Category, Group, License
+from uploader.figshare.records import AuthorRecord, Institution
+
+
+class Lists:
+    """Both kinds of lists, and the session that has them."""
+
+    has_token = True
+    forbidden = False
+
+    @property
+    def records(self) -> Lists:
+        return self
+
+    @property
+    def items(self) -> Lists:
+        return self
+
+    async def institutions(self) -> AsyncIterator[Institution]:
+        for number, name, domain in (
+            (2, "Loughborough University", "repository.lboro.ac.uk"),
+            (319, "Iowa State University", "iastate.figshare.com"),
+            (320, "Ohio State University", "osu.figshare.com"),
+        ):
+            yield Institution(id=number, name=name, domain=domain)
+
+    async def categories(self) -> list[Category]:
+        return [Category(id=1, title="Zoology"), Category(id=2, title="Botany", source_id="3108")]
+
+    async def licenses(self) -> list[License]:
+        return [License(id=12, name="CC BY-NC-ND 4.0"), License(id=5, name="GPL 2.0+")]
+
+    async def groups(self) -> list[Group]:
+        if self.forbidden:
+            raise PermissionDenied("no")
+        return [Group(id=1, name="All"), Group(id=2, name="Arts", parent_id=1), Group(id=3, name="Music", parent_id=2)]
+
+    async def authors(self, criteria: Mapping[str, object], *, page: int) -> list[AuthorRecord]:
+        return [AuthorRecord(id=5, full_name="Jane Doe", orcid="0000-0002-1825-0097")]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("319", 319),
+        ("iowa state university", 319),
+        ("iastate", 319),
+        ("repository.lboro.ac.uk", 2),
+        ("Loughborough", 2),
+    ],
+)
+async def test_institutions_have_names_hosts_and_ids(name: str, found: int) -> None:
+    assert await names.find_institution(Lists(), name) == found
+
+
+async def test_groups_include_those_below_them_on_request() -> None:
+    assert await names.find_groups(Lists(), "Arts", subgroups=False) == (2,)
+    assert await names.find_groups(Lists(), "77", subgroups=False) == (77,)
+    assert await names.find_groups(Lists(), "1", subgroups=True) == (1, 2, 3)
+
+
+async def test_categories_licences_and_types() -> None:
+    assert await names.find_category(Lists(), "zoology") == "Zoology"
+    assert await names.find_category(Lists(), "3108") == "Botany"
+    assert await names.find_licence(Lists(), "CC-BY") == ("CCBY", "CC BY 4.0")
+    assert await names.find_licence(Lists(), "cc by nc nd 4.0") == ("CCBYNCND", "CC BY-NC-ND 4.0")
+    assert (names.find_type("data"), names.find_type("Peer Review"), names.find_type("9")) == (3, 16, 9)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda api: names.find_institution(api, "Iowa Sate University"), NameNotFound, 'mean "Iowa State'),
+        (lambda api: names.find_institution(api, "State"), NameNotFound, "319 .Iowa.*320 .Ohio"),
+        (lambda api: names.find_groups(api, "Artz", subgroups=False), NameNotFound, 'mean "Arts"'),
+        (lambda api: names.find_groups(api, "9", subgroups=True), NameNotFound, "unknown group 9"),
+        (lambda api: names.find_category(api, "Zoologie"), UsageError, 'mean "Zoology"'),
+        (lambda api: names.find_licence(api, "CC BY-NC-SD 4.0"), UsageError, "CC BY-NC-ND"),
+    ],
+    ids=["institution", "institutions", "group", "group-id", "category", "licence"],
+)
+async def test_unknown_names_are_answered_with_near_ones(call: object, error: type[FigupError], words: str) -> None:
+    with pytest.raises(error) as caught:
+        await call(Lists())  # type: ignore[operator]
+
+    assert re.search(words, f"{caught.value.message} {caught.value.hint}")
+
+
+async def test_names_of_groups_need_a_token_of_an_administrator() -> None:
+    api = Lists()
+    api.has_token = False
+    with pytest.raises(NoToken):
+        await names.find_groups(api, "Arts", subgroups=False)
+    api.has_token, api.forbidden = True, True
+    with pytest.raises(PermissionDenied):
+        await names.find_groups(api, "Arts", subgroups=False)
+
+
+async def test_authors_of_another_orcid_are_no_result() -> None:
+    orcid = "0000-0002-1825-0097"
+    assert [one.id async for one in names.find_authors(Lists(), {"orcid": orcid})] == [5]
+    with pytest.raises(FigupError, match="ignored the ORCID"):
+        [one async for one in names.find_authors(Lists(), {"orcid": "0000-0001-5109-3700"})]

@@ -1,0 +1,125 @@
+"""Compare rows with the filters of a search, as far as they show them. Pure.
+
+Figshare ignores parameters that it does not know, and answers with everything it has (observed for years by one
+harvester). If more than a tenth of a page's rows do not fit a filter, it had no effect: FilterIgnored. Single rows that
+do not fit are left out and counted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from uploader.errors import FilterIgnored
+from uploader.figshare.ids import same_doi
+from uploader.figshare.records import Record
+
+_TOLERATED = 0.1
+"""Share of a page's rows that may not fit: an index lags behind what it lists."""
+_NEAR = timedelta(days=3)
+"""How far beyond a date rows may come: filters are asked for more than is wanted, and may know days only."""
+_STEM = 3
+"""First letters of a word that its other forms are taken to share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """One filter. `fits` returns None for a row that does not show it; `near`: a row that does not fit may come."""
+
+    name: str
+    fits: Callable[[Record], bool | None]
+    near: Callable[[Record], bool] = lambda _: False
+
+
+class RowChecks:
+    """The filters of a search that show in its rows. `title_words` are only checked to have had some effect."""
+
+    def __init__(self, tests: Sequence[Filter], title_words: Sequence[str] = ()) -> None:
+        self._tests = tests
+        self._stems = [stem for word in title_words for stem in _stems(word)]
+        self.left_out = 0
+        """Rows that did not fit."""
+
+    @property
+    def names(self) -> list[str]:
+        """The filters that are checked."""
+        return [test.name for test in self._tests] + (["title"] if self._stems else [])
+
+    def fitting(self, rows: Sequence[Record]) -> list[Record]:
+        """Return the rows of a page that fit all filters. Raises FilterIgnored."""
+        for test in self._tests:
+            odd = [row for row in rows if test.fits(row) is False and not test.near(row)]
+            if len(odd) > _TOLERATED * len(rows):
+                raise FilterIgnored(
+                    f"Figshare ignored the filter {test.name!r}: {len(odd)} of {len(rows)} records do not fit it, "
+                    f"such as {odd[0].id}"
+                )
+        if (
+            rows
+            and self._stems
+            and not any(stem in word for row in rows for word in _words(row.title) for stem in self._stems)
+        ):
+            raise FilterIgnored(f"Figshare ignored the filter 'title': none of {len(rows)} titles has any of its words")
+        fitting = [row for row in rows if all(test.fits(row) is not False for test in self._tests)]
+        self.left_out += sum(
+            any(test.fits(row) is False and not test.near(row) for test in self._tests) for row in rows
+        )
+        return fitting
+
+
+def equals(name: str, wanted: int) -> Filter:
+    """Return the test of a number that rows have under this name; rows without it do not show."""
+
+    def fits(row: Record) -> bool | None:
+        value: int | None = getattr(row, name)
+        return None if value is None else value == wanted
+
+    return Filter(name={"type_id": "type", "group_id": "group"}.get(name, name), fits=fits)
+
+
+def has_doi(doi: str) -> Filter:
+    """Return the test of a DOI, of whatever version."""
+    return Filter(name="doi", fits=lambda row: same_doi(row.doi, doi) if row.doi else None)
+
+
+def has_resource_doi(doi: str) -> Filter:
+    """Return the test of the DOI of the publication that a record belongs to."""
+    return Filter(name="resource-doi", fits=lambda row: same_doi(row.resource_doi, doi) if row.resource_doi else None)
+
+
+def since(name: str, key: str, day: date) -> Filter:
+    """Return the test of a first day, by the date `key` of a row."""
+    return _dated(name, key, lambda found: found >= day, lambda found: found >= day - _NEAR)
+
+
+def until(name: str, key: str, day: date) -> Filter:
+    """Return the test of a last day, by the date `key` of a row."""
+    return _dated(name, key, lambda found: found <= day, lambda found: found <= day + _NEAR)
+
+
+def _dated(name: str, key: str, fits: Callable[[date], bool], near: Callable[[date], bool]) -> Filter:
+    def day_of(row: Record) -> date | None:
+        found = getattr(row, key)
+        return None if found is None else found.date()
+
+    def fits_row(row: Record) -> bool | None:
+        day = day_of(row)
+        return None if day is None else fits(day)
+
+    def near_row(row: Record) -> bool:
+        day = day_of(row)
+        return day is None or near(day)
+
+    return Filter(name=name, fits=fits_row, near=near_row)
+
+
+def _words(text: str) -> list[str]:
+    plain = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    return [word.casefold() for word in re.findall(r"[^\W_]+", plain)]
+
+
+def _stems(text: str) -> list[str]:
+    return [word[:_STEM] for word in _words(text)]

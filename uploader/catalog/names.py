@@ -1,0 +1,158 @@
+"""Find what a search names: institutions, groups, authors, categories, licences and item types, with near misses.
+
+Each list is requested once, and only if a name needs it. Without a token the public lists are used; groups are known to
+administrators of an institution only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+from uploader.catalog.pager import Plan, Walk
+from uploader.errors import Facts, FigupError, FilterIgnored, NameNotFound, NoToken, PermissionDenied, UsageError
+from uploader.figshare.models import Category, Group, License
+from uploader.figshare.records import AuthorRecord, Institution
+from uploader.metadata.resolve import UnknownName, choose_category, choose_group, choose_license
+from uploader.metadata.vocabulary import ITEM_TYPE_ALIASES, ITEM_TYPE_IDS, own_license
+from uploader.text import did_you_mean, plain
+
+_MAX_CHOICES = 5
+
+
+class Lists(Protocol):
+    """Lists of names; `uploader.figshare.records_api.Records` has them. Those of authors need a token."""
+
+    async def authors(self, criteria: Mapping[str, object], *, page: int) -> list[AuthorRecord]: ...
+    def institutions(self) -> AsyncIterator[Institution]: ...
+    async def categories(self) -> list[Category]: ...
+    async def licenses(self) -> list[License]: ...
+
+
+class OwnLists(Protocol):
+    """Lists of the account's institution; `uploader.figshare.item_api.Items` has them."""
+
+    async def categories(self) -> list[Category]: ...
+    async def licenses(self) -> list[License]: ...
+    async def groups(self) -> list[Group]: ...
+
+
+class Session(Protocol):
+    """A session with Figshare, as far as names need it."""
+
+    @property
+    def has_token(self) -> bool: ...
+    @property
+    def records(self) -> Lists: ...
+    @property
+    def items(self) -> OwnLists: ...
+
+
+async def find_institution(api: Session, name: str) -> int:
+    """Return the id of an institution, given by id, name or the host of its portal. Raises NameNotFound."""
+    if _is_number(name):
+        return int(name)
+    known = [one async for one in api.records.institutions()]
+    wanted = plain(name)
+    found = [one for one in known if wanted in _names(one)] or [one for one in known if wanted in plain(one.name)]
+    if len(found) == 1:
+        return found[0].id
+    if found:
+        choices = ", ".join(f"{one.id} ({one.name})" for one in found[:_MAX_CHOICES])
+        more = " …" if len(found) > _MAX_CHOICES else ""
+        raise NameNotFound(f"{name!r} matches several institutions", hint=f"Give an id: {choices}{more}.")
+    hint = did_you_mean(name, [one.name for one in known])
+    raise NameNotFound(f"unknown institution {name!r}", hint=hint, facts=Facts("" if hint else "unknown-institution"))
+
+
+def _names(one: Institution) -> set[str]:
+    return {plain(one.name), plain(one.domain), plain(one.domain.partition(".")[0])} - {""}
+
+
+async def find_groups(api: Session, name: str, *, subgroups: bool) -> tuple[int, ...]:
+    """Return the id of a group, given by id or name, and with `subgroups` those of all below it.
+
+    An id alone is not checked. Raises NameNotFound, NoToken, PermissionDenied.
+    """
+    if _is_number(name) and not subgroups:
+        return (int(name),)
+    if not api.has_token:
+        raise NoToken("the names and subgroups of groups are only shown to administrators of their institution")
+    try:
+        known = await api.items.groups()
+    except PermissionDenied as error:
+        raise error.with_context(hint="Give the ids of groups.") from error
+    if _is_number(name):
+        first = next((one for one in known if one.id == int(name)), None)
+        if first is None:
+            raise NameNotFound(f"unknown group {name}: it is not among those that this account administers")
+    else:
+        try:
+            first = choose_group(name, known)
+        except UnknownName as unknown:
+            raise _not_found(unknown) from None
+    found = [first.id]
+    for number in found if subgroups else ():
+        found += [one.id for one in known if one.parent_id == number and one.id not in found]
+    return tuple(found)
+
+
+async def find_category(api: Session, name: str) -> str:
+    """Return the title of a category, given by title, id, path or number in its taxonomy. Raises UsageError."""
+    known = await (api.items.categories() if api.has_token else api.records.categories())
+    try:
+        return choose_category(int(name) if _is_number(name) else name, known).title
+    except UnknownName as unknown:
+        raise UsageError(unknown.message, hint=unknown.hint, facts=Facts(unknown.situation)) from None
+
+
+async def find_licence(api: Session, name: str) -> tuple[str, ...]:
+    """Return the spellings by which a licence, given in any spelling, may be found. Raises UsageError.
+
+    Documented: `CCBY` for CC BY; how others are written is unknown, so the name itself is tried as well.
+    """
+    found = own_license(name)
+    if found is None:
+        known = await (api.items.licenses() if api.has_token else api.records.licenses())
+        try:
+            found = choose_license(int(name) if _is_number(name) else name, known).name
+        except UnknownName as unknown:
+            raise UsageError(unknown.message, hint=unknown.hint) from None
+    short = "".join(word for word in found.replace("-", " ").split() if not word[0].isdigit())
+    return tuple(dict.fromkeys((short, found)))
+
+
+async def find_authors(api: Session, criteria: Mapping[str, object]) -> AsyncIterator[AuthorRecord]:
+    """Yield the authors that a search finds, each once. `criteria` as documented for PrivateAuthorsSearch.
+
+    Raises FilterIgnored if the ORCID iD was not regarded.
+    """
+    walk = Walk(Plan(key=None))
+    while (asked := walk.next_page()) is not None:
+        rows = await api.records.authors(criteria, page=asked.page)
+        orcid = criteria.get("orcid")
+        if orcid is not None and any(one.orcid != orcid for one in rows):
+            raise FilterIgnored(f"Figshare ignored the ORCID iD {orcid}: it found others as well")
+        for one in walk.take(rows):
+            yield one
+
+
+def find_type(name: str) -> int:
+    """Return the id of an item type, given by name, a common alias or id. Raises UsageError."""
+    names = {plain(one): number for one, number in ITEM_TYPE_IDS.items()}
+    names |= {plain(one): ITEM_TYPE_IDS[meant] for one, meant in ITEM_TYPE_ALIASES.items()}
+    found = names.get(plain(name))
+    if found is None and _is_number(name) and int(name) in ITEM_TYPE_IDS.values():
+        return int(name)
+    if found is None:
+        hint = did_you_mean(name, ITEM_TYPE_IDS, f"Known types: {', '.join(ITEM_TYPE_IDS)}.")
+        raise UsageError(f"unknown item type {name!r}", hint=hint)
+    return found
+
+
+def _not_found(unknown: UnknownName) -> FigupError:
+    return NameNotFound(unknown.message, hint=unknown.hint)
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and len(name) <= 18

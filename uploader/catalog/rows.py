@@ -1,0 +1,129 @@
+"""Rows of lists in a file: CSV for a spreadsheet, JSON Lines as received. The file is complete, or it is not there.
+
+Blocking: callers write in a thread.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import msgspec
+
+from uploader.disk import Disk
+from uploader.errors import OutputExists, UsageError
+from uploader.figshare.ids import Kind
+from uploader.figshare.records import Record
+from uploader.system import write_error
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+FORMATS = (".csv", ".jsonl")
+"""Endings of file names, each of a format."""
+
+
+def _time(name: str) -> Callable[[Record], str]:
+    def text(row: Record) -> str:
+        value = getattr(row, name)
+        return "" if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"
+
+    return text
+
+
+COLUMNS: Mapping[str, Callable[[Record], object]] = {
+    "id": lambda row: row.id,
+    "title": lambda row: row.title,
+    "doi": lambda row: row.doi,
+    "handle": lambda row: row.handle,
+    "url": lambda row: row.url,
+    "type": lambda row: row.type,
+    "published_date": _time("published"),
+    "created_date": _time("created"),
+    "modified_date": _time("modified"),
+    "posted": lambda row: row.timeline.get("posted", ""),
+    "first_online": lambda row: row.timeline.get("firstOnline", ""),
+    "resource_title": lambda row: row.resource_title,
+    "resource_doi": lambda row: row.resource_doi,
+    "group_id": lambda row: row.group_id,
+}
+"""Columns of a row of a list, after `record_type`."""
+
+
+def csv_cell(value: object) -> str:
+    """Return a value as a cell: None is empty, and a text that a spreadsheet would take for a formula is marked."""
+    text = "" if value is None else str(value).replace("\0", "")
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+
+
+def csv_line(cells: Sequence[object]) -> bytes:
+    """Return a line of CSV (RFC 4180, UTF-8)."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow([csv_cell(cell) for cell in cells])
+    return text.getvalue().encode("utf-8", "replace")
+
+
+class RowFile:
+    """A file of rows that appears under its name when it is closed without an error; `kind` is that of all rows.
+
+    Raises OutputExists, unless it may be replaced, and UsageError for a path that cannot be written.
+    """
+
+    def __init__(self, path: Path, kind: Kind, *, replace: bool = False) -> None:
+        if path.suffix.lower() not in FORMATS:
+            raise UsageError(f"unknown format {path.name!r}; the name must end in {' or '.join(FORMATS)}")
+        self._path, self._kind = path, kind
+        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        self._csv = path.suffix.lower() == ".csv"
+        try:
+            if path.exists() and not replace:
+                raise OutputExists(f"{path} exists")
+            if path.is_dir():
+                raise UsageError(f"{path} is a folder")
+            self._file: BinaryIO = self._temporary.open("xb")
+            if self._csv:
+                self._file.write("\ufeff".encode() + csv_line(["record_type", *COLUMNS]))
+        except OSError as fault:
+            raise write_error(fault, str(path)) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(keep=fault is None)
+
+    def write(self, rows: Sequence[Record]) -> None:
+        """Append rows."""
+        lines = [csv_line([self._kind, *(read(row) for read in COLUMNS.values())]) if self._csv else _json(row.raw)
+                 for row in rows]  # fmt: skip
+        try:
+            self._file.write(b"".join(lines))
+        except OSError as fault:
+            raise write_error(fault, str(self._path)) from None
+
+    def close(self, *, keep: bool) -> None:
+        """Close the file, and give it its name if it is to be kept: durably, in place of an older one."""
+        try:
+            with self._file:
+                self._file.flush()
+                if keep:
+                    os.fsync(self._file.fileno())
+            if keep:
+                self._temporary.replace(self._path)
+                Disk().sync_folder(self._path.parent)
+        except OSError as fault:
+            raise write_error(fault, str(self._path)) from None
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _json(raw: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(raw) + b"\n"

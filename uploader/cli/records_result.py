@@ -1,0 +1,86 @@
+"""What commands that list records do with the rows: write them to a file, and say at the end whether they are all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from uploader.cli.options import grouped, with_options
+from uploader.cli.runner import Session
+from uploader.concurrency import in_thread
+from uploader.errors import ExitStatus, RecordsMissing
+from uploader.figshare.ids import Kind
+from uploader.text import printable
+from uploader.units import format_count
+
+if TYPE_CHECKING:
+    from uploader.catalog.search import Conclusion
+    from uploader.figshare.client import Figshare
+    from uploader.figshare.records import Record
+
+_ROWS_AT_ONCE = 500
+RESULT = "Result"
+_how = grouped(RESULT)
+_OPTIONS = [
+    _how("--output", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+         help="Write FILE.csv, for a spreadsheet, or FILE.jsonl, as received."),
+    _how("--force", is_flag=True, help="Replace the file if it exists."),
+]  # fmt: skip
+
+
+def output_options(command: Callable[..., int]) -> Any:
+    """Add the options for a file of rows, as the arguments `output` and `force`."""
+    return with_options(command, _OPTIONS)
+
+
+async def write_rows(rows: AsyncIterator[Record], kind: Kind, output: Path, *, replace: bool) -> None:
+    """Write rows to a file, which appears once all are written. Raises OutputExists, UsageError."""
+    from uploader.catalog.rows import RowFile
+
+    file = await in_thread(lambda: RowFile(output, kind, replace=replace))
+    some: list[Record] = []
+    written = False
+    try:
+        async for row in rows:
+            some.append(row)
+            if len(some) == _ROWS_AT_ONCE:
+                await in_thread(file.write, some)
+                some = []
+        await in_thread(file.write, some)
+        written = True
+    finally:
+        with anyio.CancelScope(shield=True):
+            await in_thread(lambda: file.close(keep=written))
+
+
+def conclude(session: Session, api: Figshare, result: Conclusion, output: Path | None, *, count: bool = False) -> int:
+    """Report what is known of the result and return the exit status. Raises RecordsMissing for an incomplete list."""
+    console, found = session.console, format_count(result.found, "record")
+    session.summary.records = {
+        "found": result.found,
+        "written": 0 if count else result.found,
+        "output": str(output) if output is not None and not count else None,
+        "complete": result.complete,
+        "more": result.more,
+        "gaps": [gap.message for gap in result.gaps],
+        "checked": list(result.checked),
+        "left_out": result.left_out,
+        "requests": api.requests,
+    }
+    if count:
+        console.result(str(result.found))
+    elif output is not None:
+        console.result(f"{found} written to {printable(str(output))}.")
+    elif result.more:
+        console.note(f"more than {found}; --limit all lists them all")
+    elif not result.found:
+        console.note("nothing found")
+    if result.left_out:
+        console.note(f"{format_count(result.left_out, 'record')} did not fit the filters and were left out")
+    if not result.complete:
+        raise RecordsMissing(f"the list may not be complete: {'; '.join(gap.message for gap in result.gaps)}")
+    return ExitStatus.OK

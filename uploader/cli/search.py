@@ -1,0 +1,210 @@
+"""`figup search`: find items, collections and projects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from uploader.catalog.query import Query, is_searchable
+from uploader.cli.options import (
+    ENVIRONMENT,
+    FigupCommand,
+    GlobalOptions,
+    ParsedParam,
+    check_exclusive,
+    common_options,
+    grouped,
+    with_options,
+)
+from uploader.cli.output.record_lines import record_line
+from uploader.cli.records_result import RESULT, conclude, output_options, write_rows
+from uploader.cli.runner import Session, on_figshare
+from uploader.errors import ExitStatus
+from uploader.figshare.ids import Kind
+from uploader.metadata import identifiers
+from uploader.metadata.vocabulary import ITEM_TYPE_IDS
+
+if TYPE_CHECKING:
+    from uploader.catalog.search import Search, Searching
+    from uploader.figshare.client import Figshare
+
+HELP = """\b
+Examples:
+  figup search beavers telemetry --type dataset
+  figup search "beaver dam" --author "Jane Doe" --since 2020-01-01
+  figup search --orcid 0000-0002-1825-0097 --limit all --output jane.csv
+  figup search --institution "Iowa State University" --count
+
+\b
+All conditions must hold. An argument with blanks is a phrase; Figshare also
+finds other forms of a word, except of tags. Exit status: 0 complete; 1 if
+records may be missing; 5 if Figshare ignored a filter.
+
+"""
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(identifiers.day(text))
+
+
+def _limit(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 500_000):
+        raise ValueError(f"invalid limit {text!r}; use a number, or all")
+    return int(text)
+
+
+def _value(text: str) -> str:
+    if not is_searchable(text):
+        raise ValueError(f"nothing to search for in {text!r}")
+    return text
+
+
+def _complete_types(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in ITEM_TYPE_IDS if name.startswith(incomplete)]
+
+
+_TEXT, _DAY = ParsedParam("text", _value), ParsedParam("date", _day)
+_what, _where, _how = grouped("Conditions"), grouped("Where"), grouped(RESULT)
+_OPTIONS = [
+    _what("--any", "any_word", is_flag=True, help="One of the WORDS is enough."),
+    _what("--title", metavar="T", multiple=True, type=_TEXT, help="A word or phrase of the title."),
+    _what("--description", metavar="T", multiple=True, type=_TEXT, help="A word or phrase of the description."),
+    _what("--author", metavar="NAME", multiple=True, type=_TEXT, help="An author's name; namesakes are found as well."),
+    _what("--orcid", metavar="ID", multiple=True, type=ParsedParam("orcid", identifiers.orcid),
+          help="An author's ORCID iD; finds records that have it."),
+    _what("--tag", metavar="TAG", multiple=True, type=_TEXT, help="A tag, exactly."),
+    _what("--category", metavar="C", multiple=True, help="A category, by title or id."),
+    _what("--type", "type_name", metavar="TYPE", shell_complete=_complete_types, help="The type, such as dataset."),
+    _what("--licence", "--license", "licences", metavar="L", multiple=True, help="A licence, such as CC-BY."),
+    _what("--extension", metavar="EXT", multiple=True, type=_TEXT, help="The extension of a file, such as csv."),
+    _what("--doi", metavar="DOI", type=ParsedParam("doi", identifiers.doi), help="The DOI of any version."),
+    _what("--resource-doi", metavar="DOI", type=ParsedParam("doi", identifiers.doi),
+          help="The DOI of the publication that it belongs to."),
+    _what("--references", metavar="URL", multiple=True, type=_TEXT, help="An address among its references."),
+    _what("--since", metavar="DATE", type=_DAY, help="First day of publication."),
+    _what("--until", metavar="DATE", type=_DAY, help="Last day of publication."),
+    _what("--modified-since", metavar="DATE", type=_DAY, help="First day of the last change."),
+    _what("--raw", metavar="QUERY", help="A query in Figshare's own search language."),
+    _where("--institution", metavar="NAME|ID", help="An institution's records, by name, portal or id."),
+    _where("--group", metavar="NAME|ID", help="A group's records, without those of its subgroups."),
+    _where("--subgroups", is_flag=True, help="With --group: those of all groups below it as well."),
+    _where("--collections", is_flag=True, help="Search collections instead of items."),
+    _where("--projects", is_flag=True, help="Search projects instead of items."),
+    _where("--own", is_flag=True, help="Search your own records, drafts included."),
+    _how("--order", type=click.Choice(["published", "modified", "created", "views", "downloads", "shares", "cites"]),
+         default="published", show_default=True, help="The greatest come first."),
+    _how("--reverse", is_flag=True, help="The least come first."),
+    _how("--limit", metavar="N|all", type=ParsedParam("limit", _limit), default="20", show_default=True,
+         help="How many at most. With all, and with --output, the oldest come first."),
+    _how("--count", is_flag=True, help="Only count all; reads the whole list."),
+    _how("--explain", is_flag=True, help="Print what would be asked, and ask nothing."),
+]  # fmt: skip
+
+
+def _search_options(command: Callable[..., int]) -> Any:
+    return with_options(command, _OPTIONS)
+
+
+@click.command("search", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
+@click.argument("words", metavar="[WORDS]...", nargs=-1, type=_TEXT)
+@_search_options
+@output_options
+@common_options
+def search(words: tuple[str, ...], output: Path | None, force: bool, common: GlobalOptions, **values: Any) -> int:
+    """Find public items, collections or projects, or your own.
+
+    WORDS are found in titles, descriptions, authors, tags and more. A token is needed only with --own, and for names
+    and subgroups of groups.
+    """
+    _check(values)
+    whole = values["count"] or (output is not None and not _given("limit"))
+    if whole:
+        values["limit"] = None
+
+    async def work(session: Session, api: Figshare) -> int:
+        from uploader.catalog.search import Searching
+
+        wanted = await _search(api, words, values)
+        searching = Searching(api.records, wanted)
+        if values["explain"]:
+            return _explain(session, searching)
+        if values["count"]:
+            async for _ in searching.rows():
+                pass
+        elif output is not None:
+            await write_rows(searching.rows(), wanted.kind, output, replace=force)
+        else:
+            async for row in searching.rows():
+                session.console.event("record", kind=wanted.kind, record=row.raw)
+                session.console.result(record_line(row))
+        return conclude(session, api, searching.conclusion, output, count=values["count"])
+
+    return on_figshare(common, work, anonymous=not values["own"], patient=True)
+
+
+def _given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not None and source is not click.core.ParameterSource.DEFAULT
+
+
+def _check(values: dict[str, Any]) -> None:
+    """Raise UsageError for options that do not fit together."""
+    check_exclusive({"--collections": values["collections"], "--projects": values["projects"]})
+    check_exclusive({"--count": values["count"], "--explain": values["explain"]})
+    if values["subgroups"] and values["group"] is None:
+        raise click.UsageError("--subgroups needs --group")
+    if values["since"] is not None and values["until"] is not None and values["since"] > values["until"]:
+        raise click.UsageError(f"--since {values['since']} is after --until {values['until']}")
+    kind = "collections" if values["collections"] else "projects" if values["projects"] else None
+    lacking = {
+        "collections": ("type_name", "extension"),
+        "projects": ("type_name", "extension", "doi", "resource_doi", "modified_since"),
+    }
+    for name in lacking.get(kind or "", ()):
+        if values[name]:
+            raise click.UsageError(f"{kind} have no {name.removesuffix('_name').replace('_', '-')} to search for")
+
+
+async def _search(api: Figshare, words: tuple[str, ...], values: dict[str, Any]) -> Search:
+    """Return the search that the options describe. Raises UsageError and NameNotFound for unknown names."""
+    from uploader.catalog import names
+    from uploader.catalog.search import Search
+
+    kind: Kind = "collection" if values["collections"] else "project" if values["projects"] else "item"
+    group, institution = values["group"], values["institution"]
+    query = Query(
+        words=words,
+        any_word=values["any_word"],
+        category=tuple([await names.find_category(api, one) for one in values["category"]]),
+        licence=tuple([await names.find_licence(api, one) for one in values["licences"]]),
+        **{
+            name: values[name]
+            for name in ("title", "description", "author", "orcid", "tag", "references", "until", "raw")
+        },
+        extension=tuple(one.lstrip(".") for one in values["extension"]),
+    )
+    return Search(
+        kind=kind,
+        query=query,
+        type_id=names.find_type(values["type_name"]) if values["type_name"] is not None else None,
+        institution=await names.find_institution(api, institution) if institution is not None else None,
+        groups=await names.find_groups(api, group, subgroups=values["subgroups"]) if group is not None else (),
+        **{
+            name: values[name]
+            for name in ("own", "since", "modified_since", "doi", "resource_doi", "order", "reverse", "limit")
+        },
+    )
+
+
+def _explain(session: Session, searching: Searching) -> int:
+    for request in searching.requests():
+        session.console.event("request", method=request.method, path=request.path, body=request.body)
+        lines = [f"{request.method} {request.path}", *(f"  {name}: {value}" for name, value in request.body.items())]
+        session.console.result("\n".join(lines))
+    return ExitStatus.OK

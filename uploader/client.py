@@ -1,0 +1,181 @@
+"""The client for programs: transfers, and reading what Figshare holds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, get_args
+
+from uploader.errors import RecordsMissing, UsageError
+from uploader.figshare.ids import Kind, parse_id, parse_reference
+from uploader.metadata import identifiers
+from uploader.text import is_unicode
+from uploader.transfer.arguments import wrong_type
+from uploader.transfer.client import Client as TransferClient
+
+if TYPE_CHECKING:
+    from uploader.catalog.search import Order
+    from uploader.figshare.records import Record
+
+Texts = str | Sequence[str]
+"""One value, or several that must all be found."""
+
+
+class Client(TransferClient):
+    __doc__ = TransferClient.__doc__
+
+    # --- what Figshare holds ------------------------------------------------------------------------------------------
+
+    async def search(
+        self,
+        *words: str,
+        any_word: bool = False,
+        title: Texts = (),
+        description: Texts = (),
+        author: Texts = (),
+        orcid: Texts = (),
+        tag: Texts = (),
+        category: Texts = (),
+        type: str | None = None,  # noqa: A002 - as on the command line
+        licence: Texts = (),
+        extension: Texts = (),
+        references: Texts = (),
+        doi: str | None = None,
+        resource_doi: str | None = None,
+        institution: int | str | None = None,
+        group: int | str | None = None,
+        subgroups: bool = False,
+        since: date | str | None = None,
+        until: date | str | None = None,
+        modified_since: date | str | None = None,
+        raw: str | None = None,
+        kind: Kind = "item",
+        own: bool = False,
+        order: Order = "published",
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Record]:
+        """Yield the records that meet all conditions, as `figup search` finds them; with no limit, oldest first.
+
+        A value with blanks is a phrase. Records are typed where known, and have the JSON as received in `raw`. Raises
+        UsageError and NameNotFound for invalid values and unknown names, FilterIgnored if Figshare ignored a filter,
+        and at the end RecordsMissing if there may be more records than it listed.
+        """
+        from uploader.catalog import names
+        from uploader.catalog.query import Query
+        from uploader.catalog.search import ORDERS, Search, Searching
+
+        api = self._api
+        for name, value, known in (("kind", kind, get_args(Kind)), ("order", order, ORDERS)):
+            if value not in known:
+                raise UsageError(f"invalid {name} {value!r}; known: {', '.join(known)}")
+        query = Query(
+            words=_texts("words", words),
+            any_word=any_word,
+            title=_texts("title", title),
+            description=_texts("description", description),
+            author=_texts("author", author),
+            orcid=tuple(_valid(identifiers.orcid, one) for one in _texts("orcid", orcid)),
+            tag=_texts("tag", tag),
+            category=tuple([await names.find_category(api, one) for one in _texts("category", category)]),
+            licence=tuple([await names.find_licence(api, one) for one in _texts("licence", licence)]),
+            extension=tuple(one.lstrip(".") for one in _texts("extension", extension)),
+            references=_texts("references", references),
+            until=_day("until", until),
+            raw=raw,
+        )
+        searching = Searching(
+            api.records,
+            Search(
+                kind=kind,
+                own=own,
+                query=query,
+                type_id=names.find_type(type) if type is not None else None,
+                institution=await names.find_institution(api, str(institution)) if institution is not None else None,
+                groups=await names.find_groups(api, str(group), subgroups=subgroups) if group is not None else (),
+                since=_day("since", since),
+                modified_since=_day("modified_since", modified_since),
+                doi=_valid(identifiers.doi, doi) if doi is not None else None,
+                resource_doi=_valid(identifiers.doi, resource_doi) if resource_doi is not None else None,
+                order=order,
+                reverse=reverse,
+                limit=_limit(limit),
+            ),
+        )
+        async for record in searching.rows():
+            yield record
+        if not searching.conclusion.complete:
+            gaps = "; ".join(gap.message for gap in searching.conclusion.gaps)
+            raise RecordsMissing(f"the list may not be complete: {gaps}")
+
+    async def item(self, item: int | str, *, version: int | None = None, public: bool = False) -> Record:
+        """Return an item in full: the account's own copy, else the public one. Raises ItemNotFound.
+
+        `version` is a public version; `public`: what everyone sees, even of an own item.
+        """
+        return await self._record("item", item, version=version, public=public)
+
+    async def collection(self, collection: int | str, *, version: int | None = None, public: bool = False) -> Record:
+        """Return a collection in full, as `item` does."""
+        return await self._record("collection", collection, version=version, public=public)
+
+    async def project(self, project: int | str, *, public: bool = False) -> Record:
+        """Return a project in full, as `item` does."""
+        return await self._record("project", project, version=None, public=public)
+
+    async def _record(self, kind: Kind, given: int | str, *, version: int | None, public: bool) -> Record:
+        from uploader.catalog.lookup import find
+
+        if isinstance(given, bool) or not isinstance(given, int | str):
+            raise wrong_type(kind, given, "an id, an address or a DOI")
+        try:
+            reference = parse_id(str(given), kind) if kind == "project" else parse_reference(str(given), kind)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        return (await find(self._api, kind, reference, version=version, public=public)).record
+
+    async def own(self, kind: Kind = "item") -> AsyncIterator[Record]:
+        """Yield the account's own items, collections or projects, drafts included. Raises RecordsMissing at the end."""
+        from uploader.catalog.reading import Reading
+        from uploader.figshare.records import own_list
+
+        reading = Reading(self._api.records, own_list(kind))
+        async for record in reading.rows():
+            yield record
+        if reading.gaps:
+            raise RecordsMissing(f"the list may not be complete: {'; '.join(gap.message for gap in reading.gaps)}")
+
+
+def _texts(name: str, value: Texts) -> tuple[str, ...]:
+    from uploader.catalog.query import is_searchable
+
+    every = (value,) if isinstance(value, str) else tuple(value)
+    for one in every:
+        if not isinstance(one, str):
+            raise wrong_type(name, one, "a string, or several")
+        if not is_unicode(one) or not is_searchable(one):
+            raise UsageError(f"invalid {name}: nothing to search for in {one!r}")
+    return every
+
+
+def _limit(value: object) -> int | None:
+    if value is None or (type(value) is int and value > 0):
+        return value
+    raise UsageError(f"invalid limit {value!r}; use a positive number, or None")
+
+
+def _valid(check: Callable[[str], str], value: str) -> str:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _day(name: str, value: date | str | None) -> date | None:
+    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+        return value
+    if isinstance(value, datetime):
+        return value.date()
+    if not isinstance(value, str):
+        raise wrong_type(name, value, "a date, or a string such as 2024-05-17")
+    return date.fromisoformat(_valid(identifiers.day, value))
