@@ -27,6 +27,15 @@ def _rules_in(path: str) -> list[Rule]:
         raise ValueError(f"{path}: {error}") from error
 
 
+def _cap(text: str) -> int | None:
+    """Parse the number of rows that pages reach; None for all of them. Raises ValueError."""
+    if text == "none":
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
+        raise ValueError(f"invalid number of rows {text!r}; use 1000, 9000 or none")
+    return int(text)
+
+
 _SIZE = ParsedParam("size", units.parse_size)
 _TIME = ParsedParam("time", units.parse_duration)
 _MD5_TIME = ParsedParam("time|never", lambda text: -1.0 if text == "never" else units.parse_duration(text))
@@ -35,10 +44,11 @@ _FAULT = ParsedParam("fault", read_rule)
 _FAULTS = ParsedParam("faults", _rules_in)
 _PORT = click.IntRange(0, 65535)
 _CUSTOM = ParsedParam("file", read_definitions)
+_CAP = ParsedParam("number|none", _cap)
 _CHOICE = click.Choice(["refuse", "accept"])
 
 _where, _limits, _behaviour = grouped("Where"), grouped("Limits"), grouped("Behaviour")
-_times, _faults = grouped("Times"), grouped("Faults")
+_lists, _times, _faults = grouped("Lists and searches"), grouped("Times"), grouped("Faults")
 OPTIONS: list[Callable[[Any], Any]] = [
     _where("--port", metavar="N", type=_PORT, default=0,
            help="Port of the API.  [default: the last one used with this directory if free, else any]"),
@@ -94,6 +104,22 @@ OPTIONS: list[Callable[[Any], Any]] = [
                help="Before an institution publishes an item: no review, an approved one, or one without end."),
     _behaviour("--auth-status", type=click.Choice(["403", "401"]), default="403", show_default=True,
                help="Response to an invalid token."),
+    _lists("--page-cap", metavar="N|none", type=_CAP, default="9000", show_default=True,
+           help="How many rows of a list of records pages reach."),
+    _lists("--page-cap-status", type=click.Choice(["422", "400"]), default="422", show_default=True,
+           help="Response to a page beyond."),
+    _lists("--since", type=click.Choice(["exclusive", "inclusive"]), default="exclusive", show_default=True,
+           help="Whether published_since and modified_since include their own second."),
+    _lists("--search", type=click.Choice(["words", "stems"]), default="words", show_default=True,
+           help="Find words within words, or by their stems, as the real service does."),
+    _lists("--query-length", metavar="N", type=click.IntRange(3), default=10_000, show_default=True,
+           help="Maximum number of characters of a search."),
+    _lists("--row-dates/--no-row-dates", default=True, show_default=True,
+           help="Show created_date and modified_date in public lists."),
+    _times("--index-lag", metavar="TIME", type=_TIME, default="0", show_default=True,
+           help="How long a new record is not found by searches."),
+    _times("--cursor-lifetime", metavar="TIME", type=_TIME, default="5min", show_default=True,
+           help="How long an X-Cursor is accepted."),
     _times("--hidden-for", metavar="TIME", type=_TIME, default="0", show_default=True,
            help="How long a new file is invisible."),
     _times("--lock-linger", metavar="TIME", type=_TIME, default="1", show_default=True,

@@ -23,6 +23,9 @@ NOT_FOUND_HTML = (
 """The page for an unknown path, and for a method that a path does not support."""
 
 
+_INVALID = "UnprocessableEntity"
+
+
 class ApiError(Exception):
     """An error response: `{"message", "code"}`, and `data` for details.
 
@@ -56,7 +59,7 @@ def not_found(what: str) -> ApiError:
 
 def invalid(message: str, field: str) -> ApiError:
     """Return the 422 for an invalid body."""
-    return ApiError(422, "UnprocessableEntity", message, {"invalid_params": field})
+    return ApiError(422, _INVALID, message, {"invalid_params": field})
 
 
 def forbidden() -> ApiError:
@@ -70,7 +73,7 @@ def invalid_is_bad_request() -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        if error.status != 422:
+        if error.code != _INVALID:
             raise
         raise ApiError(400, "BadRequest", error.message, error.data) from error
 

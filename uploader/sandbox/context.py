@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,10 @@ class Context:
     now: Callable[[], float]
     faults: FaultRules
     effects: Effects
+    refresh: Callable[[sqlite3.Connection], None]
+    """Makes the documents of what changed; within a transaction."""
+    seeded: bool = False
+    """Whether there are seeded records, and the institutions and groups that they belong to."""
     added_values: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Values that were uploaded for large lists, by the id of the custom field."""
     codes: set[str] = field(default_factory=set)

@@ -8,9 +8,10 @@ from uploader.sandbox import categories, checks
 from uploader.sandbox.answers import invalid_is_bad_request, json_answer
 from uploader.sandbox.bodies import search_of
 from uploader.sandbox.context import context_of
+from uploader.sandbox.institutions import INSTITUTIONS
 from uploader.sandbox.items import relations
 from uploader.sandbox.listing import slice_of
-from uploader.sandbox.reference_data import INSTITUTION, ITEM_TYPES, licenses
+from uploader.sandbox.reference_data import ITEM_TYPES, licenses
 from uploader.sandbox.routes import Route
 
 
@@ -64,8 +65,9 @@ async def item_types(_: web.Request) -> web.Response:
 async def institutions(request: web.Request) -> web.Response:
     """Return the institutions from `offset` on."""
     rows = slice_of(request.query)
-    known = [INSTITUTION] if context_of(request).settings.institution else []
-    return json_answer([{"id": one["id"], "name": one["name"], "custom_domain": None} for one in known[rows.offset :]])
+    context = context_of(request)
+    known = INSTITUTIONS if context.seeded else INSTITUTIONS[:1] if context.settings.institution else ()
+    return json_answer([{"id": one.id, "name": one.name, "custom_domain": one.domain} for one in known[rows.offset :]])
 
 
 async def search_funding(request: web.Request) -> web.Response:

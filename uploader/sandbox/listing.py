@@ -5,13 +5,11 @@ Paging is page and page_size, or limit and offset, never both (422); ten rows by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from uploader.sandbox.answers import ApiError
-
-T = TypeVar("T")
 
 _BOUNDS = {"page": (1, 5000), "page_size": (1, 1000), "limit": (1, 1000), "offset": (0, 5000)}
 
@@ -58,13 +56,6 @@ class Order:
 
     field: str
     descending: bool
-
-    def sort(self, rows: Iterable[T], key: Callable[[T, str], float | None]) -> list[T]:
-        """Sort by `key(row, field)`. Rows without a value come last in both directions."""
-        keyed = [(key(row, self.field), row) for row in rows]
-        valued = [(value, row) for value, row in keyed if value is not None]
-        valued.sort(key=lambda pair: pair[0], reverse=self.descending)
-        return [row for _, row in valued] + [row for value, row in keyed if value is None]
 
 
 def order_of(given: Mapping[str, Any], fields: tuple[str, ...]) -> Order:

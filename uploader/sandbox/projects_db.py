@@ -50,18 +50,6 @@ def get(db: sqlite3.Connection, project_id: int, account_id: int) -> Project:
     return found
 
 
-def of_account(db: sqlite3.Connection, account_id: int) -> list[Project]:
-    """Return the projects of an account, the newest first."""
-    rows = db.execute("SELECT * FROM projects WHERE account_id = ? ORDER BY id DESC", (account_id,))
-    return [_project(row) for row in rows]
-
-
-def public(db: sqlite3.Connection, now: float) -> list[Project]:
-    """Return the projects that are published, the newest first."""
-    rows = db.execute("SELECT * FROM projects WHERE published <= ? ORDER BY published DESC, id DESC", (now,))
-    return [_project(row) for row in rows]
-
-
 def update(db: sqlite3.Connection, project: Project, changes: dict[str, Any], now: float) -> None:
     """Change some fields."""
     db.execute(

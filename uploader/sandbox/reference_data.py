@@ -61,9 +61,6 @@ FUNDINGS: Final[dict[int, dict[str, Any]]] = {
 
 INSTITUTION: Final[dict[str, Any]] = {"id": 2000, "name": "Sandbox University", "domain": "sandbox.invalid"}
 
-STRING_ID: Final = "sandbox"
-"""The institution's name in addresses and searches."""
-
 GROUPS: Final[dict[int, dict[str, Any]]] = {
     number: {
         "id": number, "name": name, "resource_id": "", "parent_id": parent, "association_criteria": "",
@@ -74,14 +71,6 @@ GROUPS: Final[dict[int, dict[str, Any]]] = {
     )
 }  # fmt: skip
 """The institution's groups."""
-
-
-def subgroups(group: int) -> set[int]:
-    """Return a group and all those below it."""
-    found = {group}
-    while below := {one["id"] for one in GROUPS.values() if one["parent_id"] in found} - found:
-        found |= below
-    return found
 
 
 TOP_GROUP: Final = 2100

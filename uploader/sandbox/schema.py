@@ -266,6 +266,75 @@ CREATE TABLE field_values (          -- added to the large list of a custom fiel
 );
 """
 
-STEPS: Final = (_FILES, _DATASETS, _PEOPLE, _REPORTS, _FEEDS)
+_DOCUMENTS = """
+CREATE TABLE documents (             -- what filters and searches look at; texts in lower case
+    kind TEXT NOT NULL,              -- articles, collections, projects
+    id INTEGER NOT NULL,
+    number INTEGER NOT NULL,         -- of a published version; 0: the private copy
+    group_id INTEGER,
+    institution_id INTEGER NOT NULL,
+    project_id INTEGER,
+    item_type INTEGER,
+    resource_id TEXT, handle TEXT,   -- as they are
+    institution TEXT NOT NULL, dois TEXT NOT NULL, tags TEXT NOT NULL, orcids TEXT NOT NULL, author_ids TEXT NOT NULL,
+    licence TEXT NOT NULL, type TEXT NOT NULL,  -- lists, as the next line: each entry between line breaks
+    authors TEXT NOT NULL, categories TEXT NOT NULL, links TEXT NOT NULL, custom TEXT NOT NULL,
+    resource_doi TEXT NOT NULL, resource_title TEXT NOT NULL, resource_link TEXT NOT NULL,
+    title TEXT NOT NULL, description TEXT NOT NULL,
+    words TEXT NOT NULL,             -- all texts, for searches without a prefix
+    UNIQUE (kind, id, number)
+);
+CREATE INDEX documents_by_group ON documents(kind, group_id);
+CREATE INDEX documents_by_institution ON documents(kind, institution_id);
+CREATE TABLE unindexed (             -- what changed since its document was made
+    kind TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (kind, id, number)
+) WITHOUT ROWID;
+INSERT INTO unindexed SELECT 'articles', id, 0 FROM items UNION ALL SELECT 'articles', item_id, number FROM versions
+    UNION ALL SELECT 'collections', id, 0 FROM collections
+    UNION ALL SELECT 'collections', collection_id, number FROM collection_versions
+    UNION ALL SELECT 'projects', id, 0 FROM projects;
+CREATE TRIGGER item_inserted AFTER INSERT ON items BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES ('articles', new.id, 0);
+END;
+CREATE TRIGGER item_changed AFTER UPDATE OF metadata, version, project_id ON items BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES ('articles', new.id, 0);
+END;
+CREATE TRIGGER item_removed AFTER DELETE ON items BEGIN
+    DELETE FROM documents WHERE kind = 'articles' AND id = old.id;
+END;
+CREATE TRIGGER version_inserted AFTER INSERT ON versions BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES ('articles', new.item_id, new.number);
+END;
+CREATE TRIGGER collection_inserted AFTER INSERT ON collections BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES ('collections', new.id, 0);
+END;
+CREATE TRIGGER collection_changed AFTER UPDATE OF metadata, version ON collections BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES ('collections', new.id, 0);
+END;
+CREATE TRIGGER collection_removed AFTER DELETE ON collections BEGIN
+    DELETE FROM documents WHERE kind = 'collections' AND id = old.id;
+END;
+CREATE TRIGGER collection_version_inserted AFTER INSERT ON collection_versions BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES ('collections', new.collection_id, new.number);
+END;
+CREATE TRIGGER project_inserted AFTER INSERT ON projects BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES ('projects', new.id, 0);
+END;
+CREATE TRIGGER project_changed AFTER UPDATE OF metadata ON projects BEGIN
+    INSERT OR IGNORE INTO unindexed VALUES ('projects', new.id, 0);
+END;
+CREATE TRIGGER project_removed AFTER DELETE ON projects BEGIN
+    DELETE FROM documents WHERE kind = 'projects' AND id = old.id;
+END;
+CREATE INDEX items_by_time ON items(published, id);
+CREATE INDEX items_by_creation ON items(created, id);
+DROP INDEX versions_by_time;
+CREATE INDEX versions_by_time ON versions(item_id, number, visible);
+"""
+
+STEPS: Final = (_FILES, _DATASETS, _PEOPLE, _REPORTS, _FEEDS, _DOCUMENTS)
 VERSION: Final = len(STEPS)
 """The newest version, in `PRAGMA user_version`."""

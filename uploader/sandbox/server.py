@@ -24,7 +24,9 @@ from uploader.sandbox import (
     download_routes,
     file_routes,
     files_db,
+    indexing,
     list_routes,
+    stems,
     unserved,
     upload_routes,
 )
@@ -175,7 +177,7 @@ async def _context(
     log = RequestLog(settings.request_log)
     stack.push_async_callback(anyio.to_thread.run_sync, log.close)
     await anyio.to_thread.run_sync(log.open)
-    known = await db.run(_known, institution=settings.institution, at=now())
+    known = await db.run(_prepared, settings, now())
     await anyio.to_thread.run_sync(blobs.remove_strays, known)
     added_values = await db.run(feed_routes.added_values)
     await anyio.to_thread.run_sync(categories)  # reads a file, which no handler may do on the event loop
@@ -189,14 +191,17 @@ async def _context(
         now=now,
         faults=FaultRules(list(settings.faults)),
         effects=effects,
+        refresh=indexing.refresh,
         added_values=added_values,
     )
 
 
-def _known(db: sqlite3.Connection, *, institution: bool, at: float) -> frozenset[str]:
-    """Return the names of all bytes. With an institution, ensure that its accounts exist."""
-    if institution:
+def _prepared(db: sqlite3.Connection, settings: Settings, at: float) -> frozenset[str]:
+    """Ensure that accounts and index are as the settings want them, and return the names of all bytes."""
+    if settings.institution:
         accounts.ensure_institution(db, at)
+    indexing.refresh(db)
+    stems.ensure(db, wanted=settings.stems)
     return frozenset(files_db.blobs(db))
 
 

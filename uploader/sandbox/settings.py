@@ -97,6 +97,22 @@ class Settings:
     approved review), or "pending" (the review is never decided)."""
     custom_fields: tuple[CustomField, ...] = DEFAULTS
     """Custom fields of the institution; ignored without one."""
+    page_cap: int | None = 9000
+    """How many rows of a list of records can be reached by pages; None: all."""
+    page_cap_status: int = 422
+    """The response beyond it: 422 as today, or 400, as in older documentation."""
+    cursor_lifetime: float = 300.0
+    """How long an X-Cursor is accepted."""
+    since: str = "exclusive"
+    """Whether `published_since` and `modified_since` include their own second: "exclusive" or "inclusive"."""
+    stems: bool = False
+    """Whether searches compare stems of words, as the real service does, or find words within words."""
+    query_length: int = 10_000
+    """Maximum number of characters of a search."""
+    index_lag: float = 0.0
+    """How long a new record is not found by searches."""
+    row_dates: bool = True
+    """Whether public rows have `created_date` and `modified_date`; those recorded in 2022 had neither."""
     item_files: int = 1000
     """Maximum number of files in the item object: 10 are documented, 326 were observed."""
 

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from uploader.sandbox.answers import ApiError
+from uploader.sandbox.documents import COLUMNS, INSERT, document
 from uploader.sandbox.items.body import EMPTY
-from uploader.sandbox.items.search import document, query_of
-from uploader.sandbox.items.store import Item
+from uploader.sandbox.search import Dialect, query_of
 
-META = EMPTY | {"title": "Counting Beavers", "description": "In rivers", "tags": ["dam"], "categories": [24418]}
-AUTHORS = [{"full_name": "Ann Bee", "orcid_id": "0000-0002-1825-0097"}]
-DOCUMENT = document(
-    Item(
-        id=1,
-        account_id=2,
-        project_id=77,
-        status="draft",
-        created=0.0,
-        modified=0.0,
-        metadata=META,
-        version=0,
-        published=None,
-        linked=0,
-        uploaded=0,
-    ),
-    AUTHORS,
-    files=["set/run.MDP", "README"],
-    institution="sandbox",
-)
+META = EMPTY | {
+    "title": "Counting Beavers", "description": "In rivers", "tags": ["dam"], "categories": [24418],
+    "custom_fields": {"Site": ["Loch Ness"]}, "doi": "10.5072/FK2.figshare.1",
+}  # fmt: skip
+AUTHORS = [{"id": 7, "full_name": "Ann Bee", "orcid_id": "0000-0002-1825-0097"}]
+DIALECT = Dialect(published="900.0", extension="'set/run.mdp' LIKE ? ESCAPE '!'", stems=False)
+
+
+@pytest.fixture(scope="module")
+def db() -> sqlite3.Connection:
+    """A database with the document of one item."""
+    made = sqlite3.connect(":memory:")
+    made.execute(f"CREATE TABLE documents ({', '.join(COLUMNS)})")
+    made.execute(INSERT, document("articles", (1, 0), META, AUTHORS, versions=0, project_id=77))
+    return made
 
 
 @pytest.mark.parametrize(
@@ -76,19 +73,28 @@ DOCUMENT = document(
         (":extension: readme", False),
         (":institution: sandbox", True),
         ("don't OR beavers", True),
-        (":published_before: 2999-01-01", False),
+        (":published_before: 2999-01-01", True),
         (":nothing: beaver", False),
+        (":project: 7", False),
+        (":published_after: 1970-01-01 AND :published_before: 1970-01-02", True),
+        (":published_after: soon", False),
+        ("loch", True),
+        (":doi: 10.5072/fk2.figshare.1", True),
+        ("NOT beavers OR rivers", True),
+        ("otter AND NOT (rivers OR dam) OR counting", True),
+        pytest.param(" ".join(["otter"] * 3000), False, id="very long"),
         ("", True),
         (")", False),
         ("(", False),
         ("beaver AND", True),
     ],
 )
-def test_search_matches(text: str, found: bool) -> None:
-    assert query_of(text)(DOCUMENT) is found
+def test_search_matches(db: sqlite3.Connection, text: str, found: bool) -> None:
+    query = query_of(text, DIALECT)
+    assert bool(db.execute(f"SELECT 1 FROM documents d WHERE {query.text}", query.values).fetchall()) is found  # noqa: S608
 
 
 def test_deeply_nested_searches_are_rejected() -> None:
     for text in ("(" * 5000, "NOT " * 5000):
         with pytest.raises(ApiError):
-            query_of(text)
+            query_of(text, DIALECT)

@@ -7,17 +7,19 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from uploader.sandbox import filters, finding
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import json_answer, not_found
 from uploader.sandbox.bodies import search_of
-from uploader.sandbox.collections import search, store, view
+from uploader.sandbox.collections import store, view
 from uploader.sandbox.collections.routes import SEARCH_SORT_FIELDS, institution_id
 from uploader.sandbox.collections.store import Collection, CollectionVersion
-from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.filters import in_listing, in_search
+from uploader.sandbox.context import context_of
+from uploader.sandbox.finding import PUBLIC_COLLECTIONS, Query
 from uploader.sandbox.items import public_view, versions
 from uploader.sandbox.items import store as items
 from uploader.sandbox.listing import Order, Slice, order_of, slice_of
+from uploader.sandbox.paging import listed, rows_of
 from uploader.sandbox.routes import Route
 
 _COLLECTION = r"/v2/collections/{collection_id:\d{1,18}}"
@@ -45,16 +47,14 @@ def routes() -> list[Route]:
 
 
 async def list_public(request: web.Request) -> web.Response:
-    context = context_of(request)
-    criteria = in_listing(request)
-    rows, order = slice_of(request.query), order_of(request.query, _SORT_FIELDS)
-    return json_answer(await context.db.run(_published, context, criteria, rows, order, context.addresses(request)))
+    criteria = filters.in_listing(request)
+    return await _published(request, criteria, rows_of(request), order_of(request.query, _SORT_FIELDS), search=False)
 
 
 async def search_public(request: web.Request) -> web.Response:
-    context = context_of(request)
-    criteria, rows, order = in_search(request, await search_of(request), SEARCH_SORT_FIELDS)
-    return json_answer(await context.db.run(_published, context, criteria, rows, order, context.addresses(request)))
+    body = await search_of(request)
+    criteria = filters.read(body, context_of(request).settings.query_length)
+    return await _published(request, criteria, rows_of(request, body), order_of(body, SEARCH_SORT_FIELDS), search=True)
 
 
 async def read(request: web.Request) -> web.Response:
@@ -89,15 +89,22 @@ async def list_items(request: web.Request) -> web.Response:
     return json_answer(await context.db.run(_items, request, slice_of(request.query), at, context.now()))
 
 
-def _published(
-    db: sqlite3.Connection, context: Context, criteria: dict[str, Any], rows: Slice, order: Order, at: Addresses
-) -> list[dict[str, Any]]:
+async def _published(
+    request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order, *, search: bool
+) -> web.Response:
     """Return the rows of matching public collections."""
-    now = context.now()
-    pairs = [(one, store.versions(db, one.id, now)[-1]) for one in store.public(db, now)]
-    shown = {one.id: version for one, version in pairs}
-    matching = search.found([(view.as_published(*pair), pair[1].authors) for pair in pairs], criteria, order)
-    return [view.public_row(one, shown[one.id], at) for one in matching[rows.offset : rows.offset + rows.limit]]
+    context = context_of(request)
+    query = Query(
+        source=PUBLIC_COLLECTIONS, criteria=criteria, order=order, rows=rows, now=context.now(), search=search
+    )
+
+    def matching(db: sqlite3.Connection) -> list[Found]:
+        found = finding.find(db, query, context)
+        pairs = [(store.find(db, one.id), store.versions(db, one.id, query.now)) for one in found]
+        return [Found(collection, seen[-1]) for collection, seen in pairs if collection is not None]
+
+    at = context.addresses(request)
+    return listed(request, rows, [view.public_row(*pair, at) for pair in await context.db.run(matching)])
 
 
 def _number(request: web.Request) -> int:

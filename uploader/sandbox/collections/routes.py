@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from uploader.sandbox import filters, finding
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import (
     ApiError,
@@ -18,16 +19,17 @@ from uploader.sandbox.answers import (
     not_found,
 )
 from uploader.sandbox.bodies import body_of, optional_body_of, search_of
-from uploader.sandbox.collections import body, item_routes, search, store, view
+from uploader.sandbox.collections import body, item_routes, store, view
 from uploader.sandbox.collections.store import Collection
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.filters import in_search
+from uploader.sandbox.finding import OWN_COLLECTIONS, Query
+from uploader.sandbox.institutions import OWN
 from uploader.sandbox.items import relations
 from uploader.sandbox.items.publish_routes import doi_of
-from uploader.sandbox.listing import Order, order_of, slice_of
+from uploader.sandbox.listing import Order, Slice, order_of
+from uploader.sandbox.paging import rows_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.reference_data import GROUPS, INSTITUTION
 from uploader.sandbox.routes import Route
 
 COLLECTION = item_routes.COLLECTION
@@ -51,26 +53,21 @@ def routes() -> list[Route]:
 
 
 def institution_id(context: Context) -> int:
-    """Return the accounts' institution, 0 for none."""
-    return int(INSTITUTION["id"]) if context.settings.institution else 0
+    """Return the institution of the accounts here, 0 for none."""
+    return OWN.id if context.settings.institution else 0
 
 
 async def list_collections(request: web.Request) -> web.Response:
-    context = context_of(request)
-    order, rows = order_of(request.query, _SORT_FIELDS), slice_of(request.query)
-    found = order.sort(await context.db.run(store.of_account, account_of(request)), search.rank)
-    at = context.addresses(request)
-    return json_answer([view.row(one, at.collection(one.id)) for one in found[rows.offset : rows.offset + rows.limit]])
+    order, rows = order_of(request.query, _SORT_FIELDS), rows_of(request)
+    return await _own(request, {}, rows, order, search=False)
 
 
 async def search_collections(request: web.Request) -> web.Response:
-    context = context_of(request)
     body = await search_of(request)
     with invalid_is_bad_request():
-        criteria, rows, order = in_search(request, body, SEARCH_SORT_FIELDS)
-    found = await context.db.run(_found, account_of(request), criteria, order)
-    at = context.addresses(request)
-    return json_answer([view.row(one, at.collection(one.id)) for one in found[rows.offset : rows.offset + rows.limit]])
+        criteria = filters.read(body, context_of(request).settings.query_length)
+        rows, order = rows_of(request, body), order_of(body, SEARCH_SORT_FIELDS)
+    return await _own(request, criteria, rows, order, search=True)
 
 
 async def create_collection(request: web.Request) -> web.Response:
@@ -124,15 +121,27 @@ async def _read(request: web.Request, *, creating: bool) -> body.CollectionChang
     if changes.fields.get("group_id"):
         if not context_of(request).settings.institution:
             raise forbidden()
-        if changes.fields["group_id"] not in GROUPS:
+        if changes.fields["group_id"] not in OWN.groups:
             raise not_found("Group")
     return changes
 
 
-def _found(db: sqlite3.Connection, account_id: int, criteria: dict[str, Any], order: Order) -> list[Collection]:
-    every = store.of_account(db, account_id)
-    people = [[authors.shown(author) for author in authors.get_many(db, one.metadata["authors"])] for one in every]
-    return search.found(zip(every, people, strict=True), criteria, order)
+async def _own(
+    request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order, *, search: bool
+) -> web.Response:
+    """Return the rows of matching collections of the account."""
+    context = context_of(request)
+    query = Query(
+        source=OWN_COLLECTIONS, criteria=criteria, order=order, rows=rows, now=context.now(),
+        account_id=account_of(request), search=search,
+    )  # fmt: skip
+
+    def matching(db: sqlite3.Connection) -> list[Collection]:
+        found = [store.find(db, one.id) for one in finding.find(db, query, context)]
+        return [one for one in found if one is not None]
+
+    at = context.addresses(request)
+    return json_answer([view.row(one, at.collection(one.id)) for one in await context.db.run(matching)])
 
 
 def _create(db: sqlite3.Connection, changes: body.CollectionChanges, account_id: int, now: float) -> int:

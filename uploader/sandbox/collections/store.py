@@ -68,18 +68,6 @@ def get(db: sqlite3.Connection, collection_id: int, account_id: int) -> Collecti
     return found
 
 
-def of_account(db: sqlite3.Connection, account_id: int) -> list[Collection]:
-    """Return the collections of an account, the newest first."""
-    rows = db.execute("SELECT * FROM collections WHERE account_id = ? ORDER BY id DESC", (account_id,))
-    return [_collection(row) for row in rows]
-
-
-def public(db: sqlite3.Connection, now: float) -> list[Collection]:
-    """Return the collections that are published, the newest first."""
-    rows = db.execute("SELECT * FROM collections WHERE published <= ? ORDER BY published DESC, id DESC", (now,))
-    return [_collection(row) for row in rows]
-
-
 def update(db: sqlite3.Connection, collection: Collection, changes: dict[str, Any], now: float) -> None:
     """Change some fields."""
     db.execute(

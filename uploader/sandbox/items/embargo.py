@@ -11,7 +11,8 @@ from typing import Any
 
 from uploader.sandbox import checks
 from uploader.sandbox.answers import ApiError, invalid
-from uploader.sandbox.reference_data import EMBARGO_OPTIONS, GROUPS
+from uploader.sandbox.institutions import OWN
+from uploader.sandbox.reference_data import EMBARGO_OPTIONS
 
 TYPES = ("article", "file")
 
@@ -97,7 +98,7 @@ def _options(entries: Any, *, institution: bool) -> list[dict[str, Any]]:
     for one in checks.objects("embargo_options", [] if entries is None else entries):
         number = checks.integer("embargo_options.id", one.get("id"))
         groups = checks.integers("embargo_options.group_ids", one.get("group_ids") or [])
-        if not institution or number not in EMBARGO_OPTIONS or not set(groups) <= GROUPS.keys():
+        if not institution or number not in EMBARGO_OPTIONS or not set(groups) <= OWN.groups.keys():
             raise ApiError(400, "BadRequest", f"Embargo option {number} not found")
         options.append({"id": number, "group_ids": groups})
     types = {EMBARGO_OPTIONS[one["id"]]["type"] for one in options}

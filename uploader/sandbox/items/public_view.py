@@ -66,6 +66,11 @@ def as_published(item: Item, version: Version) -> Item:
     metadata = {
         **version.metadata,
         "embargo": item.metadata["embargo"],
-        "doi": f"{version.metadata['doi']}.v{version.number}",
+        "doi": _versioned(version.metadata["doi"], item.id, version.number),
     }
     return dataclasses.replace(item, metadata=metadata, modified=version.visible or item.modified)
+
+
+def _versioned(doi: str, item_id: int, number: int) -> str:
+    """Return the DOI of a version. A journal's DOI has none, and some items have no DOI at all, as observed."""
+    return f"{doi}.v{number}" if doi.endswith(str(item_id)) else doi

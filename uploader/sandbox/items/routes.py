@@ -13,11 +13,11 @@ from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import encoded, forbidden, json_answer, located, no_content, not_found
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.institutions import OWN
 from uploader.sandbox.items import body, item_custom_fields, relations, reviews_db, store, versions, view
 from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of, reader_of
-from uploader.sandbox.reference_data import GROUPS
 from uploader.sandbox.request_log import ENTRY
 from uploader.sandbox.routes import Route
 
@@ -97,7 +97,7 @@ async def read_item(request: web.Request, *, creating: bool) -> body.ItemChanges
     if "group_id" in changes.fields:
         if not institution:
             raise forbidden()
-        if changes.fields["group_id"] not in GROUPS:
+        if changes.fields["group_id"] not in OWN.groups:
             raise not_found("Group")
     return changes
 

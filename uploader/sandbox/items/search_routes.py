@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiohttp import web
 
-from uploader.sandbox import files_db, filters
+from uploader.sandbox import filters, finding
 from uploader.sandbox.answers import ApiError, forbidden, invalid_is_bad_request, json_answer
 from uploader.sandbox.bodies import search_of
 from uploader.sandbox.context import Context, context_of
-from uploader.sandbox.filters import Traits, dois, in_listing, in_search
-from uploader.sandbox.items import public_view, search, store, versions, view
+from uploader.sandbox.finding import OWN_ITEMS, PUBLIC_ITEMS, Query
+from uploader.sandbox.institutions import OWN
+from uploader.sandbox.items import public_view, store, versions, view
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import Version
-from uploader.sandbox.listing import Order, Slice, order_of, slice_of
-from uploader.sandbox.people import authors
+from uploader.sandbox.listing import Order, Slice, order_of
+from uploader.sandbox.paging import listed, rows_of
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.reference_data import INSTITUTION, ITEM_TYPES, STRING_ID
 from uploader.sandbox.routes import Route
 
 _SORT_FIELDS = ("published_date", "created_date", "modified_date", "views", "shares", "downloads", "cites")
 _SEARCH_SORT_FIELDS = ("created_date", *(order for order in _SORT_FIELDS if order != "created_date"))
-
-
-class Candidate(NamedTuple):
-    """An item that may be found, as it is shown: `version` is None for the private copy. `files` are names."""
-
-    item: Item
-    version: Version | None
-    authors: list[dict[str, Any]]
-    files: list[str]
 
 
 def routes() -> list[Route]:
@@ -55,11 +46,15 @@ async def search_own(request: web.Request) -> web.Response:
     context = context_of(request)
     body = await search_of(request)
     with invalid_is_bad_request():
-        criteria, rows, order = in_search(request, body, _SEARCH_SORT_FIELDS)
-    found = await context.db.run(_private, account_of(request), context.now(), names=_needs_files(criteria))
+        criteria = filters.read(body, context.settings.query_length)
+        rows, order = rows_of(request, body), order_of(body, _SEARCH_SORT_FIELDS)
+    query = Query(
+        source=OWN_ITEMS, criteria=criteria, order=order, rows=rows, now=context.now(),
+        account_id=account_of(request), search=True,
+    )  # fmt: skip
+    found = await context.db.run(_private, query, context)
     at, now = context.addresses(request), context.now()
-    page = _page(context, found, criteria, rows, order)
-    return json_answer([{**view.row(one.item, at, now), "project_id": one.item.project_id} for one in page])
+    return json_answer([{**view.row(item, at, now), "project_id": item.project_id} for item in found])
 
 
 async def list_institution(request: web.Request) -> web.Response:
@@ -68,16 +63,25 @@ async def list_institution(request: web.Request) -> web.Response:
     if not context.settings.institution:
         raise forbidden()
     with invalid_is_bad_request():
-        criteria, rows = in_listing(request), slice_of(request.query)
+        criteria, rows = filters.in_listing(request), rows_of(request)
         order = order_of(request.query, ("published_date", "modified_date"))
-    page = _page(context, await context.db.run(_private, None, context.now(), names=False), criteria, rows, order)
+    own = {**criteria, "institution": OWN.id}
+    query = Query(source=OWN_ITEMS, criteria=own, order=order, rows=rows, now=context.now())
+    found = await context.db.run(_private, query, context)
     at, now = context.addresses(request), context.now()
-    return json_answer([view.row(one.item, at, now) for one in page])
+    return json_answer([view.row(item, at, now) for item in found])
 
 
 async def search_public(request: web.Request) -> web.Response:
-    found = await _published(request, *in_search(request, await search_of(request), _SEARCH_SORT_FIELDS))
-    return json_answer(found)
+    context = context_of(request)
+    body = await search_of(request)
+    criteria = filters.read(body, context.settings.query_length)
+    return await _published(request, criteria, rows_of(request, body), order_of(body, _SEARCH_SORT_FIELDS), search=True)
+
+
+async def list_public(request: web.Request) -> web.Response:
+    criteria = filters.in_listing(request)
+    return await _published(request, criteria, rows_of(request), order_of(request.query, _SORT_FIELDS), search=False)
 
 
 async def filter_by(request: web.Request) -> web.Response:
@@ -88,90 +92,50 @@ async def filter_by(request: web.Request) -> web.Response:
         if name not in request.query:
             raise ApiError(400, "BadRequest", f"Missing mandatory parameter - {name}", {"invalid_params": name})
         wanted[name] = request.query[name]
-    known = context.settings.institution and request.match_info["string_id"] == STRING_ID
-    at, now = context.addresses(request), context.now()
-    every = await context.db.run(_public, now, names=True) if known else []
-    return json_answer(
-        [
-            public_view.row(one.item, one.version, at, now)
-            for one in every
-            if one.version is not None
-            and one.item.metadata["resource_id"] == wanted["resource_id"]
-            and wanted["filename"] in one.files
+    if not context.settings.institution or request.match_info["string_id"] != OWN.string_id:
+        return json_answer([])
+    criteria = {"institution": OWN.id, "resource_id": wanted["resource_id"]}
+    query = Query(
+        source=PUBLIC_ITEMS, criteria=criteria, order=Order("published_date", descending=True),
+        rows=Slice(-1, 0), now=context.now(),
+    )  # fmt: skip
+
+    def holding(db: sqlite3.Connection) -> list[tuple[Item, Version]]:
+        return [
+            (item, version)
+            for item, version in _public(db, query, context)
+            if wanted["filename"] in {file.name for file in versions.files(db, version, None)}
         ]
-    )
 
-
-async def list_public(request: web.Request) -> web.Response:
-    criteria = in_listing(request)
-    found = await _published(request, criteria, slice_of(request.query), order_of(request.query, _SORT_FIELDS))
-    return json_answer([{name: value for name, value in row.items() if name != "project_id"} for row in found])
-
-
-async def _published(request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order) -> list[dict[str, Any]]:
-    """Return the rows of matching public items."""
-    context = context_of(request)
     at, now = context.addresses(request), context.now()
-    page = _page(context, await context.db.run(_public, now, names=_needs_files(criteria)), criteria, rows, order)
-    return [
-        {**public_view.row(one.item, one.version, at, now), "project_id": one.item.project_id}
-        for one in page
-        if one.version is not None
-    ]
+    return json_answer([public_view.row(*pair, at, now) for pair in await context.db.run(holding)])
 
 
-def _needs_files(criteria: dict[str, Any]) -> bool:
-    """Return whether the search uses file names; otherwise they are not read."""
-    return ":extension:" in criteria.get("search_for", "")
+async def _published(
+    request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order, *, search: bool
+) -> web.Response:
+    """Return the rows of matching public items; only those of a search name the project."""
+    context = context_of(request)
+    query = Query(source=PUBLIC_ITEMS, criteria=criteria, order=order, rows=rows, now=context.now(), search=search)
+    found = await context.db.run(_public, query, context)
+    at, now = context.addresses(request), context.now()
+    hidden = () if context.settings.row_dates else ("created_date", "modified_date")
+    shown = []
+    for item, version in found:
+        row = public_view.row(item, version, at, now)
+        row |= {"project_id": item.project_id} if search else {}
+        shown.append({name: value for name, value in row.items() if name not in hidden})
+    return listed(request, rows, shown)
 
 
-def _private(db: sqlite3.Connection, account_id: int | None, now: float, *, names: bool) -> list[Candidate]:
-    """Return the private copies of an account's items, or of all."""
-    found = []
-    for item in store.page(db, account_id, -1, 0):
-        people = authors.get_many(db, item.metadata["authors"])
-        files = [file.name for file in files_db.page(db, item.id, now, None)] if names else []
-        found.append(Candidate(item, None, [authors.shown(one) for one in people], files))
-    return found
+def _private(db: sqlite3.Connection, query: Query, context: Context) -> list[Item]:
+    """Return the private copies that match."""
+    found = [store.find(db, one.id) for one in finding.find(db, query, context)]
+    return [item for item in found if item is not None]
 
 
-def _public(db: sqlite3.Connection, now: float, *, names: bool) -> list[Candidate]:
-    found = []
-    for item, version in versions.all_latest(db, now):
-        files = [file.name for file in versions.files(db, version, None)] if names else []
-        found.append(Candidate(public_view.as_published(item, version), version, version.authors, files))
-    return found
-
-
-def _page(
-    context: Context, found: list[Candidate], criteria: dict[str, Any], rows: Slice, order: Order
-) -> list[Candidate]:
-    query = search.query_of(criteria.get("search_for", ""))
-    institution = STRING_ID if context.settings.institution else ""
-
-    def matches(one: Candidate) -> bool:
-        return "search_for" not in criteria or query(search.document(one.item, one.authors, one.files, institution))
-
-    matching = [one for one in found if filters.matches(_traits(one.item), criteria) and matches(one)]
-    return order.sort(matching, _rank)[rows.offset : rows.offset + rows.limit]
-
-
-def _traits(item: Item) -> Traits:
-    meta = item.metadata
-    same = {
-        "resource_id": meta["resource_id"],
-        "resource_doi": meta["resource_doi"],
-        "handle": meta["handle"],
-        "institution": INSTITUTION["id"],
-        "group": meta["group_id"],
-        "item_type": ITEM_TYPES[meta["defined_type"]],
-        "project_id": item.project_id,
-    }
-    found = dois(meta["doi"], item.version)
-    return Traits(same=same, dois=found, published=item.published, modified=item.modified)
-
-
-def _rank(one: Candidate, field: str) -> float | None:
-    item = one.item
-    dates = {"published_date": item.published, "created_date": item.created, "modified_date": item.modified}
-    return dates.get(field, 0.0)
+def _public(db: sqlite3.Connection, query: Query, context: Context) -> list[tuple[Item, Version]]:
+    """Return the public items that match, each with its newest visible version."""
+    found = finding.find(db, query, context)
+    pairs = [(store.find(db, one.id), versions.get(db, one.id, one.number)) for one in found]
+    return [(item, version) for item, version in pairs if item is not None and version is not None]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from uploader.sandbox.items import store
 from uploader.sandbox.items.body import EMPTY
 from uploader.sandbox.items.store import Item
 
@@ -113,16 +112,6 @@ def latest(db: sqlite3.Connection, item_id: int, now: float) -> Version | None:
         "SELECT * FROM versions WHERE item_id = ? AND visible <= ? ORDER BY number DESC LIMIT 1", (item_id, now)
     ).fetchone()
     return None if row is None else _version(row)
-
-
-def all_latest(db: sqlite3.Connection, now: float) -> list[tuple[Item, Version]]:
-    """Return every published item with its newest visible version."""
-    rows = db.execute(
-        "SELECT item_id, MAX(number) AS number FROM versions WHERE visible <= ? GROUP BY item_id ORDER BY item_id DESC",
-        (now,),
-    )
-    pairs = [(store.find(db, row["item_id"]), get(db, row["item_id"], row["number"])) for row in rows]
-    return [(item, version) for item, version in pairs if item is not None and version is not None]
 
 
 def all_of(db: sqlite3.Connection, item_id: int, now: float) -> list[Version]:

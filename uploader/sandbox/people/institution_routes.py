@@ -21,12 +21,13 @@ from uploader.sandbox.answers import (
 from uploader.sandbox.bodies import body_of, search_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.custom_fields import definition, shown
+from uploader.sandbox.institutions import OWN, groups_of
 from uploader.sandbox.listing import Slice, slice_in, slice_of
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account, AccountFilter, NewAccount
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.people.routes import account_object
-from uploader.sandbox.reference_data import EMBARGO_OPTIONS, GROUPS, INSTITUTION, TOP_GROUP
+from uploader.sandbox.reference_data import EMBARGO_OPTIONS, INSTITUTION, TOP_GROUP
 from uploader.sandbox.routes import Route
 
 _BASE = "/v2/account/institution"
@@ -58,8 +59,8 @@ async def institution(request: web.Request) -> web.Response:
 
 
 async def groups(request: web.Request) -> web.Response:
-    administrator(request)
-    return json_answer(list(GROUPS.values()))
+    context = administrator(request)
+    return json_answer(list(groups_of(OWN, seeded=context.seeded).values()))
 
 
 async def embargo_options(request: web.Request) -> web.Response:
@@ -69,7 +70,7 @@ async def embargo_options(request: web.Request) -> web.Response:
 
 async def group_options(request: web.Request) -> web.Response:
     administrator(request)
-    if int(request.match_info["group_id"]) not in GROUPS:
+    if int(request.match_info["group_id"]) not in OWN.groups:
         raise not_found("Group")
     return json_answer(list(EMBARGO_OPTIONS.values()))
 
@@ -81,7 +82,7 @@ async def custom_fields(request: web.Request) -> web.Response:
     if asked is None:
         account = await context.db.run(accounts.get, account_of(request))
         group = account.group_id if account is not None else 0
-    elif _bound(request.query, "group_id", 0) in GROUPS:
+    elif _bound(request.query, "group_id", 0) in OWN.groups:
         group = int(asked)
     else:
         raise forbidden()
@@ -93,7 +94,7 @@ async def group_fields(request: web.Request) -> web.Response:
     """Serve the custom fields of a group's items, as definitions without values."""
     context = administrator(request)
     group = int(request.match_info["group_id"])
-    if group not in GROUPS:
+    if group not in OWN.groups:
         raise not_found("Group")
     return json_answer(shown({}, context.custom_fields(group)))
 
@@ -174,7 +175,10 @@ def _bound(query: Mapping[str, str], name: str, default: int) -> int:
 
 
 async def _page(context: Context, criteria: AccountFilter, rows: Slice) -> web.Response:
-    found = await context.db.run(accounts.page, criteria, rows.limit, rows.offset)
+    """Return accounts. Beyond the cap of pages there are none, without an error, as observed."""
+    cap = context.settings.page_cap
+    limit = rows.limit if cap is None else max(0, min(rows.limit, cap - rows.offset))
+    found = await context.db.run(accounts.page, criteria, limit, rows.offset)
     return json_answer([_short(account, context) for account in found])
 
 
@@ -222,7 +226,7 @@ def _new_account(body: dict[str, Any]) -> NewAccount:
 def _create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
     if accounts.taken(db, new.email):
         raise ApiError(400, "BadRequest", "An account with this email already exists")
-    if new.group_id not in GROUPS:
+    if new.group_id not in OWN.groups:
         raise ApiError(400, "BadRequest", "Group not found")
     return accounts.create(db, new, now)
 
@@ -230,6 +234,6 @@ def _create(db: sqlite3.Connection, new: NewAccount, now: float) -> int:
 def _update(db: sqlite3.Connection, account_id: int, group_id: int, active: bool, now: float) -> None:
     if accounts.get(db, account_id) is None:
         raise not_found("Account")
-    if group_id and group_id not in GROUPS:
+    if group_id and group_id not in OWN.groups:
         raise ApiError(400, "BadRequest", "Group not found")
     accounts.update(db, account_id, group_id=group_id or TOP_GROUP, active=active, now=now)

@@ -13,9 +13,10 @@ from aiohttp import web
 from uploader.sandbox import checks
 from uploader.sandbox.answers import ApiError, forbidden, invalid_is_bad_request, json_answer, no_content, not_found
 from uploader.sandbox.bodies import body_of
+from uploader.sandbox.institutions import OWN
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.institution_routes import administrator
-from uploader.sandbox.reference_data import ADMINISTRATOR, GROUPS, ROLES, TOP_GROUP, USER
+from uploader.sandbox.reference_data import ADMINISTRATOR, ROLES, TOP_GROUP, USER
 from uploader.sandbox.routes import Route
 
 _PATH = "/v2/account/institution/roles"
@@ -69,7 +70,7 @@ def _shown(role: int) -> dict[str, Any]:
 
 
 def _group(name: str) -> int:
-    if not (name.isascii() and name.isdigit() and len(name) < 19 and int(name) in GROUPS):
+    if not (name.isascii() and name.isdigit() and len(name) < 19 and int(name) in OWN.groups):
         raise ApiError(400, "BadRequest", f"Group {name} not found")
     return int(name)
 

@@ -11,11 +11,11 @@ from uploader.sandbox import checks
 from uploader.sandbox.answers import ApiError, invalid_is_bad_request, json_answer, moment, not_found
 from uploader.sandbox.bodies import search_of
 from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.institutions import OWN, subgroups
 from uploader.sandbox.listing import slice_in
 from uploader.sandbox.people import accounts, authors
 from uploader.sandbox.people.authors import Author
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.reference_data import INSTITUTION, subgroups
 from uploader.sandbox.routes import Route
 
 
@@ -48,7 +48,7 @@ def account_object(db: sqlite3.Connection, account_id: int, context: Context) ->
         "last_name": found.last_name,
         "email": found.email,
         "active": found.active,
-        "institution_id": INSTITUTION["id"] if context.settings.institution else 0,
+        "institution_id": OWN.id if context.settings.institution else 0,
         "group_id": found.group_id if context.settings.institution else 0,
         "institution_user_id": found.institution_user_id,
         "quota": found.limit(context),
@@ -121,7 +121,7 @@ def _complete(author: Author, *, institution: bool) -> dict[str, Any]:
     in_institution = institution and author.account_id is not None
     return {
         **authors.shown(author),
-        "institution_id": INSTITUTION["id"] if in_institution else 0,
+        "institution_id": OWN.id if in_institution else 0,
         "group_id": author.group_id if in_institution else 0,
         "is_public": 0,
         "job_title": author.job_title,

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from uploader.sandbox import checks
+from uploader.sandbox import checks, filters, finding
 from uploader.sandbox import projects_db as store
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import (
@@ -23,21 +23,23 @@ from uploader.sandbox.answers import (
     reset_content,
 )
 from uploader.sandbox.bodies import body_of, optional_body_of, search_of
-from uploader.sandbox.context import context_of
-from uploader.sandbox.filters import in_listing, in_search
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.finding import OWN_PROJECTS, PUBLIC_PROJECTS, Query
+from uploader.sandbox.institutions import OWN
 from uploader.sandbox.items import relations
-from uploader.sandbox.listing import Order, Slice, order_of, slice_of
+from uploader.sandbox.listing import Order, Slice, order_of
+from uploader.sandbox.paging import listed, rows_of
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import collaborators_db, search, view
+from uploader.sandbox.projects import collaborators_db, view
 from uploader.sandbox.projects_db import Project
-from uploader.sandbox.reference_data import GROUPS
 from uploader.sandbox.routes import Route
 
 PROJECT = r"/v2/account/projects/{project_id:\d{1,18}}"
 _PUBLIC = r"/v2/projects/{project_id:\d{1,18}}"
 
+_SORT_FIELDS = ("published_date", "modified_date", "views")
 _ROLES = {"owner", "collaborator", "viewer"}
 
 _CHECKS: dict[str, checks.Check] = {
@@ -74,12 +76,8 @@ def project_id_of(request: web.Request) -> int:
 
 
 async def list_projects(request: web.Request) -> web.Response:
-    context = context_of(request)
-    order, rows = order_of(request.query, search.SORT_FIELDS), slice_of(request.query)
-    owned = await context.db.run(store.of_account, account_of(request)) if _includes_own(request.query) else []
-    found = order.sort(owned, search.rank)
-    at = context.addresses(request)
-    return json_answer([view.row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
+    order, rows = order_of(request.query, _SORT_FIELDS), rows_of(request)
+    return await _own(request, {}, rows, order) if _includes_own(request.query) else json_answer([])
 
 
 def _includes_own(query: Mapping[str, str]) -> bool:
@@ -129,23 +127,22 @@ async def publish_project(request: web.Request) -> web.Response:
 
 
 async def list_public(request: web.Request) -> web.Response:
-    criteria = in_listing(request)
-    rows, order = slice_of(request.query), order_of(request.query, search.SORT_FIELDS)
-    return await _published(request, criteria, rows, order)
+    criteria = filters.in_listing(request)
+    return await _published(request, criteria, rows_of(request), order_of(request.query, _SORT_FIELDS), search=False)
 
 
 async def search_public(request: web.Request) -> web.Response:
-    return await _published(request, *in_search(request, await search_of(request), search.SORT_FIELDS))
+    body = await search_of(request)
+    criteria = filters.read(body, context_of(request).settings.query_length)
+    return await _published(request, criteria, rows_of(request, body), order_of(body, _SORT_FIELDS), search=True)
 
 
 async def search_projects(request: web.Request) -> web.Response:
-    context = context_of(request)
     body = await search_of(request)
     with invalid_is_bad_request():
-        criteria, rows, order = in_search(request, body, search.SORT_FIELDS)
-    found = search.found(await context.db.run(store.of_account, account_of(request)), criteria, order)
-    at = context.addresses(request)
-    return json_answer([view.row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
+        criteria = filters.read(body, context_of(request).settings.query_length)
+        rows, order = rows_of(request, body), order_of(body, _SORT_FIELDS)
+    return await _own(request, criteria, rows, order, search=True)
 
 
 async def get_public(request: web.Request) -> web.Response:
@@ -154,12 +151,33 @@ async def get_public(request: web.Request) -> web.Response:
     return json_answer(await context.db.run(_public, project_id_of(request), context.now(), at))
 
 
-async def _published(request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order) -> web.Response:
-    """Return the matching public projects."""
+async def _published(
+    request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order, *, search: bool
+) -> web.Response:
+    """Return the rows of matching public projects."""
     context = context_of(request)
-    found = search.found(await context.db.run(store.public, context.now()), criteria, order)
+    query = Query(source=PUBLIC_PROJECTS, criteria=criteria, order=order, rows=rows, now=context.now(), search=search)
     at = context.addresses(request)
-    return json_answer([view.public_row(one, at) for one in found[rows.offset : rows.offset + rows.limit]])
+    found = await context.db.run(_matching, query, context)
+    return listed(request, rows, [view.public_row(one, at) for one in found])
+
+
+async def _own(
+    request: web.Request, criteria: dict[str, Any], rows: Slice, order: Order, *, search: bool = False
+) -> web.Response:
+    """Return the rows of matching projects of the account."""
+    context = context_of(request)
+    query = Query(
+        source=OWN_PROJECTS, criteria=criteria, order=order, rows=rows, now=context.now(),
+        account_id=account_of(request), search=search,
+    )  # fmt: skip
+    at = context.addresses(request)
+    return json_answer([view.row(one, at) for one in await context.db.run(_matching, query, context)])
+
+
+def _matching(db: sqlite3.Connection, query: Query, context: Context) -> list[Project]:
+    found = [store.find(db, one.id) for one in finding.find(db, query, context)]
+    return [one for one in found if one is not None]
 
 
 async def _read(request: web.Request, *, creating: bool) -> dict[str, Any]:
@@ -174,7 +192,7 @@ async def _read(request: web.Request, *, creating: bool) -> dict[str, Any]:
     if fields.get("group_id"):
         if not context_of(request).settings.institution:
             raise forbidden()
-        if fields["group_id"] not in GROUPS:
+        if fields["group_id"] not in OWN.groups:
             raise not_found("Group")
     return fields
 
