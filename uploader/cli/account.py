@@ -13,12 +13,14 @@ from uploader.cli.errors import failure_of
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
 from uploader.cli.output.record_lines import account_line
 from uploader.cli.runner import Session, on_figshare
+from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
 from uploader.errors import AccountNotFound, ExitStatus, MetadataInvalid, NameNotFound, UsageError
 from uploader.metadata import identifiers
 from uploader.metadata.resolve import UnknownName, choose_group
 from uploader.system import path_error
 from uploader.text import did_you_mean, plain, printable
+from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
     from uploader.catalog.accounts import NewAccount
@@ -50,8 +52,9 @@ def account() -> None:
 
 @account.command("list", cls=FigupCommand, epilog=ENVIRONMENT)
 @click.option("--inactive", is_flag=True, help="Only accounts that are not active.")
+@request_options
 @common_options
-def list_(inactive: bool, common: GlobalOptions) -> int:
+def list_(inactive: bool, requests: RequestOptions, common: GlobalOptions) -> int:
     """List all accounts: id, state, used space, e-mail, name."""
 
     async def work(session: Session, api: Figshare) -> int:
@@ -60,7 +63,7 @@ def list_(inactive: bool, common: GlobalOptions) -> int:
             session.console.result(account_line(one))
         return ExitStatus.OK
 
-    return on_figshare(common, work, patient=True)
+    return on_figshare(common, work, requests=requests)
 
 
 @account.command("show", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -87,8 +90,9 @@ def show(who: str, common: GlobalOptions) -> int:
 @click.option("--institution-user-id", metavar="ID", help="Id in the institution's systems; no mail is sent then.")
 @click.option("--from", "table", metavar="FILE", type=click.Path(path_type=Path, readable=False),
               help="Create all accounts of a CSV file.")  # fmt: skip
+@request_options
 @common_options
-def create(table: Path | None, common: GlobalOptions, **values: str | None) -> int:
+def create(table: Path | None, requests: RequestOptions, common: GlobalOptions, **values: str | None) -> int:
     """Create accounts that do not exist yet; print id and e-mail of each.
 
     Figshare sends a mail to a new account, unless it has an institution user id.
@@ -115,7 +119,7 @@ def create(table: Path | None, common: GlobalOptions, **values: str | None) -> i
         session.summary.records = {**counts}
         return ExitStatus.SOME_FAILED if counts["failed"] else ExitStatus.OK
 
-    return on_figshare(common, work, patient=table is not None)
+    return on_figshare(common, work, requests=requests)
 
 
 async def _new_accounts(api: Figshare, table: Path | None, given: dict[str, str]) -> list[NewAccount]:

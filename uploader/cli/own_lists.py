@@ -10,8 +10,10 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.output.record_lines import record_line
 from uploader.cli.records_result import conclude, output_options, write_rows
 from uploader.cli.runner import Session, on_figshare
+from uploader.cli.transfer_options import request_options
 from uploader.figshare.ids import Kind
 from uploader.figshare.records import own_list
+from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,8 +31,11 @@ def own_list_command(kind: Kind) -> click.Command:
     @click.command("list", cls=FigupCommand, epilog=ENVIRONMENT, help=text, short_help=f"List your own {kind}s.")
     @click.option("--state", type=click.Choice(["draft", "published"]), help="Only drafts, or only published ones.")
     @output_options
+    @request_options
     @common_options
-    def list_(state: str | None, output: Path | None, force: bool, common: GlobalOptions) -> int:
+    def list_(
+        state: str | None, output: Path | None, force: bool, requests: RequestOptions, common: GlobalOptions
+    ) -> int:
         async def work(session: Session, api: Figshare) -> int:
             from uploader.catalog.reading import Reading
             from uploader.catalog.search import Conclusion
@@ -52,6 +57,6 @@ def own_list_command(kind: Kind) -> click.Command:
                     session.console.result(record_line(row))
             return conclude(session, api, result, output)
 
-        return on_figshare(common, work, patient=True)
+        return on_figshare(common, work, requests=requests)
 
     return list_

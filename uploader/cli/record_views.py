@@ -171,7 +171,7 @@ def _show_container(
             session.console.result(record_line(row))
         return ExitStatus.OK
 
-    return on_figshare(common, work, anonymous=True, patient=items)
+    return on_figshare(common, work, anonymous=True)
 
 
 async def _none() -> AsyncIterator[Record]:

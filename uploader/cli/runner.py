@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
     from uploader.figshare.ids import Reference
     from uploader.figshare.models import ItemDetail
+    from uploader.transfer.options import RequestOptions
 
 log = logging.getLogger("uploader.cli")
 
@@ -182,13 +183,17 @@ OnFigshare: TypeAlias = "Callable[[Session, Figshare], Awaitable[int]]"
 OnItem: TypeAlias = "Callable[[Session, Figshare, ItemDetail], Awaitable[int]]"
 
 
-def on_figshare(common: GlobalOptions, work: OnFigshare, *, anonymous: bool = False, patient: bool = False) -> int:
+def on_figshare(
+    common: GlobalOptions, work: OnFigshare, *, anonymous: bool = False, requests: RequestOptions | None = None
+) -> int:
     """Run the work with a Figshare client. `anonymous`: a token is used only if there is one.
 
-    `patient`: requests that fail or are throttled are repeated for as long as in a transfer.
+    `requests` of a command that reads much: what fails or is throttled is repeated for as long as they say.
     """
     with open_context(common) as context:
-        client = context.client(retry=None if patient else INTERACTIVE_RETRY, anonymous=anonymous)
+        client = context.client(
+            requests=requests, retry=INTERACTIVE_RETRY if requests is None else None, anonymous=anonymous
+        )
 
         async def connected(session: Session) -> int:
             display = Display(session.console, None)

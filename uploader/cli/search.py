@@ -23,10 +23,12 @@ from uploader.cli.options import (
 from uploader.cli.output.record_lines import record_line
 from uploader.cli.records_result import RESULT, conclude, output_options, write_rows
 from uploader.cli.runner import Session, on_figshare
+from uploader.cli.transfer_options import request_options
 from uploader.errors import ExitStatus
 from uploader.figshare.ids import Kind
 from uploader.metadata import identifiers
 from uploader.metadata.vocabulary import ITEM_TYPE_IDS
+from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
     from uploader.catalog.search import Search, Searching
@@ -115,8 +117,16 @@ def _search_options(command: Callable[..., int]) -> Any:
 @click.argument("words", metavar="[WORDS]...", nargs=-1, type=_TEXT)
 @_search_options
 @output_options
+@request_options
 @common_options
-def search(words: tuple[str, ...], output: Path | None, force: bool, common: GlobalOptions, **values: Any) -> int:
+def search(
+    words: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    requests: RequestOptions,
+    common: GlobalOptions,
+    **values: Any,
+) -> int:
     """Find public items, collections or projects, or your own.
 
     WORDS are found in titles, descriptions, authors, tags and more. A token is needed only with --own, and for names
@@ -145,7 +155,7 @@ def search(words: tuple[str, ...], output: Path | None, force: bool, common: Glo
                 session.console.result(record_line(row))
         return conclude(session, api, searching.conclusion, output, count=values["count"])
 
-    return on_figshare(common, work, anonymous=not values["own"], patient=True)
+    return on_figshare(common, work, anonymous=not values["own"], requests=requests)
 
 
 def _given(name: str) -> bool:

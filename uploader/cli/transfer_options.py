@@ -49,6 +49,13 @@ def _parse_limit(text: str) -> Limit | None:
 LIMIT_RATE = ParsedParam("rate", _parse_limit)
 _SECONDS = ParsedParam("time", units.parse_duration)
 _conflicts, _speed, _advanced = grouped("Conflicts"), grouped("Speed"), grouped(ADVANCED)
+_REQUEST_OPTIONS = [
+    _advanced("--api-rate", metavar="N", type=ParsedParam("number", parse_api_rate),
+              help="API requests per second, with a burst of 20; parts do not count.  [default: 1; no limit with "
+                   "--sandbox]"),
+    _advanced("--retry-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
+              help="How long to retry a request that keeps failing."),
+]  # fmt: skip
 _OPTIONS = [
     _conflicts("--on-conflict", type=click.Choice(get_args(OnConflict)), default="skip", show_default=True,
                help="If the item has a file of that name: skip an identical one and refuse a different one; replace it "
@@ -68,11 +75,7 @@ _OPTIONS = [
                 "SIGUSR2 lifts the limit and restores it.  [default: no limit]"),
     _speed("--hash-first", is_flag=True,
            help="Compute the MD5 before sending and send it to Figshare; reads the file twice."),
-    _advanced("--api-rate", metavar="N", type=ParsedParam("number", parse_api_rate),
-              help="API requests per second, with a burst of 20; parts do not count.  [default: 1; no limit with "
-                   "--sandbox]"),
-    _advanced("--retry-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
-              help="How long to retry a request that keeps failing."),
+    *_REQUEST_OPTIONS,
     _advanced("--stall-timeout", metavar="TIME", type=_SECONDS, default="60s", show_default=True,
               help="Retry a part after its connection accepted nothing for this long."),
     _advanced("--verify-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
@@ -97,6 +100,16 @@ def transfer_options(command: Callable[..., int]) -> Any:
         return command(options=Options(**job_values), requests=RequestOptions(**request_values), **rest)
 
     return with_options(collected, _OPTIONS)
+
+
+def request_options(command: Callable[..., int]) -> Any:
+    """Add the options on requests that commands which read much take, as the argument `requests`."""
+
+    @functools.wraps(command)
+    def collected(*, api_rate: float | None, retry_timeout: float, **values: Any) -> int:
+        return command(requests=RequestOptions(api_rate=api_rate, retry_timeout=retry_timeout), **values)
+
+    return with_options(collected, _REQUEST_OPTIONS)
 
 
 def given_options(options: Options, requests: RequestOptions, accounting: ReportOptions) -> dict[str, Any]:

@@ -121,6 +121,10 @@ class Options:
         )
 
 
+_THROTTLED = 4
+"""How much longer than a failing request one is repeated that Figshare throttles for an unknown time."""
+
+
 @dataclass(frozen=True, init=False)
 class RequestOptions:
     """How requests are sent. Times are seconds, or strings such as "15min".
@@ -158,6 +162,7 @@ class RequestOptions:
             settings,
             api_rate=settings.api_rate if self.api_rate is None else self.api_rate,
             retry=dataclasses.replace(settings.retry, elapsed_cap=self.retry_timeout),
+            throttled=dataclasses.replace(settings.throttled, elapsed_cap=_THROTTLED * self.retry_timeout),
             stall_timeout=self.stall_timeout,
             visibility_timeout=self.settle_timeout,
         )
