@@ -18,7 +18,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from tests.fakes.clock import VirtualClock
-from tests.fakes.figshare import PART_SIZE, FakeFigshare, StoredFile
+from tests.fakes.figshare import PART_SIZE, FakeFigshare, Killed, StoredFile
 from tests.fakes.world import KillableDisk, World, md5
 from uploader.cluster import files as files_module
 from uploader.cluster import member as member_module
@@ -96,13 +96,49 @@ class TeamFigshare(FakeFigshare):
                 file.locked.discard(part.no)
 
 
+class CrashingDisk(KillableDisk):
+    """A disk whose process is killed at a point of its writes to the files of a team, counted from 1; 0: nowhere.
+
+    Each write has a point before it and one after it; one that appends also one at which half of it is written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crash_at = 0
+        self.points = 0
+
+    def _reach(self) -> None:
+        self.points += 1
+        if self.points == self.crash_at:
+            self.dead = True
+            raise Killed
+
+    def put(self, path: Path, data: bytes) -> None:
+        in_team = "team" in path.parts
+        if in_team:
+            self._reach()
+        super().put(path, data)
+        if in_team:
+            self._reach()
+
+    def append(self, path: Path, data: bytes) -> None:
+        if "team" not in path.parts:
+            super().append(path, data)
+            return
+        self._reach()
+        super().append(path, data[: len(data) // 2])
+        self._reach()
+        super().append(path, data[len(data) // 2 :])
+        self._reach()
+
+
 @dataclass(kw_only=True)
 class Member:
     """A process. `status` is its exit status once it has ended."""
 
     name: str
     scope: anyio.CancelScope
-    disk: KillableDisk
+    disk: CrashingDisk
     status: int | None = None
     error: FigupError | None = None
     client: Client | None = None
@@ -138,7 +174,7 @@ class Crew:
             for module in (lock, files_module, team_module):
                 patch.setattr(module, "machine_id", lambda _: process.get())
 
-    def _new_disk(self) -> KillableDisk:
+    def _new_disk(self) -> CrashingDisk:
         return self.members[process.get()].disk
 
     async def _wait_awake(self, _: str = "") -> None:
@@ -148,11 +184,12 @@ class Crew:
 
     # --- what can happen ------------------------------------------------------------------------------------------
 
-    def start(self, *, may_lead: bool = True, share: tuple[int, int] | None = None) -> str:
+    def start(self, *, may_lead: bool = True, share: tuple[int, int] | None = None, crash_at: int = 0) -> str:
         """Start a process; its name."""
         name = f"p{next(self._numbers)}"
-        member = Member(name=name, scope=anyio.CancelScope(), disk=KillableDisk())
+        member = Member(name=name, scope=anyio.CancelScope(), disk=CrashingDisk())
         member.awake.set()
+        member.disk.crash_at = crash_at
         self.members[name] = member
         self._tasks.start_soon(self._live, member, may_lead, share)
         return name
@@ -170,6 +207,12 @@ class Crew:
                 member.error, member.status = failed.error, failed.error.exit_status
             except FigupError as error:
                 member.error, member.status = error, error.exit_status
+            except Killed:
+                member.status = KILLED
+            except BaseExceptionGroup as group:
+                if group.subgroup(Killed) is None:
+                    raise
+                member.status = KILLED
         if member.scope.cancelled_caught:
             member.status = KILLED
 

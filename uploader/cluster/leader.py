@@ -306,9 +306,9 @@ class LeaderRole:
             self._rate.total = limit
             measured = {name: active[name].meter.rate for name in fastest if connections[name] > 0}
             rates = dict(self._rate.divide(rate_shares(limit, {_SELF: self._own.rate, **measured})))
-        self._connections.confirm(_SELF)
         self._rate.confirm(_SELF)
-        senders.most = int(connections[_SELF])
+        if senders.limit(int(connections[_SELF])):
+            self._connections.confirm(_SELF)
         run.throttle.share = rates.get(_SELF)
         for name, seen in active.items():
             seen.rate = rates.get(name, 0.0) if limit is not None else None

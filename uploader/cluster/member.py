@@ -105,6 +105,8 @@ class MemberRole:
         self._looked_at = -math.inf
         self._term = 0
         self._orders = Orders(seq=0)
+        self._obeyed = True
+        """True once no more connections are in use than the orders allow."""
         self._numbers = itertools.count()
         self._running: dict[int, Assignment] = {}
         """Assignments in progress, including withdrawn ones."""
@@ -180,6 +182,9 @@ class MemberRole:
                 return orders.end
             if (term, orders.seq) != (self._term, self._orders.seq):
                 self._follow(tasks, term, orders)
+        if self._senders.limit(self._orders.connections) and not self._obeyed:
+            self._obeyed, self._urgent = True, True
+            self._entries.append(Obeyed(term=self._term, seq=self._orders.seq))
         if not self._is_led(leader):
             # The next leader may give the same parts to others.
             for assignment in self._running.values():
@@ -214,12 +219,10 @@ class MemberRole:
             known = {order.id for order in self._orders.orders}
             wanted = {number: order for number, order in wanted.items() if number not in known}
         self._term, self._orders = term, orders
-        self._senders.most = max(1, orders.connections)
         # Without a share of the rate there are no orders either.
         self._run.throttle.share = None if orders.rate is None else max(1.0, orders.rate)
         self._run.throttle.refresh()
-        self._entries.append(Obeyed(term=term, seq=orders.seq))
-        self._urgent = True
+        self._obeyed = False
         for order in wanted.values():
             index = next(self._numbers)
             self._running[index] = Assignment(order, term, index, self._run, self._queue)
@@ -255,7 +258,7 @@ class MemberRole:
             PartDone(term=assignment.term, order=order.id, file_id=order.file_id, no=part.no, xxh3=xxh3)
         )
         # Nearly idle: the leader should give more.
-        self._urgent |= self._queue.left <= self._senders.most
+        self._urgent |= self._queue.left <= self._orders.connections
 
     async def _finish_parts(self) -> None:
         """Let parts in flight finish, within the grace period."""

@@ -11,6 +11,8 @@ from blockbuster import BlockBuster
 
 from tests.support.teams import KILLED, Crew, some_contents
 from uploader.cluster import leader
+from uploader.errors import RequestRejected
+from uploader.transfer.options import Options
 from uploader.transfer.parts import queue
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +103,111 @@ async def test_after_any_faults_there_is_one_item_with_every_file_once(new_crew:
 async def test_thousands_of_schedules(new_crew: NewCrew, block: int) -> None:
     for seed in range(block * ALL_SEEDS // 10, (block + 1) * ALL_SEEDS // 10):
         await play_at_random(new_crew, seed)
+
+
+EVERY = 15
+"""Of the points at which a process can be killed, every so many are in the sample."""
+
+
+async def crash_at(new_crew: NewCrew, role: int, point: int) -> bool:
+    """Kill the process that leads first (0) or another one (1) at this point of its writes; False if it has no such."""
+    crew = new_crew(some_contents(random.Random(4), big=1, small=12), strangers=True, name=f"{role}-{point}")
+
+    async def script(crew: Crew) -> None:
+        for number in range(3):
+            crew.start(crash_at=point if number == role else 0)
+            await crew.clock.sleep(1.0)
+
+    await crew.play(script)
+    statuses = [member.status for member in crew.members.values()]
+    assert [status for number, status in enumerate(statuses) if number != role] == [0, 0], (point, statuses)
+    crew.check()
+    return statuses[role] == KILLED
+
+
+@pytest.mark.parametrize("role", [0, 1], ids=["leader", "member"])
+async def test_killed_at_a_write_to_the_files_of_the_team(new_crew: NewCrew, role: int) -> None:
+    point = 1 + role
+    while await crash_at(new_crew, role, point):
+        point += EVERY
+    assert point > 2 * EVERY
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("role", [0, 1], ids=["leader", "member"])
+async def test_killed_at_every_write_to_the_files_of_the_team(new_crew: NewCrew, role: int) -> None:
+    point = 1
+    while await crash_at(new_crew, role, point):
+        point += 1
+    assert point > 20
+
+
+async def test_a_process_without_a_token_never_leads(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(5), big=1, small=5), strangers=True)
+
+    async def script(crew: Crew) -> None:
+        crew.start(may_lead=False)
+        await crew.clock.sleep(100)
+        assert not crew.figshare.log
+        crew.start()
+
+    await crew.play(script)
+    assert [member.status for member in crew.members.values()] == [0, 0]
+    crew.check()
+
+
+async def test_without_any_token_it_ends_and_says_so(new_crew: NewCrew) -> None:
+    crew = new_crew({"a": b"abc"})
+
+    async def script(crew: Crew) -> None:
+        crew.start(may_lead=False)
+
+    await crew.play(script)
+    assert crew.members["p0"].status == 3
+    assert "no process with a token" in str(crew.members["p0"].error)
+
+
+async def test_all_end_with_an_error_of_the_job(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(6), big=0, small=3))
+    crew.figshare.fail("complete", RequestRejected("this file is not wanted"), times=99)
+
+    async def script(crew: Crew) -> None:
+        for _ in range(3):
+            crew.start()
+
+    await crew.play(script)
+    assert [member.status for member in crew.members.values()] == [1, 1, 1]
+    assert len({str(member.error) for member in crew.members.values()}) == 1
+
+
+async def test_connections_are_limited_for_all_together(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(7), big=2, small=10))
+    crew.options = Options(connections=5)
+
+    async def script(crew: Crew) -> None:
+        for _ in range(7):
+            crew.start()
+            await crew.clock.sleep(11)
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    assert crew.figshare.most_connections <= 5
+    crew.check()
+
+
+async def test_the_rate_is_limited_for_all_together(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(8), big=3, small=0))
+    limit, burst = 16.0, 512
+    crew.options = Options(connections=8, limit_rate=limit)
+    crew.figshare.speed = lambda _: 50.0
+
+    async def script(crew: Crew) -> None:
+        crew.start()
+        crew.start()
+
+    await crew.play(script)
+    crew.check()
+    assert len({who for who, *_ in crew.figshare.sent}) == 2
+    total = sum(map(len, crew.contents.values()))
+    assert crew.figshare.sent[-1][3] >= (total - 2 * burst) / (1.15 * limit)

@@ -22,10 +22,10 @@ _PACE_TICKS = 2
 
 
 class PartSenders:
-    """The workers of one queue. `most`: connections that this process may use, set at any time."""
+    """The workers of one queue."""
 
     def __init__(self, run: SendingRun, pace: AdaptiveConcurrency, queue: PartQueue) -> None:
-        self.most = MAX_CONNECTIONS
+        self._most = MAX_CONNECTIONS
         self._run = run
         self._pace = pace
         self._queue = queue
@@ -52,6 +52,15 @@ class PartSenders:
             self._limit = self._pace.limit
             rate = format_rate(meter.sample(now) or 0)
             log.info("up to %s now, at %s", format_count(self._limit, "connection"), rate)
-        self._slots.total_tokens = max(1, min(self.most, self._pace.limit_for(self._queue.left)))
+        self._apply_limit()
         # The queue may have been closed for a while.
         self._queue.wake(self._queue.left)
+
+    def limit(self, most: int) -> bool:
+        """Use at most so many connections from now on, at least one; True if no more than that are sending a part."""
+        self._most = most
+        self._apply_limit()
+        return self._run.progress.busy <= most
+
+    def _apply_limit(self) -> None:
+        self._slots.total_tokens = max(1, min(self._most, self._pace.limit_for(self._queue.left)))

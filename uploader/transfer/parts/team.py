@@ -20,7 +20,7 @@ class Leader(Protocol):
     async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
         """Hand out parts and take in what the members report, until cancelled.
 
-        It gives this process its share of the account's limits: `senders.most` and the throttle's `share`. A file's
+        It gives this process its share of the account's limits: `senders.limit` and the throttle's `share`. A file's
         error is passed to its `FileSend`. Raises StateDiskFull, StateLost.
         """
 
