@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from uploader.cli.context import state_dir
 from uploader.cli.options import GlobalOptions, ParsedParam, grouped, with_options
-from uploader.errors import Facts, UsageError
+from uploader.errors import Facts, PoolUnusable, UsageError
 
 if TYPE_CHECKING:
     from uploader.cluster.share import Share
     from uploader.transfer.client import Client
+    from uploader.transfer.execution import Team
 
 
 def _parse_share(text: str) -> str:
@@ -32,25 +33,31 @@ _OPTIONS = [
     _cluster("--shard", metavar="I/N|auto", type=ParsedParam("share", _parse_share),
              help="With --join: begin with the I-th of N shares of the bytes. Only a preference: whoever is done first "
                   "takes from the others. auto: the place of this task in its Slurm array or step."),
+    _cluster("--dask", metavar="ADDRESS",
+             help="Let the workers of the Dask scheduler at this address send parts, too. Needs the extra figup[dask], "
+                  "here and there."),
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Joining:
-    """Whether to join other processes, and with which share, as given."""
+    """Whether to join other processes, and with which share, or the address of a pool, as given."""
 
     join: bool
     shard: str | None
+    dask: str | None
 
     @property
     def wanted(self) -> bool:
-        """True if other processes may work on the job."""
+        """True if the same command in other processes may work on the job."""
         return self.join or self.shard is not None
 
     def check(self, common: GlobalOptions, *, new_job: bool = False) -> None:
         """Raise UsageError for options that exclude each other, and for a state directory that is not shared."""
         if not self.wanted:
             return
+        if self.dask is not None:
+            raise UsageError("a pool has one process that leads, so others cannot join it", facts=Facts("pool-or-join"))
         if new_job:
             raise UsageError(
                 "a new job cannot be joined: every process would start its own", facts=Facts("new-job-joined")
@@ -61,7 +68,9 @@ class Joining:
             check_shared(state_dir(common))
 
     def apply(self, client: Client) -> None:
-        """Make the client a member of the job's team."""
+        """Make the client a member of the job's team, or the leader of a pool. Raises PoolUnusable."""
+        if self.dask is not None:
+            client.team = _pool(self.dask, client)
         if not self.wanted:
             return
         from uploader.cluster.share import parse_share, task_name
@@ -71,11 +80,19 @@ class Joining:
         client.team = JoinedTeam(may_lead=client.has_token, task=task_name(os.environ), share=share)
 
 
+def _pool(address: str, client: Client) -> Team:
+    try:
+        from uploader.cluster.pool import PoolTeam
+    except ImportError:
+        raise PoolUnusable("figup's extra for Dask is not installed here", facts=Facts("no-dask")) from None
+    return PoolTeam(address, client.settings)
+
+
 def team_options(command: Callable[..., int]) -> Any:
     """Add the options of several processes on one job, as the argument `joining`."""
 
     @functools.wraps(command)
-    def collected(*, join: bool, shard: str | None, **values: Any) -> int:
-        return command(joining=Joining(join, shard), **values)
+    def collected(*, join: bool, shard: str | None, dask: str | None, **values: Any) -> int:
+        return command(joining=Joining(join, shard, dask), **values)
 
     return with_options(collected, _OPTIONS)

@@ -245,6 +245,6 @@ def rate_shares(total: float, rates: Mapping[str, float | None]) -> dict[str, fl
         equal = left / (len(open_takers) + 1)
         rate = rates[taker]
         # Some margin, so that a taker that has become faster can show it.
-        shares[taker] = equal if rate is None or not open_takers else min(equal, max(1.25 * rate, equal / 4))
+        shares[taker] = equal if rate is None or not open_takers else min(equal, max(1.5 * rate, equal / 2))
         left -= shares[taker]
     return shares

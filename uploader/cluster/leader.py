@@ -65,10 +65,12 @@ _SELF = ""
 class LeaderRole:
     """One term of a leader. `lead` runs beside the engine."""
 
-    def __init__(self, wire: LeaderWire, term: int, clock: Clock) -> None:
+    def __init__(self, wire: LeaderWire, term: int, clock: Clock, *, max_parts: int | None = None) -> None:
+        """`max_parts` is the most that one order may have; None for no limit."""
         self._wire = wire
         self._term = term
         self._clock = clock
+        self._max_parts = max_parts
         self._seen: dict[str, Seen] = {}
         self._looked = False
         self._settled_at = math.inf
@@ -337,19 +339,22 @@ class LeaderRole:
         taken = sending.hand_out({part.no for part in parts})
         if not taken or transfer.file_id is None:
             return
-        self._orders += 1
-        order = Order(
-            id=self._orders,
-            file_id=transfer.file_id,
-            path=transfer.path,
-            size=transfer.size,
-            mtime_ns=transfer.mtime_ns,
-            upload=Secret(sending.upload_url),
-            parts=tuple(map(range_of, taken)),
-            digest=whole,
-            contested=sending.contested,
-        )
-        seen.given[order.id] = Given(order=order, sending=sending, parts={part.no: part for part in taken})
+        step = len(taken) if whole or self._max_parts is None else self._max_parts
+        for first in range(0, len(taken), step):
+            parts = taken[first : first + step]
+            self._orders += 1
+            order = Order(
+                id=self._orders,
+                file_id=transfer.file_id,
+                path=transfer.path,
+                size=transfer.size,
+                mtime_ns=transfer.mtime_ns,
+                upload=Secret(sending.upload_url),
+                parts=tuple(map(range_of, parts)),
+                digest=whole,
+                contested=sending.contested,
+            )
+            seen.given[order.id] = Given(order=order, sending=sending, parts={part.no: part for part in parts})
 
     async def _give(self, name: str) -> None:
         """Send a member its orders, if they have changed."""
@@ -362,6 +367,7 @@ class LeaderRole:
         seen.orders = Orders(seq=before.seq + 1, orders=orders, connections=seen.connections, rate=seen.rate)
         if limits_changed:
             seen.limits = seen.orders.seq
+        log.debug("%s: %d orders, %d connections, rate %s", name, len(orders), seen.connections, seen.rate)
         await self._wire.give(name, seen.orders)
 
 

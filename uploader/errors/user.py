@@ -250,6 +250,13 @@ class JobBusy(UserError):
     default_hint = "Let it finish, or stop it where it runs."
 
 
+class PoolUnusable(UserError):
+    """The pool of workers cannot be used."""
+
+    code = "pool-unusable"
+    exit_status = ExitStatus.USAGE
+
+
 class StateUnusable(UserError):
     """The state directory cannot be used (read-only, not a directory, no permission)."""
 

@@ -122,6 +122,11 @@ class Client:
         ).token
 
     @property
+    def settings(self) -> Settings:
+        """How requests are sent."""
+        return self._settings
+
+    @property
     def has_token(self) -> bool:
         """True if it acts for an account."""
         return self._token is not None

@@ -187,8 +187,8 @@ def test_the_whole_rate_is_divided(total: float, rates: dict[str, float | None])
 
 def test_what_a_slow_taker_does_not_need_goes_to_the_others() -> None:
     found = rate_shares(100.0, {"slow": 10.0, "fast": 50.0, "new": None})
-    assert found["slow"] == 12.5
-    assert found["fast"] == found["new"] == 43.75
+    assert found["slow"] == 100 / 6
+    assert found["fast"] == found["new"] == (100 - 100 / 6) / 2
 
 
 def test_time_without_work_is_not_measured() -> None:

@@ -82,7 +82,7 @@ async def play_at_random(new_crew: NewCrew, seed: int) -> None:
     choice = random.Random(seed)
     contents = some_contents(choice, big=choice.randrange(3), small=choice.randrange(1, 25))
     crew = new_crew(contents, strangers=choice.random() < 0.7, name=str(seed))
-    crew.figshare.speed = lambda who: 1.0 + 7.0 * random.Random(f"{seed}{who}").random()
+    crew.figshare.speed = lambda who: 2.0 + 6.0 * random.Random(f"{seed}{who}").random()
     try:
         await crew.play(lambda crew: happen(crew, choice))
         assert {member.status for member in crew.members.values()} <= {0, 75, KILLED}

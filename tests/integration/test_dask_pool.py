@@ -1,0 +1,93 @@
+"""A Dask pool as the team of a job: its workers send parts, may be killed, and show no address of an upload."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.environment import clean_environment
+from tests.support.invariants import check_exactly_once, check_token_stayed_home
+from tests.support.processes import Process
+from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+class Pool:
+    """A scheduler and two workers on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._file = folder / "scheduler.json"
+        self._env = clean_environment(folder) | {"PYTHONPATH": str(CHECKOUT)}
+        self._folder = folder
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        until(lambda: self._file.exists() and self._file.stat().st_size > 0)
+        self.address = json.loads(self._file.read_text("utf-8"))["address"]
+        self.workers = [self._start("worker", "--nthreads", "1", "--no-nanny") for _ in range(2)]
+        for worker in self.workers:
+            assert worker.stderr.wait_for(lambda line: "Registered to" in line, 60) is not None, worker.stderr.text
+
+    def _start(self, what: str, *args: str) -> Process:
+        shared = ("--no-dashboard", "--scheduler-file", str(self._file))
+        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *shared, *args]
+        return Process(command, env=self._env, cwd=self._folder)
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.end()
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    started = Pool(tmp_path / "pool")
+    yield started
+    started.end()
+
+
+@pytest.mark.timeout(120)
+def test_the_workers_of_a_pool_send_parts_and_one_is_killed(
+    pool: Pool, bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    sandbox = start_sandbox("--part-size", "50KiB", "--md5-delay", "0.1")
+    plug = bare_figup.cwd / "plug"
+    plug.mkdir()
+    (plug / "sitecustomize.py").write_text("import uploader.cluster.leader as leader\nleader.POLL = 0.3\n", "utf-8")
+    bare_figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(CHECKOUT)])
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    sources = [bare_figup.cwd / name for name in ("big.bin", "a", "b", "c")]
+    for source in sources:
+        source.write_bytes(os.urandom(18_000_000 if source.name == "big.bin" else 60_000))
+    names = [source.name for source in sources]
+    limits = ("--limit-rate", "1400k", "--connections", "6", "--api-rate", "1000")
+    run = bare_figup.start("upload", *names, "--title", "pool", "--dask", pool.address, "--json", *limits)
+    until(lambda: len(sandbox.requests(kind="put-part", status=200)) > 120)
+    pool.workers[0].kill()
+    result = run.wait().expect(0)
+    progress = [event for event in result.events if event["event"] == "progress"]
+    assert sum(member["bytes_sent"] for member in progress[-1]["members"]) > 0
+    assert progress[-1]["members"][0]["host"]
+    check_exactly_once(sandbox, *sources)
+    check_token_stayed_home(sandbox)
+    for process in (*pool.workers, pool.scheduler):
+        assert "/upload/" not in process.stderr.text
+        assert sandbox.upload_url not in process.stderr.text
+    again = bare_figup.run("upload", *names, "--title", "pool", "--dask", pool.address, "--json").expect(0)
+    assert again.summary["bytes_sent"] == 0
+
+
+def test_a_pool_that_cannot_be_reached(bare_figup: Figup) -> None:
+    (bare_figup.cwd / "a").write_bytes(b"abc")
+    bare_figup.env["FIGSHARE_TOKEN"] = "t"
+    refused = bare_figup.run("upload", "a", "--title", "pool", "--dask", "nonsense://x").expect(2)
+    assert "cannot reach a Dask scheduler at nonsense://x" in refused.stderr
+    assert "--dask" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "--dask" in bare_figup.run("upload", "a", "--dask", "x:1", "--join").expect(2).stderr

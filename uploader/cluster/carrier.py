@@ -1,0 +1,207 @@
+"""What runs in a worker of a Dask pool: one event loop, one connection pool, and the orders of one leader at a time.
+
+A task is one order. It returns what a member would report, and never raises: Dask's logs show a failed task with its
+arguments, which have addresses of uploads in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+import anyio
+import distributed
+
+from uploader._version import __version__
+from uploader.clock import Clock
+from uploader.cluster.assignment import Assignment, MemberRun
+from uploader.cluster.messages import (
+    UPLOAD_GONE,
+    Entry,
+    FileHashed,
+    Hello,
+    Obeyed,
+    Order,
+    OrderFailed,
+    OrderOver,
+    PartDone,
+)
+from uploader.cluster.share import task_name
+from uploader.concurrency import Stopped
+from uploader.errors import FigupError
+from uploader.figshare.client import Figshare
+from uploader.figshare.models import Part
+from uploader.figshare.outcomes import UploadGone
+from uploader.figshare.settings import Settings
+from uploader.transfer.parts.adaptive import AdaptiveConcurrency
+from uploader.transfer.parts.queue import PartQueue
+from uploader.transfer.parts.senders import TICK, PartSenders
+from uploader.transfer.run.progress import ProgressTracker
+from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.throttle import Throttle
+
+T = TypeVar("T")
+
+_release_worker_thread: Callable[[], None] = distributed.secede
+"""Let the worker run other tasks beside the present one, which mostly waits."""
+
+_LIMIT_LOOK = 0.25
+"""Seconds between two looks whether a lowered limit is kept."""
+_FAILED = "failed"
+"""Code of an order that failed for a reason that no error of figup describes."""
+
+_lock = threading.Lock()
+_carriers: dict[str, Carrier] = {}
+"""The carriers of this process by the run that they work for: one at a time."""
+
+
+def describe() -> Hello:
+    """Describe this worker, as a member does. Runs in the worker."""
+    return Hello(
+        host=socket.gethostname(), machine="", pid=os.getpid(), version=__version__, task=task_name(os.environ)
+    )
+
+
+def carry_out(run: str, settings: Settings, term: int, order: Order) -> list[Entry]:
+    """Carry out an order, and return what came of it. Runs in the worker; `run` names the leader's run."""
+    _release_worker_thread()
+    try:
+        return _carrier(run, settings).call(_carrier(run, settings).carry_out(term, order))
+    except BaseException as error:  # noqa: BLE001 - see the top of this module
+        return [*_failure(term, order, _FAILED, type(error).__name__), OrderOver(term=term, order=order.id)]
+
+
+def withdraw(run: str, settings: Settings, numbers: list[int]) -> list[Entry]:
+    """Withdraw orders: parts under way are finished. Runs in the worker."""
+    _release_worker_thread()
+    _carrier(run, settings).withdraw(frozenset(numbers))
+    return []
+
+
+def obey(run: str, settings: Settings, term: int, seq: int, connections: int, rate: float | None) -> list[Entry]:
+    """Apply limits; return once no more connections are in use. Runs in the worker."""
+    _release_worker_thread()
+    carrier = _carrier(run, settings)
+    carrier.call(carrier.limit(connections, rate))
+    return [Obeyed(term=term, seq=seq)]
+
+
+def _failure(term: int, order: Order, code: str, message: str) -> list[Entry]:
+    return [OrderFailed(term=term, order=order.id, code=code, message=message)]
+
+
+def _carrier(run: str, settings: Settings) -> Carrier:
+    with _lock:
+        if run not in _carriers:
+            for earlier in _carriers.values():
+                earlier.close()
+            _carriers.clear()
+            _carriers[run] = Carrier(settings)
+        return _carriers[run]
+
+
+class Carrier:
+    """Sends parts in a thread with its own event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._running: dict[int, Assignment] = {}
+        self._entries: dict[int, list[Entry]] = {}
+        self._numbers = itertools.count()
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._end = anyio.Event()
+        threading.Thread(target=self._work, name="figup-carrier", daemon=True).start()
+        self._ready.wait()
+        if not self._loop.is_running():
+            raise RuntimeError("the carrier has ended")
+
+    def _work(self) -> None:
+        try:
+            self._loop.run_until_complete(self._live())
+        finally:
+            self._ready.set()
+
+    async def _live(self) -> None:
+        clock = Clock()
+        async with Figshare(self._settings, None, clock=clock) as api, anyio.create_task_group() as tasks:
+            self._run = MemberRun(
+                api=api,
+                stop=Stop(),
+                clock=clock,
+                retry=self._settings.retry,
+                notify=lambda _: None,
+                throttle=Throttle(None, clock),
+                progress=ProgressTracker(()),
+                on_part=self._note_part,
+            )
+            self._queue = PartQueue()
+            self._senders = PartSenders(self._run, AdaptiveConcurrency(), self._queue)
+            self._senders.start(tasks)
+            tasks.start_soon(self._tick)
+            self._ready.set()
+            await self._end.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            await anyio.sleep(TICK)
+            self._senders.tick()
+            self._run.throttle.refresh()
+
+    def call(self, work: Coroutine[None, None, T]) -> T:
+        """Run this on the carrier's loop and wait for it. Raises what it raises."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """End the thread, and all that is under way in it."""
+        self._loop.call_soon_threadsafe(self._end.set)
+
+    def withdraw(self, numbers: frozenset[int]) -> None:
+        """Begin no further part of these orders."""
+
+        def apply() -> None:
+            for assignment in self._running.values():
+                if assignment.order.id in numbers:
+                    assignment.withdraw()
+
+        self._loop.call_soon_threadsafe(apply)
+
+    async def limit(self, connections: int, rate: float | None) -> None:
+        """Apply limits, and wait until they are kept."""
+        self._run.throttle.share = None if rate is None else max(1.0, rate)
+        self._run.throttle.refresh()
+        kept = self._senders.limit(connections)
+        while not kept:
+            await self._run.clock.sleep(_LIMIT_LOOK)
+            kept = self._senders.limit(connections)
+
+    async def carry_out(self, term: int, order: Order) -> list[Entry]:
+        """Carry out an order; return what came of it."""
+        index = next(self._numbers)
+        entries = self._entries[index] = []
+        assignment = self._running[index] = Assignment(order, term, index, self._run, self._queue)
+        try:
+            md5 = await assignment.carry_out()
+        except Stopped:
+            pass
+        except UploadGone as gone:
+            entries += _failure(term, order, UPLOAD_GONE, gone.reason)
+        except FigupError as error:
+            entries += _failure(term, order, error.code, error.message)
+        else:
+            entries += [FileHashed(term=term, order=order.id, md5=md5)] if md5 is not None else []
+        finally:
+            del self._running[index], self._entries[index]
+        return [*entries, OrderOver(term=term, order=order.id)]
+
+    def _note_part(self, index: int, part: Part, xxh3: int | None) -> None:
+        assignment = self._running[index]
+        order = assignment.order
+        done = PartDone(term=assignment.term, order=order.id, file_id=order.file_id, no=part.no, xxh3=xxh3)
+        self._entries[index].append(done)

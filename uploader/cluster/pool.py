@@ -1,0 +1,195 @@
+"""A Dask pool as the team of a job: this process leads, the pool's workers send parts. The same orders and reports as
+between processes on a shared state directory, without files.
+
+Dask runs a task at least once, and elsewhere if its worker dies; orders are pinned to their worker, since the leader
+gives what a worker leaves to others.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import distributed
+import msgspec
+
+from uploader.cluster import carrier
+from uploader.cluster.leader import LeaderRole
+from uploader.cluster.messages import Entry, Hello, OrderFailed, OrderOver, Orders
+from uploader.errors import Facts, JobBusy, PoolUnusable
+from uploader.figshare.settings import Settings
+from uploader.text import printable
+from uploader.transfer import notices as no
+from uploader.transfer.execution import Execution
+from uploader.transfer.job import OpenJob
+from uploader.transfer.parts.queue import PartQueue
+from uploader.transfer.parts.senders import PartSenders
+from uploader.transfer.report import Report
+from uploader.transfer.run.context import JobRun
+from uploader.transfer.store.lock import JobLock
+
+log = logging.getLogger("uploader.cluster.pool")
+
+_CONNECT_TIMEOUT = 20.0
+_LOST = "worker-lost"
+_PARTS = 4
+"""Parts of an order at most: only a whole task reports."""
+
+
+class DaskWire:
+    """The leader's end of a wire to the workers of a pool, whose names are their addresses."""
+
+    def __init__(self, client: Any, settings: Settings, term: int) -> None:
+        self._client = client
+        self._settings = settings
+        self._term = term
+        self._run = secrets.token_hex(8)
+        self._members: dict[str, Hello] = {}
+        self._given: dict[str, Orders] = {}
+        self._tasks: dict[Any, tuple[str, int | None]] = {}
+        """Unfinished tasks with their worker and order; None for those about limits."""
+
+    async def members(self) -> Mapping[str, Hello]:
+        workers = await self._workers()
+        for address in workers.keys() - self._members.keys():
+            self._members[address] = await self._describe(address)
+        for address, hello in self._members.items():
+            ended = address not in workers
+            beat = hello.beat if ended else int(1000 * workers[address]["last_seen"])
+            self._members[address] = msgspec.structs.replace(hello, beat=beat, ended=ended)
+        return self._members
+
+    async def _workers(self) -> dict[str, Any]:
+        """Return the pool's workers; none while the scheduler does not answer."""
+        try:
+            workers: dict[str, Any] = (await self._client.scheduler.identity(n_workers=-1))["workers"]
+        except OSError as error:
+            log.info("the scheduler does not answer: %s", error)
+            return {}
+        return workers
+
+    async def _describe(self, address: str) -> Hello:
+        with suppress(OSError):
+            found = await self._client.run(carrier.describe, workers=[address], on_error="return")
+            if isinstance(hello := found.get(address), Hello):
+                return hello
+        host = urlsplit(address).hostname or address
+        return Hello(host=host, machine="", pid=0, version="of another kind, or none")
+
+    async def give(self, member: str, orders: Orders) -> None:
+        before = self._given.get(member, Orders(seq=0))
+        self._given[member] = orders
+        if orders.end is not None:
+            return
+        known, wanted = ({order.id for order in each.orders} for each in (before, orders))
+        if (before.connections, before.rate) != (orders.connections, orders.rate):
+            self._submit(member, None, carrier.obey, self._term, orders.seq, orders.connections, orders.rate)
+        if gone := known - wanted:
+            self._submit(member, None, carrier.withdraw, sorted(gone))
+        for order in orders.orders:
+            if order.id not in known:
+                self._submit(member, order.id, carrier.carry_out, self._term, order)
+
+    def _submit(self, member: str, order: int | None, call: object, *args: object) -> None:
+        task = self._client.submit(
+            call, self._run, self._settings, *args, workers=[member], allow_other_workers=False, pure=False, retries=0
+        )
+        self._tasks[task] = (member, order)
+
+    async def reports(self) -> list[tuple[str, Entry]]:
+        found: list[tuple[str, Entry]] = []
+        for task in [task for task in self._tasks if task.done()]:
+            member, order = self._tasks.pop(task)
+            if task.status == "finished":
+                found += [(member, entry) for entry in await task]
+            elif order is not None:
+                text = f"a task of the pool ended as {task.status}"
+                failed = OrderFailed(term=self._term, order=order, code=_LOST, message=text)
+                found += [(member, failed), (member, OrderOver(term=self._term, order=order))]
+        lost = [task for task, (member, _) in self._tasks.items() if self._members[member].ended]
+        for task in lost:
+            del self._tasks[task]
+        if lost:
+            await self._client.cancel(lost)
+        return found
+
+    async def has_earlier_orders(self) -> bool:
+        return False
+
+    def reported(self, member: str) -> int:
+        return 0
+
+    async def close(self) -> None:
+        """Cancel what is under way. Raises nothing."""
+        await self._client.cancel(list(self._tasks))
+        self._tasks.clear()
+
+
+class PoolTeam:
+    """The workers of a pool as members of a job: see `uploader.transfer.execution.Team`. Use it as a context."""
+
+    may_lead = True
+
+    def __init__(self, address: str, settings: Settings) -> None:
+        self._address = address
+        self._settings = settings
+        self._lock: JobLock | None = None
+        self._role: LeaderRole | None = None
+
+    @asynccontextmanager
+    async def leading(self, job: OpenJob) -> AsyncIterator[None]:
+        client = await self._connect()
+        wire = DaskWire(client, self._settings, job.lock.term)
+        self._role = LeaderRole(wire, job.lock.term, job.clock, max_parts=_PARTS)
+        self._lock = job.lock
+        try:
+            await self._role.begin()
+            yield
+        finally:
+            self._role = None
+            await wire.close()
+            await client.close()
+
+    async def _connect(self) -> Any:
+        """Connect to the scheduler. Raises PoolUnusable."""
+        connect: Any = distributed.Client
+        try:
+            return await connect(self._address, asynchronous=True, timeout=_CONNECT_TIMEOUT, set_as_default=False)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            text = printable(str(error) or type(error).__name__)
+            raise PoolUnusable(f"cannot reach a Dask scheduler at {printable(self._address)}: {text}") from error
+
+    async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
+        if is_open_to_others(self._address):
+            run.notify(
+                no.Warned(
+                    message=f"{printable(self._address)} is not encrypted: whoever reaches that port can run programs "
+                    "as you, and read the addresses of uploads",
+                    hint="Start the pool with TLS (tls://).",
+                    facts=Facts(),
+                )
+            )
+        if self._role is not None:
+            await self._role.lead(run, queue, senders)
+
+    def may_send(self) -> bool:
+        return self._lock is not None and self._lock.is_fresh()
+
+    def members(self) -> tuple[no.Member, ...]:
+        return self._role.members() if self._role is not None else ()
+
+    async def assist(self, execution: Execution, job: str) -> Report | None:
+        raise JobBusy("another process works on this job", facts=Facts(JobBusy.code, job=job))
+
+
+def is_open_to_others(address: str) -> bool:
+    """Return True if a scheduler is on another host, and its traffic is not encrypted."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    host = parts.hostname or ""
+    here = host in ("localhost", "127.0.0.1", "::1", socket.gethostname())
+    return parts.scheme == "tcp" and not here
