@@ -61,11 +61,11 @@ class Client(TransferClient):
         UsageError and NameNotFound for invalid values and unknown names, FilterIgnored if Figshare ignored a filter,
         and at the end RecordsMissing if there may be more records than it listed.
         """
-        from uploader.catalog import names
+        from uploader.catalog.names import Names, find_type
         from uploader.catalog.query import Query
         from uploader.catalog.search import ORDERS, Search, Searching
 
-        api = self._api
+        api, names = self._api, Names(self._api)
         for name, value, known in (("kind", kind, get_args(Kind)), ("order", order, ORDERS)):
             if value not in known:
                 raise UsageError(f"invalid {name} {value!r}; known: {', '.join(known)}")
@@ -77,8 +77,8 @@ class Client(TransferClient):
             author=_texts("author", author),
             orcid=tuple(_valid(identifiers.orcid, one) for one in _texts("orcid", orcid)),
             tag=_texts("tag", tag),
-            category=tuple([await names.find_category(api, one) for one in _texts("category", category)]),
-            licence=tuple([await names.find_licence(api, one) for one in _texts("licence", licence)]),
+            category=tuple([await names.category(one) for one in _texts("category", category)]),
+            licence=tuple([await names.licence(one) for one in _texts("licence", licence)]),
             extension=tuple(one.lstrip(".") for one in _texts("extension", extension)),
             references=_texts("references", references),
             until=_day("until", until),
@@ -90,9 +90,9 @@ class Client(TransferClient):
                 kind=kind,
                 own=own,
                 query=query,
-                type_id=names.find_type(type) if type is not None else None,
-                institution=await names.find_institution(api, str(institution)) if institution is not None else None,
-                groups=await names.find_groups(api, str(group), subgroups=subgroups) if group is not None else (),
+                type_id=find_type(type) if type is not None else None,
+                institution=await names.institution(str(institution)) if institution is not None else None,
+                groups=await names.groups(str(group), subgroups=subgroups) if group is not None else (),
                 since=_day("since", since),
                 modified_since=_day("modified_since", modified_since),
                 doi=_valid(identifiers.doi, doi) if doi is not None else None,

@@ -1,16 +1,15 @@
 """Find what a search names: institutions, groups, authors, categories, licences and item types, with near misses.
 
-Each list is requested once, and only if a name needs it. Without a token the public lists are used; groups are known to
-administrators of an institution only.
+Without a token the public lists are used; groups are known to administrators of an institution only.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from uploader.catalog.pager import Plan, Walk
-from uploader.errors import Facts, FigupError, FilterIgnored, NameNotFound, NoToken, PermissionDenied, UsageError
+from uploader.errors import Facts, FilterIgnored, NameNotFound, NoToken, PermissionDenied, UsageError
 from uploader.figshare.models import Category, Group, License
 from uploader.figshare.records import AuthorRecord, Institution
 from uploader.metadata.resolve import UnknownName, choose_category, choose_group, choose_license
@@ -48,78 +47,99 @@ class Session(Protocol):
     def items(self) -> OwnLists: ...
 
 
-async def find_institution(api: Session, name: str) -> int:
-    """Return the id of an institution, given by id, name or the host of its portal. Raises NameNotFound."""
-    if _is_number(name):
-        return int(name)
-    known = [one async for one in api.records.institutions()]
-    wanted = plain(name)
-    found = [one for one in known if wanted in _names(one)] or [one for one in known if wanted in plain(one.name)]
-    if len(found) == 1:
-        return found[0].id
-    if found:
-        choices = ", ".join(f"{one.id} ({one.name})" for one in found[:_MAX_CHOICES])
-        more = " …" if len(found) > _MAX_CHOICES else ""
-        raise NameNotFound(f"{name!r} matches several institutions", hint=f"Give an id: {choices}{more}.")
-    hint = did_you_mean(name, [one.name for one in known])
-    raise NameNotFound(f"unknown institution {name!r}", hint=hint, facts=Facts("" if hint else "unknown-institution"))
+class Names:
+    """The names that one session knows; each list is requested once, when it is first needed."""
+
+    def __init__(self, api: Session) -> None:
+        self._api = api
+        self._categories: list[Category] | None = None
+        self._licenses: list[License] | None = None
+        self._groups: list[Group] | None = None
+
+    async def institution(self, name: str) -> int:
+        """Return the id of an institution, given by id, name or the host of its portal. Raises NameNotFound."""
+        if _is_number(name):
+            return int(name)
+        known = [one async for one in self._api.records.institutions()]
+        wanted = plain(name)
+        found = [one for one in known if wanted in _names(one)] or [one for one in known if wanted in plain(one.name)]
+        if len(found) == 1:
+            return found[0].id
+        if found:
+            choices = ", ".join(f"{one.id} ({one.name})" for one in found[:_MAX_CHOICES])
+            more = " …" if len(found) > _MAX_CHOICES else ""
+            raise NameNotFound(f"{name!r} matches several institutions", hint=f"Give an id: {choices}{more}.")
+        hint = did_you_mean(name, [one.name for one in known])
+        situation = "" if hint else "unknown-institution"
+        raise NameNotFound(f"unknown institution {name!r}", hint=hint, facts=Facts(situation))
+
+    async def groups(self, name: str, *, subgroups: bool = False) -> tuple[int, ...]:
+        """Return the id of a group, given by id or name, and with `subgroups` those of all below it.
+
+        An id alone is not checked. Raises NameNotFound, NoToken, PermissionDenied.
+        """
+        if _is_number(name) and not subgroups:
+            return (int(name),)
+        known = await self.all_groups()
+        found = [find_group(name, known).id]
+        for number in found if subgroups else ():
+            found += [one.id for one in known if one.parent_id == number and one.id not in found]
+        return tuple(found)
+
+    async def all_groups(self) -> list[Group]:
+        """Return the groups that the account administers. Raises NoToken, PermissionDenied."""
+        if self._groups is None:
+            if not self._api.has_token:
+                raise NoToken("the names and subgroups of groups are only shown to administrators of their institution")
+            try:
+                self._groups = await self._api.items.groups()
+            except PermissionDenied as error:
+                raise error.with_context(hint="Give the ids of groups.") from error
+        return self._groups
+
+    async def category(self, name: str) -> str:
+        """Return the title of a category, given by title, id, path or number in its taxonomy. Raises UsageError."""
+        if self._categories is None:
+            source = self._api.items if self._api.has_token else self._api.records
+            self._categories = await source.categories()
+        try:
+            return choose_category(int(name) if _is_number(name) else name, self._categories).title
+        except UnknownName as unknown:
+            raise UsageError(unknown.message, hint=unknown.hint, facts=Facts(unknown.situation)) from None
+
+    async def licence(self, name: str) -> tuple[str, ...]:
+        """Return the spellings by which a licence, given in any spelling, may be found. Raises UsageError.
+
+        Documented: `CCBY` for CC BY; how others are written is unknown, so the name itself is tried as well.
+        """
+        found = own_license(name)
+        if found is None:
+            if self._licenses is None:
+                source = self._api.items if self._api.has_token else self._api.records
+                self._licenses = await source.licenses()
+            try:
+                found = choose_license(int(name) if _is_number(name) else name, self._licenses).name
+            except UnknownName as unknown:
+                raise UsageError(unknown.message, hint=unknown.hint) from None
+        short = "".join(word for word in found.replace("-", " ").split() if not word[0].isdigit())
+        return tuple(dict.fromkeys((short, found)))
 
 
 def _names(one: Institution) -> set[str]:
     return {plain(one.name), plain(one.domain), plain(one.domain.partition(".")[0])} - {""}
 
 
-async def find_groups(api: Session, name: str, *, subgroups: bool) -> tuple[int, ...]:
-    """Return the id of a group, given by id or name, and with `subgroups` those of all below it.
-
-    An id alone is not checked. Raises NameNotFound, NoToken, PermissionDenied.
-    """
-    if _is_number(name) and not subgroups:
-        return (int(name),)
-    if not api.has_token:
-        raise NoToken("the names and subgroups of groups are only shown to administrators of their institution")
-    try:
-        known = await api.items.groups()
-    except PermissionDenied as error:
-        raise error.with_context(hint="Give the ids of groups.") from error
+def find_group(name: str, known: Sequence[Group]) -> Group:
+    """Return a group by id or name. Raises NameNotFound."""
     if _is_number(name):
-        first = next((one for one in known if one.id == int(name)), None)
-        if first is None:
+        found = next((one for one in known if one.id == int(name)), None)
+        if found is None:
             raise NameNotFound(f"unknown group {name}: it is not among those that this account administers")
-    else:
-        try:
-            first = choose_group(name, known)
-        except UnknownName as unknown:
-            raise _not_found(unknown) from None
-    found = [first.id]
-    for number in found if subgroups else ():
-        found += [one.id for one in known if one.parent_id == number and one.id not in found]
-    return tuple(found)
-
-
-async def find_category(api: Session, name: str) -> str:
-    """Return the title of a category, given by title, id, path or number in its taxonomy. Raises UsageError."""
-    known = await (api.items.categories() if api.has_token else api.records.categories())
+        return found
     try:
-        return choose_category(int(name) if _is_number(name) else name, known).title
+        return choose_group(name, list(known))
     except UnknownName as unknown:
-        raise UsageError(unknown.message, hint=unknown.hint, facts=Facts(unknown.situation)) from None
-
-
-async def find_licence(api: Session, name: str) -> tuple[str, ...]:
-    """Return the spellings by which a licence, given in any spelling, may be found. Raises UsageError.
-
-    Documented: `CCBY` for CC BY; how others are written is unknown, so the name itself is tried as well.
-    """
-    found = own_license(name)
-    if found is None:
-        known = await (api.items.licenses() if api.has_token else api.records.licenses())
-        try:
-            found = choose_license(int(name) if _is_number(name) else name, known).name
-        except UnknownName as unknown:
-            raise UsageError(unknown.message, hint=unknown.hint) from None
-    short = "".join(word for word in found.replace("-", " ").split() if not word[0].isdigit())
-    return tuple(dict.fromkeys((short, found)))
+        raise NameNotFound(unknown.message, hint=unknown.hint) from None
 
 
 async def find_authors(api: Session, criteria: Mapping[str, object]) -> AsyncIterator[AuthorRecord]:
@@ -148,10 +168,6 @@ def find_type(name: str) -> int:
         hint = did_you_mean(name, ITEM_TYPE_IDS, f"Known types: {', '.join(ITEM_TYPE_IDS)}.")
         raise UsageError(f"unknown item type {name!r}", hint=hint)
     return found
-
-
-def _not_found(unknown: UnknownName) -> FigupError:
-    return NameNotFound(unknown.message, hint=unknown.hint)
 
 
 def _is_number(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader import units
+from uploader.catalog.names import find_group
 from uploader.cli.confirm import confirm
 from uploader.cli.errors import failure_of
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
@@ -17,7 +18,6 @@ from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
 from uploader.errors import AccountNotFound, ExitStatus, MetadataInvalid, NameNotFound, UsageError
 from uploader.metadata import identifiers
-from uploader.metadata.resolve import UnknownName, choose_group
 from uploader.system import path_error
 from uploader.text import did_you_mean, plain, printable
 from uploader.transfer.options import RequestOptions
@@ -162,7 +162,7 @@ def update(who: str, group: str | None, activate: bool, deactivate: bool, yes: b
 
     async def work(session: Session, api: Figshare) -> int:
         one = await _account(api, who)
-        wanted = await _group(api, group) if group is not None else one.group_id
+        wanted = find_group(group, await api.items.groups()).id if group is not None else one.group_id
         if wanted is None:
             raise UsageError(f"Figshare does not tell the group of account {one.id}", hint="Add --group.")
         active = activate or (one.active and not deactivate)
@@ -196,12 +196,12 @@ def roles(who: str, add: str | None, remove: str | None, group: str | None, comm
         raise click.UsageError("--add and --remove need --group, and --group one of them")
 
     async def work(session: Session, api: Figshare) -> int:
-        one = await _account(api, who)
+        one, groups = await _account(api, who), await api.items.groups()
         if group is not None:
-            role, where = _role(await api.accounts.roles(), add or remove or ""), await _group(api, group)
+            role, where = _role(await api.accounts.roles(), add or remove or ""), find_group(group, groups)
             change = api.accounts.add_role if add is not None else api.accounts.remove_role
-            await change(one.id, where, role.id)
-        names = {known.id: known.name for known in await api.items.groups()}
+            await change(one.id, where.id, role.id)
+        names = {known.id: known.name for known in groups}
         for number, held in sorted((await api.accounts.roles_of(one.id)).items()):
             for role in held:
                 name = names.get(number, "")
@@ -226,16 +226,6 @@ async def _account(api: Figshare, who: str) -> AccountRecord:
     if not found:
         raise AccountNotFound(f"the institution has no account {email}", hint="Check the address.")
     return await api.accounts.account(found[0].id)
-
-
-async def _group(api: Figshare, name: str) -> int:
-    groups = await api.items.groups()
-    if name.isascii() and name.isdecimal() and any(one.id == int(name) for one in groups):
-        return int(name)
-    try:
-        return choose_group(name, groups).id
-    except UnknownName as unknown:
-        raise NameNotFound(unknown.message, hint=unknown.hint) from None
 
 
 def _role(known: list[Role], name: str) -> Role:

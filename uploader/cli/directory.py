@@ -45,13 +45,14 @@ def search_authors(
         raise click.UsageError("give a NAME or --orcid")
 
     async def work(session: Session, api: Figshare) -> int:
-        from uploader.catalog.names import find_authors, find_groups, find_institution
+        from uploader.catalog.names import Names, find_authors
 
+        names = Names(api)
         criteria: dict[str, Any] = {
             "search_for": name,
             "orcid": orcid,
-            "institution_id": await find_institution(api, institution) if institution is not None else None,
-            "group_id": (await find_groups(api, group, subgroups=False))[0] if group is not None else None,
+            "institution_id": await names.institution(institution) if institution is not None else None,
+            "group_id": (await names.groups(group))[0] if group is not None else None,
         }
         count = 0
         async for one in find_authors(api, {key: value for key, value in criteria.items() if value is not None}):

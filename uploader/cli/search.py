@@ -183,16 +183,17 @@ def _check(values: dict[str, Any]) -> None:
 
 async def _search(api: Figshare, words: tuple[str, ...], values: dict[str, Any]) -> Search:
     """Return the search that the options describe. Raises UsageError and NameNotFound for unknown names."""
-    from uploader.catalog import names
+    from uploader.catalog.names import Names, find_type
     from uploader.catalog.search import Search
 
+    names = Names(api)
     kind: Kind = "collection" if values["collections"] else "project" if values["projects"] else "item"
     group, institution = values["group"], values["institution"]
     query = Query(
         words=words,
         any_word=values["any_word"],
-        category=tuple([await names.find_category(api, one) for one in values["category"]]),
-        licence=tuple([await names.find_licence(api, one) for one in values["licences"]]),
+        category=tuple([await names.category(one) for one in values["category"]]),
+        licence=tuple([await names.licence(one) for one in values["licences"]]),
         **{
             name: values[name]
             for name in ("title", "description", "author", "orcid", "tag", "references", "until", "raw")
@@ -202,9 +203,9 @@ async def _search(api: Figshare, words: tuple[str, ...], values: dict[str, Any])
     return Search(
         kind=kind,
         query=query,
-        type_id=names.find_type(values["type_name"]) if values["type_name"] is not None else None,
-        institution=await names.find_institution(api, institution) if institution is not None else None,
-        groups=await names.find_groups(api, group, subgroups=values["subgroups"]) if group is not None else (),
+        type_id=find_type(values["type_name"]) if values["type_name"] is not None else None,
+        institution=await names.institution(institution) if institution is not None else None,
+        groups=await names.groups(group, subgroups=values["subgroups"]) if group is not None else (),
         **{
             name: values[name]
             for name in ("own", "since", "modified_since", "doi", "resource_doi", "order", "reverse", "limit")

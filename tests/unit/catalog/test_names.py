@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from uploader.catalog import names
+from uploader.catalog.names import Names, find_authors, find_type
 from uploader.errors import FigupError, NameNotFound, NoToken, PermissionDenied, UsageError
 from uploader.figshare.models import Category, Group, License
 from uploader.figshare.records import AuthorRecord, Institution
@@ -18,6 +18,9 @@ class Lists:
 
     has_token = True
     forbidden = False
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
 
     @property
     def records(self) -> Lists:
@@ -36,12 +39,15 @@ class Lists:
             yield Institution(id=number, name=name, domain=domain)
 
     async def categories(self) -> list[Category]:
+        self.asked.append("categories")
         return [Category(id=1, title="Zoology"), Category(id=2, title="Botany", source_id="3108")]
 
     async def licenses(self) -> list[License]:
+        self.asked.append("licenses")
         return [License(id=12, name="CC BY-NC-ND 4.0"), License(id=5, name="GPL 2.0+")]
 
     async def groups(self) -> list[Group]:
+        self.asked.append("groups")
         if self.forbidden:
             raise PermissionDenied("no")
         return [Group(id=1, name="All"), Group(id=2, name="Arts", parent_id=1), Group(id=3, name="Music", parent_id=2)]
@@ -61,38 +67,48 @@ class Lists:
     ],
 )
 async def test_institutions_have_names_hosts_and_ids(name: str, found: int) -> None:
-    assert await names.find_institution(Lists(), name) == found
+    assert await Names(Lists()).institution(name) == found
 
 
 async def test_groups_include_those_below_them_on_request() -> None:
-    assert await names.find_groups(Lists(), "Arts", subgroups=False) == (2,)
-    assert await names.find_groups(Lists(), "77", subgroups=False) == (77,)
-    assert await names.find_groups(Lists(), "1", subgroups=True) == (1, 2, 3)
+    assert await Names(Lists()).groups("Arts", subgroups=False) == (2,)
+    assert await Names(Lists()).groups("77", subgroups=False) == (77,)
+    assert await Names(Lists()).groups("1", subgroups=True) == (1, 2, 3)
+
+
+async def test_a_list_is_requested_once() -> None:
+    lists = Lists()
+    names = Names(lists)
+    for name in ("Zoology", "Botany"):
+        await names.category(name)
+        await names.licence("CC BY-NC-ND 4.0")
+        await names.groups("Arts")
+    assert lists.asked == ["categories", "licenses", "groups"]
 
 
 async def test_categories_licences_and_types() -> None:
-    assert await names.find_category(Lists(), "zoology") == "Zoology"
-    assert await names.find_category(Lists(), "3108") == "Botany"
-    assert await names.find_licence(Lists(), "CC-BY") == ("CCBY", "CC BY 4.0")
-    assert await names.find_licence(Lists(), "cc by nc nd 4.0") == ("CCBYNCND", "CC BY-NC-ND 4.0")
-    assert (names.find_type("data"), names.find_type("Peer Review"), names.find_type("9")) == (3, 16, 9)
+    assert await Names(Lists()).category("zoology") == "Zoology"
+    assert await Names(Lists()).category("3108") == "Botany"
+    assert await Names(Lists()).licence("CC-BY") == ("CCBY", "CC BY 4.0")
+    assert await Names(Lists()).licence("cc by nc nd 4.0") == ("CCBYNCND", "CC BY-NC-ND 4.0")
+    assert (find_type("data"), find_type("Peer Review"), find_type("9")) == (3, 16, 9)
 
 
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda api: names.find_institution(api, "Iowa Sate University"), NameNotFound, 'mean "Iowa State'),
-        (lambda api: names.find_institution(api, "State"), NameNotFound, "319 .Iowa.*320 .Ohio"),
-        (lambda api: names.find_groups(api, "Artz", subgroups=False), NameNotFound, 'mean "Arts"'),
-        (lambda api: names.find_groups(api, "9", subgroups=True), NameNotFound, "unknown group 9"),
-        (lambda api: names.find_category(api, "Zoologie"), UsageError, 'mean "Zoology"'),
-        (lambda api: names.find_licence(api, "CC BY-NC-SD 4.0"), UsageError, "CC BY-NC-ND"),
+        (lambda names: names.institution("Iowa Sate University"), NameNotFound, 'mean "Iowa State'),
+        (lambda names: names.institution("State"), NameNotFound, "319 .Iowa.*320 .Ohio"),
+        (lambda names: names.groups("Artz", subgroups=False), NameNotFound, 'mean "Arts"'),
+        (lambda names: names.groups("9", subgroups=True), NameNotFound, "unknown group 9"),
+        (lambda names: names.category("Zoologie"), UsageError, 'mean "Zoology"'),
+        (lambda names: names.licence("CC BY-NC-SD 4.0"), UsageError, "CC BY-NC-ND"),
     ],
     ids=["institution", "institutions", "group", "group-id", "category", "licence"],
 )
 async def test_unknown_names_are_answered_with_near_ones(call: object, error: type[FigupError], words: str) -> None:
     with pytest.raises(error) as caught:
-        await call(Lists())  # type: ignore[operator]
+        await call(Names(Lists()))  # type: ignore[operator]
 
     assert re.search(words, f"{caught.value.message} {caught.value.hint}")
 
@@ -101,14 +117,14 @@ async def test_names_of_groups_need_a_token_of_an_administrator() -> None:
     api = Lists()
     api.has_token = False
     with pytest.raises(NoToken):
-        await names.find_groups(api, "Arts", subgroups=False)
+        await Names(api).groups("Arts", subgroups=False)
     api.has_token, api.forbidden = True, True
     with pytest.raises(PermissionDenied):
-        await names.find_groups(api, "Arts", subgroups=False)
+        await Names(api).groups("Arts", subgroups=False)
 
 
 async def test_authors_of_another_orcid_are_no_result() -> None:
     orcid = "0000-0002-1825-0097"
-    assert [one.id async for one in names.find_authors(Lists(), {"orcid": orcid})] == [5]
+    assert [one.id async for one in find_authors(Lists(), {"orcid": orcid})] == [5]
     with pytest.raises(FigupError, match="ignored the ORCID"):
-        [one async for one in names.find_authors(Lists(), {"orcid": "0000-0001-5109-3700"})]
+        [one async for one in find_authors(Lists(), {"orcid": "0000-0001-5109-3700"})]

@@ -1,0 +1,60 @@
+"""Files of rows: cells of CSV, and a file that is complete or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from uploader.catalog.rows import RowFile, csv_cell, csv_line
+from uploader.errors import OutputExists, UsageError
+from uploader.figshare.decode import decode
+from uploader.figshare.records import Record
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (None, ""),
+        (5, "5"),
+        ("=1+1", "'=1+1"),
+        ("@x", "'@x"),
+        ("-5", "-5"),
+        ("+4.5", "+4.5"),
+        ("-5-1", "'-5-1"),
+        ("\tx", "'\tx"),
+        ("a\0b", "ab"),
+        ("x\ud800", "x\ud800"),
+    ],
+    ids=repr,
+)
+def test_cells(value: object, cell: str) -> None:
+    assert csv_cell(value) == cell
+    csv_line([value]).decode("utf-8")
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    row = decode(Record, {"id": 5, "title": 'a, "b"\n', "published_date": "2024-01-02T03:04:05Z"}, "a row")
+    path = tmp_path / "rows.csv"
+    with pytest.raises(RuntimeError), RowFile(path, "item") as file:
+        file.write([row])
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with RowFile(path, "item") as file:
+        file.write([row])
+        assert not path.exists()
+    assert path.read_bytes().count(b"\r\n") == 2
+    assert b'\r\nitem,5,"a, ""b""\n",,,,,2024-01-02T03:04:05Z,' in path.read_bytes()
+    with pytest.raises(OutputExists):
+        RowFile(path, "item")
+    with pytest.raises(RuntimeError), RowFile(path, "item", replace=True):
+        raise RuntimeError
+    assert path.exists()
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for name, message in (("rows.txt", "unknown format"), ("none/rows.csv", "cannot write"), ("folder.csv", "folder")):
+        with pytest.raises(UsageError, match=message):
+            RowFile(tmp_path / name, "item", replace=True)
