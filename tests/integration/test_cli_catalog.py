@@ -79,6 +79,7 @@ def test_own_records_are_listed_with_drafts(figup: Figup, figshare: Served) -> N
         str(beavers),
     }
     assert figup.run("item", "list", "--state", "draft").expect(0).stdout.split()[0] == draft
+    assert "has no ORCID iD" in figup.run("item", "list", "--as-author").expect(2).stderr
     _, made = figshare.call("POST", "/account/collections", {"title": "A set", "articles": [beavers]})
     collection = str(made["entity_id"])
     figshare.call("POST", "/account/projects", {"title": "A project"})

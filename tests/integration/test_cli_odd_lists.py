@@ -128,3 +128,13 @@ def test_what_passes_is_asked_again(figup: Figup, server: ListServer) -> None:
     done = figup.run("search", "--limit", "all", "--api-rate", "1000", "--output", "rows.jsonl").expect(0)
     assert len(written(figup)) == 1199
     assert "next attempt in" in done.stderr
+
+
+def test_items_of_which_one_is_an_author_are_listed_once(figup: Figup, server: ListServer) -> None:
+    figup.env["FIGSHARE_TOKEN"] = "t0ken"
+    server.rows = [record(no) for no in range(1, 5)]
+    own = [record(2), record(9, published_date=None)]
+    server.paths = {"/v2/account": {"id": 1, "orcid_id": "0000-0002-1825-0097"}, "/v2/account/articles": own}
+    done = figup.run("item", "list", "--as-author").expect(0)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["2", "9", "1", "3", "4"]
+    assert server.asked[0]["search_for"] == ":orcid:0000-0002-1825-0097"

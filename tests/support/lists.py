@@ -24,7 +24,7 @@ def record(number: int, **fields: Any) -> dict[str, Any]:
 class ListServer:
     """Lists `rows`. `odd` may answer in its place; `before` is called before each page, for example to change `rows`.
 
-    At most `cap` rows can be paged to. `filters`: dates are regarded.
+    At most `cap` rows can be paged to. `filters`: dates are regarded. `paths` has the answers to GETs.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class ListServer:
         self.before: Callable[[int], None] = lambda _: None
         self.odd: Callable[[int], Raw | None] = lambda _: None
         self.asked: list[dict[str, Any]] = []
+        self.paths: dict[str, Any] = {}
         self.url = ""
 
     def answer(self, asked: dict[str, Any]) -> Raw:
@@ -71,7 +72,13 @@ def list_server() -> Iterator[ListServer]:
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             answer = made.answer(asked)
-            status, body = (200, answer) if isinstance(answer, bytes) else (answer[0], json.dumps(answer[1]).encode())
+            self._send(*((200, answer) if isinstance(answer, bytes) else (answer[0], json.dumps(answer[1]).encode())))
+
+        def do_GET(self) -> None:
+            known = made.paths.get(self.path.partition("?")[0])
+            self._send(404 if known is None else 200, json.dumps(known or {"message": "unknown"}).encode())
+
+        def _send(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

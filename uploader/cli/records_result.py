@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from uploader.figshare.records import Record
 
 _ROWS_AT_ONCE = 500
+_PROGRESS_EVERY = 15.0
+"""Seconds between notes on how many records have been read."""
 RESULT = "Result"
 _how = grouped(RESULT)
 _OPTIONS = [
@@ -35,6 +37,18 @@ _OPTIONS = [
 def output_options(command: Callable[..., int]) -> Any:
     """Add the options for a file of rows, as the arguments `output` and `force`."""
     return with_options(command, _OPTIONS)
+
+
+async def with_progress(session: Session, rows: AsyncIterator[Record]) -> AsyncIterator[Record]:
+    """Yield the rows, and say now and then how many there were."""
+    quiet = session.common.json or session.common.no_progress
+    count, told = 0, anyio.current_time()
+    async for row in rows:
+        count += 1
+        if anyio.current_time() - told >= _PROGRESS_EVERY and not quiet:
+            told = anyio.current_time()
+            session.console.note(f"{format_count(count, 'record')} so far")
+        yield row
 
 
 async def write_rows(rows: AsyncIterator[Record], kind: Kind, output: Path, *, replace: bool) -> None:

@@ -21,7 +21,7 @@ from uploader.cli.options import (
     with_options,
 )
 from uploader.cli.output.record_lines import record_line
-from uploader.cli.records_result import RESULT, conclude, output_options, write_rows
+from uploader.cli.records_result import RESULT, conclude, output_options, with_progress, write_rows
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options
 from uploader.errors import ExitStatus
@@ -145,10 +145,10 @@ def search(
         if values["explain"]:
             return _explain(session, searching)
         if values["count"]:
-            async for _ in searching.rows():
+            async for _ in with_progress(session, searching.rows()):
                 pass
         elif output is not None:
-            await write_rows(searching.rows(), wanted.kind, output, replace=force)
+            await write_rows(with_progress(session, searching.rows()), wanted.kind, output, replace=force)
         else:
             async for row in searching.rows():
                 session.console.event("record", kind=wanted.kind, record=row.raw)

@@ -25,10 +25,17 @@ class _NewAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accounts:
-    """Requests about accounts. Any may raise PermissionDenied, RequestRejected, and what all requests raise."""
+    """Requests about accounts; all but `own` are for administrators.
+
+    Any may raise PermissionDenied, RequestRejected, and what all requests raise.
+    """
 
     def __init__(self, calls: Pipeline) -> None:
         self._calls = calls
+
+    async def own(self) -> AccountRecord:
+        """Return the token's account. Raises TokenRejected."""
+        return await self._calls.api("GET", "/account", object_spec(AccountRecord, "the account", checks_token=True))
 
     async def all(self, *, active: bool | None = None) -> AsyncIterator[AccountRecord]:
         """Yield every account, by id. Paging ends at 9,000 (observed), so each page begins after the last id."""
