@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from uploader.errors import FigupError
     from uploader.figshare.settings import RetryPolicy, Settings
     from uploader.metadata.description import describe
-    from uploader.sources.models import Sources
+    from uploader.sources.models import Packing, Sources
     from uploader.transfer.blocking import download, jobs, preview, resume, upload, verify
     from uploader.transfer.destination.options import ItemOptions
     from uploader.transfer.download.report import DownloadReport
@@ -57,6 +57,7 @@ __all__ = [
     "JobOverview",
     "Notice",
     "Options",
+    "Packing",
     "Preview",
     "Report",
     "RetryPolicy",
@@ -87,6 +88,7 @@ _MODULES = {
     "JobOverview": "uploader.transfer.store.overview",
     "Notice": "uploader.transfer.notices",
     "Options": "uploader.transfer.options",
+    "Packing": "uploader.sources.models",
     "Preview": "uploader.transfer.preview",
     "Report": "uploader.transfer.report",
     "RetryPolicy": "uploader.figshare.settings",

@@ -21,6 +21,7 @@ SUMMARY = {
     "event", "time", "job", "item_id", "item_url", "doi", "public_url", "private_link", "published", "files", "skipped",
     "bytes_sent", "bytes_total", "seconds", "exit_status", "totals", "manifest",
     "manifest_remote",
+    "manifest_members",
 }  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def pattern_of(line: str) -> str:
 
 def test_datasets(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
-    upload, lists, verify, download, limit = blocks("datasets", "sh")
+    upload, pack, lists, verify, download, limit = blocks("datasets", "sh")
     (table,) = blocks("datasets", "csv")
     (folder / "files.csv").write_text(table.replace("0123456789abcdef" * 2, md5_of(folder / "out" / "run-07.nc")))
     assert "Nothing was sent" in run(upload, env, folder)
@@ -140,6 +140,11 @@ def test_datasets(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     assert (folder / "copy/survey/raw/a.csv").read_bytes() == (folder / "survey/raw/a.csv").read_bytes()
     assert (folder / "copy/new.csv").read_bytes() == (folder / "new.csv").read_bytes()
     run(one, env, folder, status=4)
+    dry_run, send, compare = pack.splitlines()
+    assert "1 member" in run(dry_run, env, folder)
+    run(send, env, folder)
+    packed = next(i for i in items(sandbox) if [f["name"] for f in files(sandbox, i["id"])] == ["survey.zip"])
+    assert "the same" in run(item_in(compare, packed["id"]), env, folder)
     run(limit, env, folder)
     limited = next(i for i in items(sandbox) if i["title"] == "survey.tar")
     assert [f["computed_md5"] for f in files(sandbox, limited["id"])] == [md5_of(folder / "survey.tar")]

@@ -60,7 +60,7 @@ def plan_of(top: Path, format: Format, *, manifest: bool = True, reverse: bool =
         member = os.fsencode(f"{top.name}/{path.relative_to(top)}")
         size = 0 if is_folder else status.st_size
         members.append(Member(member, str(path), kind, size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
-    return Plan.of(format, members, manifest=manifest)
+    return Plan.of(format, members.sorted(), manifest=manifest)
 
 
 def whole(plan: Plan, step: int = 100_000) -> bytes:

@@ -20,11 +20,12 @@ from uploader.cli.output.summary import MAX_LISTED, skipped_lines
 from uploader.cli.output.writer import RED, Mark
 from uploader.cli.runner import Session
 from uploader.clock import Clock
-from uploader.errors import NoToken
+from uploader.errors import Facts, NoToken
 from uploader.figshare.ids import Reference
 from uploader.items.payload import ItemPayload
 from uploader.sources.models import Sources, remote_path
-from uploader.sources.select import select
+from uploader.sources.packing import collect_packed
+from uploader.sources.select import raise_problems
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions, check_item_options
@@ -32,7 +33,7 @@ from uploader.transfer.files.planner import FilePlan
 from uploader.transfer.journal.plan import target_of
 from uploader.transfer.options import Options, RequestOptions
 from uploader.transfer.preview import Preview, Space, adds_file, preview
-from uploader.transfer.run.limits import file_count_warning, too_large
+from uploader.transfer.run.limits import many_files_warning, too_large
 from uploader.transfer.run.throttle import Throttle
 
 LINE_RATES = {"100mbit": 12.5e6, "1gbit": 125e6}
@@ -75,12 +76,14 @@ async def show_plan(session: Session, context: Context, request: Request) -> int
     """
     display = Display(session.console, None)
     plan, spec = await _make_preview(display, context, request)
-    estimate = _estimate(plan, request, context.settings(request.requests).api_rate)
+    api_rate = context.settings(request.requests).api_rate
+    estimate = _estimate(plan, request, api_rate)
     steps = final_steps(request.item_options, spec, request.project, plan)
     _write_events(session, plan, estimate, steps)
     session.console.result(_text(plan, estimate, steps), Mark("NOT ENOUGH", RED))
-    if (warning := file_count_warning(plan.item_files or 0)) is not None and any(map(adds_file, plan.files)):
-        display.show(no.Warned(message=warning))
+    new = sum(map(adds_file, plan.files))
+    if (warning := many_files_warning(plan.item_files or 0, new, api_rate)) is not None:
+        display.show(no.Warned(message=warning, facts=Facts("many-files")))
     return plan.exit_status
 
 
@@ -92,7 +95,8 @@ async def _make_preview(display: Display, context: Context, request: Request) ->
         if isinstance(request.item, str):
             # Which item has this DOI is known only to Figshare.
             raise
-        selection = await anyio.to_thread.run_sync(select, request.sources)
+        selection = await anyio.to_thread.run_sync(collect_packed, request.sources, request.options.packing)
+        raise_problems(selection)
         target = target_of(
             context.endpoint,
             request.item,
@@ -139,6 +143,7 @@ def _write_events(session: Session, found: Preview, estimate: dict[str, Any], st
         **fields,
         bytes_total=summary.bytes_total,
         bytes_left=found.bytes_left,
+        requests_saved=found.requests_saved,
         parts=sum(file.parts for file in found.files),
         counts=dict(Counter(file.status for file in found.files)),
         actions=dict(Counter(file.action for file in found.files)),
@@ -182,6 +187,8 @@ def _text(plan: Preview, estimate: dict[str, Any], steps: FinalSteps) -> str:
         for name, seconds in estimate["seconds"].items()
     )
     lines.append(f"To send: {units.format_bytes(plan.bytes_left)}, about {plan.requests} requests: at least {times}")
+    if plan.requests_saved:
+        lines.append(f"Saved by packing: about {plan.requests_saved} requests")
     lines += steps.lines()
     lines.append("Nothing was sent: this was a dry run.")
     return "\n".join(lines)
@@ -211,7 +218,8 @@ def _file_line(file: FilePlan) -> str:
     if file.reason is not None:
         number += f": {printable(file.reason)}"
     renamed = "" if is_link or file.path.endswith(f"/{remote}") else f" as {printable(remote)}"
-    return f"  {printable(file.path)}{renamed}  {units.format_bytes(file.size)}{note}{number}"
+    packed = f", {units.format_count(file.members, 'member')}" if file.members is not None else ""
+    return f"  {printable(file.path)}{renamed}{packed}  {units.format_bytes(file.size)}{note}{number}"
 
 
 def _space_line(space: Space | None, files: Sequence[FilePlan]) -> str:

@@ -150,6 +150,7 @@ HINTS: dict[str, Hint] = {
     "lost-in-item": Hint("Run the same command again to send it again.", complete=True),
     "md5-differs-twice": Hint(f"Check this machine's disk and memory; {_RERUN} to try once more.", complete=True),
     "verify-later": Hint("Later: figup verify {item_id} {path}", complete=True),
+    "verify-packed-later": Hint("Later: figup verify {item_id} {path} --packed", complete=True),
     "several-of-that-name": Hint(
         f"Remove all others on the item's page, then {_RERUN} with --on-conflict replace; or keep them all with "
         "--on-conflict keep.",
@@ -177,6 +178,10 @@ HINTS: dict[str, Hint] = {
     ),
     "all-skipped": Hint("{skipped}"),
     "nul-separated": Hint("If they separate the paths, add -0."),
+    "no-pack-name": Hint("Give one with --pack-name."),
+    "two-manifests": Hint("Rename the source, or add --no-pack-manifest."),
+    "pack-limit": Hint("Raise --pack-limit, or send such files as they are with --pack-below."),
+    "many-files": Hint("--pack zip sends all of them as one file, made while it is sent.", complete=True),
     "no-title": Hint("Give --title, or --item."),
     "title-length": Hint("Give one with --title."),
     "publish-lacks": Hint("Give them in a file, with --metadata; `figup metadata template` writes one to start from."),

@@ -213,6 +213,8 @@ def _file_row(file: FileReport, folder: str) -> _FileRow:
     if good:
         state = _format_time(file.verified_at) if file.verified_at else "yes"
         state += ", already on Figshare" if file.found else ""
+    if file.members is not None:
+        local += f": {file.members} members"
     return _FileRow(
         name=remote,
         source=local if linked or not file.path.endswith(f"/{remote}") else "",

@@ -13,7 +13,7 @@ import msgspec
 from uploader import units
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.rows import FileRows, plain_row
-from uploader.cli.output.summary import MAX_LISTED, doi_line, manifest_line, published_line
+from uploader.cli.output.summary import MAX_LISTED, doi_line, manifest_line, members_line, published_line
 from uploader.cli.runner import Session
 from uploader.clock import RecentRate
 from uploader.errors import ExitStatus
@@ -37,6 +37,7 @@ _SUMMARY_FIELDS = (
     "bytes_total",
     "manifest",
     "manifest_remote",
+    "manifest_members",
 )
 """Fields of the summary that are copied from the job's event."""
 _EXIT_STATUS = {
@@ -126,6 +127,7 @@ def format_job(job: JobSummary, repeat: str = "") -> str:
     lines += [f"At {job.endpoint}"] if job.endpoint else []
     lines += _file_lines(job)
     lines += [manifest_line(job.manifest)] if job.manifest else []
+    lines += [members_line(job.manifest_members)] if job.manifest_members else []
     lines += [f"Problem: {printable(job.problem)}"] if job.problem else []
     if job.state == "interrupted":
         lines.append(f"To continue: figup resume {job.job}{repeat}")
@@ -172,4 +174,5 @@ def _file_line(file: FileReport) -> str:
     parts = f", {file.parts_done} of {file.parts_total} parts" if file.parts_total else ""
     md5 = f", MD5 {file.md5}" if file.md5 else ""
     path = printable(remote_path(file.folder, file.name))
-    return f"  {path}: {file.status}, {units.format_bytes(file.size)}{parts}{md5}"
+    members = f", {units.format_count(file.members, 'member')}" if file.members is not None else ""
+    return f"  {path}: {file.status}, {units.format_bytes(file.size)}{members}{parts}{md5}"

@@ -94,7 +94,8 @@ def transfer_options(command: Callable[..., int]) -> Any:
     @functools.wraps(command)
     def collected(**values: Any) -> int:
         job_values, request_values = (
-            {field.name: values[field.name] for field in dataclasses.fields(kind)} for kind in (Options, RequestOptions)
+            {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}
+            for kind in (Options, RequestOptions)
         )
         rest = {name: value for name, value in values.items() if name not in job_values | request_values}
         return command(options=Options(**job_values), requests=RequestOptions(**request_values), **rest)

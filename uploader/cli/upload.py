@@ -14,6 +14,7 @@ from uploader.cli.metadata_options import Item, item_options, read_item_options
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.summary import summary_text
+from uploader.cli.packing_options import packing_options
 from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options, write_outputs
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import LINK, check_present, read_stdin, source_options
@@ -39,6 +40,7 @@ Examples:
   figup upload '**/*.csv' --title "Survey"     a pattern, in all folders
   figup upload more.csv --item 1234567         a file for an existing item
   figup upload survey --metadata dataset.yaml  an item with metadata
+  figup upload survey --pack zip               all of it as survey.zip
   find . -newer last | figup upload --from-file - --item 1234567
   figup upload -- -odd-name.csv                a name with a leading dash
 
@@ -62,6 +64,7 @@ Examples:
 @item_options
 @grouped("Files")("--new-job", is_flag=True, help="Start a new job even if the same command was run before.")
 @grouped("Files")("--dry-run", is_flag=True, help="Show what would be done. Sends and creates nothing.")
+@packing_options
 @transfer_options
 @team_options
 @report_options

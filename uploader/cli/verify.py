@@ -15,11 +15,12 @@ from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptio
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import reason_text, skipped_lines
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
+from uploader.cli.packing_options import packed_options
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin, source_options
 from uploader.errors import ExitStatus
 from uploader.figshare.ids import Reference
-from uploader.sources.models import STDIN, Sources, remote_path
+from uploader.sources.models import STDIN, Packing, Sources, remote_path
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.verify import Comparison, Total, exit_status, likely_folder, totals
@@ -29,6 +30,7 @@ Examples:
   figup verify 1234567 survey.tar
   figup verify 1234567 survey                   a whole folder, both ways
   figup verify 1234567 --checksums survey.md5   the data is elsewhere
+  figup verify 1234567 survey --packed          it was sent with --pack
   figup verify 1234567 *.csv --json
 
 \b
@@ -76,8 +78,11 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
     type=click.Path(readable=False, dir_okay=False, allow_dash=True),
     help="Compare the MD5s in this file, as md5sum and other programs write them; reads no local files. - reads stdin.",
 )
+@packed_options
 @common_options
-def verify(item: Reference, sources: Sources, checksums: str | None, common: GlobalOptions) -> int:
+def verify(
+    item: Reference, sources: Sources, checksums: str | None, packing: Packing | None, common: GlobalOptions
+) -> int:
     """Compare local files with the item's files by size and MD5. Sends nothing.
 
     Each file is compared with the item's file of the same folder and name, and read only if the sizes are equal. For a
@@ -113,7 +118,9 @@ def verify(item: Reference, sources: Sources, checksums: str | None, common: Glo
                 session.console.result(line(result), mark(result))
 
             async with client:
-                results = await client.verify(item, sources, checksums=checksums, on_result=tell, on_event=on_notice)
+                results = await client.verify(
+                    item, sources, checksums=checksums, packing=packing, on_result=tell, on_event=on_notice
+                )
             found = totals(results)
             summary.totals = msgspec.to_builtins(found)
             write_result = skipped_lines([(skip["path"], skip["reason"]) for skip in summary.skipped])

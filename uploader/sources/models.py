@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from uploader.errors import FigupError
+from uploader.sources.archive.layout import Format
+
+if TYPE_CHECKING:
+    from uploader.sources.archive.plan import Plan
 
 STDIN = "-"
 """As the name of a list: it is read from stdin."""
@@ -45,11 +49,32 @@ class Sources:
         return bool(self.paths or self.from_file is not None or self.manifest is not None or self.links)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """How to pack. `name` is the archive's, None for the title's with the format as its ending.
+
+    Only files smaller than `below` bytes are packed, None for all. No archive is larger than `limit` bytes: there are
+    as many as are needed, numbered from 001; None for one. `manifest`: each carries the MD5s of its members.
+    """
+
+    format: Format
+    name: str | None = None
+    below: int | None = None
+    limit: int | None = None
+    manifest: bool = True
+
+    @property
+    def key(self) -> str:
+        """What of it identifies a job."""
+        return f"pack {self.format} {self.name} {self.below} {self.limit} {self.manifest}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
-    """A file to send, or with `link` an address to refer to.
+    """A file to send, with `link` an address to refer to, or with `archive` an archive to make of its members.
 
-    `path` is absolute, or the link. `folder` is the remote one, "a/b", "" for none. `md5` (hex) is given by the user.
+    `path` is absolute, or the link; for an archive, the folder that has all its sources. `folder` is the remote one,
+    "a/b", "" for none. `md5` (hex) is given by the user.
     Sizes are bytes; the other fields are the file's state when it was found.
     """
 
@@ -62,6 +87,8 @@ class SourceFile:
     ctime_ns: int | None = None
     md5: str | None = None
     link: bool = False
+    executable: bool = False
+    archive: Plan | None = field(default=None, compare=False, repr=False)
     where: str = field(default="", compare=False)
     """Its location in a list or manifest ("list: line 3"); "" for others."""
 

@@ -93,26 +93,43 @@ def _nothing_selected(selection: Selection, purpose: str) -> UsageError:
 def collect(sources: Sources) -> Selection:
     """Like `select`, but only record `problems`."""
     selection = Selection()
-    taken: dict[str, list[tuple[str, SourceFile]]] = {}
-    for found in _Collector(sources, selection).all():
+    files = FilesBySource(selection)
+    for found in find(sources, selection):
         if isinstance(found, Skipped):
             selection.skipped.append(found)
         elif isinstance(found, FigupError):
             selection.problems.append(found)
         else:
-            there = found.path if found.link else remote_path(found.folder, found.name)
-            others = taken.setdefault(alike(there), [])
-            other = next((file for other_there, file in others if other_there == there), None)
-            if other is not None:
-                if (other.path, other.md5) != (found.path, found.md5):
-                    selection.problems.append(_clash(there, other, found))
-            elif not any(is_one_file(found.path, file.path) for _, file in others):
-                others.append((there, found))
-                selection.files.append(found)
+            files.add(found)
     selection.warnings += alike_warnings(
         remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link
     )
     return selection
+
+
+def find(sources: Sources, selection: Selection, *, any_name: bool = False) -> Iterator[Found]:
+    """Yield what the sources have, one by one; record everything else in the selection. `any_name`: see `Rules`."""
+    return _Collector(sources, selection, any_name=any_name).all()
+
+
+class FilesBySource:
+    """Adds files to a selection: each of them once, and no two with one remote path."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        self._taken: dict[str, list[tuple[str, SourceFile]]] = {}
+
+    def add(self, found: SourceFile) -> None:
+        """Add a file, or record the problem that another one has its remote path."""
+        there = found.path if found.link else remote_path(found.folder, found.name)
+        others = self._taken.setdefault(alike(there), [])
+        other = next((file for other_there, file in others if other_there == there), None)
+        if other is not None:
+            if (other.path, other.md5) != (found.path, found.md5):
+                self._selection.problems.append(clash(there, other, found))
+        elif not any(is_one_file(found.path, file.path) for _, file in others):
+            others.append((there, found))
+            self._selection.files.append(found)
 
 
 def read_checksums(file: str, sources: Sources) -> list[ChecksumEntry]:
@@ -124,7 +141,8 @@ def read_checksums(file: str, sources: Sources) -> list[ChecksumEntry]:
     return parse_checksums(data, absolute(base or "."), origin, given_base=base)  # as listed
 
 
-def _clash(remote_path: str, one: SourceFile, other: SourceFile) -> UsageError:
+def clash(remote_path: str, one: SourceFile, other: SourceFile) -> UsageError:
+    """Return the problem of two sources with one remote path, or of one source with two MD5s."""
     names = [printable(file.path) + (f" ({file.where})" if file.where else "") for file in (one, other)]
     if one.path == other.path:
         hint = "Give one MD5."
@@ -139,7 +157,7 @@ def _clash(remote_path: str, one: SourceFile, other: SourceFile) -> UsageError:
 class _Collector:
     """Collects files, and what identifies the job and its item, into a selection."""
 
-    def __init__(self, sources: Sources, selection: Selection) -> None:
+    def __init__(self, sources: Sources, selection: Selection, *, any_name: bool) -> None:
         self._sources = sources
         self._selection = selection
         filters = Filters(sources.include, sources.exclude)
@@ -147,6 +165,7 @@ class _Collector:
             filters=filters,
             hidden=sources.hidden,
             follow_symlinks=sources.follow_symlinks,
+            any_name=any_name,
             on_malformed=self._warn_of_pattern,
         )
         for pattern in filters.malformed:

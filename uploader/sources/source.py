@@ -66,13 +66,15 @@ class Readable(Protocol):
     path: str
     snapshot: FileStamp
 
-    def read(self, offset: int, length: int) -> bytes | bytearray: ...
+    def read(self, offset: int, length: int) -> bytes | memoryview: ...
 
     def read_into(self, offset: int, buffer: memoryview) -> int: ...
 
     def part_label(self, start: int, stop: int) -> str: ...
 
     def depends_on(self, start: int, stop: int) -> int: ...
+
+    def reads_ahead(self, start: int, stop: int) -> bool: ...
 
     def in_order(self) -> InOrder: ...
 
@@ -156,6 +158,10 @@ class Source:
     def depends_on(self, start: int, stop: int) -> int:
         """Return how far the source must have been read before a range can be: 0, unlike parts of archives."""
         return 0
+
+    def reads_ahead(self, start: int, stop: int) -> bool:
+        """Return whether a range that depends on earlier bytes can be read before them: any, unlike in archives."""
+        return True
 
     def in_order(self) -> InOrder:
         """Return a reader from the beginning to the end: the source itself."""

@@ -28,6 +28,7 @@ Found: TypeAlias = SourceFile | Skipped | FigupError
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How folders are walked. With a `glob`, paths that do not match are ignored silently.
 
+    `any_name`: names need not be UTF-8, which Figshare requires of files but not of members of archives.
     `on_malformed` is called with a pattern that never matches, and the ignore file that has it.
     """
 
@@ -35,6 +36,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     hidden: bool = False
     follow_symlinks: bool = False
     glob: Glob | None = None
+    any_name: bool = False
     on_malformed: Callable[[str, str], object] = lambda _pattern, _file: None
 
 
@@ -49,17 +51,13 @@ class _Folder(msgspec.Struct, frozen=True, kw_only=True):
     """Entries not visited yet."""
 
 
-def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | None = None) -> SourceFile:
+def chosen_file(
+    path: str, folder: str, *, name: str | None = None, md5: str | None = None, any_name: bool = False
+) -> SourceFile:
     """Return a file's current state. Raises SourceNotFound, SourceUnreadable, and UsageError if it cannot be sent."""
-    own = remote_name(path)
-    try:
-        folder.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"{printable(path)}: is in a folder whose name is not valid UTF-8, which Figshare requires",
-            hint="Rename the folder (convmv can do it).",
-            path=path,
-        ) from None
+    own = os.path.basename(path) if any_name else remote_name(path)
+    if not any_name:
+        check_folder(path, folder)
     now = stat_source(path)
     return SourceFile(
         path=path,
@@ -69,8 +67,21 @@ def chosen_file(path: str, folder: str, *, name: str | None = None, md5: str | N
         mtime_ns=now.mtime_ns,
         inode=now.inode,
         ctime_ns=now.ctime_ns,
+        executable=now.executable,
         md5=md5,
     )
+
+
+def check_folder(path: str, folder: str) -> None:
+    """Raise UsageError if the name of a remote folder is not UTF-8; `path` is a file in it."""
+    try:
+        folder.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{printable(path)}: is in a folder whose name is not valid UTF-8, which Figshare requires",
+            hint="Rename the folder (convmv can do it).",
+            path=path,
+        ) from None
 
 
 def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
@@ -112,7 +123,8 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
     try:
         found = _classify(entry, inner, folder, rules)
         if found is None:
-            return chosen_file(entry.path, remote_path(prefix, folder.inner) if folder.inner else prefix)
+            remote_folder = remote_path(prefix, folder.inner) if folder.inner else prefix
+            return chosen_file(entry.path, remote_folder, any_name=rules.any_name)
         if isinstance(found, _Folder):
             return found
         skip = found

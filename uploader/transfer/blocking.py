@@ -12,7 +12,7 @@ import anyio
 from uploader.disk import Disk
 from uploader.errors import UsageError
 from uploader.figshare.settings import Settings
-from uploader.sources.models import Sources
+from uploader.sources.models import Packing, Sources
 from uploader.system import resource_error
 from uploader.transfer import notices as no
 from uploader.transfer.arguments import AnyPath, Paths, as_path
@@ -101,6 +101,7 @@ def verify(
     paths: Paths | Sources = (),
     *,
     checksums: AnyPath | None = None,
+    packing: Packing | None = None,
     on_result: Callable[[Comparison], None] | None = None,
     on_event: no.Listener | None = None,
     **client: Unpack[ClientArguments],
@@ -111,7 +112,9 @@ def verify(
     """
 
     async def call(session: Client) -> list[Comparison]:
-        return await session.verify(item, paths, checksums=checksums, on_result=on_result, on_event=on_event)
+        return await session.verify(
+            item, paths, checksums=checksums, packing=packing, on_result=on_result, on_event=on_event
+        )
 
     return _run(call, "verify", client)
 

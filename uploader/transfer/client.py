@@ -25,8 +25,9 @@ from uploader.figshare.models import Account
 from uploader.figshare.settings import Settings
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
 from uploader.items.identify import identify
-from uploader.sources.models import Sources
-from uploader.sources.select import collect, raise_problems, read_checksums, select
+from uploader.sources.models import Packing, Sources
+from uploader.sources.packing import collect_packed
+from uploader.sources.select import raise_problems, read_checksums
 from uploader.system import system_errors
 from uploader.transfer import notices as no
 from uploader.transfer.arguments import (
@@ -44,7 +45,7 @@ from uploader.transfer.arguments import (
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.execution import Execution, Team
 from uploader.transfer.job import OpenJob
-from uploader.transfer.journal.plan import job_name, plan_events, target_of
+from uploader.transfer.journal.plan import job_name, target_of
 from uploader.transfer.options import Options
 from uploader.transfer.report import Cancellation, Report
 from uploader.transfer.run.stop import Stop
@@ -190,7 +191,7 @@ class Client:
         check_callback("on_event", on_event)
         if self.team is not None and new_job:
             raise UsageError("a new job cannot be joined: every process would start its own")
-        selection = await in_thread(collect, sources)
+        selection = await in_thread(collect_packed, sources, self._options.packing)
         account = self._settings.impersonate
         item_id = None if given is None else await self._identify(given, on_event)
         try:
@@ -205,7 +206,7 @@ class Client:
             raise_problems(selection)
         if self.team is not None:
             selection.files = [dataclasses.replace(file, inode=0, ctime_ns=None) for file in selection.files]
-        plan = functools.partial(plan_events, target, selection, job)
+        plan = functools.partial(self._states.plan, target, selection, job)
         options = item_options or ItemOptions()
         with self._executing(on_event) as execution:
             opened = functools.partial(OpenJob, self._states, job, self._clock, plan, new=new)
@@ -229,7 +230,8 @@ class Client:
         check_text("title", title)
         check_flag("new_job", new_job)
         check_callback("on_event", on_event)
-        selection = await in_thread(select, sources)
+        selection = await in_thread(collect_packed, sources, self._options.packing)
+        raise_problems(selection)
         item_id = None if given is None else await self._identify(given, on_event)
         target = target_of(
             self.endpoint, item_id, title, selection, project=project, account=self._settings.impersonate
@@ -264,15 +266,19 @@ class Client:
         paths: Paths | Sources = (),
         *,
         checksums: AnyPath | None = None,
+        packing: Packing | None = None,
         on_result: Callable[[Comparison], None] | None = None,
         on_event: no.Listener | None = None,
     ) -> list[Comparison]:
         """Compare local files with the files of an item; send nothing. Raises ItemNotFound, SourceNotFound.
 
         `checksums` is a file in the format of `md5sum`, for files that are stored elsewhere; "-" reads it from the
-        sources' `stdin`. `on_result` is called with each result as it is known.
+        sources' `stdin`. With `packing`, the files are compared with the archive that `Options(pack=...)` made of them;
+        its format and whether it has a list of MD5s need not be known. `on_result` is called with each result as it is
+        known.
         """
         sources, given = as_sources(paths), as_item(item)
+        check_instance("packing", packing, Packing)
         check_callback("on_result", on_result)
         listed = as_path("checksums", checksums)
         expected = await in_thread(read_checksums, str(listed), sources) if listed is not None else []
@@ -280,9 +286,8 @@ class Client:
         with self._listening(on_event):
             from uploader.transfer.verify import verify
 
-            return await verify(
-                self._api, item_id, sources, expected, on_result or (lambda _: None), on_event or (lambda _: None)
-            )
+            tell, notify = on_result or (lambda _: None), on_event or (lambda _: None)
+            return await verify(self._api, item_id, sources, expected, tell, notify, packing)
 
     async def download(
         self,
@@ -347,6 +352,8 @@ class Client:
             return False
         self._throttle.toggle()
         return True
+
+    # --- how ------------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _executing(self, on_event: no.Listener | None) -> Iterator[Execution]:

@@ -14,6 +14,7 @@ import anyio.to_thread
 from uploader.concurrency import Stopped, unwrap_group
 from uploader.errors import (
     AccountNotFound,
+    Facts,
     FigupError,
     Interrupted,
     ItemNotFound,
@@ -36,7 +37,6 @@ from uploader.errors import (
     Unreachable,
     UploadFailing,
 )
-from uploader.sources.source import stat_source
 from uploader.system import descriptor_share
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -52,9 +52,8 @@ from uploader.transfer.parts.queue import PartQueue
 from uploader.transfer.parts.schedule import Schedule
 from uploader.transfer.parts.senders import TICK, PartSenders
 from uploader.transfer.parts.team import Leader
-from uploader.transfer.recheck import source_replaced
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.run.limits import check_quota, file_count_warning, mixed_links_warning
+from uploader.transfer.run.limits import check_quota, many_files_warning, mixed_links_warning
 from uploader.transfer.run.listing import is_listing_cheaper
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.tuning import remember_connections, remembered_connections
@@ -163,8 +162,9 @@ class Engine:
         new = self._new()
         if not run.state.creates_item:
             check_quota(account, new)
-        if new and (warning := file_count_warning(run.listing.file_count + len(new))) is not None:
-            run.notify(no.Warned(message=warning))
+        warning = many_files_warning(run.listing.file_count + len(new), len(new), run.api.request_rate)
+        if warning is not None:
+            run.notify(no.Warned(message=warning, facts=Facts("many-files")))
 
     async def _learn_address(self) -> None:
         """Request the item's address once parts are on their way: it is only shown, so other requests go first."""
@@ -265,7 +265,7 @@ class Engine:
 
     async def _restart_with_new_version(self, transfer: Transfer, change: SourceChanged) -> bool:
         try:
-            stamp = await anyio.to_thread.run_sync(stat_source, transfer.path)
+            replaced = await anyio.to_thread.run_sync(self._run.archives.renewed, transfer)
         except FigupError as error:
             await self._abort(transfer, error)
             return False
@@ -275,7 +275,7 @@ class Engine:
         old_size = transfer.size
         self._run.progress.file(transfer).restart()
         self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; restarted as requested"))
-        await self._run.commit(source_replaced(transfer, stamp))
+        await self._run.commit(replaced)
         self._run.progress.replaced(transfer, old_size)
         return True
 

@@ -156,10 +156,10 @@ class Execution:
     async def _recheck(self, job: OpenJob) -> ItemCheck | None:
         """Recheck a finished job. None if something must be sent again: a changed source or a lost remote file."""
         try:
-            reread = self.options.reread
+            reread, archives = self.options.reread, self.states.archives(job.name)
             with self.listening(self.notify), self.stop.interruptible():
                 check = await job.lock.held_while(
-                    lambda: recheck_finished_job(self.api, job.state, self.notify, reread=reread)
+                    lambda: recheck_finished_job(self.api, job.state, archives, self.notify, reread=reread)
                 )
         except SourceChanged:
             if not self.options.restart_changed:
@@ -176,7 +176,7 @@ class Execution:
         lost: set[str] = set()
         if not self.options.forget_missing:
             lost = await anyio.to_thread.run_sync(lost_sources, job.state, selection)
-        changes = await anyio.to_thread.run_sync(renewal_events, job.state, selection, lost)
+        changes = await anyio.to_thread.run_sync(self._changes, job, selection, lost)
         if not changes:
             return
         await job.renew(changes)
@@ -184,6 +184,13 @@ class Execution:
         dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
         if added or dropped:
             self.notify(no.JobUpdated(job=job.name, added=added, dropped=dropped))
+
+    def _changes(self, job: OpenJob, selection: Selection, lost: set[str]) -> list[ev.AnyEvent]:
+        """Return the events that bring the job up to date. Blocks. Raises SourceChanged: see `Archives.changes`."""
+        archives = self.states.archives(job.name)
+        replaced = archives.changes(job.state, selection, restart=self.options.restart_changed)
+        archives.keep(selection)
+        return [*renewal_events(job.state, selection, lost), *replaced]
 
     def _check_target(self, job: OpenJob) -> None:
         """Raise UsageError if the job belongs to another endpoint, or acts for another account."""

@@ -366,6 +366,7 @@ def make_report(
         skipped=tuple(SkipReport(path, reason) for path, reason in state.skipped.items()),
         manifest=_path(manifests.local) if manifests is not None else None,
         manifest_remote=_path(manifests.remote) if manifests is not None else None,
+        manifest_members=_path(manifests.members) if manifests is not None else None,
     )
 
 

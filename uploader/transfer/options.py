@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
 from uploader.errors import UsageError
-from uploader.transfer.arguments import check_flag, wrong_type
-from uploader.units import parse_duration, parse_rate
+from uploader.sources.archive.layout import Format
+from uploader.sources.models import Packing
+from uploader.transfer.arguments import check_flag, check_text, wrong_type
+from uploader.units import parse_duration, parse_rate, parse_size
 
 if TYPE_CHECKING:
     from uploader.figshare.settings import Settings
@@ -71,6 +73,11 @@ class Options:
     `verify_timeout`: how long to wait for Figshare's MD5 after the last byte.
     `grace`: how long parts in flight may continue after a stop request.
     `settle_timeout`: how long to look for the effect of a request whose response was lost.
+    `pack`: send the files as members of one "zip" or "tar" archive, which is never stored here; None to send them as
+    they are. `pack_name` is its name, None for the name of the first path. `pack_below`: pack only files smaller than
+    this (bytes, or a string such as "50M"), and send the others beside it. `pack_limit`: make several archives, none
+    larger than this. `pack_manifest`: each archive carries the MD5s of its members, in MANIFEST.md5. These identify the
+    job.
     """
 
     connections: int | None
@@ -84,6 +91,11 @@ class Options:
     verify_timeout: float
     grace: float
     settle_timeout: float
+    pack: Format | None
+    pack_name: str | None
+    pack_below: int | None
+    pack_limit: int | None
+    pack_manifest: bool
 
     def __init__(
         self,
@@ -99,12 +111,21 @@ class Options:
         verify_timeout: float | str = 900.0,
         grace: float | str = 10.0,
         settle_timeout: float | str = 30.0,
+        pack: Format | None = None,
+        pack_name: str | None = None,
+        pack_below: int | str | None = None,
+        pack_limit: int | str | None = None,
+        pack_manifest: bool = True,
     ) -> None:
         """Check and parse the values. Raises TypeError for a wrong type, UsageError for an invalid value."""
         check_flag("hash_first", hash_first)
         check_flag("restart_changed", restart_changed)
         check_flag("forget_missing", forget_missing)
         check_flag("reread", reread)
+        check_flag("pack_manifest", pack_manifest)
+        check_text("pack_name", pack_name)
+        if pack is None and (pack_name, pack_below, pack_limit, pack_manifest) != (None, None, None, True):
+            raise UsageError("pack_name, pack_below, pack_limit and pack_manifest need pack")
         _set(
             self,
             connections=_connections(connections),
@@ -118,6 +139,24 @@ class Options:
             verify_timeout=_seconds("verify_timeout", verify_timeout),
             grace=_seconds("grace", grace),
             settle_timeout=_seconds("settle_timeout", settle_timeout),
+            pack=_format(pack),
+            pack_name=pack_name,
+            pack_below=_size("pack_below", pack_below),
+            pack_limit=_size("pack_limit", pack_limit),
+            pack_manifest=pack_manifest,
+        )
+
+    @property
+    def packing(self) -> Packing | None:
+        """How to pack the sources; None to send them as they are."""
+        if self.pack is None:
+            return None
+        return Packing(
+            format=self.pack,
+            name=self.pack_name,
+            below=self.pack_below,
+            limit=self.pack_limit,
+            manifest=self.pack_manifest,
         )
 
 
@@ -232,6 +271,23 @@ def _on_conflict(value: OnConflict) -> OnConflict:
     if value not in choices:
         raise UsageError(f"invalid on_conflict={value!r}; expected one of {', '.join(choices)}")
     return value
+
+
+def _format(value: Format | None) -> Format | None:
+    choices = get_args(Format)
+    if value is not None and value not in choices:
+        raise UsageError(f"invalid pack={value!r}; expected one of {', '.join(choices)}, or None")
+    return value
+
+
+def _size(name: str, value: int | str | None) -> int | None:
+    expected = "bytes, or a string such as '50M', more than 0"
+    if value is None:
+        return None
+    size = _parsed(name, value, parse_size) if isinstance(value, str) else _integer(name, value, expected)
+    if size <= 0:
+        raise UsageError(f"invalid {name}={value}; expected {expected}")
+    return size
 
 
 def _max_errors(value: int | None) -> int | None:

@@ -18,14 +18,11 @@ from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
 from uploader.transfer.recheck import RESENDABLE, lost_sources, remote_match
 from uploader.transfer.report import SkipReport
-from uploader.transfer.run.limits import empty_files_warning, mixed_links_warning
+from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summarize
-
-REQUESTS_A_FILE = 2
-"""Initiate and complete; other requests serve many files at once."""
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +73,12 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def requests(self) -> int:
         """Estimated number of API requests; parts do not count."""
-        return REQUESTS_A_FILE * sum(file.action in ("send", "resume", "replace", "link") for file in self.files)
+        return REQUESTS_A_FILE * sum(file.is_sent for file in self.files)
+
+    @property
+    def requests_saved(self) -> int:
+        """Estimated number of API requests that sending the members of archives one by one would need in addition."""
+        return REQUESTS_A_FILE * sum(file.members - 1 for file in self.files if file.members and file.is_sent)
 
 
 async def preview(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 
 import anyio
@@ -14,17 +15,20 @@ import msgspec
 from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
+from uploader.sources.archive.reader import open_source
 from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import Selection, SourceFile, remote_path
-from uploader.sources.source import FileStamp, Source, stat_source
+from uploader.sources.source import FileStamp, Readable
 from uploader.text import composed, printable
 from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
-from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
 from uploader.transfer.run.service import Service
+from uploader.transfer.store.archives import Archives
 from uploader.units import format_exact_bytes
+
+_SEND_NEW_VERSION = "Send the new version in its place, or to another item to keep both."
 
 
 def matches_record(transfer: Transfer, stamp: FileStamp) -> bool:
@@ -36,18 +40,6 @@ def matches_record(transfer: Transfer, stamp: FileStamp) -> bool:
         (stamp.size, stamp.mtime_ns) == (transfer.size, transfer.mtime_ns)
         and transfer.inode in (0, stamp.inode)
         and transfer.ctime_ns in (None, stamp.ctime_ns)
-    )
-
-
-def source_replaced(transfer: Transfer, stamp: FileStamp) -> ev.SourceReplaced:
-    """Make the event that restarts a transfer with this version of its source."""
-    many_hosts = transfer.inode == 0
-    return ev.SourceReplaced(
-        transfer.index,
-        size=stamp.size,
-        mtime_ns=stamp.mtime_ns,
-        inode=0 if many_hosts else stamp.inode,
-        ctime_ns=None if many_hosts else stamp.ctime_ns,
     )
 
 
@@ -89,7 +81,9 @@ RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """The remote file is useless and is sent again. Any other difference was made by a person, who must decide."""
 
 
-async def recheck_finished_job(api: Service, state: JobState, notify: Listener, *, reread: bool = False) -> ItemCheck:
+async def recheck_finished_job(
+    api: Service, state: JobState, archives: Archives, notify: Listener, *, reread: bool = False
+) -> ItemCheck:
     """Check that the sources are what was sent and that the item still holds them, complete and verified.
 
     With `reread` all sources are read, whatever their times say.
@@ -97,9 +91,9 @@ async def recheck_finished_job(api: Service, state: JobState, notify: Listener, 
     """
     changed = []
     sources = [transfer for transfer in state.active if not transfer.link]
-    for transfer in sources if reread else await anyio.to_thread.run_sync(_needs_rehash, sources):
+    for transfer in sources if reread else await anyio.to_thread.run_sync(_needs_rehash, sources, archives):
         try:
-            await check_source(transfer, notify, reread=reread)
+            await check_source(transfer, archives, notify, reread=reread)
         except SourceChanged as error:
             changed.append(error)
     if changed:
@@ -133,7 +127,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
                 f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
                 f"(file {transfer.file_id})",
                 hint="Verify it later.",
-                facts=Facts("verify-later", item_id=state.item_id),
+                facts=Facts("verify-packed-later" if transfer.archive else "verify-later", item_id=state.item_id),
                 path=transfer.path,
             )
         elif match in RESENDABLE:
@@ -261,13 +255,13 @@ def _all_of(changed: list[SourceChanged]) -> SourceChanged:
     )
 
 
-def _needs_rehash(transfers: list[Transfer]) -> list[Transfer]:
+def _needs_rehash(transfers: list[Transfer], archives: Archives) -> list[Transfer]:
     """Return transfers whose sources' metadata has changed. Blocks; one call, since there may be a hundred thousand."""
 
     def is_unchanged(transfer: Transfer) -> bool:
         try:
             expected = transfer.expected in (None, transfer.md5)
-            return expected and matches_record(transfer, stat_source(transfer.path))
+            return expected and matches_record(transfer, archives.stamp(transfer))
         except FigupError:
             return False
 
@@ -285,6 +279,7 @@ def as_expected(transfer: Transfer, md5: str) -> str:
 
 async def check_source(
     transfer: Transfer,
+    archives: Archives,
     notify: Listener,
     read_stamp: FileStamp | None = None,
     *,
@@ -302,7 +297,9 @@ async def check_source(
     if transfer.md5 is not None:
         as_expected(transfer, transfer.md5)
     try:
-        stamp = await anyio.to_thread.run_sync(stat_source, transfer.path, limiter=looks)
+        stamp = await anyio.to_thread.run_sync(archives.stamp, transfer, limiter=looks)
+    except SourceChanged as error:  # a member of an archive
+        raise error.with_context(hint=_SEND_NEW_VERSION, situation="changed-since-verified") from error
     except SourceNotFound as error:
         raise SourceNotFound(
             f"{printable(transfer.path)}: was sent and verified, but no longer exists here",
@@ -313,11 +310,12 @@ async def check_source(
     if not reread and (stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp))):
         return
     async with limiter or nullcontext():
-        if stamp.size == transfer.size and await source_md5(transfer.path, notify=notify) == transfer.md5:
+        opened = functools.partial(archives.open, transfer)
+        if stamp.size == transfer.size and await source_md5(opened, notify=notify) == transfer.md5:
             return
     raise SourceChanged(
         f"{printable(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
-        hint="Send the new version in its place, or to another item to keep both.",
+        hint=_SEND_NEW_VERSION,
         facts=Facts("changed-since-verified"),
         path=transfer.path,
     )
@@ -334,12 +332,15 @@ async def has_changed(
     stamp = FileStamp(
         size=chosen.size, mtime_ns=chosen.mtime_ns, inode=chosen.inode, ctime_ns=chosen.ctime_ns or 0, device=0
     )
+    if chosen.archive is not None and transfer.archive is not None and chosen.archive.id != transfer.archive.id:
+        return True
     if chosen.link or (matches_record(transfer, stamp) and not reread):
         return False
     if chosen.size != transfer.size:
         return True
+    opened = functools.partial(open_source, chosen.path, chosen.archive)
     if transfer.state is State.VERIFIED or (there is not None and there.upload_url is None):
-        return transfer.md5 is not None and await source_md5(chosen.path) != transfer.md5
+        return transfer.md5 is not None and await source_md5(opened) != transfer.md5
     if api is None or there is None or there.upload_url is None:
         return False
     try:
@@ -347,23 +348,25 @@ async def has_changed(
     except UploadGone:
         return False
     sent = recorded_parts(transfer, upload.parts)
-    return bool(sent) and not await _has_parts(chosen.path, sent)
+    return bool(sent) and not await _has_parts(opened, sent)
 
 
-async def _has_parts(path: str, sent: Sequence[Recorded]) -> bool:
+async def _has_parts(opened: Callable[[], Readable], sent: Sequence[Recorded]) -> bool:
     """Return True if the source has these parts as they were sent."""
     try:
-        await source_md5(path, recorded=sent)
+        await source_md5(opened, recorded=sent)
     except SourceChanged:
         return False
     return True
 
 
-async def source_md5(path: str, *, recorded: Sequence[Recorded] = (), notify: Listener | None = None) -> str:
-    """Read a source to its end. Raises SourceChanged if it does not hold the `recorded` parts."""
-    source = await anyio.to_thread.run_sync(Source, path)
+async def source_md5(
+    opened: Callable[[], Readable], *, recorded: Sequence[Recorded] = (), notify: Listener | None = None
+) -> str:
+    """Open a source and read it to its end. Raises SourceChanged if it does not hold the `recorded` parts."""
+    source = await anyio.to_thread.run_sync(opened)
     try:
-        on_read = report_reading(notify, path) if notify is not None else None
-        return await Digest(source, recorded=recorded, paced=False, on_read=on_read).run()
+        on_read = report_reading(notify, source.path) if notify is not None else None
+        return await Digest(source.in_order(), recorded=recorded, paced=False, on_read=on_read).run()
     finally:
         source.close()

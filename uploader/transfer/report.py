@@ -54,6 +54,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     `md5` is the source's, None until computed to the end; `remote_md5` is Figshare's, None until verified.
     `parts_total` is None until the server was asked; `parts_done` of them are on the server. `parts_found` were there
     when this run asked first, and `parts_sent` were sent by it; both are 0 in a report that is not about one run.
+    `members` is the number of sources in an archive, whose `path` is the folder that they are in; None for a file.
     `found`: the item held this very file before, and nothing was sent. `verified_at`: when (ISO 8601, UTC), None where
     that is not recorded. `error`: why it failed. `replaced`: ids of the item's files that it replaced.
     """
@@ -74,6 +75,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     verified_at: str | None = None
     error: Problem | None = None
     replaced: tuple[int, ...] = ()
+    members: int | None = None
 
     @classmethod
     def of(cls, transfer: Transfer) -> FileReport:
@@ -93,6 +95,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
             found=transfer.foreign,
             error=Problem(code=error.code, message=error.message) if error is not None else None,
             replaced=transfer.replaced,
+            members=transfer.archive.members if transfer.archive is not None else None,
         )
 
 
@@ -103,6 +106,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     files that were published; `public_url` is then the public page. `doi` is set if it was reserved or published.
     `manifest` and `manifest_remote` are paths of lists of MD5s, None unless
     everything is verified: by the sources' paths, for `md5sum -c`, and by the files' names in the item.
+    `manifest_members` is one of the members of archives by their names there, for `md5sum -c` after unpacking.
     """
 
     job: str
@@ -121,6 +125,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[SkipReport, ...] = ()
     manifest: str | None = None
     manifest_remote: str | None = None
+    manifest_members: str | None = None
 
 
 class Cancellation(msgspec.Struct, frozen=True, kw_only=True):

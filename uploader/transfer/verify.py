@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -10,16 +11,19 @@ import msgspec
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
 from uploader.figshare.models import File
+from uploader.sources.archive.reader import open_source
 from uploader.sources.checksums import ChecksumEntry
 from uploader.sources.digest import Digest
-from uploader.sources.models import Reason, Selection, SourceFile, Sources, remote_path
-from uploader.sources.select import select
-from uploader.sources.source import Source
+from uploader.sources.models import Packing, Reason, Selection, SourceFile, Sources, remote_path
+from uploader.sources.packing import pack
+from uploader.sources.select import raise_problems, select
 from uploader.text import composed
 from uploader.transfer.compare import Expected, Match, other_spelling, paths_in_item, rank_matches
 from uploader.transfer.notices import ItemKnown, Listener, Skipped, report_reading
 from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
+
+_PURPOSE = "compare"
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,18 +108,24 @@ async def verify(
     listed: Sequence[ChecksumEntry],
     on_result: Callable[[Comparison], None],
     notify: Listener,
+    packing: Packing | None = None,
 ) -> list[Comparison]:
     """Compare each file, and each of the `listed` checksums, with the item's file of that folder and name.
 
+    With `packing`, the files that it packs are compared with the item's archive of them, of either format.
     For whole folders and for checksums, also reports the item's files beyond them. `notify` is called with the item and
     with what is skipped. Raises ItemNotFound, and what `select` raises.
     """
-    selection = await in_thread(select, sources, "compare") if sources.named else Selection()
+    selection = Selection()
+    if sources.named and packing is None:
+        selection = await in_thread(select, sources, _PURPOSE)
     item = await api.item(item_id)
     notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
+    remote = await files_by_path(api, item)
+    if sources.named and packing is not None:
+        selection = await in_thread(_packed, sources, packing, remote)
     for skip in selection.skipped:
         notify(Skipped(skip.path, skip.reason))
-    remote = await files_by_path(api, item)
     by_name = {composed(path.rpartition("/")[2]): path for path in remote}
     results: list[Comparison] = []
 
@@ -151,6 +161,34 @@ async def verify(
     return results
 
 
+def _packed(sources: Sources, packing: Packing, remote: Mapping[str, Sequence[File]]) -> Selection:
+    """Pack the sources as the item's archives of these names seem to be: sizes tell formats apart. Blocks."""
+    best: Selection | None = None
+    for form in ("zip", "tar"):
+        selection = pack(sources, dataclasses.replace(packing, format=form))
+        raise_problems(selection, purpose=_PURPOSE)
+        sizes = [[file.size for file in remote.get(chosen.name, ())] for chosen in selection.files]
+        pairs = zip(selection.files, sizes, strict=True)
+        selection.files = [_without_list(chosen, held) for chosen, held in pairs]
+        if any(chosen.archive and chosen.size in held for chosen, held in zip(selection.files, sizes, strict=True)):
+            return selection
+        if best is None or (any(sizes) and not _has_names(best, remote)):
+            best = selection
+    return best or selection
+
+
+def _has_names(selection: Selection, remote: Mapping[str, Sequence[File]]) -> bool:
+    return any(chosen.archive is not None and chosen.name in remote for chosen in selection.files)
+
+
+def _without_list(chosen: SourceFile, sizes: Sequence[int]) -> SourceFile:
+    """Return an archive without its list of MD5s if then it has one of these sizes, else as it is."""
+    if chosen.archive is None or chosen.size in sizes:
+        return chosen
+    plan = chosen.archive.without_manifest()
+    return dataclasses.replace(chosen, size=plan.layout.size, archive=plan) if plan.layout.size in sizes else chosen
+
+
 def _with_spelling(result: Comparison, places: Sequence[str]) -> Comparison:
     """Add how the item spells the path, if otherwise. `places` are its paths for the local one, as `paths_in_item`."""
     spelling = other_spelling(remote_path(result.folder, result.name), places)
@@ -163,9 +201,9 @@ async def _compare_source(
     """Compare a source, which is read if a remote file has its size."""
     md5 = None
     if any(file.size == chosen.size for file in remote):
-        source = await in_thread(Source, chosen.path)
+        source = await in_thread(open_source, chosen.path, chosen.archive)
         try:
-            md5 = await Digest(source, paced=False, on_read=report_reading(notify, source.path)).run()
+            md5 = await Digest(source.in_order(), paced=False, on_read=report_reading(notify, source.path)).run()
         finally:
             source.close()
     local = Comparison(

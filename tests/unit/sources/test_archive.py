@@ -229,7 +229,7 @@ def test_any_range_is_that_of_the_whole(format: Format, manifest: bool, top: Pat
     """Reads out of order, after the members that the range depends on were read in order."""
     plan = plan_of(top, format, manifest=manifest)
     expected, choose = whole(plan), random.Random(2)
-    source = ArchiveSource(Plan.decoded(plan.encoded()), "archive")
+    source = ArchiveSource(Plan.decoded(plan.encoded(), plan.id), "archive")
     source._read_for_crc = None  # type: ignore[method-assign,assignment] # no CRC is missing
     reader, position = source.in_order(), 0
     for start in [*range(0, len(expected), 20_011), *(choose.randrange(len(expected)) for _ in range(300))]:
@@ -367,12 +367,12 @@ def test_an_unreadable_member(top: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_plan_survives_its_storage(top: Path) -> None:
     plan = plan_of(top, "zip")
     data = plan.encoded()
-    again = Plan.decoded(data)
+    again = Plan.decoded(data, plan.id)
     assert (again.id, again.stamp, list(again.members)) == (plan.id, plan.stamp, list(plan.members))
     assert again.stamp == again.examine()
     for damaged in (data[:-1], data[:50] + b"\0" + data[51:], b"", b"figup archive 1\n"):
         with pytest.raises(ValueError, match="plan"):
-            Plan.decoded(damaged)
+            Plan.decoded(damaged, plan.id)
 
 
 def test_differences_are_named(top: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
 from tests.support.walks import PLAN
+from uploader.disk import Disk
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File
 from uploader.sources.models import Selection, SourceFile
@@ -20,6 +21,7 @@ from uploader.sources.source import stat_source
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.recheck import ItemCheck, check_item, lost_sources, recheck_finished_job
+from uploader.transfer.store.archives import Archives
 
 pytestmark = pytest.mark.anyio
 
@@ -186,7 +188,8 @@ def sources(tmp_path: Path) -> list[Path]:
 
 async def recheck(paths: list[Path], transfers: list[Transfer]) -> None:
     api: Any = HeldFiles([held_file(number, name=path.name) for number, path in enumerate(paths, 1)])
-    await recheck_finished_job(api, JobState(plan=PLAN, item_id=7, transfers=transfers), lambda _: None)
+    state = JobState(plan=PLAN, item_id=7, transfers=transfers)
+    await recheck_finished_job(api, state, Archives(Path(), Disk()), lambda _: None)
 
 
 async def of(paths: list[Path]) -> list[Transfer]:

@@ -42,6 +42,7 @@ class Summary:
     """For a list or a search: how many were found and written, whether they are all, and what was checked."""
     manifest: str | None = None
     manifest_remote: str | None = None
+    manifest_members: str | None = None
     bytes_sent: int = 0
     bytes_total: int = 0
     seconds: float = 0.0

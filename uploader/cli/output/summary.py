@@ -47,6 +47,7 @@ def summary_text(report: Report, *, sent_before: bool = False) -> str:
         lines.append(f"Item {report.item_id}: {report.item_url or 'its address is not known'}")
     lines += _final_step_lines(report)
     lines += [manifest_line(report.manifest)] if report.manifest is not None else []
+    lines += [members_line(report.manifest_members)] if report.manifest_members is not None else []
     if sent_before:
         lines.append(f"Job {report.job} was already finished and its files are unchanged; nothing was sent.")
     else:
@@ -91,6 +92,11 @@ def manifest_line(path: str) -> str:
     return f"MD5s, for md5sum -c: {printable(path)}"
 
 
+def members_line(path: str) -> str:
+    """Format the path of the file with the MD5s of archives' members."""
+    return f"MD5s of the archives' members, for md5sum -c after unpacking: {printable(path)}"
+
+
 def failed(report: Report) -> list[FileReport]:
     """Return the files that failed in this run, without those whose checksum is only pending."""
     return [file for file in report.files if file.error is not None and file.status != "sent"]
@@ -120,7 +126,8 @@ def _file_line(file: FileReport) -> str:
     if file.status == "linked":
         return f"{printable(file.path)}: linked"
     location = printable(remote_path(file.folder, file.name))
-    return f"{location}: {size}{exact}, MD5 {file.md5 or 'not known'}, {file.status}"
+    size += f"{exact}, {units.format_count(file.members, 'member')}" if file.members is not None else exact
+    return f"{location}: {size}, MD5 {file.md5 or 'not known'}, {file.status}"
 
 
 def _ids(ids: Sequence[int]) -> str:

@@ -12,8 +12,9 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from types import MappingProxyType
 
 import xxhash
 
@@ -36,21 +37,43 @@ _COLUMNS = ("names", "ends", "kinds", "sizes", "mtimes", "ctimes", "inodes", "ro
 
 
 class Plan:
-    """An archive to send. `members` are sorted; the list of MD5s, if the archive carries one, is the last of them."""
+    """An archive to send. `members` are sorted; the list of MD5s, if the archive carries one, is the last of them.
 
-    def __init__(self, format: Format, members: Members) -> None:  # noqa: A002 - the word for it
+    `expected` are the MD5s (hex) that the user gave for members, by their names.
+    """
+
+    def __init__(
+        self,
+        format: Format,  # noqa: A002 - the word for it
+        members: Members,
+        expected: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.format: Format = format
         self.members = members
+        self.expected = expected
 
     @classmethod
-    def of(cls, format: Format, members: Members, *, manifest: bool) -> Plan:  # noqa: A002 - the word for it
-        """Plan an archive of sources, with a list of their MD5s as its last member if `manifest`."""
-        members = members.sorted()
+    def of(
+        cls,
+        format: Format,  # noqa: A002 - the word for it
+        members: Members,
+        *,
+        manifest: bool,
+        expected: Mapping[str, str] = MappingProxyType({}),
+    ) -> Plan:
+        """Plan an archive of sorted sources, with a list of their MD5s as its last member if `manifest`.
+
+        The list is added to `members`.
+        """
         size = Manifest(members).size
         if manifest and size:
             newest = max(members.mtimes)
             members.append(Member(NAME, f"/{NAME.decode()}", Kind.MANIFEST, size, newest, 0, 0))
-        return cls(format, members)
+        return cls(format, members, expected)
+
+    def without_manifest(self) -> Plan:
+        """Return the plan of the archive without its list of MD5s."""
+        return Plan(self.format, self.members.chosen(range(self.sources)), self.expected)
 
     @cached_property
     def layout(self) -> Layout:
@@ -131,9 +154,15 @@ class Plan:
     def encoded(self) -> bytes:
         """Return the plan as bytes, compressed: some 20 a member."""
         members = self.members
-        head = {"format": self.format, "order": sys.byteorder, "members": len(members), "names": len(members.names)}
+        head: dict[str, object] = {
+            "format": self.format,
+            "order": sys.byteorder,
+            "members": len(members),
+            "names": len(members.names),
+        }
+        head |= {"roots": members.roots, "expected": dict(self.expected)}
         stream = zlib.compressobj(_LEVEL)
-        pieces = [_MAGIC, stream.compress(json.dumps(head | {"roots": members.roots}).encode() + b"\n")]
+        pieces = [_MAGIC, stream.compress(json.dumps(head).encode() + b"\n")]
         for column in _COLUMNS:
             view = memoryview(getattr(members, column)).cast("B")
             pieces += [stream.compress(view[at : at + _BLOCK]) for at in range(0, len(view), _BLOCK)]
@@ -144,8 +173,8 @@ class Plan:
         return b"".join((*pieces, digest.digest()))
 
     @classmethod
-    def decoded(cls, data: bytes) -> Plan:
-        """Return the plan that `encoded` wrote. Raises ValueError if the bytes are damaged, or of another machine."""
+    def decoded(cls, data: bytes, plan_id: str) -> Plan:
+        """Return the plan that `encoded` wrote. Raises ValueError for damaged bytes, and for those of another plan."""
         view = memoryview(data)
         if not data.startswith(_MAGIC) or xxhash.xxh3_64(view[:-8]).digest() != data[-8:]:
             raise ValueError("not the plan of an archive")
@@ -162,7 +191,10 @@ class Plan:
                 values.frombytes(stream.take(head["members"] * values.itemsize))
             else:
                 values += stream.take(head["members"])
-        return cls(head["format"], members)
+        plan = cls(head["format"], members, head["expected"])
+        if plan.id != plan_id:
+            raise ValueError("the plan of another archive")
+        return plan
 
 
 class _Inflated:

@@ -16,18 +16,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
-from uploader.errors import SourceChanged
+from uploader.errors import ChecksumWrong, SourceChanged
 from uploader.sources.archive.layout import Content, Extent, Region
-from uploader.sources.archive.manifest import Manifest, md5_line
+from uploader.sources.archive.manifest import Manifest
 from uploader.sources.archive.members import Kind
 from uploader.sources.archive.plan import Plan
-from uploader.sources.source import NOWAIT, FileStamp
+from uploader.sources.source import NOWAIT, FileStamp, Readable, Source
 from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
 OPEN_MEMBERS = 16
 """Maximum number of members kept open after a read for the next one."""
 _READ = 1 << 20
+_LITTLE = 64 << 20
+"""Bytes of a member that may be read for the CRC behind it alone."""
 _VECTORS = 512
 """Buffers in one system call; Linux allows 1024."""
 _EMPTY_MD5 = hashlib.md5(usedforsecurity=False).digest()
@@ -51,20 +53,21 @@ class ArchiveSource:
         self._known = bytearray(count)
         """Whether a member's CRC is known."""
         self._md5s = bytearray(16 * count if plan.has_manifest else 0)
+        self._expected = {os.fsencode(name): md5.lower() for name, md5 in plan.expected.items()}
         self._cached_reads = bool(NOWAIT)
 
     @cached_property
     def _manifest(self) -> Manifest:
         return Manifest(self.plan.members)
 
-    def read(self, offset: int, length: int) -> bytearray:
+    def read(self, offset: int, length: int) -> memoryview:
         """Return exactly `length` bytes from `offset`.
 
         Reads members to their ends for CRCs that are not known yet. Raises SourceChanged, and what `path_error`
         returns.
         """
-        data = bytearray(length)
-        self.fill(offset, memoryview(data))
+        data = memoryview(bytearray(length))
+        self.fill(offset, data)
         return data
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
@@ -111,7 +114,13 @@ class ArchiveSource:
         return self._layout.depends_on(start, stop)
 
     def in_order(self) -> InOrder:
-        """Return a reader from the beginning to the end, which learns the CRCs and MD5s of the members."""
+        """Return a reader from the beginning to the end, which learns the CRCs and MD5s of the members.
+
+        Raises ChecksumWrong if an empty member is expected to have another MD5.
+        """
+        for index in range(self.plan.sources if self._expected else 0):
+            if not self.plan.members.sizes[index]:
+                self._compare(index, _EMPTY_MD5)
         return InOrder(self)
 
     def changed_since_open(self) -> bool:
@@ -129,11 +138,19 @@ class ArchiveSource:
         named = printable(members.path(first))
         return named if first == last else f"{named} ... {printable(members.path(last))} (in an archive)"
 
-    def md5_lines(self) -> Iterator[bytes]:
-        """Yield the list of MD5s by the names of members. For an archive that was read to its end in order."""
-        for index in range(self.plan.sources):
-            if self.plan.members.kinds[index] != Kind.FOLDER:
-                yield md5_line(self._md5(index), self.plan.members.name(index))
+    @property
+    def md5s(self) -> bytes:
+        """The MD5s of all members, 16 bytes each, once the archive was read in order; empty without a list of them."""
+        count = len(self._md5s) // 16
+        return b"".join(bytes.fromhex(self._md5(index).decode()) for index in range(count))
+
+    def reads_ahead(self, start: int, stop: int) -> bool:
+        """Return whether the CRCs that a range depends on can be had by reading little more than the range."""
+        first = self._layout.member_at(start)
+        if stop > self._layout.start_of(self.plan.sources):
+            return False
+        cut = start - self._layout.start_of(first)
+        return cut <= _LITTLE or stop <= self._layout.start_of(first + 1) - self._layout.tail_size(first)
 
     # --- bytes ----------------------------------------------------------------------------------------------------
 
@@ -196,14 +213,23 @@ class ArchiveSource:
     # --- what is known of members ---------------------------------------------------------------------------------
 
     def learned(self, index: int, crc: int, md5: bytes | None) -> None:
-        """Keep what a member's content has. Raises SourceChanged if it had another CRC before."""
+        """Keep what a member's content has. Raises SourceChanged if it had another CRC before, ChecksumWrong."""
         if self._known[index] and self._crcs[index] != crc:
             path = self.plan.members.path(index)
             raise SourceChanged(f"{printable(path)}: changed while its archive was being sent", path=path)
         self._crcs[index] = crc
         self._known[index] = True
-        if md5 is not None:
+        if md5 is not None and self._md5s:
             self._md5s[16 * index : 16 * index + 16] = md5
+        if md5 is not None and self._expected:
+            self._compare(index, md5)
+
+    def _compare(self, index: int, md5: bytes) -> None:
+        """Raise ChecksumWrong if the user gave another MD5."""
+        expected = self._expected.get(self.plan.members.name(index))
+        if expected not in (None, md5.hex()):
+            path = self.plan.members.path(index)
+            raise ChecksumWrong(f"{printable(path)}: has the MD5 {md5.hex()}, expected {expected}", path=path)
 
     def _crc(self, index: int) -> int:
         if not self._known[index]:
@@ -225,6 +251,11 @@ class ArchiveSource:
         return (_EMPTY_MD5 if empty else bytes(self._md5s[16 * index : 16 * index + 16])).hex().encode()
 
 
+def open_source(path: str, plan: Plan | None = None) -> Readable:
+    """Open the file at `path`, or the archive that has this plan. Raises as `Source` and `ArchiveSource` do."""
+    return Source(path) if plan is None else ArchiveSource(plan, path)
+
+
 class InOrder:
     """An archive that is read from its beginning to its end, once."""
 
@@ -233,7 +264,7 @@ class InOrder:
         self.snapshot = source.snapshot
         self.part_label = source.part_label
         self._source = source
-        self._lists = source.plan.has_manifest
+        self._lists = source.plan.has_manifest or bool(source.plan.expected)
         self._index = -1
         self._position = 0
         self._crc = 0

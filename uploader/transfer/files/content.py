@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -16,13 +17,16 @@ from uploader.errors import SourceChanged, SourceNotFound
 from uploader.figshare.models import Part
 from uploader.sources.digest import SAVE_BYTES, Digest
 from uploader.sources.md5 import Checkpoint, can_save, is_state_of, shows_changes
-from uploader.sources.source import PUT_BACK, FileStamp, Source, stat_source
+from uploader.sources.source import PUT_BACK, FileStamp, Readable
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import UNFINISHED, State, Transfer
 from uploader.transfer.notices import report_reading
-from uploader.transfer.recheck import as_expected, check_source, matches_record, recorded_parts, source_replaced
+from uploader.transfer.recheck import as_expected, check_source, matches_record, recorded_parts
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.store.archives import source_replaced
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -48,7 +52,7 @@ class SourceSession:
         self._run = run
         self._transfer = transfer
         self._tasks = tasks
-        self._source: Source | None = None
+        self._source: Readable | None = None
         self._stamp: FileStamp | None = None
         """The state in which this run first opened the source."""
         self._has_slot = False
@@ -87,19 +91,36 @@ class SourceSession:
     async def check(self) -> None:
         """Check that the source is unchanged. Raises SourceChanged, SourceNotFound, SourceUnreadable."""
         if self._source is None:
-            with _report_missing():
-                stamp = await anyio.to_thread.run_sync(stat_source, self._transfer.path, limiter=self._run.looks)
-            await self._compare_with_plan(stamp)
+            await self._compare_with_plan(await self._look(self._run.archives.stamp))
 
-    async def source(self) -> Source:
+    async def _look(self, look: Callable[[Transfer], T]) -> T:
+        """Look at the source. An archive of which nothing was sent is planned again if a member has changed."""
+        with _report_missing():
+            try:
+                return await anyio.to_thread.run_sync(look, self._transfer, limiter=self._run.looks)
+            except SourceChanged:
+                if self._is_begun:
+                    raise
+            await self._replace(await anyio.to_thread.run_sync(self._run.archives.renewed, self._transfer))
+            return await anyio.to_thread.run_sync(look, self._transfer, limiter=self._run.looks)
+
+    @property
+    def _is_begun(self) -> bool:
+        return self._transfer.file_id is not None or self._transfer.state is not State.PLANNED
+
+    async def _replace(self, event: ev.SourceReplaced) -> None:
+        planned = self._transfer.size
+        await self._run.commit(event)
+        self._run.progress.replaced(self._transfer, planned)
+
+    async def source(self) -> Readable:
         """Open the source, once. Raises what `check` raises, and Stopped."""
         if not self._has_slot and self._needs_slot:
             with self._run.stop.interruptible():
                 await self._run.open_sources.acquire()
                 self._has_slot = True
         if self._source is None:
-            with _report_missing():
-                self._source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            self._source = await self._look(self._run.archives.open)
             await self._compare_with_plan(self._source.snapshot)
             # A change made while the source was released must be noticed.
             self._stamp = self._source.snapshot = self._stamp or self._source.snapshot
@@ -110,6 +131,7 @@ class SourceSession:
         run = self._run
         await check_source(
             self._transfer,
+            run.archives,
             run.notify,
             self._stamp,
             limiter=run.rereading,
@@ -121,13 +143,15 @@ class SourceSession:
         """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""
         if self._digest is None:
             source = await self.source()
-            keeping = source.snapshot.size >= SAVE_BYTES and await anyio.to_thread.run_sync(
-                shows_changes, source.snapshot
+            keeping = (
+                self._transfer.archive is None
+                and source.snapshot.size >= SAVE_BYTES
+                and await anyio.to_thread.run_sync(shows_changes, source.snapshot)
             )
             checkpoint = self._checkpoint(source.snapshot) if keeping else None
             self._continued = checkpoint is not None
             self._digest = Digest(
-                source,
+                source.in_order(),
                 recorded=recorded_parts(self._transfer, self.parts),
                 paced=paced,
                 on_read=None if paced else report_reading(self._run.notify, source.path),
@@ -143,12 +167,12 @@ class SourceSession:
         recorded = (self._transfer.parts.xxh3(part.no) is not None for part in self.parts)
         return self._source is None and not self.suspect and not any(recorded)
 
-    async def open_by_worker(self) -> tuple[Source, Digest]:
+    async def open_by_worker(self) -> tuple[Readable, Digest]:
         """Open the source for a part that has a connection: these are few, and must not wait for other sources."""
         self._needs_slot = False
         return await self.open_to_send()
 
-    async def open_to_send(self) -> tuple[Source, Digest]:
+    async def open_to_send(self) -> tuple[Readable, Digest]:
         """Open the source and start its digest, beside the sending. Raises what `source` raises."""
         digest = await self.digest(paced=True)
         source = await self.source()
@@ -173,13 +197,12 @@ class SourceSession:
         while await anyio.to_thread.run_sync(source.changed_since_open):
             # Touched, or changed with its mtime restored: only the content shows. Compare all of it with what was sent.
             source.close()
-            self._source = source = await anyio.to_thread.run_sync(Source, self._transfer.path)
+            self._source = source = await anyio.to_thread.run_sync(self._run.archives.open, self._transfer)
             self._stamp = source.snapshot
             with self._run.stop.interruptible():
                 on_read = report_reading(self._run.notify, source.path)
-                rereading = await Digest(
-                    source, recorded=recorded_parts(self._transfer, self.parts), paced=False, on_read=on_read
-                ).run()
+                recorded = recorded_parts(self._transfer, self.parts)
+                rereading = await Digest(source.in_order(), recorded=recorded, paced=False, on_read=on_read).run()
             if rereading != self.known_md5:
                 raise SourceChanged(f"{printable(source.path)}: changed while it was being sent", path=source.path)
         if self.known_md5 is None:
@@ -239,10 +262,8 @@ class SourceSession:
             self.suspect = self._run.options.reread
             return
         self.suspect = True
-        if transfer.file_id is None and transfer.state is State.PLANNED:
-            planned = transfer.size
-            await self._run.commit(source_replaced(transfer, stamp))
-            self._run.progress.replaced(transfer, planned)
+        if not self._is_begun:
+            await self._replace(source_replaced(transfer, stamp))
         elif stamp.size != transfer.size:
             raise SourceChanged(
                 f"{printable(transfer.path)}: has {stamp.size} bytes now, but had {transfer.size} when its upload "
@@ -252,6 +273,9 @@ class SourceSession:
         # Same size, but touched or copied: the digest compares the parts already sent with the present content.
 
     async def _hash(self, digest: Digest) -> None:
+        source = await self.source()
         self.known_md5 = await digest.run()
+        if self._transfer.archive is not None:
+            await anyio.to_thread.run_sync(self._run.archives.keep_md5s, source)
         self._run.record(ev.SourceHashed(self._transfer.index, self.known_md5))
         self._hashed.set()

@@ -40,6 +40,7 @@ class FileDriver:
         self._transfer = transfer
         self._meter = run.progress.file(transfer)
         self._queue = queue
+        self._tasks = tasks
         self._on_sent = on_sent
         self._content = SourceSession(run, transfer, tasks)
         self._upload: Upload | None = None
@@ -244,13 +245,17 @@ class FileDriver:
     async def _send(self) -> None:
         if self._upload is None:
             raise RuntimeError("parts must be inspected before they are sent")
-        if not (self._queue.shared and self._transfer.size <= SMALL and self._content.is_unread):
+        is_archive = self._transfer.archive is not None
+        if is_archive or not (self._queue.shared and self._transfer.size <= SMALL and self._content.is_unread):
             await self._content.open_to_send()
         # Locked parts come last: the lock may be gone by then.
         missing = sorted((part for part in self._upload.parts if not part.complete), key=lambda p: p.locked)
         sending = FileSend(self._transfer, self._meter, self._upload_url, self._content.open_by_worker, missing)
         # Members that an earlier leader gave parts to may still be sending them.
         sending.contested = self._queue.shared and self._begun_before
+        if is_archive:
+            await sending.content()  # decides which of its parts can be sent
+            self._tasks.start_soon(sending.read_ahead, self._queue)
         try:
             self._queue.offer(sending)
             with self._run.stop.interruptible():
@@ -377,7 +382,7 @@ class FileDriver:
             raise Md5Pending(
                 f"{printable(self._transfer.path)}: complete on Figshare, which has not computed its MD5 in time",
                 hint="Verify it later.",
-                facts=Facts("verify-later", item_id=run.item_id),
+                facts=Facts("verify-packed-later" if self._transfer.archive else "verify-later", item_id=run.item_id),
                 path=self._transfer.path,
             )
         return remote

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from uploader.concurrency import in_thread
 from uploader.figshare.models import File
+from uploader.sources.archive.reader import open_source
 from uploader.sources.models import SourceFile, remote_path
 from uploader.transfer.compare import Expected, Match, classify, needs_md5, other_spelling, paths_in_item
 from uploader.transfer.destination.lookup import is_untouched
@@ -42,8 +44,8 @@ class FilePlan(msgspec.Struct, frozen=True, kw_only=True):
     `unverified` (Figshare no longer gives its MD5).
     `action`: `send`, `resume`, `skip`, `replace`, `refuse`, `link`; `reason` says why it is refused, or how the item
     spells the name of one that is skipped.
-    `parts` is an estimate; `bytes_left` are still to be sent. `replaces` are the ids of all files that would be removed
-    once this one is verified.
+    `members` is the number of sources in an archive, None for a file. `parts` is an estimate; `bytes_left` are still
+    to be sent. `replaces` are the ids of all files that would be removed once this one is verified.
     """
 
     path: str
@@ -57,6 +59,12 @@ class FilePlan(msgspec.Struct, frozen=True, kw_only=True):
     file_id: int | None = None
     replaces: tuple[int, ...] = ()
     reason: str | None = None
+    members: int | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """True if the upload would send it, or the rest of it."""
+        return self.action in ("send", "resume", "replace", "link")
 
 
 class Planner:
@@ -117,7 +125,8 @@ class Planner:
         if chosen.link:
             source = Expected(link=chosen.path)
         else:
-            md5 = await source_md5(chosen.path) if needs_md5(others, chosen.size) else None
+            opened = functools.partial(open_source, chosen.path, chosen.archive)
+            md5 = await source_md5(opened) if needs_md5(others, chosen.size) else None
             source = Expected(size=chosen.size, md5=md5)
         decision = await resolve(api, source, others, self._read_owners, on_conflict)
         action = "link" if chosen.link and decision.action == "send" else decision.action
@@ -193,4 +202,5 @@ def _plan(
         bytes_left=left,
         file_id=file_id,
         reason=reason,
+        members=chosen.archive.sources if chosen.archive is not None else None,
     )

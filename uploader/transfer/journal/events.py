@@ -63,12 +63,21 @@ class SourceSkipped(JobEvent, frozen=True, tag="skip"):
     reason: str
 
 
+class Archive(msgspec.Struct, frozen=True, kw_only=True):
+    """An archive that is generated from its members: `id` is that of its plan, `members` their number."""
+
+    id: str
+    format: str
+    members: int
+
+
 class SourcePlanned(FileEvent, frozen=True, kw_only=True, tag="source", omit_defaults=True):
     """A transfer belongs to the job: the source and its state when planned (sizes in bytes).
 
     `folder` is the remote one. For a path relative to the root, `name` "" means its last component, and `folder` None
     the components before it. `md5` is the MD5 that the user expects. `link`: the path is an address to refer to.
-    `ctime_ns` is None in journals of earlier versions.
+    `ctime_ns` is None in journals of earlier versions. `archive`: the path is the folder that its members are in, and
+    the state that of all of them: see `uploader.sources.archive.plan`.
     """
 
     path: str
@@ -80,6 +89,7 @@ class SourcePlanned(FileEvent, frozen=True, kw_only=True, tag="source", omit_def
     folder: str | None = None
     md5: str | None = None
     link: bool = False
+    archive: Archive | None = None
 
 
 class SourceDropped(FileEvent, frozen=True, tag="source-"):
@@ -314,12 +324,13 @@ class UploadLost(FileEvent, frozen=True, tag="lost"):
 
 
 class SourceReplaced(FileEvent, frozen=True, kw_only=True, tag="source+"):
-    """The user asked to start again with the source as it is now."""
+    """The user asked to start again with the source as it is now; `archive` is None if it is none, or the same."""
 
     size: int
     mtime_ns: int
     inode: int
     ctime_ns: int | None = None
+    archive: Archive | None = None
 
 
 class RemoteLost(FileEvent, frozen=True, tag="gone"):

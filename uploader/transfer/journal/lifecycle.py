@@ -153,6 +153,8 @@ class Transfer:
     """The MD5 that the user expects of the source; None for none."""
     link: bool = False
     """True if `path` is an address to refer to, without a source."""
+    archive: ev.Archive | None = None
+    """The archive to make of the sources below `path`; None for a file."""
     dropped: bool = False
     """True if the source was dropped from the job: nothing more is sent, and it may be missing."""
     state: State = State.PLANNED
@@ -291,6 +293,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
                 transfer.remnants += _detach_remote(transfer)
             transfer.size, transfer.mtime_ns = event.size, event.mtime_ns
             transfer.inode, transfer.ctime_ns = event.inode, event.ctime_ns
+            transfer.archive = event.archive or transfer.archive
             transfer.md5 = transfer.kept = None
             transfer.error = None
         case ev.RemoteLost():

@@ -13,6 +13,7 @@ import msgspec
 from uploader._version import __version__
 from uploader.errors import Facts, UsageError
 from uploader.items.payload import LONGEST_TITLE, SHORTEST_TITLE
+from uploader.sources.archive.plan import Plan
 from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
@@ -131,7 +132,13 @@ def _source(index: int, chosen: SourceFile, root: str) -> ev.SourcePlanned:
         folder=None if short or not chosen.folder else chosen.folder,
         md5=chosen.md5,
         link=chosen.link,
+        archive=archive_of(chosen.archive) if chosen.archive is not None else None,
     )
+
+
+def archive_of(plan: Plan) -> ev.Archive:
+    """Return what the journal has of an archive; its members are in a file of their own."""
+    return ev.Archive(id=plan.id, format=plan.format, members=plan.sources)
 
 
 def _reasons(selection: Selection) -> dict[str, str]:

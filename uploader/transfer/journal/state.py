@@ -150,6 +150,7 @@ class JobState:
                 folder=folder,
                 expected=event.md5,
                 link=event.link,
+                archive=event.archive,
             )
         )
 

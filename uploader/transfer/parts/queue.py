@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TypeAlias
 
 import anyio
@@ -18,8 +19,8 @@ from uploader.concurrency import Stopped
 from uploader.errors import FigupError
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
-from uploader.sources.digest import Digest
-from uploader.sources.source import Source
+from uploader.sources.digest import MAX_LAG, Digest
+from uploader.sources.source import Readable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.progress import FileProgress
 
@@ -27,10 +28,12 @@ SMALL = 16 << 20
 """Maximum size of a small file, in bytes."""
 _MAX_RETRYING = 2
 """Parts of one file that may be in backoff before the file yields its connections."""
+_LOOK_AHEAD = 16
+"""Parts among which one is chosen that need not wait for the digest."""
 _SETTLE_LIMIT = 5.0
 """Seconds that cancelled parts may take to release the source."""
 
-Content: TypeAlias = "tuple[Source, Digest | None]"
+Content: TypeAlias = "tuple[Readable, Digest | None]"
 """An open source, and its MD5 while that is computed; None if another process computes it."""
 
 
@@ -60,6 +63,8 @@ class FileSend:
         self._content: Content | None = None
         self._opening = anyio.Lock()
         self._waiting = deque(parts)
+        self._taken = anyio.Event()
+        """Set when a part is taken."""
         self._runs = _contiguous_runs(parts)
         self._elsewhere: dict[int, Part] = {}
         """Parts handed to other processes, by number."""
@@ -86,10 +91,14 @@ class FileSend:
 
     def take(self) -> Part | None:
         """Take the next part, which is in flight until `done`; None if none can be sent now."""
-        if not self.ready:
+        index = self._first_readable()
+        if index is None or not self.ready:
             return None
+        part = self._waiting[index]
+        del self._waiting[index]
         self._in_flight_count += 1
-        return self._waiting.popleft()
+        self._taken.set()
+        return part
 
     @property
     def left(self) -> int:
@@ -103,8 +112,11 @@ class FileSend:
 
     @property
     def waiting(self) -> Sequence[Part]:
-        """The parts that are waiting, in the order in which they are taken here."""
-        return tuple(self._waiting)
+        """The parts that are waiting and may be handed out, in the order in which they are taken here.
+
+        None of an archive: they depend on CRCs that the digest here learns.
+        """
+        return tuple(self._waiting) if self.transfer.archive is None else ()
 
     def hand_out(self, numbers: Container[int]) -> list[Part]:
         """Take these parts, as far as they are waiting, for another process: `received` or `take_back` ends each."""
@@ -138,7 +150,39 @@ class FileSend:
     @property
     def ready(self) -> bool:
         """True if a part may be taken now: not while too many parts of this file are in backoff."""
-        return bool(self._waiting) and self._retrying < _MAX_RETRYING
+        return self._retrying < _MAX_RETRYING and self._first_readable() is not None
+
+    def _first_readable(self) -> int | None:
+        """Find the first waiting part that need not wait for the digest; None if there is none.
+
+        A part of an archive may depend on earlier bytes; close to the digest it waits for that, far ahead of it the
+        bytes are read for the part.
+        """
+        near = enumerate(islice(self._waiting, _LOOK_AHEAD))
+        return next((index for index, part in near if self._missing(part) <= 0), None)
+
+    def _missing(self, part: Part) -> int:
+        """Return the number of bytes that the digest has to read before a part can be; 0 or less for none."""
+        source, digest = self._content or (None, None)
+        if self.transfer.archive is None or source is None or digest is None:
+            return 0
+        missing = source.depends_on(part.start, part.end + 1) - digest.position
+        return 0 if missing > MAX_LAG and source.reads_ahead(part.start, part.end + 1) else missing
+
+    async def read_ahead(self, queue: PartQueue) -> None:
+        """Let the digest read what waiting parts of an archive depend on, whenever no other part is left to send."""
+        _, digest = await self.content()
+        while self._waiting and digest is not None:
+            self._taken = anyio.Event()
+            if self._first_readable() is not None:
+                await self._taken.wait()
+                continue
+            position = digest.position + self._missing(self._waiting[0])
+            digest.advance(position)
+            await digest.wait_for_position(position)
+            if digest.position < position:
+                return  # it has failed
+            queue.wake(self.left)
 
     @contextmanager
     def retrying(self) -> Iterator[None]:

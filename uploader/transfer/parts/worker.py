@@ -18,7 +18,7 @@ from uploader.figshare.outcomes import PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunk
 from uploader.figshare.retry import Backoff
 from uploader.sources.digest import Digest
-from uploader.sources.source import Source
+from uploader.sources.source import Readable
 from uploader.text import printable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import MAX_CONNECTIONS
@@ -78,7 +78,7 @@ class PartReader:
     """Streams one part of the source; `xxh3` is the hash of all its bytes, None until the last was read."""
 
     def __init__(
-        self, source: Source, digest: Digest | None, part: Part, throttle: Throttle, *, run_start: int
+        self, source: Readable, digest: Digest | None, part: Part, throttle: Throttle, *, run_start: int
     ) -> None:
         """All parts from the offset `run_start` to this one are sent in this run."""
         self._source = source

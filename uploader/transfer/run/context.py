@@ -28,6 +28,7 @@ from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import Service
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
+from uploader.transfer.store.archives import Archives
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.places import PlaceLog
@@ -162,6 +163,11 @@ class JobRun:
     def endpoint(self) -> str:
         """The API that the job talks to."""
         return self.state.plan.endpoint
+
+    @cached_property
+    def archives(self) -> Archives:
+        """The archives that the job sends."""
+        return self.states.archives(self.job)
 
     @cached_property
     def places(self) -> PlaceLog:

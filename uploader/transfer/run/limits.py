@@ -8,10 +8,14 @@ from uploader.errors import Facts, FigupError, FileTooLarge, QuotaExceeded
 from uploader.figshare.models import Account
 from uploader.text import printable
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.units import format_exact_bytes
+from uploader.units import format_count, format_duration, format_exact_bytes
 
 FILES_OF_AN_ITEM = 500
 """Most files in one item of a free account (Figshare's help pages). Other accounts may allow more; no API gives it."""
+REQUESTS_A_FILE = 2
+"""Initiate and complete; other requests serve many files at once."""
+_LONG = 3600.0
+"""Seconds of API requests from which packing is proposed."""
 _NAMED = 20
 """Files named in one message."""
 _MIXED_LINKS = (
@@ -66,14 +70,25 @@ def _combine(large: FigupError, full: FigupError) -> FileTooLarge:
     )
 
 
-def file_count_warning(files: int) -> str | None:
-    """Warning if the item would exceed the file limit of free accounts, else None."""
-    if files <= FILES_OF_AN_ITEM:
-        return None
-    return (
-        f"the item would hold {files} files; Figshare's free accounts allow {FILES_OF_AN_ITEM} in one item. "
-        "If yours is free, pack them into archives, or send them to several items"
-    )
+def many_files_warning(held: int, new: int, api_rate: float | None) -> str | None:
+    """Warning if `new` files are sent to an item that holds `held` files then, and fewer would be better; else None.
+
+    They may exceed the limit of free accounts, or need more than an hour of API requests, of which `api_rate` are made
+    a second, None for no limit.
+    """
+    texts = []
+    if new and held > FILES_OF_AN_ITEM:
+        texts.append(
+            f"the item would hold {held} files; Figshare's free accounts allow {FILES_OF_AN_ITEM} in one item. "
+            "If yours is free, pack them into archives, or send them to several items"
+        )
+    seconds = REQUESTS_A_FILE * new / api_rate if api_rate else 0.0
+    if seconds > _LONG:
+        texts.append(
+            f"{format_count(new, 'file')} need at least {format_duration(seconds)} of API requests, "
+            f"{REQUESTS_A_FILE} each, whatever their sizes"
+        )
+    return "; ".join(texts) or None
 
 
 def empty_files_warning(paths: Sequence[str]) -> str | None:

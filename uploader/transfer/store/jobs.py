@@ -17,20 +17,26 @@ import platformdirs
 
 from uploader.disk import Disk, check_private, map_os_errors
 from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
+from uploader.sources.archive.manifest import md5_line
+from uploader.sources.models import Selection
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent
 from uploader.transfer.journal.log import Replay, decode, read_synced, scan
+from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.journal.recovery import is_whole, recover, replay
 from uploader.transfer.journal.state import JobState, StateLoader
+from uploader.transfer.store.archives import Archives
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """Paths of a finished job's MD5 lists: by source path, for `md5sum -c`; and by name in the item, for
-    `figup verify ITEM --checksums`. None for a list without entries, which is not written."""
+    """Paths of a finished job's MD5 lists: by source path, for `md5sum -c`; by name in the item, for
+    `figup verify ITEM --checksums`; and of the members of archives, by their names there. None for a list without
+    entries, which is not written."""
 
     local: Path | None
     remote: Path | None
+    members: Path | None
 
 
 def default_state_dir() -> Path:
@@ -190,17 +196,36 @@ class JobStore:
             raise JobNotFound(f"job {job!r} not found in {self.path}") from None
         return datetime.fromtimestamp(changed, UTC)
 
-    def manifest_paths(self, job: str) -> tuple[Path, Path]:
-        """Paths of the job's lists of MD5s, by source path and by name in the item, once it is finished."""
+    def manifest_paths(self, job: str) -> tuple[Path, Path, Path]:
+        """Paths of the job's lists of MD5s once it is finished: see `Manifests`."""
         folder = self.folder(job).absolute()
-        return folder / "manifest.md5", folder / "manifest-remote.md5"
+        return folder / "manifest.md5", folder / "manifest-remote.md5", folder / "manifest-members.md5"
 
     def write_manifests(self, job: str, state: JobState) -> Manifests:
         """Write the MD5s of a finished job. Raises StateDiskFull, StateUnusable."""
-        local, remote = self.manifest_paths(job)
-        by_source = (_manifest_line(t.md5, t.path) for t in state.active if t.md5 is not None and not t.link)
+        paths, archives = self.manifest_paths(job), self.archives(job)
+        packed = [t.archive for t in state.active if t.archive is not None and t.md5 is not None]
+
+        def by_source() -> Iterator[bytes]:
+            for transfer in state.active:
+                if transfer.md5 is not None and not transfer.link and transfer.archive is None:
+                    yield _manifest_line(transfer.md5, transfer.path)
+            for archive in packed:
+                yield from (md5_line(md5, os.fsencode(path)) for path, _, md5 in archives.md5s(archive))
+
         by_name = (_manifest_line(md5, path) for path, md5 in _remote(state))
-        return Manifests(self._write_list(local, by_source), self._write_list(remote, by_name))
+        of_members = (md5_line(md5, name) for archive in packed for _, name, md5 in archives.md5s(archive))
+        lists = (by_source(), by_name, of_members)
+        return Manifests(*(self._write_list(path, lines) for path, lines in zip(paths, lists, strict=True)))
+
+    def plan(self, target: Target, selection: Selection, job: str) -> list[ev.AnyEvent]:
+        """Return the first events of a job, once the plans of its archives are stored. Blocks."""
+        self.archives(job).keep(selection)
+        return plan_events(target, selection, job)
+
+    def archives(self, job: str) -> Archives:
+        """Return the archives that a job sends."""
+        return Archives(self.folder(job), self.disk)
 
     def _write_list(self, path: Path, lines: Iterable[bytes]) -> Path | None:
         stream = io.BytesIO()
@@ -236,6 +261,4 @@ def _remote(state: JobState) -> Iterator[tuple[str, str]]:
 
 
 def _manifest_line(md5: str, path: str) -> bytes:
-    escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    mark = "\\" if escaped != path else ""
-    return f"{mark}{md5}  {escaped}\n".encode("utf-8", "surrogateescape")
+    return md5_line(md5.encode(), path.encode("utf-8", "surrogateescape"))

@@ -70,6 +70,7 @@ class JobSummary(JobOverview, frozen=True, kw_only=True):
     files: tuple[FileReport, ...] = ()
     manifest: str | None = None
     manifest_remote: str | None = None
+    manifest_members: str | None = None
 
 
 class _CachedOverview(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ def summary_of(states: JobStore, job: str, state: JobState) -> JobSummary:
 
 
 def _summary(states: JobStore, state: JobState, seen: JobOverview) -> JobSummary:
-    local, remote = (
+    local, remote, members = (
         str(path) if state.concluded and path.exists() else None for path in states.manifest_paths(seen.job)
     )
     return JobSummary(
@@ -102,6 +103,7 @@ def _summary(states: JobStore, state: JobState, seen: JobOverview) -> JobSummary
         files=tuple(FileReport.of(transfer) for transfer in state.reported),
         manifest=local,
         manifest_remote=remote,
+        manifest_members=members,
     )
 
 

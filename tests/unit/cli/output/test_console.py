@@ -50,7 +50,7 @@ def test_output_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(events[2]) == {
         "event", "time", "job", "item_id", "item_url", "doi", "public_url", "private_link", "published", "files",
         "skipped", "totals", "records", "bytes_sent", "bytes_total", "seconds", "exit_status", "manifest",
-        "manifest_remote",
+        "manifest_remote", "manifest_members",
     }  # fmt: skip
     assert err == ["figup: it is taken"]
 

@@ -7,7 +7,7 @@ import pytest
 from uploader.errors import FigupError, FileTooLarge, QuotaExceeded
 from uploader.figshare.models import Account
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.run.limits import check_quota, file_count_warning, mixed_links_warning
+from uploader.transfer.run.limits import check_quota, many_files_warning, mixed_links_warning
 
 
 def transfers(*sizes: int) -> list[Transfer]:
@@ -62,8 +62,19 @@ def test_sizes_are_readable_and_only_the_first_files_are_named() -> None:
 
 
 def test_more_files_than_free_accounts_allow_in_an_item() -> None:
-    assert file_count_warning(500) is None
-    assert "501 files" in (file_count_warning(501) or "")
+    assert many_files_warning(500, 1, 1.0) is None
+    assert many_files_warning(501, 0, 1.0) is None
+    assert "501 files" in (many_files_warning(501, 1, 1.0) or "")
+
+
+def test_more_than_an_hour_of_requests_is_warned_of() -> None:
+    assert many_files_warning(100, 1801, None) is None
+    assert many_files_warning(100, 1800, 1.0) is None
+    assert many_files_warning(100, 200, 0.1) == (
+        "200 files need at least 1 h 06 min of API requests, 2 each, whatever their sizes"
+    )
+    assert "501 files" in (many_files_warning(501, 1801, 1.0) or "")
+    assert "1801 files need" in (many_files_warning(501, 1801, 1.0) or "")
 
 
 @pytest.mark.parametrize(

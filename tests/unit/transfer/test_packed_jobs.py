@@ -1,0 +1,332 @@
+"""Jobs that send archives: interrupted anywhere, with members that change, run again."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.figshare import PART_SIZE, Fault
+from tests.fakes.world import KILLED, World, md5
+from uploader.errors import ExitStatus
+from uploader.figshare.outcomes import PartFailed
+from uploader.sources.models import Sources
+from uploader.transfer.notices import AnyNotice, FileSent, FileStarted, JobStarted
+from uploader.transfer.options import Options
+from uploader.transfer.preview import Preview
+
+pytestmark = pytest.mark.anyio
+
+ZIP = Options(pack="zip")
+FORMATS = ["zip", "tar"]
+
+
+@pytest.fixture
+def survey(world: World) -> Path:
+    choose = random.Random(1)
+    for number in range(4):
+        world.source(f"survey/site {number % 2}/{number}.csv", choose.randbytes(choose.randrange(400)))
+    world.source("survey/empty", b"")
+    (world.folder / "survey/nothing").mkdir()
+    return world.folder / "survey"
+
+
+def archive(world: World, name: str = "survey.zip") -> bytes:
+    """What the only item holds under this name, complete."""
+    (item,) = world.figshare.items_held.values()
+    (file,) = [file for file in item.files.values() if file.name == name]
+    assert file.status == "available"
+    return file.content
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as opened:
+        assert opened.testzip() is None
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def expected(survey: Path) -> dict[str, bytes]:
+    files = {f"survey/{p.relative_to(survey)}": p.read_bytes() for p in survey.rglob("*") if p.is_file()}
+    return files | {"survey/nothing/": b""}
+
+
+async def resume(world: World, options: Options = ZIP) -> int:
+    """Continue the only job, which this process seems to work on, since it was not really killed."""
+    (job,) = world.jobs()
+    return await world.resume(job.name, options=options)
+
+
+async def test_a_folder_becomes_one_file(world: World, survey: Path) -> None:
+    assert await world.upload(str(survey), options=ZIP) == 0
+    found = members(archive(world))
+    lines = found.pop("MANIFEST.md5").decode().splitlines()
+    files = {name: content for name, content in expected(survey).items() if not name.endswith("/")}
+    assert sorted(lines) == sorted(f"{md5(content)}  {name}" for name, content in files.items())
+    assert found == expected(survey)
+    report = world.report
+    assert report is not None
+    (file,) = report.files
+    assert (file.path, file.name, file.members, file.status) == (str(survey), "survey.zip", 6, "verified")
+    assert Path(report.manifest_members or "").read_text().splitlines() == lines
+    sources = {str(survey / name.removeprefix("survey/")): md5(content) for name, content in files.items()}
+    listed = [line.split("  ", 1) for line in Path(report.manifest or "").read_text().splitlines()]
+    assert {path: digest for digest, path in listed} == sources
+    assert Path(report.manifest_remote or "").read_text() == f"{file.md5}  survey.zip\n"
+
+
+async def test_the_same_command_confirms_without_reading(
+    world: World, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await world.upload(str(survey), options=ZIP) == 0
+    sent = archive(world)
+
+    def refuse(*_: object) -> int:
+        raise AssertionError("a member was opened to be read")
+
+    monkeypatch.setattr("uploader.sources.archive.reader._OpenMembers._opened", refuse)
+    assert await world.upload(str(survey), options=ZIP) == 0
+    assert world.figshare.resent_parts == []
+    assert archive(world) == sent
+    assert world.report is not None
+    assert world.report.manifest_members is not None
+    assert len(Path(world.report.manifest_members).read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_killed_after_any_request_and_continued(world: World, survey: Path, format: str) -> None:
+    options = Options(pack=format, connections=3)  # type: ignore[arg-type]
+    choose, runs = random.Random(format), 0
+    while True:
+        request = choose.choice(("send_part", "complete", "initiate")) if runs > 2 else "send_part"
+        world.figshare.fail(
+            request, choose.choice((Fault.KILLED_AFTER, Fault.KILLED_BEFORE)), first=choose.randrange(1, 9)
+        )
+        status = await (world.upload(str(survey), options=options) if runs % 2 == 0 else resume(world, options))
+        runs += 1
+        if status == 0:
+            break
+        assert status == KILLED
+        if runs > 6:
+            world.figshare.mend()
+    assert runs > 3
+    assert world.figshare.resent_parts == []
+    world.figshare.mend()
+    whole = archive(world, f"survey.{format}")
+    assert await world.upload(str(survey), title="once more", options=Options(pack=format)) == 0  # type: ignore[arg-type]
+    copies = [f.content for item in world.figshare.items_held.values() for f in item.files.values()]
+    assert copies == [whole, whole]
+
+
+class Watched(list[AnyNotice]):
+    """Notices, at the first of which of one kind something happens."""
+
+    def __init__(self, kind: type[AnyNotice], act: Any) -> None:
+        super().__init__()
+        self._kind, self._act = kind, act
+
+    def append(self, notice: AnyNotice) -> None:
+        super().append(notice)
+        if isinstance(notice, self._kind) and self._act is not None:
+            act, self._act = self._act, None
+            act()
+
+
+def grow(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"more")
+
+
+def touch(path: Path) -> None:
+    os.utime(path, (1, 1))
+
+
+CHANGES: dict[str, Callable[[Path], Any]] = {
+    "grown": grow,
+    "touched": touch,
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+}
+PHASES: dict[str, type[AnyNotice]] = {"planned": JobStarted, "begun": FileStarted, "sent": FileSent}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_member_that_changes_is_named(world: World, survey: Path, change: str, phase: str) -> None:
+    path = survey / "site 1/3.csv"
+    world.notices = Watched(PHASES[phase], lambda: CHANGES[change](path))
+    status = await world.upload(str(survey), options=ZIP)
+    if phase == "planned" and change != "gone":
+        assert status == 0  # nothing was sent yet
+        assert members(archive(world))["survey/site 1/3.csv"] == path.read_bytes()
+        return
+    assert status == ExitStatus.INTEGRITY
+    assert world.error is not None
+    assert str(path) in world.error.message
+    # The same command names it as well; then the archive is begun anew.
+    again = await world.upload(str(survey), options=ZIP)
+    if phase != "planned":
+        assert again == ExitStatus.INTEGRITY
+        assert world.error is not None
+        assert str(path) in world.error.message
+        assert await world.upload(str(survey), options=Options(pack="zip", restart_changed=True)) == 0
+    found = members(archive(world))
+    found.pop("MANIFEST.md5")
+    assert found == expected(survey)
+
+
+@pytest.mark.parametrize("phase", ["begun", "sent"])
+async def test_the_archive_is_begun_anew_in_the_same_run(world: World, survey: Path, phase: str) -> None:
+    path = survey / "site 1/3.csv"
+    world.notices = Watched(PHASES[phase], lambda: grow(path))
+    assert await world.upload(str(survey), options=Options(pack="zip", restart_changed=True)) == 0
+    assert members(archive(world))["survey/site 1/3.csv"] == path.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["content", "new", "gone"])
+async def test_a_change_between_two_runs(world: World, survey: Path, change: str) -> None:
+    path = survey / "site 0/0.csv"
+    world.figshare.fail("send_part", PartFailed("refused", transient=False), first=12)
+    assert await world.upload(str(survey), options=ZIP) == ExitStatus.SOME_FAILED
+    if change == "content":  # with the same size and mtime
+        status = path.stat()
+        path.write_bytes(bytes(status.st_size))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        resumed = await resume(world)
+        assert resumed == ExitStatus.INTEGRITY
+    elif change == "new":
+        path = survey / "new"
+        path.write_bytes(b"1")
+    else:
+        path.unlink()
+    assert await world.upload(str(survey), options=ZIP) == ExitStatus.INTEGRITY
+    assert world.error is not None
+    assert str(path) in world.error.message
+    assert await world.upload(str(survey), options=Options(pack="zip", restart_changed=True)) == 0
+    found = members(archive(world))
+    found.pop("MANIFEST.md5")
+    assert found == expected(survey)
+    (item,) = world.figshare.items_held.values()
+    assert len(item.files) == 1
+
+
+async def test_a_change_of_permissions_changes_nothing(world: World, survey: Path) -> None:
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=4)
+    assert await world.upload(str(survey), options=ZIP) == KILLED
+    for path in survey.rglob("*.csv"):
+        path.chmod(0o640)
+    assert await world.upload(str(survey), options=ZIP) == 0
+    assert world.figshare.resent_parts == []
+
+
+async def test_large_files_beside_it(world: World, survey: Path) -> None:
+    large = survey / "large.bin"
+    large.write_bytes(bytes(1000))
+    assert await world.upload(str(survey), options=Options(pack="zip", pack_name="small.zip", pack_below=500)) == 0
+    (item,) = world.figshare.items_held.values()
+    assert [path for path, _ in world.contents(item.id)] == ["small.zip", "survey/large.bin"]
+    assert "survey/large.bin" not in members(archive(world, "small.zip"))
+
+
+async def test_several_archives(world: World, survey: Path) -> None:
+    for number in range(30):
+        (survey / f"more {number:02}").write_bytes(bytes(number))
+    options = Options(pack="tar", pack_limit=12_000)
+    assert await world.upload(str(survey), options=options) == 0
+    (item,) = world.figshare.items_held.values()
+    names = [path for path, _ in world.contents(item.id)]
+    assert names == [f"survey-{number:03}.tar" for number in range(1, len(names) + 1)]
+    assert len(names) > 2
+    assert all(file.size <= 12_000 for file in item.files.values())
+    assert await world.upload(str(survey), options=options) == 0
+    (survey / "large").write_bytes(bytes(20_000))
+    assert await world.upload(str(survey), title="other", options=options) == ExitStatus.USAGE
+    assert world.error is not None
+    assert "large: has 20.0 kB (20000 bytes), too much for an archive" in world.error.message
+
+
+async def test_an_identical_archive_is_not_sent_again(world: World, survey: Path) -> None:
+    assert await world.upload(str(survey), options=ZIP) == 0
+    (item,) = world.figshare.items_held
+    parts = world.figshare.log.count("send_part")
+    assert await world.upload(str(survey), item=item, options=ZIP) == 0
+    assert world.figshare.log.count("send_part") == parts
+    assert world.report is not None
+    assert world.report.files[0].found
+    grow(survey / "site 0/0.csv")
+    assert await world.upload(str(survey), item=item, options=ZIP, new_job=True) == ExitStatus.SOME_FAILED
+    replacing = Options(pack="zip", on_conflict="replace")
+    assert await world.upload(str(survey), item=item, options=replacing, new_job=True) == 0
+    assert members(archive(world))["survey/site 0/0.csv"] == (survey / "site 0/0.csv").read_bytes()
+
+
+async def test_a_damaged_plan_is_made_again(world: World, survey: Path) -> None:
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=4)
+    assert await world.upload(str(survey), options=ZIP) == KILLED
+    (job,) = world.jobs()
+    (plan,) = job.glob("archive-*.plan")
+    plan.write_bytes(b"damaged")
+    assert await resume(world) != 0
+    assert world.error is not None
+    assert "archive's members" in world.error.message
+    assert await world.upload(str(survey), options=ZIP) == 0
+    assert world.figshare.resent_parts == []
+
+
+async def test_given_md5s_hold_for_members(world: World, survey: Path) -> None:
+    wrong = world.source("list.csv", f"path,md5\nsurvey/empty,{md5(b'')}\nsurvey/site 0/0.csv,{'0' * 32}\n".encode())
+    sources = Sources(manifest=wrong)
+    assert await world.upload(sources, options=ZIP) == ExitStatus.INTEGRITY
+    assert world.error is not None
+    assert "survey/site 0/0.csv: has the MD5" in world.error.message
+    content = (survey / "site 0/0.csv").read_bytes()
+    world.source("list.csv", f"path,md5\nsurvey/empty,{md5(b'')}\nsurvey/site 0/0.csv,{md5(content)}\n".encode())
+    assert await world.upload(sources, options=ZIP) == 0
+    assert set(members(archive(world, "list.zip"))) == {"empty", "0.csv", "MANIFEST.md5"}
+
+
+async def preview(world: World, what: str, options: Options, **target: Any) -> Preview:
+    async with world.client(options) as client:
+        return await client.preview(what, **target)
+
+
+async def test_the_dry_run_shows_archives(world: World, survey: Path) -> None:
+    plan = await preview(world, str(survey), ZIP)
+    (file,) = plan.files
+    assert (file.name, file.members, file.action, plan.requests, plan.requests_saved) == (
+        "survey.zip",
+        6,
+        "send",
+        2,
+        10,
+    )
+    assert await world.upload(str(survey), options=ZIP) == 0
+    assert file.size == len(archive(world))
+    plan = await preview(world, str(survey), ZIP)
+    assert (plan.files[0].status, plan.exit_status, plan.requests_saved) == ("done", 0, 0)
+    grow(survey / "site 0/0.csv")
+    plan = await preview(world, str(survey), ZIP)
+    assert (plan.files[0].status, plan.exit_status) == ("changed", ExitStatus.INTEGRITY)
+
+
+async def test_nothing_to_pack(world: World, survey: Path) -> None:
+    assert await world.upload(str(survey / "nothing"), options=ZIP) == ExitStatus.USAGE
+    assert await world.upload(str(survey / "nothing"), title="empty", options=ZIP) == ExitStatus.USAGE
+
+
+async def test_a_manifest_of_its_own(world: World, survey: Path) -> None:
+    (survey / "MANIFEST.md5").write_bytes(b"")
+    inside = str(survey) + "/."
+    assert await world.upload(inside, title="one", options=ZIP) == ExitStatus.USAGE
+    assert await world.upload(inside, title="two", options=Options(pack="zip", pack_manifest=False)) == 0
+    assert members(archive(world))["MANIFEST.md5"] == b""
+    assert world.report is not None
+    assert world.report.manifest_members is None
+
+
+def test_parts_are_small_here() -> None:
+    assert PART_SIZE < 100  # so that heads, frames and tails are cut

@@ -1,0 +1,231 @@
+"""Pack a selection: most of its files become members of archives, the others are sent beside them.
+
+Blocking calls. Members are kept in columns, never as objects: there may be a million.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+
+import xxhash
+
+from uploader.errors import Facts, FigupError, UsageError
+from uploader.sources.archive.manifest import NAME
+from uploader.sources.archive.members import Kind, Member, Members
+from uploader.sources.archive.plan import Plan
+from uploader.sources.models import Packing, Selection, Skipped, SourceFile, Sources, remote_path
+from uploader.sources.names import alike, alike_warnings
+from uploader.sources.select import FilesBySource, clash, collect, find
+from uploader.sources.source import remote_name
+from uploader.sources.walk import check_folder
+from uploader.system import PATH_FAULTS, path_error
+from uploader.text import printable
+from uploader.units import format_exact_bytes
+
+_ENTRY, _LINE, _ENDING = 128, 64, 4096
+"""More bytes than a member needs in the directory, and in the list of MD5s, beside its name; and than the rest."""
+
+
+def pack(sources: Sources, packing: Packing) -> Selection:
+    """Return the selection of `sources`, packed. Problems are recorded in it, as by `collect`."""
+    return _Packer(sources, packing).run()
+
+
+def collect_packed(sources: Sources, packing: Packing | None) -> Selection:
+    """Return what the sources have, packed unless `packing` is None."""
+    return collect(sources) if packing is None else pack(sources, packing)
+
+
+class _Packer:
+    def __init__(self, sources: Sources, packing: Packing) -> None:
+        self._sources = sources
+        self._packing = packing
+        self._selection = Selection()
+        self._members = Members()
+        self._expected: dict[str, str] = {}
+        self._empty_folders: list[Skipped] = []
+
+    def run(self) -> Selection:
+        selection = self._selection
+        beside = FilesBySource(selection)
+        for found in find(self._sources, selection, any_name=True):
+            if isinstance(found, FigupError):
+                selection.problems.append(found)
+            elif isinstance(found, Skipped):
+                self._skip(found)
+            elif found.link or not self._is_packed(found):
+                self._add_beside(beside, found)
+            else:
+                self._add(found)
+        if self._members:
+            for skipped in self._empty_folders:
+                self._add_folder(skipped)
+            self._add_archives(beside)
+        else:
+            selection.skipped += self._empty_folders
+        selection.job_key.append(self._packing.key)
+        return selection
+
+    def _is_packed(self, found: SourceFile) -> bool:
+        return self._packing.below is None or found.size < self._packing.below
+
+    def _skip(self, found: Skipped) -> None:
+        if found.reason == "empty-folder" and found.remote_path.strip("/"):
+            self._empty_folders.append(found)
+        else:
+            self._selection.skipped.append(found)
+
+    def _add_beside(self, beside: FilesBySource, found: SourceFile) -> None:
+        if not found.link:
+            try:
+                remote_name(found.path)
+                check_folder(found.path, found.folder)
+            except UsageError as problem:
+                self._selection.problems.append(problem)
+                return
+        beside.add(found)
+
+    def _add(self, found: SourceFile) -> None:
+        name = remote_path(found.folder, found.name)
+        md5 = found.md5.lower() if found.md5 is not None else None
+        if md5 is not None and self._expected.setdefault(name, md5) != md5:
+            self._selection.problems.append(clash(printable(name), found, found))
+        self._members.append(
+            Member(
+                os.fsencode(name),
+                found.path,
+                Kind.EXECUTABLE if found.executable else Kind.FILE,
+                found.size,
+                found.mtime_ns,
+                found.ctime_ns or 0,
+                found.inode,
+            )
+        )
+
+    def _add_folder(self, skipped: Skipped) -> None:
+        path = skipped.path.rstrip("/")
+        try:
+            status = os.stat(path)
+        except PATH_FAULTS as error:
+            self._selection.problems.append(path_error(error, path))
+            return
+        name = os.fsencode(skipped.remote_path.strip("/"))
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        self._members.append(Member(name, path, Kind.FOLDER, 0, *times, status.st_ino))
+
+    def _add_archives(self, beside: FilesBySource) -> None:
+        self._members = self._without_duplicates(self._members.sorted())
+        path = _folder_of(self._members)
+        self._selection.warnings += _alike_members(self._members)
+        try:
+            name = self._archive_name()
+            for number, members in enumerate(self._divided(), start=1):
+                self._add_archive(beside, path, _numbered(name, number) if self._packing.limit else name, members)
+        except UsageError as problem:
+            self._selection.problems.append(problem)
+
+    def _add_archive(self, beside: FilesBySource, path: str, name: str, members: Members) -> None:
+        if self._packing.manifest and any(members.name(index) == NAME for index in range(len(members))):
+            raise UsageError(
+                f"the archive would have two members {NAME.decode()}: one of the sources, and its list of MD5s",
+                hint="Rename the source, or leave the list out.",
+                facts=Facts("two-manifests"),
+            )
+        plan = Plan.of(self._packing.format, members, manifest=self._packing.manifest, expected=self._expected)
+        now = plan.stamp
+        beside.add(
+            SourceFile(
+                path=path,
+                folder="",
+                name=name,
+                size=now.size,
+                mtime_ns=now.mtime_ns,
+                inode=now.inode,
+                ctime_ns=now.ctime_ns,
+                archive=plan,
+            )
+        )
+
+    def _without_duplicates(self, members: Members) -> Members:
+        """Leave out sources that were named twice; two sources with one name are a problem."""
+        twice = [index for index in range(1, len(members)) if members.name(index) == members.name(index - 1)]
+        for index in twice:
+            one, other = members.get(index - 1), members.get(index)
+            if one.path != other.path:
+                named = (SourceFile(path=member.path, folder="", name="") for member in (one, other))
+                self._selection.problems.append(clash(printable(os.fsdecode(one.name)), *named))
+        left_out = frozenset(twice)
+        return members.chosen(n for n in range(len(members)) if n not in left_out) if left_out else members
+
+    def _archive_name(self) -> str:
+        """Return the name of the archive. Raises UsageError if there is none, or it is not one."""
+        name = self._packing.name
+        if name is None:
+            title = (self._selection.title or "").strip("/").replace("/", "_")
+            if not title:
+                raise UsageError("the sources suggest no name for the archive", facts=Facts("no-pack-name"))
+            name = f"{title}.{self._packing.format}"
+        if not name.strip() or "/" in name or "\0" in name or name in (".", ".."):
+            raise UsageError(f"invalid name of an archive: {printable(name)!r}")
+        return name
+
+    def _divided(self) -> Iterator[Members]:
+        """Yield the members of each archive. Raises UsageError if one member is too large for the limit."""
+        limit, members = self._packing.limit, self._members
+        if limit is None:
+            yield members
+            return
+        layout = Plan(self._packing.format, members).layout
+        first, size = 0, _ENDING
+        for index in range(len(members)):
+            length = members.name_length(index)
+            # A name is escaped in the list of MD5s: each character may become two.
+            needed = layout.start_of(index + 1) - layout.start_of(index) + _ENTRY + _LINE + 3 * length
+            if needed + _ENDING > limit:
+                path = members.path(index)
+                raise UsageError(
+                    f"{printable(path)}: has {format_exact_bytes(members.sizes[index])}, too much for an archive of at "
+                    f"most {format_exact_bytes(limit)}",
+                    hint="Pack only smaller files.",
+                    path=path,
+                    facts=Facts("pack-limit"),
+                )
+            if size + needed > limit:
+                yield members.chosen(range(first, index))
+                first, size = index, _ENDING
+            size += needed
+        yield members.chosen(range(first, len(members)))
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return "survey-001.zip" for "survey.zip"."""
+    stem, ending = os.path.splitext(name)
+    return f"{stem}-{number:03}{ending}"
+
+
+def _folder_of(members: Members) -> str:
+    """Return the folder that has all sources: it stands for them where a path is shown."""
+    first, last = (os.path.dirname(members.path(index)) for index in (0, len(members) - 1))
+    if len(members.roots) == 1:
+        # They are sorted, so that what the first and the last have in common, all have.
+        return os.path.commonpath((first, last))
+    return os.path.commonpath([os.path.dirname(root.strip("\0")) if "\0" in root else root for root in members.roots])
+
+
+def _alike_members(members: Members) -> list[str]:
+    """Return warnings about names that macOS and Windows take for one: all but one of them would be lost there."""
+    keys = array("Q", (_alike_key(members.name(index)) for index in range(len(members))))
+    if len(members) == len(frozenset(keys)):
+        return []
+    counts = Counter(keys)
+    doubtful = (index for index, key in enumerate(keys) if counts[key] > 1)
+    return alike_warnings(os.fsdecode(members.name(index)) for index in doubtful)
+
+
+def _alike_key(name: bytes) -> int:
+    text = os.fsdecode(name)
+    return xxhash.xxh3_64_intdigest(alike(text).encode(sys.getfilesystemencoding(), "surrogateescape"))

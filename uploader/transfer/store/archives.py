@@ -1,0 +1,154 @@
+"""The archives that a job sends: the plan of each is a file in the job's folder, named by its id in the journal.
+
+A run reads the plan there, so that what it continues is the archive that was begun. The MD5s of the members are kept
+beside it once they are known, for the job's lists of MD5s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import xxhash
+
+from uploader.disk import Disk
+from uploader.errors import Facts, JournalDamaged, SourceChanged
+from uploader.sources.archive.members import Kind, Members
+from uploader.sources.archive.plan import Plan, difference
+from uploader.sources.archive.reader import ArchiveSource, open_source
+from uploader.sources.models import Selection, remote_path
+from uploader.sources.source import FileStamp, Readable, stat_source
+from uploader.text import printable
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.plan import archive_of
+from uploader.transfer.journal.state import JobState
+
+_MD5 = 16
+
+
+def source_replaced(transfer: Transfer, stamp: FileStamp, archive: ev.Archive | None = None) -> ev.SourceReplaced:
+    """Make the event that restarts a transfer with this version of its source."""
+    many_hosts = transfer.inode == 0
+    return ev.SourceReplaced(
+        transfer.index,
+        size=stamp.size,
+        mtime_ns=stamp.mtime_ns,
+        inode=0 if many_hosts else stamp.inode,
+        ctime_ns=None if many_hosts else stamp.ctime_ns,
+        archive=archive,
+    )
+
+
+class Archives:
+    """The archives of one job, in its `folder`. All calls block."""
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self._folder = folder
+        self._disk = disk
+
+    def keep(self, selection: Selection) -> None:
+        """Store the plans of a selection's archives. Raises StateDiskFull, StateUnusable."""
+        for chosen in selection.files:
+            if chosen.archive is not None:
+                self._store(chosen.archive)
+
+    def _store(self, plan: Plan) -> None:
+        path, data = self._path(plan.id), plan.encoded()
+        self._disk.make_folder(self._folder)
+        if self._disk.read(path) != data:
+            self._disk.replace(path, data)
+
+    def _path(self, archive_id: str, ending: str = "plan") -> Path:
+        return self._folder / f"archive-{archive_id}.{ending}"
+
+    def plan(self, archive: ev.Archive) -> Plan:
+        """Read the plan of an archive. Raises JournalDamaged if it is lost."""
+        data = self._disk.read(self._path(archive.id))
+        try:
+            return Plan.decoded(data or b"", archive.id)
+        except ValueError as error:
+            raise JournalDamaged(f"the list of an archive's members in {self._folder} is lost: {error}") from error
+
+    def open(self, transfer: Transfer) -> Readable:
+        """Open the source of a transfer. Raises what `open_source` and `plan` raise."""
+        return open_source(transfer.path, self.plan(transfer.archive) if transfer.archive is not None else None)
+
+    def stamp(self, transfer: Transfer) -> FileStamp:
+        """Return the state of a transfer's source. Raises as `open` does."""
+        if transfer.archive is None:
+            return stat_source(transfer.path)
+        return self.plan(transfer.archive).examine()
+
+    def renewed(self, transfer: Transfer) -> ev.SourceReplaced:
+        """Plan a transfer's archive again, of the same sources as they are now; return the event that restarts it.
+
+        Raises SourceChanged if one of them no longer exists. A file is only looked at.
+        """
+        if transfer.archive is None:
+            return source_replaced(transfer, stat_source(transfer.path))
+        old, members = self.plan(transfer.archive), Members()
+        for index in range(old.sources):
+            status, was = old.look(index), old.members.get(index)
+            size = 0 if was.kind == Kind.FOLDER else status.st_size
+            now = was._replace(size=size, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns, inode=status.st_ino)
+            members.append(now)
+        new = Plan.of(old.format, members, manifest=old.has_manifest, expected=old.expected)
+        self._store(new)
+        return source_replaced(transfer, new.examine(), archive_of(new))
+
+    def changes(self, state: JobState, selection: Selection, *, restart: bool) -> list[ev.SourceReplaced]:
+        """Return the events that bring the archives of a job up to date with what a command selects now.
+
+        An archive of which nothing was sent yet is planned again, any other only to `restart`. Raises SourceChanged
+        otherwise, naming the first member that differs.
+        """
+        known = {(transfer.path, transfer.remote_path): transfer for transfer in state.transfers}
+        events = []
+        for chosen in selection.files:
+            transfer = known.get((chosen.path, remote_path(chosen.folder, chosen.name)))
+            plan = chosen.archive
+            if plan is None or transfer is None or transfer.archive is None or transfer.archive.id == plan.id:
+                continue
+            if transfer.intended_at is not None:
+                continue  # whether its upload was begun is found out first; the run notices the change itself
+            if transfer.file_id is not None and not restart:
+                raise self._changed(transfer, transfer.archive, plan)
+            events.append(source_replaced(transfer, plan.stamp, archive_of(plan)))
+        return events
+
+    def _changed(self, transfer: Transfer, archive: ev.Archive, plan: Plan) -> SourceChanged:
+        try:
+            path, how = difference(self.plan(archive), plan)
+        except JournalDamaged:
+            path, how = "", "has changed"
+        named = printable(path or transfer.path)
+        if transfer.state is State.VERIFIED:
+            return SourceChanged(
+                f"{named}: {how} since {printable(transfer.name)} was sent and verified; the item holds the earlier "
+                "version",
+                hint="Send the new version in its place, or to another item to keep both.",
+                facts=Facts("changed-since-verified"),
+                path=path or transfer.path,
+            )
+        text = f"{named}: {how} since the upload of {printable(transfer.name)}, which contains it, began"
+        return SourceChanged(text, path=path or transfer.path)
+
+    # --- the MD5s of members --------------------------------------------------------------------------------------
+
+    def keep_md5s(self, source: Readable) -> None:
+        """Keep the MD5s of the members of an archive that was read to its end. Raises StateDiskFull, StateUnusable."""
+        if isinstance(source, ArchiveSource) and source.plan.has_manifest:
+            data = source.md5s
+            self._disk.replace(self._path(source.plan.id, "md5s"), data + xxhash.xxh3_64_digest(data))
+
+    def md5s(self, archive: ev.Archive) -> Iterator[tuple[str, bytes, bytes]]:
+        """Yield path, name and MD5 (hex) of each file in an archive; nothing if they are not known."""
+        data = self._disk.read(self._path(archive.id, "md5s"))
+        if data is None or xxhash.xxh3_64_digest(data[:-8]) != data[-8:]:
+            return
+        plan = self.plan(archive)
+        for index in range(plan.sources):
+            if plan.members.kinds[index] != Kind.FOLDER:
+                md5 = data[_MD5 * index : _MD5 * (index + 1)].hex().encode()
+                yield plan.members.path(index), plan.members.name(index), md5
