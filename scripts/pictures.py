@@ -145,7 +145,7 @@ def sandbox(folder: Path, env: dict[str, str]) -> Iterator[str]:
     command: list[str | Path] = [folder / "bin" / "figup", "sandbox", "--dir", folder / "sandbox", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         try:
-            yield process.stdout.readline().removeprefix("ready ").strip() if process.stdout is not None else ""
+            yield process.stdout.readline().removeprefix("ready ").split()[0] if process.stdout is not None else ""
         finally:
             process.terminate()
 

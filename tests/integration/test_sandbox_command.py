@@ -33,7 +33,7 @@ def test_stdout_has_the_ready_line_only(sandbox: Sandbox) -> None:
     assert sandbox.url.startswith("http://127.0.0.1:")
     assert sandbox.url.endswith("/v2")
     sandbox.stop()
-    assert sandbox.process.stdout.text == f"ready {sandbox.url}\n"
+    assert sandbox.process.stdout.text == f"ready {sandbox.url} statistics {sandbox.stats_url}\n"
     assert PAGES.fullmatch(sandbox.process.stderr.text)
 
 

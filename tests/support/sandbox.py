@@ -28,6 +28,7 @@ class Sandbox:
         self.request_log_file = dir.with_name(f"{dir.name}-requests.jsonl")
         self.url = ""
         self.upload_url = ""
+        self.stats_url = ""
         self._process: Process | None = None
 
     @property
@@ -48,6 +49,7 @@ class Sandbox:
                 "sandbox",
                 *("--port", _port(self.url)),
                 *("--upload-port", _port(self.upload_url)),
+                *("--stats-port", _port(self.stats_url)),
                 *("--dir", self.dir),
                 *("--token", self.token),
                 *("--request-log", self.request_log_file),
@@ -61,7 +63,7 @@ class Sandbox:
         if ready is None:
             self._process.end()
             raise RuntimeError(f"the sandbox ended before it was ready: {self._process.stderr.text}")
-        self.url = ready.removeprefix(READY).strip()
+        self.url, _, self.stats_url = ready.removeprefix(READY).split()
         self.upload_url = json.loads((self.dir / "sandbox.json").read_text(encoding="utf-8"))["upload_url"]
 
     def kill(self) -> None:

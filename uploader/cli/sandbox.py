@@ -43,7 +43,8 @@ def sandbox(
 ) -> None:
     """Run a Figshare on this machine, with a real disk store, until SIGTERM or Ctrl-C.
 
-    Prints "ready URL" when it listens; URL is the API, for FIGSHARE_ENDPOINT or --endpoint. The address of its pages
+    Prints "ready URL statistics URL" when it listens: the API, for FIGSHARE_ENDPOINT or --endpoint, and the statistics
+    service, for FIGSHARE_STATS_ENDPOINT. The address of its pages
     in the browser goes to stderr. All acknowledged data survives restarts and kills.
 
     Sizes are written 10MiB (binary) or 20GB (decimal), times 1.5 (seconds) or 2min.
@@ -90,6 +91,6 @@ async def _serve(settings: Settings) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with running(settings) as at:
             click.echo(f"pages {at.pages_url}", err=True)
-            click.echo(f"ready {at.url}")
+            click.echo(f"ready {at.url} statistics {at.stats_url}")
             async for _ in signals:
                 return

@@ -48,12 +48,15 @@ _CAP = ParsedParam("number|none", _cap)
 _CHOICE = click.Choice(["refuse", "accept"])
 
 _where, _limits, _behaviour = grouped("Where"), grouped("Limits"), grouped("Behaviour")
+_stats = grouped("Statistics")
 _lists, _times, _faults = grouped("Lists and searches"), grouped("Times"), grouped("Faults")
 OPTIONS: list[Callable[[Any], Any]] = [
     _where("--port", metavar="N", type=_PORT, default=0,
            help="Port of the API.  [default: the last one used with this directory if free, else any]"),
     _where("--upload-port", metavar="N", type=_PORT, default=0,
            help="Port of the upload service.  [default: likewise]"),
+    _where("--stats-port", metavar="N", type=_PORT, default=0,
+           help="Port of the statistics service.  [default: likewise]"),
     _where("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
            help="Address to listen on."),
     _where("--dir", "directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
@@ -104,6 +107,18 @@ OPTIONS: list[Callable[[Any], Any]] = [
                help="Before an institution publishes an item: no review, an approved one, or one without end."),
     _behaviour("--auth-status", type=click.Choice(["403", "401"]), default="403", show_default=True,
                help="Response to an invalid token."),
+    _stats("--stats-password", metavar="P", default="statistics", show_default=True,
+           help="Password of each institution; its name is its string id."),
+    _stats("--stats-combined/--no-stats-combined", default=True, show_default=True,
+           help="Serve all counters of a record in one response."),
+    _stats("--stats-timeline-limits/--no-stats-timeline-limits", default=False, show_default=True,
+           help="Limit the period of a timeline, like that of places."),
+    _stats("--stats-auth-totals/--no-stats-auth-totals", default=False, show_default=True,
+           help="Ask for the password for an institution's totals, too."),
+    _lists("--seed-items", metavar="N", type=click.IntRange(0, 10**7), default=0, show_default=True,
+           help="Fill a new sandbox with N items of several institutions."),
+    _lists("--seed", metavar="N", type=click.IntRange(0, 2**32), default=1, show_default=True,
+           help="Which items: the same number, the same ones."),
     _lists("--page-cap", metavar="N|none", type=_CAP, default="9000", show_default=True,
            help="How many rows of a list of records pages reach."),
     _lists("--page-cap-status", type=click.Choice(["422", "400"]), default="422", show_default=True,

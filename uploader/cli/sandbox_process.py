@@ -142,7 +142,7 @@ def _running(folder: Path) -> LocalSandbox | None:
 
 def _start(folder: Path, more: tuple[str, ...]) -> subprocess.Popen[bytes]:
     """Start a sandbox and wait until it listens. Raises SandboxBusy if another one uses the folder."""
-    port, _ = DataDir(folder).ports()
+    port = DataDir(folder).ports()[0]
     arguments = ["--dir", str(folder), "--port", str(port), *more]
     try:
         log = os.open(folder / "sandbox.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -93,17 +93,17 @@ class DataDir:
         """Write the note that lets other processes find this sandbox."""
         _write(self.note, json.dumps(note) + "\n")
 
-    def ports(self) -> tuple[int, int]:
+    def ports(self) -> tuple[int, int, int]:
         """Return the last ports of API and upload service, 0 if unknown."""
         try:
             kept = json.loads((self.directory / "ports").read_text("ascii"))
-            return int(kept["api"]), int(kept["upload"])
+            return int(kept["api"]), int(kept["upload"]), int(kept.get("statistics", 0))
         except (OSError, ValueError, TypeError, KeyError):
-            return 0, 0
+            return 0, 0, 0
 
-    def save_ports(self, api: int, upload: int) -> None:
+    def save_ports(self, api: int, upload: int, statistics: int) -> None:
         """Store the ports for the next start."""
-        _write(self.directory / "ports", json.dumps({"api": api, "upload": upload}) + "\n")
+        _write(self.directory / "ports", json.dumps({"api": api, "upload": upload, "statistics": statistics}) + "\n")
 
     def close(self) -> None:
         """Remove the note and unlock the directory."""

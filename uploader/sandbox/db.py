@@ -23,7 +23,7 @@ from uploader.sandbox.schema import STEPS, VERSION
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MAPPED = 2**32
+_MAPPED = 2**28
 """Bytes of the file that are read through a mapping: listings look at many rows."""
 
 

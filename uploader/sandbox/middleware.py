@@ -56,7 +56,7 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
             record.outcome = "stopped"
             raise
         finally:
-            if service == "api":
+            if service != "upload":
                 record.received = request.content.total_bytes
             record.seconds = time.monotonic() - began
             await context.log.write(record)
@@ -144,7 +144,7 @@ def may_see_all(request: web.Request, context: Context) -> bool:
 def _failed(error: Exception, service: str) -> web.Response:
     """Return the answer to a request that a handler did not answer; errors of the upload service have no body."""
     if isinstance(error, ApiError):
-        return json_answer(error.body(), error.status) if service == "api" else empty(error.status)
+        return empty(error.status) if service == "upload" else json_answer(error.body(), error.status)
     if isinstance(error, web.HTTPNotFound | web.HTTPMethodNotAllowed) and service == "api":
         return web.Response(status=404, text=NOT_FOUND_HTML, content_type="text/html", charset="UTF-8")
     if isinstance(error, web.HTTPException):
@@ -157,4 +157,4 @@ def _failed(error: Exception, service: str) -> web.Response:
     return json_answer({"message": message, "code": code}, status)
 
 
-_CODES = {413: "RequestEntityTooLarge"}
+_CODES = {404: "NotFound", 413: "RequestEntityTooLarge"}

@@ -42,12 +42,12 @@ def mixed(*values: int) -> int:
     return state
 
 
-def total(counter: str, kind: str, number: int, published: date, day: date) -> int:
-    """Return how many events there were until the end of `day`; none before the day of publication.
+def total(counter: str, kind: str, number: int, published: int, day: int) -> int:
+    """Return how many events there were until the end of `day`; none before that of publication. Days are ordinals.
 
     The n-th day brings the sum to (n + f) times the record's rate, rounded down; f, below 1, depends on record and day.
     """
-    days = day.toordinal() - published.toordinal() + 1
+    days = day - published + 1
     if days < 1:
         return 0
     key = COUNTERS.index(counter), *kind.encode()[:1], number
@@ -75,7 +75,9 @@ def places(kind: str, number: int, before: int, until: int) -> Iterator[tuple[st
 
 def figures(counter: str, kind: str, number: int, published: float | None, now: float) -> int:
     """Return a record's total as of now, as listings are ordered by it. Times are seconds since the epoch."""
-    return 0 if published is None else total(counter, kind, number, day_of(published), day_of(now))
+    if not published:
+        return 0
+    return total(counter, kind, number, day_of(published).toordinal(), day_of(now).toordinal())
 
 
 def day_of(moment: float) -> date:

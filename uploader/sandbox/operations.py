@@ -49,6 +49,9 @@ _INSTITUTION = frozenset(
         "list-reviews", "get-review", "list-review-comments", "create-review-comment",
     }
 )  # fmt: skip
+_STATISTICS = frozenset(
+    {"stats-total", "stats-totals", "stats-timeline", "stats-breakdown", "stats-top", "stats-count"}
+)
 _LISTS = frozenset({"list-licenses", "list-categories", "list-item-types", "search-funding", "list-institutions"})
 
 
@@ -79,7 +82,7 @@ _COLLECTIONS = frozenset(
 
 REQUESTS: Final = (
     UPLOAD_REQUESTS | _FILES | _ITEMS | _PUBLIC_ITEMS | _PEOPLE | _LISTS
-    | {"unserved"} | _INSTITUTION | _PROJECTS | _COLLECTIONS
+    | {"unserved"} | _STATISTICS | _INSTITUTION | _PROJECTS | _COLLECTIONS
     | {name.format(word) for name in _RESOURCE_OPERATIONS for word in ("item", "collection")}
 )  # fmt: skip
 """Every request that a fault can be set for; `any` means all of them."""

@@ -29,6 +29,7 @@ class Entry:
     query: dict[str, str]
     content_length: int | None
     authorization: bool
+    scheme: str | None
     token_sha256: str | None
     received: int = 0
     status: int | None = None
@@ -62,6 +63,14 @@ def credential(request: web.Request) -> str | None:
     return request.query.get("access_token")
 
 
+def _scheme(request: web.Request, presented: str | None) -> str | None:
+    """Return how a credential was sent: token, bearer, basic …, or query."""
+    header = request.headers.get("Authorization")
+    if header is not None:
+        return header.strip().partition(" ")[0].lower()
+    return None if presented is None else "query"
+
+
 def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry:
     """Create the entry of a request. Of a token only the first 16 digits of a hash are kept."""
     presented = credential(request)
@@ -74,6 +83,7 @@ def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry
         query={name: value for name, value in request.query.items() if name not in _SECRET},
         content_length=request.content_length,
         authorization=presented is not None,
+        scheme=_scheme(request, presented),
         token_sha256=None if not presented else hashlib.sha256(presented.encode("utf-8", "replace")).hexdigest()[:16],
     )
 

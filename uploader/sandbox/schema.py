@@ -335,6 +335,10 @@ DROP INDEX versions_by_time;
 CREATE INDEX versions_by_time ON versions(item_id, number, visible);
 """
 
-STEPS: Final = (_FILES, _DATASETS, _PEOPLE, _REPORTS, _FEEDS, _DOCUMENTS)
+_SEEDED = """
+CREATE TABLE seeded (items INTEGER NOT NULL, seed INTEGER NOT NULL);
+"""
+
+STEPS: Final = (_FILES, _DATASETS, _PEOPLE, _REPORTS, _FEEDS, _DOCUMENTS, _SEEDED)
 VERSION: Final = len(STEPS)
 """The newest version, in `PRAGMA user_version`."""

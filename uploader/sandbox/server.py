@@ -26,6 +26,8 @@ from uploader.sandbox import (
     files_db,
     indexing,
     list_routes,
+    seeding,
+    statistics_routes,
     stems,
     unserved,
     upload_routes,
@@ -115,10 +117,14 @@ _SHUTDOWN_WAIT = 0.25
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """A sandbox that listens. `url` ends in /v2, `upload_url` in /upload; `pages_url` is the index, with its key."""
+    """A sandbox that listens. `url` ends in /v2, `upload_url` in /upload; `pages_url` is the index, with its key.
+
+    `stats_url` is the statistics service.
+    """
 
     url: str
     upload_url: str
+    stats_url: str
     pages_url: str
     context: Context
 
@@ -147,15 +153,20 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, now: Call
     last = await anyio.to_thread.run_sync(directory.ports)
     api = await _serve(stack, _api(context), settings.host, _ports(settings.port, last[0]))
     upload = await _serve(stack, _upload(context), settings.host, _ports(settings.upload_port, last[1]))
+    stats = await _serve(stack, _statistics(context), settings.host, _ports(settings.stats_port, last[2]))
     context.listening, context.upload_port = _host(*api), upload[1]
     at = Running(
         url=f"http://{_host(*api)}/v2",
         upload_url=f"http://{_host(*upload)}/upload",
+        stats_url=f"http://{_host(*stats)}",
         pages_url=f"{addresses(_host(*api), 0, settings.public_url, None).origin}/?key={settings.page_key}",
         context=context,
     )
-    note = {"url": at.url, "upload_url": at.upload_url, "token": settings.token, "pid": os.getpid()}
-    await anyio.to_thread.run_sync(directory.save_ports, api[1], upload[1])
+    note = {
+        "url": at.url, "upload_url": at.upload_url, "statistics_url": at.stats_url, "token": settings.token,
+        "pid": os.getpid(),
+    }  # fmt: skip
+    await anyio.to_thread.run_sync(directory.save_ports, api[1], upload[1], stats[1])
     await anyio.to_thread.run_sync(directory.announce, note)
     await context.hasher.resume()
     return at
@@ -177,10 +188,10 @@ async def _context(
     log = RequestLog(settings.request_log)
     stack.push_async_callback(anyio.to_thread.run_sync, log.close)
     await anyio.to_thread.run_sync(log.open)
-    known = await db.run(_prepared, settings, now())
+    await anyio.to_thread.run_sync(categories)  # reads a file, which no handler may do on the event loop
+    known, seeded = await db.run(_prepared, settings, now())
     await anyio.to_thread.run_sync(blobs.remove_strays, known)
     added_values = await db.run(feed_routes.added_values)
-    await anyio.to_thread.run_sync(categories)  # reads a file, which no handler may do on the event loop
     return Context(
         settings=settings,
         db=db,
@@ -192,17 +203,22 @@ async def _context(
         faults=FaultRules(list(settings.faults)),
         effects=effects,
         refresh=indexing.refresh,
+        seeded=seeded,
         added_values=added_values,
     )
 
 
-def _prepared(db: sqlite3.Connection, settings: Settings, at: float) -> frozenset[str]:
-    """Ensure that accounts and index are as the settings want them, and return the names of all bytes."""
+def _prepared(db: sqlite3.Connection, settings: Settings, at: float) -> tuple[frozenset[str], bool]:
+    """Ensure that accounts, seeds and index are as the settings want them.
+
+    Returns the names of all bytes, and whether there are seeded records.
+    """
     if settings.institution:
         accounts.ensure_institution(db, at)
     indexing.refresh(db)
+    seeded = seeding.seed(db, settings.seed_items, settings.seed, at)
     stems.ensure(db, wanted=settings.stems)
-    return frozenset(files_db.blobs(db))
+    return frozenset(files_db.blobs(db)), seeded
 
 
 def _api(context: Context) -> web.Application:
@@ -214,6 +230,10 @@ def _api(context: Context) -> web.Application:
 
 def _upload(context: Context) -> web.Application:
     return _app("upload", RouteTable(upload_routes.routes()), context)
+
+
+def _statistics(context: Context) -> web.Application:
+    return _app("statistics", RouteTable(statistics_routes.routes()), context)
 
 
 def _app(service: str, table: RouteTable, context: Context) -> web.Application:

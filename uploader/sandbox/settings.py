@@ -97,6 +97,20 @@ class Settings:
     approved review), or "pending" (the review is never decided)."""
     custom_fields: tuple[CustomField, ...] = DEFAULTS
     """Custom fields of the institution; ignored without one."""
+    stats_port: int = 0
+    """Port of the statistics service."""
+    stats_password: str = "statistics"  # noqa: S105 - of a sandbox, and documented
+    """The password of every institution there; its name is its string id."""
+    stats_combined: bool = True
+    """Whether one request gives all counters: undocumented, and seen to work."""
+    stats_timeline_limits: bool = False
+    """Whether timelines are limited like breakdowns, for which alone that is documented."""
+    stats_auth_totals: bool = False
+    """Whether an institution's totals need its password; sources contradict each other."""
+    seed_items: int = 0
+    """How many records of several institutions to fill an unseeded sandbox with; they stay."""
+    seed: int = 1
+    """Which records: the same number gives the same ones."""
     page_cap: int | None = 9000
     """How many rows of a list of records can be reached by pages; None: all."""
     page_cap_status: int = 422

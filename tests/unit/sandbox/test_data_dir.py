@@ -48,11 +48,11 @@ def test_the_token_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"api": "x", "upload": 1}', "\0"])
 def test_unreadable_ports_are_unknown(tmp_path: Path, text: str) -> None:
     home = DataDir(tmp_path)
-    assert home.ports() == (0, 0)
+    assert home.ports() == (0, 0, 0)
     (tmp_path / "ports").write_text(text)
-    assert home.ports() == (0, 0)
-    home.save_ports(1, 2)
-    assert home.ports() == (1, 2)
+    assert home.ports() == (0, 0, 0)
+    home.save_ports(1, 2, 3)
+    assert home.ports() == (1, 2, 3)
 
 
 def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from uploader.sandbox import fault_actions, upload_routes
+from uploader.sandbox import fault_actions, statistics_routes, upload_routes
 from uploader.sandbox.faults import SPECS, FaultRules, Stage, Window, read_rule, read_toml
 from uploader.sandbox.operations import REQUESTS
 from uploader.sandbox.server import API
 
 
 def test_every_operation_has_a_name_for_faults() -> None:
-    kinds = {route.kind for module in (*API, upload_routes) for route in module.routes()}
+    kinds = {route.kind for module in (*API, upload_routes, statistics_routes) for route in module.routes()}
     assert kinds - {"page"} == REQUESTS
 
 

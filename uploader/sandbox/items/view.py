@@ -42,7 +42,7 @@ def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict
         "doi": meta["doi"],
         "handle": meta["handle"],
         "url": at.item(item.id),
-        "published_date": moment(item.published) if item.published is not None and item.appeared(now) else None,
+        "published_date": moment(item.published) if item.published and item.appeared(now) else None,
         "thumb": "" if thumb is None else at.thumb(thumb),
         "defined_type": ITEM_TYPES[meta["defined_type"]],
         "defined_type_name": meta["defined_type"],
@@ -61,7 +61,7 @@ def row(item: Item, at: Addresses, now: float, thumb: int | None = None) -> dict
 
 def timeline(given: dict[str, str], published: float | None) -> dict[str, str]:
     """Return the dates of an item or collection as in every response; once public, also when it was posted."""
-    if published is None:
+    if not published:
         return given
     posted = moment(published).removesuffix("Z")
     return {"posted": posted, "firstOnline": posted, **given}
