@@ -15,7 +15,9 @@ from tests.support.environment import clean_environment
 from tests.support.invariants import check_exactly_once, check_token_stayed_home
 from tests.support.processes import Process
 from tests.support.sandbox import Sandbox
+from tests.support.slurm import Slurm
 from tests.support.waiting import until
+from uploader.cluster.pool import is_open_to_others
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -64,9 +66,9 @@ def test_the_workers_of_a_pool_send_parts_and_one_is_killed(
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     sources = [bare_figup.cwd / name for name in ("big.bin", "a", "b", "c")]
     for source in sources:
-        source.write_bytes(os.urandom(18_000_000 if source.name == "big.bin" else 60_000))
+        source.write_bytes(os.urandom(13_000_000 if source.name == "big.bin" else 60_000))
     names = [source.name for source in sources]
-    limits = ("--limit-rate", "1400k", "--connections", "6", "--api-rate", "1000")
+    limits = ("--limit-rate", "1100k", "--connections", "6", "--api-rate", "1000")
     run = bare_figup.start("upload", *names, "--title", "pool", "--dask", pool.address, "--json", *limits)
     until(lambda: len(sandbox.requests(kind="put-part", status=200)) > 120)
     pool.workers[0].kill()
@@ -83,11 +85,58 @@ def test_the_workers_of_a_pool_send_parts_and_one_is_killed(
     assert again.summary["bytes_sent"] == 0
 
 
-def test_a_pool_that_cannot_be_reached(bare_figup: Figup) -> None:
-    (bare_figup.cwd / "a").write_bytes(b"abc")
-    bare_figup.env["FIGSHARE_TOKEN"] = "t"
-    refused = bare_figup.run("upload", "a", "--title", "pool", "--dask", "nonsense://x").expect(2)
+def test_a_pool_that_cannot_be_reached(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = start_sandbox("--part-size", "50KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    (bare_figup.cwd / "a").write_bytes(bytes(3_000_000))
+    slowly = ("--title", "pool", "--limit-rate", "100k")
+    refused = bare_figup.run("upload", "a", "--dask", "nonsense://x", *slowly).expect(2)
     assert "cannot reach a Dask scheduler at nonsense://x" in refused.stderr
     assert "--dask" in refused.stderr
     assert "Traceback" not in refused.stderr
+    bare_figup.env["PATH"] = str(bare_figup.cwd)
+    refused = bare_figup.run("upload", "a", "--dask", "slurm:2", *slowly).expect(2)
+    assert "sbatch fails" in refused.stderr
+    assert "--dask" in refused.stderr
+    assert "distributed" not in refused.stderr
+    assert not list(bare_figup.cwd.glob("**/pool/key"))
     assert "--dask" in bare_figup.run("upload", "a", "--dask", "x:1", "--join").expect(2).stderr
+
+
+@pytest.mark.timeout(180)
+def test_slurm_starts_the_workers(slurm: Slurm, bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = start_sandbox("--part-size", "50KiB", "--md5-delay", "0.1")
+    folder = slurm.shared / "pool"
+    folder.mkdir()
+    source = folder / "big.bin"
+    source.write_bytes(os.urandom(13_000_000))
+    plug = folder / "plug"
+    plug.mkdir()
+    (plug / "sitecustomize.py").write_text("import uploader.cluster.leader as leader\nleader.POLL = 0.3\n", "utf-8")
+    env = {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token} | {
+        k: v for k, v in slurm.env.items() if k != "PATH"
+    }
+    bare_figup.env |= env | {"PYTHONPATH": os.pathsep.join([str(plug), str(CHECKOUT)])}
+    limits = ("--limit-rate", "1M", "--connections", "6", "--json", "--state-dir", str(folder / "state"))
+    run = bare_figup.start("upload", str(source), "--title", "pool", "--dask", "slurm:2", *limits)
+    result = run.wait(120).expect(0)
+    progress = [event for event in result.events if event["event"] == "progress"]
+    assert sum(member["bytes_sent"] for member in progress[-1]["members"]) > 0
+    assert progress[-1]["members"][0]["task"].startswith("Slurm ")
+    check_exactly_once(sandbox, source)
+    assert not list(folder.glob("state/jobs/*/pool")), "the keys are gone"
+    until(lambda: slurm.run("squeue", "-h").strip() == "")
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [
+        ("tcp://n1:8786", True),
+        ("n1:8786", True),
+        ("tls://n1:8786", False),
+        ("tcp://127.0.0.1:8786", False),
+        ("localhost:8786", False),
+    ],
+)
+def test_what_others_can_read_is_warned_about(address: str, is_open: bool) -> None:
+    assert is_open_to_others(address) == is_open

@@ -214,6 +214,7 @@ HINTS: dict[str, Hint] = {
     "new-job-joined": Hint("Leave out --new-job, or --join and --shard.", complete=True),
     "pool-or-join": Hint("Give --dask, or --join.", complete=True),
     "pool-unusable": Hint("Check the address that --dask gives, and that the pool is running.", complete=True),
+    "no-slurm": Hint("Run it where Slurm's commands work, or give --dask the address of a pool.", complete=True),
     "no-dask": Hint("Install it: pip install 'figup[dask]'.", complete=True),
     "join-which": Hint("Name it: figup resume JOB --join.", complete=True),
     "no-jobs": Hint("`figup upload` starts one.", complete=True),

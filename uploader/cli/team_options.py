@@ -25,6 +25,14 @@ def _parse_share(text: str) -> str:
     return text
 
 
+def _parse_pool(text: str) -> str:
+    kind, _, number = text.partition(":")
+    if kind == "slurm" and number and not (number.isdecimal() and 1 <= int(number) <= _MAX_WORKERS):
+        raise ValueError(f"invalid pool {text!r}; use e.g. slurm:4, with at most {_MAX_WORKERS} workers")
+    return text
+
+
+_MAX_WORKERS = 1000
 _cluster = grouped("Many processes")
 _OPTIONS = [
     _cluster("--join", is_flag=True,
@@ -33,9 +41,9 @@ _OPTIONS = [
     _cluster("--shard", metavar="I/N|auto", type=ParsedParam("share", _parse_share),
              help="With --join: begin with the I-th of N shares of the bytes. Only a preference: whoever is done first "
                   "takes from the others. auto: the place of this task in its Slurm array or step."),
-    _cluster("--dask", metavar="ADDRESS",
-             help="Let the workers of the Dask scheduler at this address send parts, too. Needs the extra figup[dask], "
-                  "here and there."),
+    _cluster("--dask", metavar="ADDRESS|slurm:N", type=ParsedParam("pool", _parse_pool),
+             help="Let the workers of a Dask pool send parts, too: of the scheduler at this address, or N workers that "
+                  "are submitted to Slurm now. Needs the extra figup[dask], here and there."),
 ]  # fmt: skip
 
 

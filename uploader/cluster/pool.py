@@ -12,9 +12,12 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import distributed
 import msgspec
 
@@ -35,7 +38,7 @@ from uploader.transfer.store.lock import JobLock
 
 log = logging.getLogger("uploader.cluster.pool")
 
-_CONNECT_TIMEOUT = 20.0
+_CONNECT_TIMEOUT, _CLOSE_TIMEOUT = 20.0, 5.0
 _LOST = "worker-lost"
 _PARTS = 4
 """Parts of an order at most: only a whole task reports."""
@@ -130,52 +133,65 @@ class DaskWire:
         self._tasks.clear()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A pool to connect to. `security`: its keys, None for those of Dask's configuration."""
+
+    address: str
+    security: Any = None
+
+
 class PoolTeam:
-    """The workers of a pool as members of a job: see `uploader.transfer.execution.Team`. Use it as a context."""
+    """The workers of a pool as members of a job: see `uploader.transfer.execution.Team`."""
 
     may_lead = True
 
     def __init__(self, address: str, settings: Settings) -> None:
+        """`address` is that of a scheduler, or "slurm:N" for N workers that Slurm starts (see `slurm_pool`)."""
         self._address = address
         self._settings = settings
+        self._folder: Path | None = None
         self._lock: JobLock | None = None
         self._role: LeaderRole | None = None
 
     @asynccontextmanager
     async def leading(self, job: OpenJob) -> AsyncIterator[None]:
-        client = await self._connect()
-        wire = DaskWire(client, self._settings, job.lock.term)
-        self._role = LeaderRole(wire, job.lock.term, job.clock, max_parts=_PARTS)
-        self._lock = job.lock
+        self._lock, self._folder = job.lock, job.folder
         try:
-            await self._role.begin()
             yield
         finally:
             self._role = None
-            await wire.close()
-            await client.close()
-
-    async def _connect(self) -> Any:
-        """Connect to the scheduler. Raises PoolUnusable."""
-        connect: Any = distributed.Client
-        try:
-            return await connect(self._address, asynchronous=True, timeout=_CONNECT_TIMEOUT, set_as_default=False)
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            text = printable(str(error) or type(error).__name__)
-            raise PoolUnusable(f"cannot reach a Dask scheduler at {printable(self._address)}: {text}") from error
 
     async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
-        if is_open_to_others(self._address):
-            run.notify(
-                no.Warned(
-                    message=f"{printable(self._address)} is not encrypted: whoever reaches that port can run programs "
-                    "as you, and read the addresses of uploads",
-                    hint="Start the pool with TLS (tls://).",
-                    facts=Facts(),
-                )
-            )
-        if self._role is not None:
-            await self._role.lead(run, queue, senders)
+        if self._lock is None or self._folder is None:
+            raise RuntimeError("the job is not open")
+        # Its own lines on stderr would be between those of the command.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        async with self._pool(self._folder) as pool:
+            if is_open_to_others(pool.address):
+                text = "is not encrypted: whoever reaches it can run programs as you, and read addresses of uploads"
+                run.notify(no.Warned(message=f"{printable(pool.address)} {text}", hint="Use a pool with TLS (tls://)."))
+            client = await _connect(pool)
+            wire = DaskWire(client, self._settings, self._lock.term)
+            self._role = LeaderRole(wire, self._lock.term, run.clock, max_parts=_PARTS)
+            try:
+                await self._role.begin()
+                await self._role.lead(run, queue, senders)
+            finally:
+                with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+                    await wire.close()
+                    await client.close()
+
+    @asynccontextmanager
+    async def _pool(self, folder: Path) -> AsyncIterator[Pool]:
+        kind, _, number = self._address.partition(":")
+        if kind != "slurm":
+            yield Pool(address=self._address)
+            return
+        from uploader.cluster.slurm_pool import slurm_pool
+
+        async with slurm_pool(folder, int(number or 1)) as (address, security):
+            yield Pool(address=address, security=security)
 
     def may_send(self) -> bool:
         return self._lock is not None and self._lock.is_fresh()
@@ -193,3 +209,15 @@ def is_open_to_others(address: str) -> bool:
     host = parts.hostname or ""
     here = host in ("localhost", "127.0.0.1", "::1", socket.gethostname())
     return parts.scheme == "tcp" and not here
+
+
+async def _connect(pool: Pool) -> Any:
+    """Connect to a scheduler. Raises PoolUnusable."""
+    connect: Any = distributed.Client
+    try:
+        return await connect(
+            pool.address, security=pool.security, asynchronous=True, timeout=_CONNECT_TIMEOUT, set_as_default=False
+        )
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        text = printable(str(error) or type(error).__name__)
+        raise PoolUnusable(f"cannot reach a Dask scheduler at {printable(pool.address)}: {text}") from error
