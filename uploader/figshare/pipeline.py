@@ -81,7 +81,7 @@ class Pipeline:
             clock,
             self._server_clock.now,
             on_retry=on_retry,
-            on_throttled=bucket.pause,
+            on_throttled=bucket.throttle,
             throttled=settings.throttled,
         )
         raw_upload = limited(

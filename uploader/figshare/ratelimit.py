@@ -12,6 +12,10 @@ from uploader.clock import Clock
 OnTurn = Callable[[], Awaitable[None]]
 """Called when the budget allows a request, before it is sent. If it raises, the request is not sent."""
 
+_SLOWEST = 1 / 16
+"""Share of the rate that repeated throttling leaves."""
+_RECOVERY = 0.1 / 60
+"""Share of the rate that is regained each second: a tenth a minute."""
 _MAX_SLEEP = 1.0
 _MIN_SLEEP = 0.001
 
@@ -34,6 +38,8 @@ class TokenBucket:
         self.waiting = 0
         """Number of waiting callers."""
         self._rate = _checked(rate)
+        self._share = 1.0
+        """Share of the rate that is in use after throttling."""
 
     def change(self, rate: float | None, burst: float) -> None:
         """Change rate and burst, also for waiting callers."""
@@ -44,8 +50,8 @@ class TokenBucket:
 
     @property
     def rate(self) -> float | None:
-        """Tokens per second; None for no limit."""
-        return self._rate
+        """Tokens per second at present; None for no limit."""
+        return None if self._rate is None else self._rate * self._share
 
     @property
     def idle(self) -> bool:
@@ -55,6 +61,14 @@ class TokenBucket:
     def pause(self, seconds: float) -> None:
         """Hand out no tokens for `seconds`; a current pause is only extended."""
         self._resume_at = max(self._resume_at, self._clock.monotonic() + max(seconds, 0.0))
+
+    def throttle(self, seconds: float) -> None:
+        """Pause and halve the rate, which then recovers slowly; while paused already, only pause."""
+        if self._resume_at <= self._clock.monotonic() and self._rate is not None:
+            self._refill()
+            self._tokens = min(self._tokens, 0.0)
+            self._share = max(self._share / 2, _SLOWEST)
+        self.pause(seconds)
 
     async def acquire(self, n: float = 1) -> None:
         """Wait for `n` tokens and take them. More than `burst` at once puts the bucket into debt."""
@@ -83,7 +97,7 @@ class TokenBucket:
         deficit = requested - self._tokens
         if deficit <= requested * 1e-9:
             deficit = 0.0
-        return max(pause, deficit / self._rate, 0.0)
+        return max(pause, deficit / (self._rate * self._share), 0.0)
 
     def _take(self, n: float) -> None:
         if self._rate is not None:
@@ -91,8 +105,11 @@ class TokenBucket:
 
     def _refill(self) -> None:
         now = self._clock.monotonic()
+        # Nothing is saved during a pause, so that no burst follows it.
+        elapsed = max(now - max(self._refilled_at, self._resume_at), 0.0)
         if self._rate is not None:
-            self._tokens = min(self._burst, self._tokens + (now - self._refilled_at) * self._rate)
+            self._tokens = min(self._burst, self._tokens + elapsed * self._rate * self._share)
+            self._share = min(self._share + elapsed * _RECOVERY, 1.0)
         self._refilled_at = now
 
 

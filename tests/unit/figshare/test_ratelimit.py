@@ -126,6 +126,29 @@ def test_a_rate_is_a_positive_number(rate: float) -> None:
         TokenBucket(rate, 1)
 
 
+async def test_throttling_halves_the_rate_which_recovers_slowly(clock: FakeClock) -> None:
+    bucket = TokenBucket(2.0, 20, clock)
+    bucket.throttle(60)
+    bucket.throttle(30)  # by an answer to a request that was under way
+    assert bucket.rate == 1.0
+    start = clock.time
+    await bucket.acquire()
+    assert clock.time - start == pytest.approx(61, abs=0.1)
+    for _ in range(10):
+        await bucket.acquire()
+    assert clock.time - start == pytest.approx(71, abs=0.3)
+    clock.time += 400
+    await bucket.acquire()
+    assert bucket.rate == 2.0
+    for _ in range(9):
+        bucket.throttle(0)
+        clock.time += 0.01
+    assert bucket.rate == pytest.approx(2 / 16, rel=0.01)
+    free = TokenBucket(None, 20, clock)
+    free.throttle(5)
+    assert free.rate is None
+
+
 @pytest.mark.parametrize("burst", [0, -1, math.nan, math.inf])
 def test_a_burst_is_a_positive_number(burst: float) -> None:
     with pytest.raises(ValueError, match="burst"):
