@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.command import Figup
+from tests.support.invariants import ask
+from tests.support.sandbox import Sandbox
 from tests.support.served import Served, served
 
 ORCID = "0000-0002-1825-0097"
@@ -190,3 +193,31 @@ def test_a_table_of_accounts_is_checked_whole_and_none_is_created_twice(figup: F
     assert figup.run("account", "list", "--inactive").expect(0).stdout.count("a@b.org") == 1
     figup.run("account", "show", "x@y.org").expect(4)
     figup.run("account", "show", "1").expect(4)
+
+
+def test_every_record_of_a_capped_list_is_found_once(bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
+    seeded = ("--institution", "--seed-items", "2500", "--seed", "7")
+    sandbox = start_sandbox(*seeded, "--page-cap", "none")
+    every: list[dict[str, Any]] = []
+    while len(every) % 1000 == 0:
+        page = len(every) // 1000 + 1
+        every += ask(sandbox, f"/articles?page={page}&page_size=1000")
+    sandbox.restart("--institution", "--page-cap", "1000", "--search", "stems")
+    bare_figup.env["FIGSHARE_ENDPOINT"] = sandbox.url
+    whole = ("--limit", "all", "--api-rate", "1000", "--force", "--output", "rows.jsonl")
+
+    def found(*words: str) -> list[int]:
+        bare_figup.run("search", *words, *whole).expect(0)
+        lines = (bare_figup.cwd / "rows.jsonl").read_text("utf-8").splitlines()
+        return sorted(json.loads(line)["id"] for line in lines)
+
+    assert found() == sorted(row["id"] for row in every)
+    assert None in {row["published_date"] for row in every}
+    conditions = ("--type", "dataset", "--since", "2012-01-01", "--until", "2014-12-31")
+    assert found(*conditions) == sorted(
+        row["id"]
+        for row in every
+        if row["defined_type"] == 3 and "2012-01-01" <= (row["published_date"] or "") < "2015-01-01"
+    )
+    group = next(row["group_id"] for row in every if row["group_id"])
+    assert found("--group", str(group)) == sorted(row["id"] for row in every if row["group_id"] == group)

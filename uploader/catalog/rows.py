@@ -24,6 +24,7 @@ from uploader.figshare.records import Record
 from uploader.system import write_error
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LINE_ENDS = ("\u0085", "\u2028", "\u2029")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 FORMATS = (".csv", ".jsonl")
 """Endings of file names, each of a format."""
@@ -126,4 +127,8 @@ class RowFile:
 
 
 def _json(raw: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode(raw) + b"\n"
+    """Return an object as one line, also for readers that take U+2028 and the like for ends of lines."""
+    line = msgspec.json.encode(raw)
+    for end in _LINE_ENDS:
+        line = line.replace(end.encode(), f"\\u{ord(end):04x}".encode())
+    return line + b"\n"
