@@ -70,8 +70,9 @@ class Names:
             more = " …" if len(found) > _MAX_CHOICES else ""
             raise NameNotFound(f"{name!r} matches several institutions", hint=f"Give an id: {choices}{more}.")
         hint = did_you_mean(name, [one.name for one in known])
-        situation = "" if hint else "unknown-institution"
-        raise NameNotFound(f"unknown institution {name!r}", hint=hint, facts=Facts(situation))
+        if hint is None:
+            raise NameNotFound(f"unknown institution {name!r}", facts=Facts("unknown-institution"))
+        raise NameNotFound(f"unknown institution {name!r}", hint=hint)
 
     async def groups(self, name: str, *, subgroups: bool = False) -> tuple[int, ...]:
         """Return the id of a group, given by id or name, and with `subgroups` those of all below it.
