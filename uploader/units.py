@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime, timedelta
 
 _DISPLAY_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -70,6 +71,21 @@ def parse_duration(text: str) -> float:
     if not pieces or text[end:].strip() or not (plain or all(unit in _SECONDS for _, unit in pieces)):
         raise ValueError(f"invalid duration {text!r}; use e.g. 90, 90s, 15min or 2h")
     return sum(number * _SECONDS.get(unit, 1) for number, unit in pieces)
+
+
+def parse_moment(text: str, now: datetime | None = None) -> datetime:
+    """Parse a local time: "17:30", the next one after `now` (None: the present), or ISO 8601 ("2026-12-01T17:30Z").
+
+    Returns an aware time. Raises ValueError.
+    """
+    now = (now or datetime.now(UTC)).astimezone()
+    if re.fullmatch(r"\d?\d:\d\d", text):
+        hour, minute = map(int, text.split(":"))
+        today = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        return today if today > now else today + timedelta(days=1)
+    if not re.match(r"\d{4}-\d\d-\d\d.", text):
+        raise ValueError(f"invalid time {text!r}; use e.g. 17:30 or 2026-12-01T17:30")
+    return datetime.fromisoformat(text).astimezone()
 
 
 def _scaled(text: str, sizes: dict[str, int], bits: dict[str, int] | None = None) -> float | None:

@@ -410,7 +410,11 @@ class FakeFigshare:
         on_accepted: Callable[[int], None] | None = None,
         fresh_connection: bool = False,
     ) -> None:
-        received = b"".join([bytes(chunk) async for chunk in chunks()])
+        received = b""
+        async for chunk in chunks():
+            received += chunk
+            if on_accepted is not None:
+                on_accepted(len(chunk))
 
         def store() -> None:
             file = self._upload(upload_url)
@@ -421,8 +425,6 @@ class FakeFigshare:
             file.parts[part.no] = received
 
         await self.request("send_part", store)
-        if on_accepted is not None:
-            on_accepted(part.size)
 
 
 class FakeItems:

@@ -24,7 +24,7 @@ from uploader.cli.options import (
 from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
-from uploader.cli.transfer_options import LIMIT_RATE
+from uploader.cli.transfer_options import DEADLINE, DEADLINE_HELP, LIMIT_RATE, log_deadline
 from uploader.errors import ExitStatus
 from uploader.figshare.ids import Kind, Reference, parse_reference, parse_version
 from uploader.text import printable
@@ -115,6 +115,7 @@ def _item_and_version(text: str, kind: Kind) -> tuple[Reference, int | None]:
     type=LIMIT_RATE,
     help="Maximum bytes per second, as for figup upload.  [default: no limit]",
 )
+@_speed("--deadline", metavar="auto|TIME", type=DEADLINE, help=DEADLINE_HELP)
 @common_options
 def download(
     item: tuple[Reference, int | None], names: tuple[str, ...], target: Path, common: GlobalOptions, **values: Any
@@ -127,12 +128,13 @@ def download(
     """
     from uploader.transfer.download.report import exit_status
 
-    options = Options(connections=values["connections"], limit_rate=values["limit_rate"])
+    options = Options(**{name: values[name] for name in ("connections", "limit_rate", "deadline")})
     with open_context(common) as at:
         client = at.client(options, anonymous=True)
 
         async def work(session: Session) -> int:
             session.resumable = True
+            log_deadline(options)
             display = display_for(session.console, no_progress=common.no_progress)
             shown = _Shown(session, display)
             try:

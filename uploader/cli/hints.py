@@ -141,6 +141,10 @@ HINTS: dict[str, Hint] = {
         "Leave out the quotes around ~: the shell replaces it with your home directory.", complete=True
     ),
     "number-as-path": Hint("To send files to that item, use --item {path}.", complete=True),
+    "no-part-finished": Hint(
+        "A part takes longer than that: allow more time, raise --limit-rate, or give each part a larger share of the "
+        "line with --connections 1."
+    ),
     "put-back": Hint(f"Put it back and {_RERUN}.", complete=True),
     "put-back-to-compare": Hint(f"Put it back and {_RERUN} to compare it; the item holds it.", complete=True),
     "changed-since-verified": Hint(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
+import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -25,16 +28,25 @@ from uploader.transfer.options import (
     RequestOptions,
     parse_api_rate,
     parse_connections,
+    parse_deadline,
     parse_limit,
 )
+
+log = logging.getLogger("uploader.cli.transfer_options")
 
 _REPORTED = (
     *("title", "item", "project", "metadata", "update_metadata", "found_metadata", "links"),
     *("from_file", "manifest", "base", "include", "exclude", "hidden", "follow_symlinks"),
 )
 _LEAST_PLAIN_RATE = 1000
-_NOT_RECORDED = {"restart_changed", "forget_missing", "reread"}
-"""Options that discard sent or planned files, or read everything again, apply to one run only."""
+DEADLINE_HELP = (
+    "Exit with 75 before this time (17:30, 2026-12-01T17:30) or after this long (90min), and begin nothing that cannot "
+    "be finished by then. auto: before the end of the batch job.  [default: no deadline]"
+)
+_DEADLINE_SOURCE = "uploader.cli.deadline_source"
+"""Key in click's context: what said when the batch job ends, "" if nothing did."""
+_NOT_RECORDED = {"restart_changed", "forget_missing", "reread", "deadline"}
+"""Options that discard sent or planned files, read everything again, or are about the time apply to one run only."""
 
 
 def _parse_limit(text: str) -> Limit | None:
@@ -46,7 +58,30 @@ def _parse_limit(text: str) -> Limit | None:
     return limit
 
 
+def _parse_deadline(text: str) -> datetime | None:
+    """Parse a deadline; find that of the batch job for "auto", None if there is none. Blocks for that."""
+    if text != "auto":
+        deadline = parse_deadline(text)
+        return datetime.now(UTC) + timedelta(seconds=deadline) if isinstance(deadline, float) else deadline
+    from uploader.cluster.scheduler import job_end
+
+    end = job_end(os.environ)
+    click.get_current_context().meta[_DEADLINE_SOURCE] = end.source if end is not None else ""
+    return end.at if end is not None else None
+
+
+def log_deadline(options: Options) -> None:
+    """Log the deadline and where it is from, or that none was found."""
+    source = click.get_current_context().meta.get(_DEADLINE_SOURCE)
+    if isinstance(options.deadline, datetime):
+        at = options.deadline.astimezone(UTC).isoformat(" ", "seconds")
+        log.info("deadline %s%s", at, f" ({source})" if source else "")
+    elif source is not None:
+        log.info("no deadline: no scheduler says when this process must end")
+
+
 LIMIT_RATE = ParsedParam("rate", _parse_limit)
+DEADLINE = ParsedParam("time", _parse_deadline)
 _SECONDS = ParsedParam("time", units.parse_duration)
 _conflicts, _speed, _advanced = grouped("Conflicts"), grouped("Speed"), grouped(ADVANCED)
 _REQUEST_OPTIONS = [
@@ -73,6 +108,7 @@ _OPTIONS = [
     _speed("--limit-rate", metavar="RATE", type=LIMIT_RATE,
            help="Maximum bytes per second: 50M, 50Mi, 400mbit; or by the time of day: \"08:00,20M 19:00,off\". "
                 "SIGUSR2 lifts the limit and restores it.  [default: no limit]"),
+    _speed("--deadline", metavar="auto|TIME", type=DEADLINE, help=DEADLINE_HELP),
     _speed("--hash-first", is_flag=True,
            help="Compute the MD5 before sending and send it to Figshare; reads the file twice."),
     *_REQUEST_OPTIONS,

@@ -19,7 +19,7 @@ from uploader.cli.report_files import ReportOptions, check_list, repeated, repor
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import LINK, check_present, read_stdin, source_options
 from uploader.cli.team_options import Joining, team_options
-from uploader.cli.transfer_options import given_options, transfer_options, with_recorded
+from uploader.cli.transfer_options import given_options, log_deadline, transfer_options, with_recorded
 from uploader.errors import Facts, NoToken, UsageError
 from uploader.sources.models import Sources
 from uploader.text import printable
@@ -117,7 +117,7 @@ def upload(
             return await send(
                 session,
                 client,
-                options.grace,
+                options,
                 lambda on_event: client.upload(
                     sources,
                     item=about.item,
@@ -180,7 +180,7 @@ def resume(
             return await send(
                 session,
                 client,
-                restored.options.grace,
+                restored.options,
                 lambda on_event: client.resume(recorded.job, on_event=on_event),
                 restored.accounting,
             )
@@ -232,14 +232,15 @@ class JobObserver:
 async def send(
     session: Session,
     client: Client,
-    grace: float,
+    options: Options,
     run_job: RunJob,
     accounting: ReportOptions,
     *,
     show_title: bool = False,
 ) -> int:
     """Run a job, show its progress and summary, and write the reports. Returns 0; a job that fails raises."""
-    observer = JobObserver(session, client, grace, show_title=show_title)
+    log_deadline(options)
+    observer = JobObserver(session, client, options.grace, show_title=show_title)
     report: Report | None = None
     try:
         async with client:

@@ -1,1 +1,1 @@
-"""Many processes, one item: see this folder's README."""
+"""figup on clusters: many processes, one item, and the schedulers that start them: see this folder's README."""

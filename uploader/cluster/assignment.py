@@ -22,6 +22,7 @@ from uploader.text import printable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.parts.queue import Content, FileSend, PartQueue
+from uploader.transfer.run.deadline import DeadlinePolicy
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import PartService
 from uploader.transfer.run.stop import Stop
@@ -43,6 +44,7 @@ class MemberRun:
     throttle: Throttle
     progress: ProgressTracker
     on_part: Callable[[int, Part, int | None], None]
+    deadline: DeadlinePolicy
 
     def part_done(self, transfer: Transfer, part: Part, xxh3: int | None) -> None:
         """Report a part."""

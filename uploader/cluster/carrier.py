@@ -41,6 +41,7 @@ from uploader.figshare.settings import Settings
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import PartQueue
 from uploader.transfer.parts.senders import TICK, PartSenders
+from uploader.transfer.run.deadline import DeadlinePolicy
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.run.throttle import Throttle
@@ -139,6 +140,7 @@ class Carrier:
                 throttle=Throttle(None, clock),
                 progress=ProgressTracker(()),
                 on_part=self._note_part,
+                deadline=DeadlinePolicy(None),
             )
             self._queue = PartQueue()
             self._senders = PartSenders(self._run, AdaptiveConcurrency(), self._queue)

@@ -39,6 +39,7 @@ from uploader.transfer.notices import Listener
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import PartQueue
 from uploader.transfer.parts.senders import TICK, PartSenders
+from uploader.transfer.run.deadline import DeadlinePolicy
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import PartService
 from uploader.transfer.run.stop import Stop
@@ -77,9 +78,11 @@ class MemberRole:
         notify: Listener,
         grace: float,
         patience: float | None = None,
+        end: float | None = None,
     ) -> None:
         """`grace`: seconds for which parts in flight may continue when this process must stop. `patience`: seconds to
-        wait for a leader; None: until this process can take its place.
+        wait for a leader; None: until this process can take its place. `end`: when the work must end (monotonic
+        seconds); None for any time.
         """
         self.sent = 0
         """Bytes that it sent."""
@@ -98,6 +101,7 @@ class MemberRole:
             throttle=Throttle(None, clock),
             progress=ProgressTracker(()),
             on_part=self._note_part,
+            deadline=DeadlinePolicy(end),
         )
         self._queue = PartQueue(may_take=self._knows_orders)
         self._senders = PartSenders(self._run, AdaptiveConcurrency(), self._queue)

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from uploader.cluster.scheduler import batch_job
+
 _SHARE = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 Share = tuple[int, int]
@@ -15,12 +17,8 @@ Share = tuple[int, int]
 
 def task_name(environ: Mapping[str, str]) -> str:
     """Return this process's task of a batch system, "" for none."""
-    if (job := environ.get("SLURM_JOB_ID")) is not None:
-        # One task of every array has the id of the whole array as its job id.
-        array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
-        return f"Slurm {array}_{task}" if array and task else f"Slurm {job}"
-    found = ((name, environ[key]) for name, key in (("PBS", "PBS_JOBID"), ("LSF", "LSB_JOBID")) if key in environ)
-    return next((f"{name} {job}" for name, job in found), "")
+    job = batch_job(environ)
+    return f"{job.scheduler} {job.id}" if job is not None else ""
 
 
 def parse_share(text: str, environ: Mapping[str, str]) -> Share | None:

@@ -148,6 +148,7 @@ class JoinedTeam:
             clock=clock,
             retry=execution.settings.retry,
             notify=execution.notify,
+            end=execution.end,
             grace=execution.options.grace,
             patience=None if self._may_lead else _WAIT_FOR_LEADER,
         )

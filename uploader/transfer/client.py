@@ -48,7 +48,7 @@ from uploader.transfer.job import OpenJob
 from uploader.transfer.journal.plan import job_name, target_of
 from uploader.transfer.options import Options
 from uploader.transfer.report import Cancellation, Report
-from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.stop import Stop, run_until
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import unfinished_job
@@ -331,8 +331,11 @@ class Client:
                     self._api, request, self._options, self._settings.retry, self._clock, notify, on_result
                 )
 
+        end, grace = self._options.end_of(self._clock), self._options.grace
         with self._stoppable(on_event) as (stop, notify):
-            return await run_isolated(lambda: work(notify, stop))
+            return await run_isolated(
+                lambda: run_until(end, lambda: work(notify, stop), stop=stop, grace=grace, clock=self._clock)
+            )
 
     def stop(self) -> None:
         """Stop the running calls: parts in flight may finish within the grace period, then the calls raise Interrupted.
@@ -368,6 +371,7 @@ class Client:
                 clock=self._clock,
                 notify=notify,
                 stop=stop,
+                end=self._options.end_of(self._clock),
                 listening=self._listening,
                 team=self.team,
             )
@@ -382,7 +386,8 @@ class Client:
             with no.delivering(on_event, stop.force) as notify:
                 yield stop, notify
         except Stopped:
-            raise Interrupted("stopped before everything was done") from None
+            reason = "the deadline is near: " if stop.at_deadline else ""
+            raise Interrupted(f"{reason}stopped before everything was done") from None
         finally:
             self._stops.discard(stop)
 

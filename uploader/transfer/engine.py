@@ -53,6 +53,7 @@ from uploader.transfer.parts.schedule import Schedule
 from uploader.transfer.parts.senders import TICK, PartSenders
 from uploader.transfer.parts.team import Leader
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.deadline import interruption
 from uploader.transfer.run.limits import check_quota, many_files_warning, mixed_links_warning
 from uploader.transfer.run.listing import is_listing_cheaper
 from uploader.transfer.store.lock import JobLock
@@ -114,7 +115,7 @@ class Engine:
         if self._aborted:
             raise SomeFilesFailed(self._abort_message())
         if self._run.stop.requested and len(self._finished) < len(self._run.state.transfers):
-            raise Interrupted("stopped before everything was sent and verified")
+            raise interruption(self._run.state, self._run.progress, at_deadline=self._run.stop.at_deadline)
 
     async def _work(self) -> None:
         await self._prepare()

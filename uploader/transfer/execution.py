@@ -27,8 +27,9 @@ from uploader.transfer.recheck import ItemCheck, lost_sources, recheck_finished_
 from uploader.transfer.records.recorder import record_run
 from uploader.transfer.report import Cancellation, Report, RunFailed
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.deadline import DeadlinePolicy
 from uploader.transfer.run.service import Service
-from uploader.transfer.run.stop import Stop
+from uploader.transfer.run.stop import Stop, run_until
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore
 
@@ -54,7 +55,8 @@ class Team(Leader, Protocol):
 class Execution:
     """One call on one job. `listening` delivers retries of API requests to a listener as well.
 
-    `team`: other processes execute the same call; None: they must not.
+    `team`: other processes execute the same call; None: they must not. `end` is when its work must end (monotonic
+    seconds), None for any time.
     """
 
     api: Service
@@ -65,10 +67,21 @@ class Execution:
     clock: Clock
     notify: no.Listener
     stop: Stop
+    end: float | None
     listening: Callable[[no.Listener], AbstractContextManager[None]]
     team: Team | None = None
 
     async def run(self, open_job: Callable[..., OpenJob], call: Callable[[OpenJob], Awaitable[Report]]) -> Report:
+        """Make a call on a job, until the deadline: see `_run`. Raises Stopped if it had to be cancelled then."""
+        return await run_until(
+            self.end,
+            lambda: self._run(open_job, call),
+            stop=self.stop,
+            grace=self.options.grace,
+            clock=self.clock,
+        )
+
+    async def _run(self, open_job: Callable[..., OpenJob], call: Callable[[OpenJob], Awaitable[Report]]) -> Report:
         """Make a call on a job. With a team: lead the job if no other process does, else assist the one that does.
 
         Once the call has brought the job up to date, a further attempt to lead only resumes the job.
@@ -218,4 +231,5 @@ class Execution:
             notify=notify,
             stop=self.stop,
             throttle=self.throttle,
+            deadline=DeadlinePolicy(self.end),
         )

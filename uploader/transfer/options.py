@@ -7,16 +7,17 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
 from uploader.errors import UsageError
 from uploader.sources.archive.layout import Format
 from uploader.sources.models import Packing
 from uploader.transfer.arguments import check_flag, check_text, wrong_type
-from uploader.units import parse_duration, parse_rate, parse_size
+from uploader.units import parse_duration, parse_moment, parse_rate, parse_size
 
 if TYPE_CHECKING:
+    from uploader.clock import Clock
     from uploader.figshare.settings import Settings
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ sent, except with `fail`. `skip`: a different file is an error; `replace`: it is
 MAX_CONNECTIONS = 32
 """More parts in flight have caused 429 responses for other clients (observed)."""
 
+_LAST_STEPS = 5.0
+"""Seconds between the end of the grace period and the deadline, in which the last state is written and reported."""
 _REQUEST_RATE = "a number of requests per second"
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
@@ -73,6 +76,9 @@ class Options:
     `verify_timeout`: how long to wait for Figshare's MD5 after the last byte.
     `grace`: how long parts in flight may continue after a stop request.
     `settle_timeout`: how long to look for the effect of a request whose response was lost.
+    `deadline`: when a call must have ended, as an aware datetime, or in seconds from its beginning; as a string also
+    "17:30" or "2026-12-01T17:30", local time. Parts that cannot be finished in time are not begun, and the call raises
+    Interrupted, some seconds before the deadline. None for no deadline.
     `pack`: send the files as members of one "zip" or "tar" archive, which is never stored here; None to send them as
     they are. `pack_name` is its name, None for the name of the first path. `pack_below`: pack only files smaller than
     this (bytes, or a string such as "50M"), and send the others beside it. `pack_limit`: make several archives, none
@@ -91,6 +97,7 @@ class Options:
     verify_timeout: float
     grace: float
     settle_timeout: float
+    deadline: float | datetime | None
     pack: Format | None
     pack_name: str | None
     pack_below: int | None
@@ -111,6 +118,7 @@ class Options:
         verify_timeout: float | str = 900.0,
         grace: float | str = 10.0,
         settle_timeout: float | str = 30.0,
+        deadline: float | str | datetime | None = None,
         pack: Format | None = None,
         pack_name: str | None = None,
         pack_below: int | str | None = None,
@@ -139,6 +147,7 @@ class Options:
             verify_timeout=_seconds("verify_timeout", verify_timeout),
             grace=_seconds("grace", grace),
             settle_timeout=_seconds("settle_timeout", settle_timeout),
+            deadline=_deadline(deadline),
             pack=_format(pack),
             pack_name=pack_name,
             pack_below=_size("pack_below", pack_below),
@@ -158,6 +167,16 @@ class Options:
             limit=self.pack_limit,
             manifest=self.pack_manifest,
         )
+
+    def end_of(self, clock: Clock) -> float | None:
+        """Return when the work of a call that begins now must end, in monotonic seconds; None without a deadline.
+
+        It is before the deadline by the grace period and what the last steps take.
+        """
+        left = self.deadline
+        if isinstance(left, datetime):
+            left = (left - clock.now()) / timedelta(seconds=1)
+        return clock.monotonic() + left - self.grace - _LAST_STEPS if left is not None else None
 
 
 _THROTTLED = 4
@@ -214,6 +233,20 @@ def parse_connections(text: str) -> int | None:
     if text.isdecimal() and 1 <= int(text) <= MAX_CONNECTIONS:
         return int(text)
     raise ValueError(f"{text!r} is neither auto nor a number from 1 to {MAX_CONNECTIONS}")
+
+
+def parse_deadline(text: str) -> float | datetime:
+    """Parse a duration (seconds) or a local time. Raises ValueError."""
+    try:
+        return parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        return parse_moment(text)
+    except ValueError:
+        raise ValueError(
+            f"invalid deadline {text!r}; use a time such as 17:30 or 2026-12-01T17:30, or a duration such as 2h"
+        ) from None
 
 
 def parse_api_rate(text: str) -> float:
@@ -295,6 +328,22 @@ def _max_errors(value: int | None) -> int | None:
     if value is not None and _integer("max_errors", value, expected) < 0:
         raise UsageError(f"invalid max_errors={value}; expected {expected}")
     return value
+
+
+def _deadline(value: float | str | datetime | None) -> float | datetime | None:
+    name, expected = "deadline", "an aware datetime, seconds, a string such as '17:30' or '2h', or None"
+    if isinstance(value, str):
+        value = _parsed(name, value, parse_deadline)
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise UsageError(f"invalid {name}={value}; expected {expected}")
+        return value
+    if value is None:
+        return None
+    seconds = float(_number(name, value, expected))
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"invalid {name}={value}; expected {expected}")
+    return seconds
 
 
 def _seconds(name: str, value: object) -> float:

@@ -62,6 +62,10 @@ class JobState:
     """True if the item had been published before this job sent anything to it."""
     published_url: str | None = None
     published_doi: str | None = None
+    runs_without_parts: int = 0
+    """Number of runs directly before the present one in which no part was finished."""
+    _sent_parts: bool = True
+    """True if the present run finished a part, and before the first run."""
     _version_intended: int | None = None
 
     def __post_init__(self) -> None:
@@ -74,7 +78,10 @@ class JobState:
                 self._add_transfer(event)
             case ev.FileEvent():
                 self._transfer(event.file).apply(event)
+                self._sent_parts = self._sent_parts or isinstance(event, ev.PartSent)
             case ev.Resumed():
+                self.runs_without_parts = 0 if self._sent_parts else self.runs_without_parts + 1
+                self._sent_parts = False
                 for transfer in self.transfers:
                     transfer.apply(event)
             case ev.JobPlanned():

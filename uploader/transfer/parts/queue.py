@@ -184,6 +184,11 @@ class FileSend:
                 return  # it has failed
             queue.wake(self.left)
 
+    @property
+    def next_size(self) -> int:
+        """Size of the part that is taken next, in bytes; 0 if none waits."""
+        return self._waiting[0].size if self._waiting else 0
+
     @contextmanager
     def retrying(self) -> Iterator[None]:
         """Mark one part as being in backoff."""
@@ -251,11 +256,13 @@ def _contiguous_runs(parts: Sequence[Part]) -> list[int]:
 class PartQueue:
     """Parts that drivers offer and workers take.
 
-    `shared`: other processes take parts, too. `may_take`: False while this process may not begin a part.
+    `shared`: other processes take parts, too. `may_take`: False while this process may not begin a part. `may_begin`:
+    False for a size, in bytes, of which no part may be begun now.
     """
 
     def __init__(self, *, shared: bool = False, may_take: Callable[[], bool] = lambda: True) -> None:
         self.shared = shared
+        self.may_begin: Callable[[int], bool] = lambda _: True
         self._may_take = may_take
         self.used = anyio.Event()
         """Set once there was a part to send."""
@@ -266,7 +273,13 @@ class PartQueue:
     @property
     def empty(self) -> bool:
         """True if no part can be taken."""
-        return not (self._may_take() and any(sending.ready for sending in self.files()))
+        return not (self._may_take() and any(s.ready and self.may_begin(s.next_size) for s in self.files()))
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """True if parts wait, and none of them may begin because of its size."""
+        sizes = [sending.next_size for sending in self.files() if sending.left]
+        return bool(sizes) and not any(map(self.may_begin, sizes))
 
     def files(self) -> Iterator[FileSend]:
         """Yield the files with parts, in the order in which they are served."""
@@ -296,7 +309,7 @@ class PartQueue:
         self._small = [sending for sending in self._small if not sending.settled]
         self._large = [sending for sending in self._large if not sending.settled]
         for sending in self.files():
-            if (part := sending.take()) is not None:
+            if self.may_begin(sending.next_size) and (part := sending.take()) is not None:
                 return sending, part
         return None
 

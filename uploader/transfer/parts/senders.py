@@ -34,6 +34,7 @@ class PartSenders:
         self._ticks = 0
         self._limit = pace.limit
         self._accepted, self._at = run.progress.accepted, -math.inf
+        queue.may_begin = self._may_begin
 
     def start(self, tasks: TaskGroup) -> None:
         """Start the workers; they end with the task group, or when the run stops."""
@@ -53,6 +54,7 @@ class PartSenders:
             rate = format_rate(meter.sample(now) or 0)
             log.info("up to %s now, at %s", format_count(self._limit, "connection"), rate)
         self._apply_limit()
+        self._heed_deadline(now)
         # The queue may have been closed for a while.
         self._queue.wake(self._queue.left)
 
@@ -64,3 +66,14 @@ class PartSenders:
 
     def _apply_limit(self) -> None:
         self._slots.total_tokens = max(1, min(self._most, self._pace.limit_for(self._queue.left)))
+
+    def _may_begin(self, size: int) -> bool:
+        """Return True if a part of this size can be finished before the deadline."""
+        return self._run.deadline.may_begin(size, self._run.clock.monotonic(), self._run.progress.busy)
+
+    def _heed_deadline(self, now: float) -> None:
+        """Stop the run once all parts that can be finished in time are; until then, more of them may become so."""
+        run = self._run
+        run.deadline.observe(now, run.progress.accepted, run.progress.busy)
+        if run.progress.busy == 0 and self._queue.is_out_of_time:
+            run.stop.request(at_deadline=True)

@@ -24,6 +24,7 @@ from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import FileSend, PartQueue
+from uploader.transfer.run.deadline import DeadlinePolicy
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import PartService
 from uploader.transfer.run.stop import Stop
@@ -43,6 +44,8 @@ class SendingRun(Protocol):
     def throttle(self) -> Throttle: ...
     @property
     def progress(self) -> ProgressTracker: ...
+    @property
+    def deadline(self) -> DeadlinePolicy: ...
 
     def new_backoff(self) -> Backoff: ...
 

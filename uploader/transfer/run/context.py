@@ -23,6 +23,7 @@ from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
+from uploader.transfer.run.deadline import DeadlinePolicy
 from uploader.transfer.run.listing import RemoteListing
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import Service
@@ -73,6 +74,7 @@ class JobRun:
     stop: Stop
     clock: Clock
     throttle: Throttle
+    deadline: DeadlinePolicy = field(default_factory=lambda: DeadlinePolicy(None))
     progress: ProgressTracker = field(init=False)
     listing: RemoteListing = field(init=False)
     rereading: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REREADING))

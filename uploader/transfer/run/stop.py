@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import anyio
 
 from uploader.clock import Clock
-from uploader.concurrency import Stopped
+from uploader.concurrency import Stopped, unwrap_group
+
+T = TypeVar("T")
+
+_TO_COMMIT = 2.0
+"""Seconds that a run has after the grace period to write its last state."""
 
 
 class Stop:
-    """Requested: no new parts, those in flight may finish. Forced: everything ends now."""
+    """Requested: no new parts, those in flight may finish. Forced: everything ends now.
+
+    `at_deadline` is True if it was requested because of a deadline.
+    """
 
     def __init__(self) -> None:
         self.requested = False
+        self.at_deadline = False
         self._waits: set[anyio.CancelScope] = set()
         self._asked = anyio.Event()
         self._forced = anyio.Event()
 
-    def request(self) -> None:
+    def request(self, *, at_deadline: bool = False) -> None:
         """Request a stop; a second call has no effect."""
+        self.at_deadline = self.at_deadline or (at_deadline and not self.requested)
         self.requested = True
         self._asked.set()
         for wait in tuple(self._waits):
@@ -59,3 +70,28 @@ class Stop:
                 self._waits.discard(wait)
         if wait.cancelled_caught:
             raise Stopped
+
+
+async def run_until(
+    end: float | None, work: Callable[[], Awaitable[T]], *, stop: Stop, grace: float, clock: Clock
+) -> T:
+    """Run work; request a stop at `end` (monotonic seconds; None: never), and cancel it after the grace period.
+
+    Raises Stopped if the work was cancelled for that.
+    """
+    if end is None:
+        return await work()
+
+    async def watch() -> None:
+        await clock.sleep(end - clock.monotonic())
+        stop.request(at_deadline=True)
+        await clock.sleep(grace + _TO_COMMIT)
+        tasks.cancel_scope.cancel()
+
+    with unwrap_group():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            result = await work()
+            tasks.cancel_scope.cancel()
+            return result
+    raise Stopped

@@ -1,0 +1,115 @@
+"""The batch job that this process runs in: which one it is, and when it must end.
+
+Read from the environment that Slurm, PBS, LSF and SGE set. Slurm is asked once if its environment does not tell, since
+a busy controller takes seconds to answer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+ANSWER_TIMEOUT = 5.0
+"""Seconds to wait for an answer of the scheduler."""
+_NO_TASK = ("", "undefined")
+"""Array indices that mean: not an array (SGE sets "undefined")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchJob:
+    """A batch job, or one task of a job array. `id` names exactly that, as the scheduler's own commands take it."""
+
+    scheduler: str
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobEnd:
+    """When the batch job will be ended, and what says so."""
+
+    at: datetime
+    source: str
+
+
+def batch_job(environ: Mapping[str, str]) -> BatchJob | None:
+    """Return the batch job of a process with this environment, None outside of any."""
+    slurm = environ.get("SLURM_JOB_ID")
+    if slurm is not None:
+        # One task of every array has the id of the whole array as its job id.
+        array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
+        return BatchJob(scheduler="Slurm", id=f"{array}_{task}" if array and task else slurm)
+    if (pbs := environ.get("PBS_JOBID")) is not None:
+        return BatchJob(scheduler="PBS", id=pbs)  # of an array's task: 12[3].server
+    if (lsf := environ.get("LSB_JOBID")) is not None:
+        index = environ.get("LSB_JOBINDEX", "0")
+        return BatchJob(scheduler="LSF", id=lsf if index == "0" else f"{lsf}[{index}]")
+    # JOB_ID is too common a name to mean SGE by itself.
+    if "SGE_TASK_ID" in environ and (sge := environ.get("JOB_ID")) is not None:
+        task = environ["SGE_TASK_ID"]
+        return BatchJob(scheduler="SGE", id=sge if task in _NO_TASK else f"{sge}.{task}")
+    return None
+
+
+def job_end(environ: Mapping[str, str], *, ask: Callable[[str], str | None] | None = None) -> JobEnd | None:
+    """Return when this process's batch job will be ended; None if nothing says so, or the job has no limit.
+
+    Slurm sets the end since 23.02; `ask` (None: `squeue_end`) is called for earlier versions and blocks. Torque and LSF
+    set the length of the job, which began when the session of its script did. SGE and OpenPBS set neither.
+    """
+    job = batch_job(environ)
+    if job is None:
+        return None
+    if job.scheduler == "Slurm":
+        if (end := _positive(environ.get("SLURM_JOB_END_TIME"))) is not None:
+            return JobEnd(at=_since_1970(end), source="SLURM_JOB_END_TIME")
+        end = _positive((ask or squeue_end)(job.id))
+        return JobEnd(at=_since_1970(end), source="squeue") if end is not None else None
+    for name in ("PBS_WALLTIME", "JOB_RLIMIT_RUN"):
+        if (length := _positive(environ.get(name))) is not None:
+            began = datetime.now(UTC) - timedelta(seconds=_session_age())
+            return JobEnd(at=began + timedelta(seconds=length), source=name)
+    return None
+
+
+def squeue_end(job: str) -> str | None:
+    """Ask Slurm when a job will be ended: seconds since 1970, "N/A" or None if it does not say. Blocks."""
+    # The plain format is local time without a zone.
+    return answer_of("squeue", "--noheader", f"--jobs={job}", "--format=%e", env={"SLURM_TIME_FORMAT": "%s"})
+
+
+def answer_of(*command: str, env: Mapping[str, str] | None = None) -> str | None:
+    """Return what a command of the scheduler prints, None if it fails, or takes too long. `env` is added. Blocks."""
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ANSWER_TIMEOUT,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace").strip()
+
+
+def _positive(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and 0 < int(text) < 1 << 40 else None
+
+
+def _since_1970(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _session_age() -> float:
+    """Seconds since the session leader, which is the job's script, began; 0 if unknown (not Linux)."""
+    try:
+        fields = Path(f"/proc/{os.getsid(0)}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text("ascii").split()[0])
+    except OSError:
+        return 0.0
+    return max(0.0, uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
