@@ -22,7 +22,7 @@ BEAT = 0.3
 _ENTER = """
 hostname "$1" && mount --bind "$2" /proc/sys/kernel/random/boot_id && mount --bind "$3" "$4" && shift 4 && exec "$@"
 """
-_PLUG = f"import uploader.transfer.store.lease as lease\nlease.HEARTBEAT = {BEAT}\n"
+PLUG = f"import uploader.transfer.store.lease as lease\nlease.HEARTBEAT = {BEAT}\n"
 
 
 def missing() -> str | None:
@@ -87,7 +87,7 @@ def two_hosts(folder: Path, figup: Figup, plug: str = "") -> Iterator[tuple[Host
     stored, shared, plugs = folder / "stored", folder / "shared", folder / "plug"
     for made in (stored, shared, plugs):
         made.mkdir()
-    (plugs / "sitecustomize.py").write_text(_PLUG + plug, "utf-8")
+    (plugs / "sitecustomize.py").write_text(PLUG + plug, "utf-8")
     path = os.pathsep.join([str(plugs), str(Path(__file__).parents[2])])
     env = {**figup.env, "PYTHONPATH": path, "FIGUP_STATE_DIR": str(shared / "state")}
     hosts = []

@@ -78,7 +78,7 @@ def job_end(environ: Mapping[str, str], *, ask: Callable[[str], str | None] | No
 def squeue_end(job: str) -> str | None:
     """Ask Slurm when a job will be ended: seconds since 1970, "N/A" or None if it does not say. Blocks."""
     # The plain format is local time without a zone.
-    return answer_of("squeue", "--noheader", f"--jobs={job}", "--format=%e", env={"SLURM_TIME_FORMAT": "%s"})
+    return answer_of("squeue", "-h", "-j", job, "-o", "%e", env={"SLURM_TIME_FORMAT": "%s"})
 
 
 def answer_of(*command: str, env: Mapping[str, str] | None = None) -> str | None:

@@ -1,0 +1,14 @@
+#!/bin/bash
+# Upload with figup under PBS (OpenPBS, PBS Pro, Torque): a chain of jobs, one after the other.
+#
+#   first=$(qsub pbs.sh)
+#   qsub -W depend=afterany:"$first" pbs.sh
+#
+#PBS -N figup
+#PBS -l walltime=04:00:00
+#PBS -j oe
+
+cd "$PBS_O_WORKDIR" || exit 2
+# PBS signals the processes of the job at its limit, shortly before it kills them. Neither OpenPBS nor PBS Pro tells a job
+# how long it may run, so say it: a little less than the walltime.
+exec figup upload --deadline 3h55min --grace 60s "${FIGUP_SOURCE:-results.h5}" --item "${FIGUP_ITEM:-1234567}"

@@ -1,0 +1,15 @@
+#!/bin/bash
+# Upload with figup in one job, until its time limit. To continue, submit it again: slurm-chain.sh does.
+#
+#   sbatch slurm-srun.sh results.h5 --item 1234567
+#
+#SBATCH --time=04:00:00
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=1G
+#SBATCH --output=figup-%j.log
+# To the step that srun starts, 90 to 120 s before the limit; without srun nobody would get it.
+#SBATCH --signal=TERM@90
+# The next job of a chain continues, so that no requeue is needed.
+#SBATCH --no-requeue
+
+exec srun --ntasks=1 figup upload --deadline auto --grace 60s "$@"

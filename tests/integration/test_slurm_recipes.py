@@ -1,0 +1,162 @@
+"""The recipes in scripts/hpc on a real Slurm: whatever ends a run, the item is complete and verified in the end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.environment import clean_environment
+from tests.support.hosts import PLUG
+from tests.support.invariants import files, items, md5_of
+from tests.support.sandbox import Sandbox
+from tests.support.slurm import JobInfo, Slurm
+from tests.support.waiting import until
+
+ROOT = Path(__file__).parents[2]
+SIZE = 1_200_000
+SLOWLY = ("--limit-rate", "60k", "--connections", "2", "--grace", "2s")
+
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass
+class Recipe:
+    """A recipe in a shared folder, with a file to send."""
+
+    slurm: Slurm
+    folder: Path
+    env: dict[str, str]
+
+    def submit(self, script: str, *options: str) -> str:
+        """Submit a recipe with options for sbatch; return the job's id."""
+        words: list[str | Path] = [self.folder / script, "data.bin", "--title", self.folder.name, *SLOWLY]
+        return self.slurm.run("sbatch", "--parsable", *options, *words, cwd=self.folder, env=self.env).strip()
+
+    def chain(self, jobs: int) -> list[str]:
+        """Submit a chain; return the jobs' ids."""
+        env = self.env | {"FIGUP_CHAIN": self.folder.name, "SBATCH_TIMELIMIT": "1", "SBATCH_SIGNAL": "TERM@30"}
+        words: list[str | Path] = [self.folder / "slurm-chain.sh", str(jobs), "data.bin", "--title", self.folder.name, *SLOWLY]
+        return self.slurm.run(*words, cwd=self.folder, env=env).split()
+
+    def log(self) -> str:
+        """What all runs wrote."""
+        return "".join(path.read_text("utf-8") for path in sorted(self.folder.glob("figup-*.log")))
+
+    def has_begun(self) -> bool:
+        """True once a run works on the job."""
+        return "job " in self.log()
+
+    def item(self, sandbox: Sandbox) -> int | None:
+        """The id of the recipe's item."""
+        found = [item["id"] for item in items(sandbox) if self.folder.name in item["title"]]
+        assert len(found) <= 1, found
+        return found[0] if found else None
+
+    def check(self, sandbox: Sandbox) -> None:
+        """Check that the item has the file once, complete and verified."""
+        item = self.item(sandbox)
+        assert item is not None, self.log()
+        held = files(sandbox, item)
+        assert [(f["name"], f["computed_md5"], f["status"]) for f in held] == [
+            ("data.bin", md5_of(self.folder / "data.bin"), "available")
+        ], self.log()
+
+
+@pytest.fixture
+def slow_sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return start_sandbox("--part-size", "40KiB", "--md5-delay", "0.1")
+
+
+@pytest.fixture
+def recipe(slurm: Slurm, slow_sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[[str], Recipe]]:
+    """Makes recipes with names of their own, all in one shared folder."""
+    base = slurm.shared / f"recipes-{os.getpid()}-{tmp_path.name}"
+    tools = base / "bin"
+    tools.mkdir(parents=True)
+    (tools / "figup").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m uploader "$@"\n')
+    (tools / "figup").chmod(0o755)
+    (tools / "sitecustomize.py").write_text(PLUG)
+    env = clean_environment(base) | {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{tools}:{ROOT}",
+        "FIGSHARE_ENDPOINT": slow_sandbox.url,
+        "FIGSHARE_TOKEN": slow_sandbox.token,
+        "FIGUP_STATE_DIR": str(base / "state"),
+    }
+
+    def make(name: str) -> Recipe:
+        folder = base / name
+        shutil.copytree(ROOT / "scripts" / "hpc", folder)
+        (folder / "data.bin").write_bytes(os.urandom(SIZE))
+        return Recipe(slurm, folder, env)
+
+    yield make
+    slurm.run("scancel", "--user", "root")
+
+
+def ended(slurm: Slurm, *jobs: str) -> list[JobInfo]:
+    return [slurm.wait(job) for job in jobs]
+
+
+def test_a_time_limit(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
+    """Slurm looks at limits every 30 s, so the warning comes 0 to 30 s after the start."""
+    requeued, array, chain = recipe("requeue"), recipe("array"), recipe("chain")
+    limit = ("--time=1", "--signal=B:TERM@30")
+    job, tasks = requeued.submit("slurm-requeue.sh", *limit), array.submit("slurm-array.sh", *limit, "--array=1-2")
+    links = chain.chain(3)
+    for info in ended(slurm, job, f"{tasks}_1", f"{tasks}_2"):
+        assert (info.state, info.exit_status) == ("COMPLETED", 0)
+    infos = ended(slurm, *links)
+    assert [info.exit_status for info in infos][-1] == 0
+    for each in (requeued, array, chain):
+        each.check(slow_sandbox)
+    assert "stopp" in requeued.log() + array.log() + chain.log()
+
+
+def test_signals_and_a_requeue(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
+    signalled, array, again, chain = (recipe(name) for name in ("signalled", "array", "again", "chain"))
+    job, tasks = signalled.submit("slurm-requeue.sh"), array.submit("slurm-array.sh", "--array=3,7")
+    other, links = again.submit("slurm-requeue.sh"), chain.chain(2)
+    for each in (signalled, array, again, chain):
+        until(each.has_begun, 60, every=0.2)
+    until(lambda: len(slow_sandbox.requests(kind="put-part", status=200)) > 8, 60, every=0.2)
+    slurm.run("scancel", "--signal=TERM", "--batch", job)
+    slurm.run("scancel", "--signal=TERM", "--batch", f"{tasks}_7")
+    slurm.run("scontrol", "requeue", other)
+    slurm.run("scancel", "--signal=TERM", links[0])
+    infos = ended(slurm, job, other, f"{tasks}_3", f"{tasks}_7")
+    assert [info.exit_status for info in infos] == [0, 0, 0, 0]
+    assert [info.restarts for info in infos] == [1, 1, 0, 1]
+    assert [info.exit_status for info in ended(slurm, *links)] == [75, 0]
+    for each in (signalled, array, again, chain):
+        each.check(slow_sandbox)
+
+
+def test_a_dead_node(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
+    alone, array = recipe("alone"), recipe("array")
+    job = alone.submit("slurm-requeue.sh", "--exclude=n1,n2")
+    tasks = array.submit("slurm-array.sh", "--array=1-2", "--cpus-per-task=16", "--exclude=n4")
+    until(lambda: len(slow_sandbox.requests(kind="put-part", status=200)) > 8, 60, every=0.2)
+    dead = {slurm.info(job).node, slurm.info(f"{tasks}_1").node}
+    assert len(dead) == 2
+    for node in dead:
+        slurm.kill_node(node)
+    try:
+        assert slurm.wait(job).restarts == 1
+    finally:
+        for node in dead:
+            slurm.start_node(node)
+    infos = ended(slurm, job, f"{tasks}_1", f"{tasks}_2")
+    assert [info.exit_status for info in infos] == [0, 0, 0]
+    assert [info.restarts for info in infos] == [1, 1, 0]
+    assert infos[0].node not in dead
+    for each in (alone, array):
+        each.check(slow_sandbox)

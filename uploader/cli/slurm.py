@@ -1,0 +1,123 @@
+"""`figup slurm`: batch scripts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import click
+
+from uploader.cli.options import FigupCommand, FigupGroup, GlobalOptions, grouped, output_options
+from uploader.cli.runner import Session, run
+
+HELP = """\b
+Examples:
+  figup slurm script upload results.h5 --item 1234567 > job.sh
+  figup slurm script --array 4 upload results --title "Results" > job.sh
+  sbatch job.sh
+
+"""
+_COMMANDS = ("upload", "resume", "download")
+"""Commands that heed a deadline."""
+_MAX_RESTARTS = 20
+
+_SCRIPT = """\
+#!/bin/bash
+# Upload with figup; requeued until everything is verified. Usage: {usage}
+#SBATCH --job-name=figup
+#SBATCH --time={limit}
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=1G
+#SBATCH --output={output}
+# Keep what earlier runs wrote.
+#SBATCH --open-mode=append
+# Restart elsewhere after the failure of a node, and when this script asks for it.
+#SBATCH --requeue
+# A last warning for this shell, 90 to 120 s before the limit; figup stops by itself in time (deadline).
+#SBATCH --signal=B:TERM@90
+{array}\
+
+# A task of an array has a name of its own. SLURM_JOB_ID of one of them means the whole array: requeueing that would
+# restart every task, also those that are done.
+me=$SLURM_JOB_ID
+if [ -n "${{SLURM_ARRAY_TASK_ID:-}}" ]; then me=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID; fi
+
+# Slurm's signal reaches only this shell, which must not wait in the foreground, and passes it on.
+figup=
+trap 'signalled=1; if [ -n "$figup" ]; then kill -TERM "$figup" 2>/dev/null; fi' TERM
+{command} &
+figup=$!
+# A trap ends `wait` early. Wait again, until figup has ended and its own exit status is known.
+while signalled=; wait "$figup"; status=$?; [ -n "$signalled" ]; do :; done
+
+# 75: interrupted, run it again. 8 after a restart: the process that a failed node left behind still works on the job.
+# Not for ever: 75 can also mean that the network is gone.
+restarts=${{SLURM_RESTART_COUNT:-0}} again=
+if [ "$status" = 75 ] || {{ [ "$status" = 8 ] && [ "$restarts" -gt 0 ]; }}; then again=1; fi
+if [ -n "$again" ] && [ "$restarts" -lt {restarts} ]; then
+  scontrol requeue "$me" && sleep 60 # until Slurm ends this script
+fi
+exit "$status"
+"""
+_ARRAY = """\
+# All tasks work on one job, whatever their number; `--array` may be changed at any time.
+#SBATCH --array=1-{tasks}
+"""
+
+
+_options = grouped("Options")
+
+
+@click.group("slurm", cls=FigupGroup)
+def slurm() -> None:
+    """Write batch scripts for Slurm."""
+
+
+@slurm.command(
+    "script",
+    cls=FigupCommand,
+    epilog=HELP,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("command", metavar="[COMMAND]...", nargs=-1, type=click.UNPROCESSED)
+@_options("--array", "tasks", metavar="N", type=click.IntRange(min=2), help="Let N tasks work on one job (--join).")
+@_options("--time", "limit", metavar="LIMIT", default="04:00:00", show_default=True, help="Slurm's time limit.")
+@output_options
+def script(command: tuple[str, ...], tasks: int | None, limit: str, common: GlobalOptions) -> int:
+    """Print a commented batch script that runs a command of figup until it succeeds.
+
+    Slurm's signals reach figup, which stops before the time limit. It is requeued then, and after the failure of a
+    node: its own task only, and not more than 20 times. Without COMMAND, the script uploads what it is given. The
+    recipes in scripts/hpc cover sites without requeueing, and other schedulers.
+    """
+    if command and command[0] not in _COMMANDS:
+        raise click.UsageError(f"{command[0]!r} is none of the commands for a batch job: {', '.join(_COMMANDS)}")
+    if tasks is not None and command[:1] == ("download",):
+        raise click.UsageError("a download cannot be shared by several tasks")
+    text = slurm_script(command, tasks=tasks, limit=limit)
+
+    async def work(session: Session) -> int:
+        session.console.result(text.rstrip("\n"))
+        session.console.event("script", text=text)
+        return 0
+
+    return run(common, work)
+
+
+def slurm_script(command: Sequence[str], *, tasks: int | None, limit: str) -> str:
+    """Return a batch script for a command of figup; for an upload of what the script is given if there is none.
+
+    `tasks` of an array work on one job, None for a single one. `limit` is Slurm's time limit.
+    """
+    added = ["--deadline", "auto", "--grace", "60s", *(["--join", "--shard", "auto"] if tasks else [])]
+    name, *words = command or ("upload",)
+    # What the user says comes last, so that it can change the options.
+    line = shlex.join(["figup", name, *added, *words])
+    return _SCRIPT.format(
+        usage="sbatch SCRIPT" if command else "sbatch SCRIPT results.h5 --item 1234567",
+        limit=limit,
+        output="figup-%A_%a.log" if tasks else "figup-%j.log",
+        array=_ARRAY.format(tasks=tasks) if tasks else "",
+        command=line if command else f'{line} "$@"',
+        restarts=_MAX_RESTARTS,
+    )
