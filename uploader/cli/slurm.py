@@ -84,11 +84,11 @@ def slurm() -> None:
 @_options("--time", "limit", metavar="LIMIT", default="04:00:00", show_default=True, help="Slurm's time limit.")
 @output_options
 def script(command: tuple[str, ...], tasks: int | None, limit: str, common: GlobalOptions) -> int:
-    """Print a commented batch script that runs a command of figup until it succeeds.
+    """Print a batch script that runs figup until it succeeds.
 
-    Slurm's signals reach figup, which stops before the time limit. It is requeued then, and after the failure of a
-    node: its own task only, and not more than 20 times. Without COMMAND, the script uploads what it is given. The
-    recipes in scripts/hpc cover sites without requeueing, and other schedulers.
+    The script has comments. Slurm's signals reach figup, which stops before the time limit. It is requeued then, and
+    after the failure of a node: its own task only, and not more than 20 times. Without COMMAND, the script uploads what
+    it is given. The recipes in scripts/hpc cover sites without requeueing, and other schedulers.
     """
     if command and command[0] not in _COMMANDS:
         raise click.UsageError(f"{command[0]!r} is none of the commands for a batch job: {', '.join(_COMMANDS)}")

@@ -1,0 +1,32 @@
+"""`figup slurm script`: what it prints, and that the recipes in scripts/hpc are what it prints."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from uploader.cli.slurm import slurm_script
+
+RECIPES = Path(__file__).parents[3] / "scripts" / "hpc"
+LIMIT = "04:00:00"
+
+
+@pytest.mark.parametrize(("name", "tasks"), [("slurm-requeue.sh", None), ("slurm-array.sh", 4)])
+def test_recipes_are_what_the_command_prints(name: str, tasks: int | None) -> None:
+    assert (RECIPES / name).read_text("utf-8") == slurm_script((), tasks=tasks, limit=LIMIT)
+
+
+def test_words_are_quoted_and_the_users_options_come_last() -> None:
+    text = slurm_script(("upload", "my data", "--grace", "5s"), tasks=2, limit="1:00")
+    line = "figup upload --deadline auto --grace 60s --join --shard auto 'my data' --grace 5s &"
+    assert line in text.splitlines()
+    assert "#SBATCH --array=1-2" in text
+    assert "#SBATCH --time=1:00" in text
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.sh")), ids=lambda path: path.name)
+def test_recipes_are_valid_shell(path: Path) -> None:
+    done = subprocess.run(["bash", "-n", path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
