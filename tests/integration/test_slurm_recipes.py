@@ -43,7 +43,14 @@ class Recipe:
     def chain(self, jobs: int) -> list[str]:
         """Submit a chain; return the jobs' ids."""
         env = self.env | {"FIGUP_CHAIN": self.folder.name, "SBATCH_TIMELIMIT": "1", "SBATCH_SIGNAL": "TERM@30"}
-        words: list[str | Path] = [self.folder / "slurm-chain.sh", str(jobs), "data.bin", "--title", self.folder.name, *SLOWLY]
+        words: list[str | Path] = [
+            self.folder / "slurm-chain.sh",
+            str(jobs),
+            "data.bin",
+            "--title",
+            self.folder.name,
+            *SLOWLY,
+        ]
         return self.slurm.run(*words, cwd=self.folder, env=env).split()
 
     def log(self) -> str:

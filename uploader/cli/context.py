@@ -58,6 +58,7 @@ class Context:
             ca_file=self.common.ca_file,
             insecure_http=self.common.insecure_http,
             impersonate=self.common.impersonate,
+            bind=self.common.bind,
         )
         if self.common.sandbox:
             settings = dataclasses.replace(settings, api_rate=None)

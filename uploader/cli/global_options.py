@@ -8,7 +8,7 @@ FLAGS = frozenset(
     {"--json", "-q", "--quiet", "-v", "-vv", "--no-progress", "--no-color", "--sandbox", "--insecure-http"}
 )
 WITH_VALUE = frozenset(
-    {"--endpoint", "--token-file", "--state-dir", "--ca-file", "--impersonate", "--log-file", "--profile"}
+    {"--endpoint", "--token-file", "--state-dir", "--ca-file", "--impersonate", "--bind", "--log-file", "--profile"}
 )
 """Global options without and with a value, as a test compares them with `options.GlobalOptions`."""
 

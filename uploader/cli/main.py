@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "account": ("uploader.cli.account:account", "Administer an institution's accounts."),
     "auth": ("uploader.cli.auth:auth", "Log in and out; show whose token is used."),
     "slurm": ("uploader.cli.slurm:slurm", "Write batch scripts for Slurm."),
+    "doctor": ("uploader.cli.doctor:doctor", "Check whether uploads can work on this host."),
     "sandbox": ("uploader.cli.sandbox:sandbox", "Run a local Figshare in the foreground."),
     "demo": ("uploader.cli.demo:demo", "Watch an upload survive a kill, without an account."),
     "help": ("uploader.cli.help:help_", "Show a page of the manual, or the help of a command."),

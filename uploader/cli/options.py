@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import ipaddress
 import os
 import shlex
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +58,7 @@ class GlobalOptions:
     ca_file: Path | None = None
     insecure_http: bool = False
     impersonate: int | None = None
+    bind: str | None = None
     repeat: str = ""
 
 
@@ -169,7 +172,18 @@ def _is_unicode(value: object) -> bool:
     return is_unicode(str(value)) if isinstance(value, str | os.PathLike) else True
 
 
-_REPEATED = frozenset({"profile", "state_dir", "token_file", "ca_file", "insecure_http", "impersonate"})
+def _local_address(text: str) -> str:
+    """Return the IP address if it is one of this host. Raises ValueError."""
+    family = socket.AF_INET6 if isinstance(ipaddress.ip_address(text), ipaddress.IPv6Address) else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((text, 0))
+        except OSError:
+            raise ValueError(f"{text} is not an address of this host") from None
+    return text
+
+
+_REPEATED = frozenset({"profile", "state_dir", "token_file", "ca_file", "insecure_http", "impersonate", "bind"})
 _PATH = click.Path(path_type=Path, readable=False)
 _common, _advanced = grouped(COMMON), grouped(ADVANCED)
 _ENDPOINT_OPTIONS = [
@@ -188,6 +202,8 @@ _ENDPOINT_OPTIONS = [
               help="Allow plain http to other machines: anyone on the network path can read the token."),
     _advanced("--impersonate", metavar="ACCOUNT_ID", type=click.IntRange(min=1),
               help="Act for this account, as an administrator of its institution."),
+    _advanced("--bind", metavar="ADDRESS", type=ParsedParam("address", _local_address),
+              help="Connect from this IP address of this host, which chooses the network card."),
 ]  # fmt: skip
 _OUTPUT = [
     _common("--json", is_flag=True, help="Write JSON Lines to stdout; the last line is the summary."),

@@ -125,6 +125,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
         summary.seconds = summary.seconds or round(time.monotonic() - started, 3)
         if remark is not None and console.showed_address:
             console.note(remark)
+        console.ended(summary)
         console.summary(summary)
         await anyio.to_thread.run_sync(console.output.drain)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)

@@ -71,7 +71,11 @@ class Network:
 
 def _session(settings: Settings, *, fresh_connections: bool = False) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=Connector(limit=0, force_close=fresh_connections),
+        connector=Connector(
+            limit=0,
+            force_close=fresh_connections,
+            local_addr=(settings.bind, 0) if settings.bind is not None else None,
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": f"figup/{__version__}"},
         auto_decompress=False,

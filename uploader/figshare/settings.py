@@ -32,7 +32,8 @@ class Settings:
     `answer_timeout` limits the time without any byte of an answer, `stall_timeout` the time in which a part's
     connection accepts nothing, `visibility_timeout` how long a 404 right after a 201 is retried. `ca_file` replaces the
     system's certificate authorities. `impersonate` is the id of the account to act for, which an institution's
-    administrator may; None for the token's own. `throttled` is the retry policy of public requests that Figshare
+    administrator may; None for the token's own. `bind` is the local IP address that connections come from, None for
+    any. `throttled` is the retry policy of public requests that Figshare
     throttles without saying for how long.
     """
 
@@ -49,3 +50,4 @@ class Settings:
     insecure_http: bool = False
     visibility_timeout: float = 30.0
     impersonate: int | None = None
+    bind: str | None = None

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
@@ -19,6 +22,8 @@ from uploader.text import shorten
 
 _ROWS_AT_ONCE = 100
 _ERROR = Mark("figup:", RED)
+_BATCH = frozenset({"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID"})
+"""Variables of which a scheduler sets one: without them, nothing about schedulers is imported."""
 MAX_REPORTED = 30
 """How many of several simultaneous failures are printed; `--json` has all."""
 
@@ -72,6 +77,16 @@ def _dump(value: Mapping[str, Any]) -> str:
     return json.dumps(redact_values(json.loads(text))) if has_secret(text) else text
 
 
+def place_in_batch_job() -> str:
+    """Return host and task of a batch job whose log stderr is, as "n1 Slurm:70_3"; "" elsewhere."""
+    if not _BATCH & os.environ.keys() or (sys.stderr is not None and sys.stderr.isatty()):
+        return ""
+    from uploader.cluster.scheduler import batch_job
+
+    job = batch_job(os.environ)
+    return f"{socket.gethostname()} {job.scheduler}:{job.id}" if job is not None else ""
+
+
 class Console:
     """Writes output; never blocks the caller."""
 
@@ -81,6 +96,7 @@ class Console:
         self.output = OutputThread(color=color)
         self._reported: set[tuple[str, str, str | None]] = set()
         self._ended = False
+        self._place = place_in_batch_job()
         self.showed_address = False
         """True once a result had the address of a page."""
 
@@ -103,13 +119,25 @@ class Console:
     def note(self, text: str) -> None:
         """Write a note to stderr; not with `--quiet`."""
         if not self.quiet:
-            self.output.err(f"figup: {shorten(text, MAX_LENGTH)}")
+            self.output.err(f"{self._stamp()}figup: {shorten(text, MAX_LENGTH)}")
+
+    def ended(self, summary: Summary) -> None:
+        """In the log of a batch job, write how the command ended, as the last line; not with `--quiet`."""
+        if self._place:
+            words = {"job": summary.job, "item": summary.item_id, "bytes_sent": summary.bytes_sent}
+            words |= {"bytes_total": summary.bytes_total, "seconds": f"{summary.seconds:.1f}"}
+            known = " ".join(f"{name}={value}" for name, value in words.items() if value is not None)
+            self.note(f"ended: exit_status={int(summary.exit_status)} {known}")
+
+    def _stamp(self) -> str:
+        """Return time, host and task for a line in the log of a batch job, "" elsewhere."""
+        return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {self._place} " if self._place else ""
 
     def failure(self, failure: Failure) -> None:
         """Report an error to stderr and as an event, once."""
         if self._is_new(failure):
             self.event("error", **failure.fields())
-            self.output.err(failure.line(), _ERROR)
+            self.output.err(f"{self._stamp()}{failure.line()}", _ERROR if not self._place else None)
 
     def report_failures(self, failures: Sequence[Failure]) -> None:
         """Report several errors like `failure`; on stderr only the first ones and the number of the others."""
@@ -117,7 +145,7 @@ class Console:
         for failure in new:
             self.event("error", **failure.fields())
         for failure in new[:MAX_REPORTED]:
-            self.output.err(failure.line(), _ERROR)
+            self.output.err(f"{self._stamp()}{failure.line()}", _ERROR if not self._place else None)
         if len(new) > MAX_REPORTED:
             self.output.err(f"figup: and {len(new) - MAX_REPORTED} more like these; --json has all")
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from uploader.cli.output.console import place_in_batch_job
 from uploader.cli.output.writer import plain
 from uploader.redaction import redact
 from uploader.system import PATH_FAULTS, write_error
@@ -62,7 +63,9 @@ def start_logging(verbose: int, log_file: Path | None, write: Callable[[str], No
 
 
 def _add(logger: logging.Logger, handler: logging.Handler, level: int, times: str) -> None:
-    formatter = _Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", times)
+    place = place_in_batch_job().replace("%", "%%")
+    where = f"{place} " if place else ""
+    formatter = _Formatter(f"%(asctime)s.%(msecs)03dZ {where}%(levelname)s %(name)s: %(message)s", times)
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     handler.setLevel(level)

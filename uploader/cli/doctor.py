@@ -1,0 +1,141 @@
+"""`figup doctor`: diagnose this node."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import click
+
+from uploader.cli.context import Context, open_context, state_dir
+from uploader.cli.errors import failure_of
+from uploader.cli.options import FigupCommand, GlobalOptions, common_options
+from uploader.cli.output.writer import RED, YELLOW, Mark
+from uploader.cli.runner import Session, run
+from uploader.errors import ExitStatus, FigupError
+from uploader.figshare.settings import RetryPolicy
+from uploader.text import printable
+from uploader.units import format_duration
+
+if TYPE_CHECKING:
+    from uploader.cluster.node import Finding
+
+HELP = """\b
+Examples:
+  figup doctor
+  srun figup doctor --state-dir /project/me/figup     on a compute node
+
+\b
+Exit status:
+  0  uploads can work here
+  2  something must be fixed first
+
+"""
+_PATIENCE = RetryPolicy(elapsed_cap=5.0)
+_MAX_SKEW = 60.0
+"""Seconds by which this host's clock may differ from Figshare's."""
+_LABELS = {"note": Mark("note", YELLOW), "problem": Mark("problem", RED)}
+
+
+@click.command("doctor", cls=FigupCommand, epilog=HELP)
+@common_options
+def doctor(common: GlobalOptions) -> int:
+    """Check whether uploads can work on this host, and say what to fix.
+
+    It looks at Python and TLS, proxies, the connection to Figshare, the clock, the token, the state directory, limits
+    of this process, and the batch job. Nothing is sent but a few requests that read.
+    """
+    with open_context(common) as context:
+
+        async def work(session: Session) -> int:
+            problems = 0
+            async for finding in _findings(common, context):
+                _show(session, finding)
+                problems += finding.status == "problem"
+            return ExitStatus.USAGE if problems else ExitStatus.OK
+
+        return run(common, work)
+
+
+def _show(session: Session, finding: Finding) -> None:
+    session.console.event("check", **dataclasses.asdict(finding))
+    mend = f". {finding.mend}" if finding.mend else ""
+    session.console.result(f"{finding.status}: {finding.check}: {finding.text}{mend}", _LABELS.get(finding.status))
+
+
+async def _findings(common: GlobalOptions, context: Context) -> AsyncIterator[Finding]:
+    from uploader.cluster import node
+
+    async def listed(check: Callable[..., Iterable[Finding]], *args: object) -> list[Finding]:
+        return await anyio.to_thread.run_sync(lambda: list(check(*args)))
+
+    for finding in await listed(node.python_findings):
+        yield finding
+    for finding in await _network_findings(context):
+        yield finding
+    for finding in await listed(node.state_findings, state_dir(common)):
+        yield finding
+    for finding in await listed(node.limit_findings):
+        yield finding
+    for finding in await listed(node.scheduler_findings, os.environ):
+        yield finding
+
+
+async def _network_findings(context: Context) -> list[Finding]:
+    """Check the proxy, the API, the clock and the token."""
+    from uploader.cluster.node import Finding
+
+    host = urlsplit(context.endpoint).hostname or ""
+    found = [Finding(check="proxy", status="ok", text=_proxy_text())]
+    client = None
+    try:
+        client = context.client(retry=_PATIENCE)
+        async with client:
+            with client.figshare() as api:
+                account = await api.account()
+                skew = abs((api.server_now() - datetime.now(UTC)).total_seconds())
+    except FigupError as error:
+        failure = failure_of(error, kept=False)
+        found.append(Finding(check="api", status="problem", text=failure.message, mend=failure.hint))
+        return [*found, *await anyio.to_thread.run_sync(_route_findings, host)]
+    found.append(Finding(check="api", status="ok", text=f"{context.endpoint} answers"))
+    found.append(
+        Finding(check="token", status="ok", text=f"the token of {printable(account.email or str(account.id))}")
+    )
+    wrong = skew > _MAX_SKEW
+    mend = "Set the clock (NTP): TLS certificates and signed addresses depend on it." if wrong else None
+    text = f"the clock differs from Figshare's by {format_duration(skew)}"
+    return [*found, Finding(check="clock", status="problem" if wrong else "ok", text=text, mend=mend)]
+
+
+def _route_findings(host: str) -> list[Finding]:
+    """Check that the name of the host can be resolved: on many compute nodes it cannot. Blocks."""
+    from uploader.cluster.node import Finding
+
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as fault:
+        mend = "Nodes without a route to the internet need a proxy (https_proxy), or another node must upload."
+        return [
+            Finding(check="route", status="problem", text=f"{host} has no address here: {fault.strerror}", mend=mend)
+        ]
+    return [Finding(check="route", status="ok", text=f"{host} has an address")]
+
+
+def _proxy_text() -> str:
+    """Describe the proxies of the environment, without passwords."""
+    import urllib.request
+
+    proxies = urllib.request.getproxies()
+    shown = [
+        f"{scheme} by {urlsplit(url).hostname}:{urlsplit(url).port or ''}".rstrip(":")
+        for scheme, url in proxies.items()
+        if scheme != "no"
+    ]
+    return f"proxy for {', '.join(shown)}" if shown else "no proxy is set"
