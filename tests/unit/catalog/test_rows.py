@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from uploader.catalog.rows import RowFile, csv_cell, csv_line
-from uploader.errors import OutputExists, UsageError
+from uploader.errors import FigupError, OutputExists, UsageError
 from uploader.figshare.decode import decode
 from uploader.figshare.records import Record
 
@@ -58,3 +60,17 @@ def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
     for name, message in (("rows.txt", "unknown format"), ("none/rows.csv", "cannot write"), ("folder.csv", "folder")):
         with pytest.raises(UsageError, match=message):
             RowFile(tmp_path / name, "item", replace=True)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "rows.csv"
+    path.write_text("old")
+    file = RowFile(path, "item", replace=True)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FigupError, match="No space left on device"):
+        file.close(keep=True)
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
