@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import many_files, memory, one_pass, profile, resume, scale, startup, throughput, wide_area
+from benchmarks import cluster, many_files, memory, one_pass, profile, resume, scale, startup, throughput, wide_area
 from benchmarks.contenders import NO_PEERS
 from benchmarks.report import Report
 
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "scale": scale.run,
     "start-up": startup.run,
     "one-pass": one_pass.run,
+    "cluster": cluster.run,
 }
 
 

@@ -52,6 +52,12 @@ def test_a_line_is_simulated_and_a_job_is_killed_and_resumed(tmp_path: Path) -> 
     assert "held   no line, on this machine: bytes sent again" in printed
 
 
+def test_processes_of_a_job_are_simulated(tmp_path: Path) -> None:
+    printed = bench(tmp_path, "cluster")
+    assert "| one file, 1 process | 4.0 | 4 | 100.0 |" in printed
+    assert "| files of 5 MiB, 8 processes |" in printed
+
+
 def test_a_window_and_a_round_trip_bound_what_a_connection_carries() -> None:
     # 100 KB per round trip of 50 ms, whatever the rate: 400 KB take four of them, and one to connect.
     with (

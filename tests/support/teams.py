@@ -44,11 +44,13 @@ process: ContextVar[str] = ContextVar("process", default="")
 
 
 class TeamFigshare(FakeFigshare):
-    """A Figshare whose parts take time to send. `speed`: bytes per second of each process."""
+    """A Figshare whose parts take time to send. `speed`: bytes per second of each connection of a process."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)
         self.speed: Callable[[str], float] = lambda _: 4.0
+        self.duration: Callable[[str, int], float] = lambda who, size: size / self.speed(who)
+        """Seconds that a process needs for a part of this size that it begins now."""
         self.sent: list[tuple[str, int, int, float]] = []
         """Process, file id, part number and time of each part that was accepted."""
         self.connections = self.most_connections = 0
@@ -83,7 +85,7 @@ class TeamFigshare(FakeFigshare):
         self.connections += 1
         self.most_connections = max(self.connections, self.most_connections)
         try:
-            await self.clock.sleep(part.size / self.speed(process.get()))
+            await self.clock.sleep(self.duration(process.get(), part.size))
             if self._receiving.get(key) != began:
                 raise PartFailed("the connection was closed")
             file.locked.discard(part.no)
@@ -245,9 +247,12 @@ class Crew:
 
     # --- a play ---------------------------------------------------------------------------------------------------
 
-    async def play(self, script: Callable[[Crew], object]) -> None:
-        """Run `script`, an async function of this crew, and wait until all processes have ended."""
-        with anyio.fail_after(60):
+    async def play(self, script: Callable[[Crew], object], time_limit: float = 60) -> None:
+        """Run `script`, an async function of this crew, and wait until all processes have ended.
+
+        `time_limit`: in real seconds.
+        """
+        with anyio.fail_after(time_limit):
             async with anyio.create_task_group() as self._tasks:
                 await script(self)  # type: ignore[misc]
                 for member in self.members.values():

@@ -56,9 +56,12 @@ class Amount:
 def amount_for(load: Load, rest: int, total_rate: float) -> Amount:
     """Return what a taker should get now. `rest` bytes are waiting; all takers send `total_rate` bytes per second."""
     parts = max(0, load.connections - load.parts)
-    if load.rate is None:
+    if not load.rate:
         # A second part for each connection, since this member's speed is unknown until the first are reported.
         return Amount(parts=parts if load.parts else 2 * load.connections, size=0)
+    if load.size / load.rate > rest / max(total_rate, load.rate):
+        # It has more to do than the rest takes all together.
+        return Amount(parts=0, size=0)
     if load.size >= load.rate * _REFILL:
         return Amount(parts=parts, size=0)
     fair = _TAIL * rest * load.rate / max(total_rate, load.rate, 1.0)
