@@ -55,8 +55,8 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["upload"], "no files given"),
         (["uplaod", "x"], "unknown command 'uplaod'; did you mean upload?"),
         (
-            ["upload", "x", "--what"],
-            "no such option '--what'. Put file names that begin with a dash after `--`.",
+            ["upload", "x", "--zzz"],
+            "no such option '--zzz'. Put file names that begin with a dash after `--`.",
         ),
         (["upload", "-odd.txt"], "no such option '-o'. Put file names that begin with a dash after `--`."),
         (["upload", "x", "--jsno"], "no such option '--jsno'. Did you mean --json? See `figup upload --help`."),
