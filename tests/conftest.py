@@ -34,8 +34,12 @@ BLOCKING_TOO = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark unit and property tests as fast, and run the slowest tests first, so that others run beside them."""
+    """Mark unit and property tests as fast unless each takes seconds, and run the slowest tests first, so that others
+    run beside them.
+    """
     for item in items:
+        if any(item.get_closest_marker(name) for name in ("search", "exhaustive")):
+            continue
         if item.path.is_relative_to(TESTS / "unit") or item.path.is_relative_to(TESTS / "property"):
             item.add_marker(pytest.mark.fast)
     given = {item: item.get_closest_marker("timeout") for item in items}

@@ -21,6 +21,7 @@ from uploader.transfer.arguments import Paths
 from uploader.transfer.client import Client
 from uploader.transfer.notices import AnyNotice
 from uploader.transfer.options import Options
+from uploader.transfer.parts import senders as senders_module
 from uploader.transfer.report import Report, RunFailed
 
 ENDPOINT = "https://api.example.org/v2"
@@ -79,6 +80,8 @@ class World:
         patch.setattr(client_module, "Clock", lambda: self.clock)
         patch.setattr(client_module, "Figshare", self._connect)
         patch.setattr(client_module, "Disk", self._new_disk)
+        # Each is a task that starts and ends; the few parts of a test need no more.
+        patch.setattr(senders_module, "WORKERS", 8)
 
     def source(self, name: str, content: bytes) -> str:
         """A local file."""

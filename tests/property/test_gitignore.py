@@ -135,6 +135,7 @@ def _sent_and_excluded(top: Path, exclude: Iterable[str] = ()) -> tuple[set[str]
     }
 
 
+@pytest.mark.search
 @settings(max_examples=EXAMPLES)
 @given(st.sets(PATHS, max_size=8), st.dictionaries(st.just("") | PATHS, IGNORE_FILES, min_size=1, max_size=3))
 @example({"keep/secret/key.pem", "keep/a.csv"}, {"": b"secret\n!keep/\n"})
@@ -153,6 +154,7 @@ def test_an_ignore_file_leaves_out_what_git_leaves_out(
     assert all(any(f"{path}/".startswith(f"{one}/") for one in excluded) for path in ignored)
 
 
+@pytest.mark.search
 @settings(max_examples=EXAMPLES)
 @given(
     st.sets(PATHS, max_size=8),

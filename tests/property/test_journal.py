@@ -41,6 +41,7 @@ def test_any_prefix_is_a_journal_without_its_torn_last_line(events: list[ev.AnyE
         loader.apply(event)
 
 
+@pytest.mark.search
 @given(lives(), st.data())
 def test_any_damaged_byte_is_detected(events: list[ev.AnyEvent], data: st.DataObject) -> None:
     whole = bytearray(encode(events)[0])
@@ -146,6 +147,7 @@ def test_impossible_events_after_a_gap_count_as_damage(tmp_path: Path) -> None:
     assert (job.transfers[0].state, job.transfers[0].file_id) == (State.INITIATING, None)
 
 
+@pytest.mark.search
 @given(lives(), st.data())
 def test_a_recovered_job_asks_before_it_creates(events: list[ev.AnyEvent], data: st.DataObject) -> None:
     whole = bytearray(encode(events)[0])

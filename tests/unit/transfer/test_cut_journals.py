@@ -99,6 +99,7 @@ CASES: list[tuple[str, bool, OnConflict]] = [
 ]
 
 
+@pytest.mark.search
 @pytest.mark.parametrize(("interrupted", "named", "on_conflict"), CASES)
 async def test_the_same_command_ends_with_everything_there_exactly_once(
     world: World, interrupted: str, named: bool, on_conflict: OnConflict

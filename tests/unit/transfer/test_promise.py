@@ -138,6 +138,7 @@ async def test_an_undisturbed_run_makes_these_requests_and_no_others(world: Worl
     scenario.check(world, item)
 
 
+@pytest.mark.search
 @pytest.mark.parametrize(("scenario", "request_name", "occurrence", "fault"), list(cells()))
 async def test_after_any_fault_the_same_command_ends_with_everything_there_exactly_once(
     world: World, scenario: Scenario, request_name: str, occurrence: int, fault: Fault
@@ -161,6 +162,7 @@ def expected_statuses(request: str, fault: Fault) -> set[int]:
     return {0} if request in {*CREATING, "send_part"} and fault is not Fault.TRANSIENT else {0, 75}
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("requests", [1, 3, 8])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 async def test_after_any_answer_that_is_out_of_date_the_same_command_ends_with_everything_there_exactly_once(

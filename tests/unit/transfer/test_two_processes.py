@@ -43,6 +43,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: Bl
     return Stage(tmp_path, monkeypatch)
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 async def test_one_process_is_suspended_at_a_step_while_the_other_runs(stage: Stage, scene: Scene) -> None:
     for cell, _ in (await cells(stage, scene))[SCENES.index(scene) % EVERY :: EVERY]:
@@ -62,6 +63,7 @@ def test_the_page_has_every_scene_and_no_other() -> None:
     assert list(expected()) == wanted
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 async def test_some_random_orders(stage: Stage, scene: Scene) -> None:
     await play_at_random(stage, scene, range(SEEDS))
