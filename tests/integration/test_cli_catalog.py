@@ -221,3 +221,18 @@ def test_every_record_of_a_capped_list_is_found_once(bare_figup: Figup, start_sa
     )
     group = next(row["group_id"] for row in every if row["group_id"])
     assert found("--group", str(group)) == sorted(row["id"] for row in every if row["group_id"] == group)
+
+
+def test_an_account_whose_answer_was_lost_is_looked_up(
+    bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    sandbox = start_sandbox(
+        "--institution", "--fault", "create-account:2=lost-answer", "--fault", "create-account:3=500"
+    )
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    lines = [f"{name}@b.org,Bee" for name in "abc"]
+    (bare_figup.cwd / "users.csv").write_text("\n".join(["email,last_name", *lines]))
+    made = bare_figup.run("account", "create", "--from", "users.csv").expect(0).stdout
+    assert [line.split()[1:] for line in made.splitlines()] == [["created", f"{name}@b.org"] for name in "abc"]
+    emails = [one["email"] for one in ask(sandbox, "/account/institution/accounts?page_size=100")]
+    assert sorted(email for email in emails if email.endswith("@b.org")) == ["a@b.org", "b@b.org", "c@b.org"]

@@ -79,7 +79,7 @@ class Searching:
         self._source = source
         self._search = search
         self._checks = RowChecks(_filters(search), search.query.title)
-        self._in_slices = search.limit is None and search.order == "published" and not search.reverse
+        self._in_slices = search.order == "published" and (search.limit is None or search.reverse)
         self.conclusion = Conclusion(checked=self._checks.names)
 
     def requests(self) -> list[Request]:

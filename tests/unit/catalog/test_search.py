@@ -69,6 +69,17 @@ async def test_everything_is_read_in_slices_beyond_figshares_limit() -> None:
     assert len(server.asked) <= 5
 
 
+async def test_the_oldest_are_read_in_slices_as_well() -> None:
+    days = [(dt.date(2000, 1, 1) + dt.timedelta(days=no)).isoformat() for no in range(3000)]
+    server = Server([row(no + 1, day) for no, day in enumerate(days)], cap=1000)
+    found, searching = await run(server, limit=2200, reverse=True)
+    assert found == list(range(1, 2201))
+    assert (searching.conclusion.more, searching.conclusion.complete) == (True, True)
+    assert (await run(server, limit=None, reverse=True))[0] == list(range(1, 3001))
+    newest, searching = await run(server, limit=2200)
+    assert (len(newest), searching.conclusion.complete) == (1000, False)
+
+
 async def test_another_order_ends_at_figshares_limit_and_says_so() -> None:
     server = Server([row(no) for no in range(1, 2500)], cap=2000)
     found, searching = await run(server, limit=None, order="views")
