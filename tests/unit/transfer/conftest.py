@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.world import World
 
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made in it
 
 
 @pytest.fixture
