@@ -17,6 +17,7 @@ from tests.support.served import Served, served
 
 ORCID = "0000-0002-1825-0097"
 CATEGORY = 24418
+ODD_TEXT = "Of a\u0085 \u202eriver \U000e0041."
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def figup(bare_figup: Figup, figshare: Served) -> Figup:
 
 def publish(figshare: Served, title: str, **fields: object) -> int:
     """Make a public item and return its id."""
-    body = {"title": title, "description": "Of a river.", "categories": [CATEGORY], "tags": ["dam", "two words"],
+    body = {"title": title, "description": ODD_TEXT, "categories": [CATEGORY], "tags": ["dam", "two words"],
             "authors": [{"name": "Jane Doe", "orcid_id": ORCID}], **fields}  # fmt: skip
     status, made = figshare.call("POST", "/account/articles", body)
     assert status == 201, made
@@ -63,7 +64,7 @@ def test_public_items_are_found_and_shown_without_a_token(figup: Figup, figshare
     card = figup.run("item", "show", str(beavers)).expect(0).stdout
     assert card.startswith(f"Beavers of the north\n  item        {beavers}  public, version 1\n")
     shown = figup.run("item", "show", f"10.5072/FK2.figshare.{beavers}.v1", "--format", "json").expect(0).stdout
-    assert json.loads(shown)["version"] == 1
+    assert (json.loads(shown)["version"], json.loads(shown)["description"]) == (1, ODD_TEXT)
     assert "Beavers of the north" in figup.run("item", "show", str(beavers), "--format", "citation").expect(0).stdout
     assert figup.run("item", "versions", str(beavers)).expect(0).stdout.split()[0] == "1"
     assert "a link" in figup.run("item", "files", str(beavers)).expect(0).stdout

@@ -21,6 +21,7 @@ from uploader.cli.options import (
     with_options,
 )
 from uploader.cli.output.record_lines import record_line
+from uploader.cli.records_result import conclude
 from uploader.cli.runner import Session, on_figshare
 from uploader.errors import ExitStatus, ItemNotFound
 from uploader.figshare.decode import decode
@@ -160,23 +161,23 @@ def _show_container(
     async def work(session: Session, api: Figshare) -> int:
         from uploader.catalog.lookup import find
         from uploader.catalog.reading import Reading
+        from uploader.catalog.search import Conclusion
 
         found = await find(api, kind, reference, version=version, public=public)
         session.console.event(kind, face=_face(found), record=found.record.raw)
         shown = container_card(found.record, kind) if form == "text" else _formatted(found.record, form)
         session.console.result(shown)
-        listing = items_of(kind, found.record.id, public=found.public)
-        async for row in Reading(api.records, listing).rows() if items else _none():
+        if not items:
+            return ExitStatus.OK
+        reading, result = Reading(api.records, items_of(kind, found.record.id, public=found.public)), Conclusion()
+        async for row in reading.rows():
+            result.found += 1
             session.console.event("record", kind="item", record=row.raw)
             session.console.result(record_line(row))
-        return ExitStatus.OK
+        result.gaps = reading.gaps
+        return conclude(session, api, result, None)
 
     return on_figshare(common, work, anonymous=True)
-
-
-async def _none() -> AsyncIterator[Record]:
-    return
-    yield
 
 
 async def _item(api: Figshare, item: tuple[Reference, int | None], version: int | None, *, public: bool) -> Found:
@@ -197,4 +198,6 @@ def _formatted(record: Record, form: str) -> str:
         import yaml
 
         return yaml.safe_dump(dict(record.raw), allow_unicode=True, sort_keys=False).rstrip("\n")
-    return json.dumps(record.raw, ensure_ascii=False, indent=2)
+    text = json.dumps(record.raw, ensure_ascii=False, indent=2)
+    # The console would escape these in its own way, which is not that of JSON.
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
