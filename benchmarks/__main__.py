@@ -11,7 +11,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import cluster, many_files, memory, one_pass, profile, resume, scale, startup, throughput, wide_area
+from benchmarks import (
+    cluster,
+    many_files,
+    memory,
+    one_pass,
+    pack,
+    profile,
+    resume,
+    scale,
+    startup,
+    throughput,
+    wide_area,
+)
 from benchmarks.contenders import NO_PEERS
 from benchmarks.report import Report
 
@@ -22,6 +34,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "wide-area": wide_area.run,
     "resume": resume.run,
     "many-files": many_files.run,
+    "pack": pack.run,
     "scale": scale.run,
     "start-up": startup.run,
     "one-pass": one_pass.run,

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -110,6 +110,11 @@ def pyfigshare(folder: Path, work: Path) -> Many:
 
 
 def _sent(folder: Path, work: Path, command: list[Any]) -> Many:
+    return send_to_sandbox(work, command, len(list(folder.iterdir())), partial(compare, folder))
+
+
+def send_to_sandbox(work: Path, command: Sequence[object], files: int, check: Callable[[Sandbox], None]) -> Many:
+    """Run a command that sends this many files to a new sandbox, whose address replaces ENDPOINT; check what it has."""
     with tempfile.TemporaryDirectory(dir=work) as place:
         home = Path(place)
         delays = [f"--{state}-delay=0" for state in ("created", "checking", "success", "moving", "md5")]
@@ -124,10 +129,10 @@ def _sent(folder: Path, work: Path, command: list[Any]) -> Many:
             words = [sandbox.url if word == "ENDPOINT" else str(word) for word in command]
             cost, _ = measure(words, env=environment)
             requests = len(sandbox.requests(service="api"))
-            compare(folder, sandbox)
+            check(sandbox)
         finally:
             sandbox.stop()
-    return Many(len(list(folder.iterdir())), cost, requests)
+    return Many(files, cost, requests)
 
 
 def compare(folder: Path, sandbox: Sandbox) -> None:
