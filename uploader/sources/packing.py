@@ -26,6 +26,8 @@ from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 from uploader.units import format_exact_bytes
 
+_SHARES = 16
+"""Shares in which names are compared."""
 _ENTRY, _LINE, _ENDING = 128, 64, 4096
 """More bytes than a member needs in the directory, and in the list of MD5s, beside its name; and than the rest."""
 
@@ -219,10 +221,11 @@ def _folder_of(members: Members) -> str:
 def _alike_members(members: Members) -> list[str]:
     """Return warnings about names that macOS and Windows take for one: all but one of them would be lost there."""
     keys = array("Q", (_alike_key(members.name(index)) for index in range(len(members))))
-    if len(members) == len(frozenset(keys)):
-        return []
-    counts = Counter(keys)
-    doubtful = (index for index, key in enumerate(keys) if counts[key] > 1)
+    twice: set[int] = set()
+    for share in range(_SHARES):  # one after the other, so that few of them are objects at a time
+        counts = Counter(key for key in keys if key % _SHARES == share)
+        twice.update(key for key, count in counts.items() if count > 1)
+    doubtful = (index for index, key in enumerate(keys) if key in twice) if twice else ()
     return alike_warnings(os.fsdecode(members.name(index)) for index in doubtful)
 
 

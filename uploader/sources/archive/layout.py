@@ -43,15 +43,22 @@ class Extent(NamedTuple):
     stop: int
 
 
-class Content(NamedTuple):
-    """A range of a member's content."""
+class Scattered(NamedTuple):
+    """Where the content of an extent belongs: `views` in this order, `offsets` where they are in the extent.
 
+    `start` is the offset of the first byte in the member's content.
+    """
+
+    views: list[memoryview]
+    offsets: list[int]
     start: int
-    stop: int
 
 
 class Layout(ABC):
     """Where everything is in one archive. `size` is in bytes."""
+
+    has_crcs: bool
+    """Whether CRCs of members are part of it."""
 
     def __init__(self, members: Members) -> None:
         self.members = members
@@ -85,8 +92,8 @@ class Layout(ABC):
         """Return the bytes of an extent that is not a body."""
 
     @abstractmethod
-    def pieces(self, extent: Extent) -> Iterator[bytes | Content]:
-        """Divide an extent of a body into bytes of frames and ranges of the content."""
+    def scatter(self, extent: Extent, target: memoryview) -> Scattered:
+        """Write the frames of an extent of a body to `target`, which is as long; return where its content belongs."""
 
     @abstractmethod
     def _after_members(self, start: int, stop: int) -> Iterator[Extent]:

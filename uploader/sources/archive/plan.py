@@ -184,13 +184,15 @@ class Plan:
             raise ValueError("the plan of an archive from another kind of machine")
         members = Members()
         members.roots = head["roots"]
-        members.names += stream.take(head["names"])
-        for column in _COLUMNS[1:]:
+        for column in _COLUMNS:
             values: array[int] | bytearray = getattr(members, column)
+            count = head["names"] if column == "names" else head["members"]
             if isinstance(values, array):
-                values.frombytes(stream.take(head["members"] * values.itemsize))
+                for piece in stream.take(count * values.itemsize):
+                    values.frombytes(piece)
             else:
-                values += stream.take(head["members"])
+                for piece in stream.take(count):
+                    values += piece
         plan = cls(head["format"], members, head["expected"])
         if plan.id != plan_id:
             raise ValueError("the plan of another archive")
@@ -212,13 +214,14 @@ class _Inflated:
         line, _, self._rest = self._rest.partition(b"\n")
         return line
 
-    def take(self, count: int) -> bytearray:
-        """Return this many bytes."""
-        taken = bytearray(self._rest[:count])
-        self._rest = self._rest[count:]
-        while len(taken) < count:
-            taken += self._more(count - len(taken))
-        return taken
+    def take(self, count: int) -> Iterator[bytes]:
+        """Yield this many bytes, in pieces of whole numbers of columns: multiples of eight bytes, but the last."""
+        while count:
+            while len(self._rest) < min(count, _BLOCK):
+                self._rest += self._more(_BLOCK)
+            piece, self._rest = self._rest[: min(count, _BLOCK)], self._rest[min(count, _BLOCK) :]
+            count -= len(piece)
+            yield piece
 
     def _more(self, count: int) -> bytes:
         more = self._stream.decompress(self._data, count)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from uploader.errors import ChecksumWrong, SourceChanged
-from uploader.sources.archive.layout import Content, Extent, Region
+from uploader.sources.archive.layout import Extent, Region
 from uploader.sources.archive.manifest import Manifest
 from uploader.sources.archive.members import Kind
 from uploader.sources.archive.plan import Plan
@@ -85,7 +85,7 @@ class ArchiveSource:
             return self._read_cached(fd, extent, buffer) if fd is not None else 0
 
     def _read_cached(self, fd: int, extent: Extent, buffer: memoryview) -> int:
-        views, start = self._scatter(extent, buffer)
+        views, offsets, start = self._layout.scatter(extent, buffer)
         try:
             count = os.preadv(fd, views, start, NOWAIT)
         except BlockingIOError:
@@ -95,19 +95,12 @@ class ArchiveSource:
                 raise path_error(error, self.plan.members.path(extent.member)) from error
             self._cached_reads = False
             return 0
-        if count == sum(map(len, views)):
-            return len(buffer)
-        # Up to the end of what was read: the frames before it are there as well.
-        at = 0
-        for piece in self._layout.pieces(extent):
-            if isinstance(piece, bytes):
-                at += len(piece)
-            elif count < piece.stop - piece.start:
-                return at + count if count else 0
-            else:
-                at += piece.stop - piece.start
-                count -= piece.stop - piece.start
-        return at
+        for view, offset in zip(views, offsets, strict=True):
+            if count <= len(view):
+                # The frame behind a view that is full is left to the next read, unless nothing else follows.
+                return len(buffer) if view is views[-1] and count == len(view) else offset + count if count else 0
+            count -= len(view)
+        return 0
 
     def depends_on(self, start: int, stop: int) -> int:
         """Return how far the archive must have been read in order before these bytes are known without more reading."""
@@ -166,7 +159,7 @@ class ArchiveSource:
             at += len(target)
 
     def _fill_body(self, extent: Extent, target: memoryview, learner: InOrder | None) -> None:
-        views, start = self._scatter(extent, target)
+        views, _, start = self._layout.scatter(extent, target)
         if self.plan.members.kinds[extent.member] == Kind.MANIFEST:
             content = memoryview(self._manifest.read(start, start + sum(map(len, views)), self._md5))
             for view in views:
@@ -179,19 +172,6 @@ class ArchiveSource:
             for view in views:
                 learner.learn(extent.member, start, view)
                 start += len(view)
-
-    def _scatter(self, extent: Extent, target: memoryview) -> tuple[list[memoryview], int]:
-        """Write the frames of an extent of a body; return where its content belongs, and where that starts."""
-        views, first, at = [], None, 0
-        for piece in self._layout.pieces(extent):
-            if isinstance(piece, Content):
-                first = piece.start if first is None else first
-                views.append(target[at : at + piece.stop - piece.start])
-                at += piece.stop - piece.start
-            else:
-                target[at : at + len(piece)] = piece
-                at += len(piece)
-        return views, first or 0
 
     def _read(self, fd: int, index: int, views: Sequence[memoryview], start: int) -> None:
         """Fill the views with content from `start`. Raises SourceChanged if the source is shorter."""
@@ -264,6 +244,7 @@ class InOrder:
         self.snapshot = source.snapshot
         self.part_label = source.part_label
         self._source = source
+        self._crcs = source.plan.layout.has_crcs
         self._lists = source.plan.has_manifest or bool(source.plan.expected)
         self._index = -1
         self._position = 0
@@ -273,7 +254,7 @@ class InOrder:
     def read(self, offset: int, length: int) -> bytearray:
         """Return exactly `length` bytes from `offset`. Raises as `ArchiveSource.read` does."""
         data = bytearray(length)
-        self._source.fill(offset, memoryview(data), self)
+        self._source.fill(offset, memoryview(data), self if self._crcs or self._lists else None)
         return data
 
     def learn(self, index: int, start: int, data: memoryview) -> None:
@@ -283,7 +264,8 @@ class InOrder:
             self._md5 = hashlib.md5(usedforsecurity=False)
         if (index, start) != (self._index, self._position):
             return  # not from the member's beginning: nothing is learned of it
-        self._crc = zlib.crc32(data, self._crc)
+        if self._crcs:
+            self._crc = zlib.crc32(data, self._crc)
         if self._lists:
             self._md5.update(data)
         self._position += len(data)

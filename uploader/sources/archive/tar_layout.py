@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uploader.sources.archive.layout import Content, Crcs, Extent, Layout, Region, clip
+from uploader.sources.archive.layout import Crcs, Extent, Layout, Region, Scattered, clip
 from uploader.sources.archive.members import Kind, is_utf8
 
 _BLOCK = 512
@@ -19,6 +19,8 @@ _NS = 10**9
 
 class TarLayout(Layout):
     """A tar file."""
+
+    has_crcs = False
 
     @property
     def size(self) -> int:
@@ -45,9 +47,9 @@ class TarLayout(Layout):
             return self._head(extent.member)[extent.start : extent.stop]
         return bytes(extent.stop - extent.start)
 
-    def pieces(self, extent: Extent) -> Iterator[bytes | Content]:
-        """Return the range of the content."""
-        yield Content(extent.start, extent.stop)
+    def scatter(self, extent: Extent, target: memoryview) -> Scattered:
+        """Return all of the target: a tar file has no frames."""
+        return Scattered([target], [0], extent.start)
 
     def _after_members(self, start: int, stop: int) -> Iterator[Extent]:
         if (extent := clip(Region.ENDING, -1, self._starts[-1], _END, start, stop)) is not None:

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from uploader.sources.archive.layout import Content, Crcs, Extent, Layout, Region, clip
+from uploader.sources.archive.layout import Crcs, Extent, Layout, Region, Scattered, clip
 from uploader.sources.archive.members import Kind, Members, is_utf8
 
 _LOCAL = struct.Struct("<4s5H3I2H")
@@ -32,6 +32,14 @@ _HAS_DESCRIPTOR, _IS_UTF8 = 1 << 3, 1 << 11
 _FRAME = 5
 _BLOCK = 65535
 _FRAMED = _FRAME + _BLOCK
+
+
+def _frame(length: int, *, final: bool = True) -> bytes:
+    """Return the header of a block of this length."""
+    return struct.pack("<BHH", final, length, length ^ _MAX16)
+
+
+_FULL = _frame(_BLOCK, final=False)
 _FIRST_DOS, _LAST_DOS = 315532800, 4354819198
 """Unix times of the first and last moment that an MS-DOS date can hold."""
 _NS = 10**9
@@ -40,6 +48,8 @@ _FOLDER_FLAG = 0x10
 
 class ZipLayout(Layout):
     """A zip file."""
+
+    has_crcs = True
 
     def __init__(self, members: Members) -> None:
         super().__init__(members)
@@ -88,23 +98,24 @@ class ZipLayout(Layout):
                 whole = self._ending
         return whole[extent.start : extent.stop]
 
-    def pieces(self, extent: Extent) -> Iterator[bytes | Content]:
-        """Divide an extent of a body into the blocks' headers and their contents."""
-        size, at = self.members.sizes[extent.member], extent.start
-        while at < extent.stop:
-            block, inner = divmod(at, _FRAMED)
-            first = block * _BLOCK
-            length = min(_BLOCK, size - first)
+    def scatter(self, extent: Extent, target: memoryview) -> Scattered:
+        """Write the blocks' headers; return where their contents belong."""
+        size, length = self.members.sizes[extent.member], len(target)
+        block, inner = divmod(extent.start, _FRAMED)
+        last, at = (size - 1) // _BLOCK, 0
+        views, offsets, start = [], [], block * _BLOCK + max(inner - _FRAME, 0)
+        while at < length:
             if inner < _FRAME:
-                frame = struct.pack("<BHH", first + length == size, length, length ^ _MAX16)
-                piece = frame[inner : inner + extent.stop - at]
-                yield piece
-                at += len(piece)
-            else:
-                start = first + inner - _FRAME
-                stop = min(first + length, start + extent.stop - at)
-                yield Content(start, stop)
-                at += stop - start
+                frame = _frame(size - block * _BLOCK) if block == last else _FULL
+                piece = frame[inner : inner + length - at]
+                target[at : at + len(piece)] = piece
+                at, inner = at + len(piece), inner + len(piece)
+            end = min(at + (size - last * _BLOCK if block == last else _BLOCK) + _FRAME - inner, length)
+            if at < end:
+                views.append(target[at:end])
+                offsets.append(at)
+            at, block, inner = end, block + 1, 0
+        return Scattered(views, offsets, start)
 
     def _after_members(self, start: int, stop: int) -> Iterator[Extent]:
         index = max(bisect_right(self._entries, start) - 1, 0)
