@@ -25,7 +25,7 @@ from uploader.sources.source import NOWAIT, FileStamp, Readable, Source
 from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
-OPEN_MEMBERS = 16
+OPEN_MEMBERS = 4
 """Maximum number of members kept open after a read for the next one."""
 _READ = 1 << 20
 _LITTLE = 64 << 20

@@ -19,7 +19,7 @@ from uploader.concurrency import Stopped
 from uploader.errors import FigupError
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
-from uploader.sources.digest import MAX_LAG, Digest
+from uploader.sources.digest import DETACH, Digest
 from uploader.sources.source import Readable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.progress import FileProgress
@@ -155,8 +155,8 @@ class FileSend:
     def _first_readable(self) -> int | None:
         """Find the first waiting part that need not wait for the digest; None if there is none.
 
-        A part of an archive may depend on earlier bytes; close to the digest it waits for that, far ahead of it the
-        bytes are read for the part.
+        A part of an archive may depend on earlier bytes, and waits until the digest has read them. So far ahead of the
+        digest that senders do not wait for it, as after an interruption, the bytes are read for the part.
         """
         near = enumerate(islice(self._waiting, _LOOK_AHEAD))
         return next((index for index, part in near if self._missing(part) <= 0), None)
@@ -167,7 +167,7 @@ class FileSend:
         if self.transfer.archive is None or source is None or digest is None:
             return 0
         missing = source.depends_on(part.start, part.end + 1) - digest.position
-        return 0 if missing > MAX_LAG and source.reads_ahead(part.start, part.end + 1) else missing
+        return 0 if missing > DETACH and source.reads_ahead(part.start, part.end + 1) else missing
 
     async def read_ahead(self, queue: PartQueue) -> None:
         """Let the digest read what waiting parts of an archive depend on, whenever no other part is left to send."""
@@ -221,6 +221,7 @@ class FileSend:
         """Stop handing out parts, and do not wait for those that other processes have."""
         self.stopped = True
         self._waiting.clear()
+        self._taken.set()
         self._elsewhere.clear()
         self._changed.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -9,6 +10,8 @@ import pytest
 
 from uploader.errors import RequestRejected
 from uploader.figshare.models import Part
+from uploader.sources.digest import DETACH
+from uploader.transfer.journal.events import Archive
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.parts.queue import SMALL, FileSend, PartQueue, _contiguous_runs
 from uploader.transfer.parts.schedule import AHEAD, MAX_FILES, MIN_FILES, Schedule
@@ -150,3 +153,62 @@ def test_contiguous_runs_are_identified_by_their_start() -> None:
 
     assert _contiguous_runs([part(7), part(2), part(3), part(6)]) == [10, 50]
     assert _contiguous_runs([part(1)]) == [0]
+
+
+class Digest:
+    """A digest that reads when it is told to."""
+
+    def __init__(self) -> None:
+        self.position = self.advanced = 0
+        self._moved = anyio.Event()
+
+    def advance(self, offset: int) -> None:
+        self.advanced = offset
+
+    def read_to(self, position: int) -> None:
+        self.position = position
+        self._moved.set()
+
+    async def wait_for_position(self, position: int) -> None:
+        while self.position < position:
+            self._moved = anyio.Event()
+            await self._moved.wait()
+
+
+async def test_parts_of_an_archive_wait_for_what_they_depend_on() -> None:
+    digest: Any = Digest()
+    source: Any = SimpleNamespace(
+        depends_on=lambda start, stop: {0: 0, 1: 1, 2: 3, 3: 0, 4: 2 * DETACH, 5: 2 * DETACH}[start],
+        reads_ahead=lambda start, stop: start == 5,
+    )
+
+    async def content() -> tuple[Any, Any]:
+        return source, digest
+
+    archive = transfer(1, 6)
+    archive.archive = Archive(id="a", format="zip", members=9)
+    parts = [Part(no=n + 1, start=n, end=n, complete=False, locked=False) for n in range(6)]
+    packed = FileSend(archive, ANY, "", content, parts)
+    await packed.content()
+    queue = PartQueue()
+    queue.offer(packed)
+    assert packed.waiting == ()  # none is handed to other processes
+
+    def take() -> int | None:
+        taken = queue.take()
+        return taken[1].no if taken is not None else None
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(packed.read_ahead, queue)
+        await anyio.wait_all_tasks_blocked()
+        assert digest.advanced == 0  # parts are left that need not wait
+        assert [take(), take(), take(), take()] == [1, 4, 6, None]
+        await anyio.wait_all_tasks_blocked()
+        assert (digest.advanced, queue.empty) == (1, True)
+        digest.read_to(1)
+        await anyio.wait_all_tasks_blocked()
+        assert [take(), take()] == [2, None]
+        await anyio.wait_all_tasks_blocked()
+        assert digest.advanced == 3
+        digest.read_to(2 * DETACH)
+        assert [take(), take(), take()] == [3, 5, None]
