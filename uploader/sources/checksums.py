@@ -1,7 +1,8 @@
 r"""Lists of MD5s in the formats of common programs, as accepted by `md5sum -c`. Pure. Supported are lines of md5sum
 (with text and binary marks, `--tag`, `--zero`, escaped names), BSD's and macOS' md5 (also with -r), OpenSSL, md5summer
-and other programs for Windows that write the same lines with backslashes, certutil, and PowerShell's Get-FileHash (as
-it is shown, as a list, as CSV). Files are in UTF-8, or in UTF-16 as PowerShell redirects.
+and other programs for Windows that write the same lines with backslashes, certutil in many languages, PowerShell's
+Get-FileHash (as it is shown, as a list, as CSV), hashdeep, and md5deep (also with -c and -z). Files are in UTF-8, or in
+UTF-16 as PowerShell redirects.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from uploader.text import printable
 
 _HEX = r"[0-9a-fA-F]"
 _PLAIN = re.compile(rf"[ \t]*(\\?)({_HEX}{{32}})[ \t][ *]?(.+)", re.DOTALL)
+_MD5DEEP = re.compile(rf"()[ \t]*(?:[0-9]+[ \t]+)?({_HEX}{{32}})(?:,|[ \t]{{2}})(.+)", re.DOTALL)
 _TAGGED = re.compile(rf"[ \t]*(\\?)MD5 ?\((.+)\)[ \t]*=[ \t]*({_HEX}{{32}})", re.DOTALL)
 _OTHER_SUM = re.compile(
     rf"\\?(?:{_HEX}{{40}}|{_HEX}{{56}}|{_HEX}{{64}}|{_HEX}{{96}}|{_HEX}{{128}})[ \t].+"
@@ -24,7 +26,13 @@ _OTHER_SUM = re.compile(
     rf'|"?(?:SHA|RIPEMD)\w+"?(?:\s+|,)"?{_HEX}{{40,}}.*',
     re.DOTALL | re.IGNORECASE,
 )
-_CERTUTIL = re.compile(r"MD5[- ]hash (?:of file|of|von|de|di) (.+?) ?:", re.IGNORECASE)
+_CERTUTIL = re.compile(
+    r"(?:MD5[- ]hash|(?:hachage|hash|skr\u00f3t) MD5) "
+    r"(?:of file|of|von|van|du fichier|del file|del archivo|do arquivo|do ficheiro|pliku|de|di) (.+?) ?:",
+    re.IGNORECASE,
+)
+_CERTUTIL_OTHER = re.compile(r"\W*[^(]*\bMD5\b.*?((?:[A-Za-z]:[\\/]|\\\\).+?)(?: ?\)| [^\\/:.]+)? ?[:\uff1a]")
+"""The line in another language: the name is known only where it begins with a drive or a host."""
 _CERTUTIL_SUM = re.compile(rf"{_HEX}{{32}}|(?:{_HEX}{{2}} ){{15}}{_HEX}{{2}}")
 _TABLE_HEAD = re.compile(r"Algorithm\s+Hash\s+Path\s*|-+\s+-+\s+-+\s*")
 _TABLE_ROW = re.compile(rf"MD5\s+({_HEX}{{32}})\s+(\S.*?)\s*", re.IGNORECASE)
@@ -84,6 +92,8 @@ class _Lines:
     """The fields read so far of such a file: `Algorithm`, `Hash`, `Path`."""
     where: str = ""
     """The line of its last field."""
+    columns: list[str] = field(default_factory=list)
+    """The columns of a list by hashdeep: `size`, `md5`, `filename` and others; empty for other lists."""
 
     def read(self, data: bytes) -> Iterator[tuple[str, str, str]]:
         """Return where each file is named, its name and its MD5."""
@@ -101,8 +111,10 @@ class _Lines:
             if match[1] in self.fields:
                 yield from self._end_of_fields()
             self.fields[match[1]], self.where = match[2], where
-        elif match := _CERTUTIL.fullmatch(text):
+        elif match := _CERTUTIL.fullmatch(text) or _CERTUTIL_OTHER.fullmatch(text):
             self.fields, self.where = {"Path": match[1]}, where
+        elif self.columns or text.startswith("%%%% "):
+            yield from self._hashdeep(text, where)
         elif "Path" in self.fields and _CERTUTIL_SUM.fullmatch(text):
             yield where, _with_slashes(self.fields.pop("Path")), text.replace(" ", "")
         elif match := _TABLE_ROW.fullmatch(text):
@@ -112,6 +124,20 @@ class _Lines:
         elif not (_TABLE_HEAD.fullmatch(text) or _CSV_HEAD.fullmatch(text) or text.startswith("CertUtil: ")):
             escaped, name, md5 = _fields(text, where)
             yield where, _unescaped(name) if escaped else _with_slashes(name), md5
+
+    def _hashdeep(self, text: str, where: str) -> Iterator[tuple[str, str, str]]:
+        """Read a line of the header, which names the columns, or of a file."""
+        if text.startswith("%%%% "):
+            columns = text.removeprefix("%%%% ").strip().split(",")
+            if columns[-1] == "filename":
+                self.columns = columns
+                if "md5" not in columns:
+                    raise _other_algorithm(where)
+            return
+        values = dict(zip(self.columns, text.split(",", len(self.columns) - 1), strict=False))
+        if len(values) < len(self.columns) or not re.fullmatch(rf"{_HEX}{{32}}", values["md5"]):
+            raise UsageError(f"{where}: not a line in hashdeep's format", hint=_HOW)
+        yield where, _with_slashes(values["filename"]), values["md5"]
 
     def _continues(self, text: str) -> bool:
         """Append the rest of a path that PowerShell wrapped."""
@@ -133,7 +159,7 @@ class _Lines:
 
 def _fields(line: str, where: str) -> tuple[bool, str, str]:
     """Return whether the name is escaped, the name and the MD5."""
-    if match := _PLAIN.fullmatch(line):
+    if match := _PLAIN.fullmatch(line) or _MD5DEEP.fullmatch(line):
         return bool(match[1]), match[3], match[2]
     if match := _TAGGED.fullmatch(line):
         return bool(match[1]), match[2], match[3]
