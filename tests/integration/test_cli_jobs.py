@@ -151,10 +151,16 @@ def test_options_before_a_command_of_jobs_are_its_own(bare_figup: Figup) -> None
 def test_the_list_fits_a_terminal(parts: Sandbox, bare_figup: Figup) -> None:
     source(bare_figup, size=1000)
     bare_figup.run("upload", "data.bin", "--title", "A title that is longer than the rest of the line").expect(0)
-    heading, line = (text for text in bare_figup.run_on_terminal("jobs", columns=80).screen if text)
+    job = bare_figup.run("jobs", "--json").events[0]["job"]
+    heading, line, title = (text for text in bare_figup.run_on_terminal("jobs", columns=80).screen if text)
+    assert heading.startswith("JOB ")
+    assert line.startswith(job)
+    assert title == "    A title that is longer than the rest of the line"
+    *_, title = (text for text in bare_figup.run_on_terminal("jobs", columns=40).screen if text)
+    assert re.fullmatch(r"    A title.*….*the line", title)
+    heading, line = (text for text in bare_figup.run_on_terminal("jobs", columns=160).screen if text)
     assert heading.endswith("TITLE OR FILES")
-    assert line.startswith(bare_figup.run("jobs", "--json").events[0]["job"])
-    assert re.search(r"  A title.*….*the line$", line)
+    assert line.endswith("  A title that is longer than the rest of the line")
     piped = bare_figup.run("jobs").expect(0).stdout
     assert piped.endswith("  A title that is longer than the rest of the line\n")
 

@@ -59,6 +59,8 @@ _ENDED = frozenset({"done", "cancelled"})
 """States of jobs whose records are needed only to run their commands again."""
 _LEAST_WIDTH = 12
 """Minimum columns of a title."""
+_INDENT = "    "
+"""Before a title on a line of its own."""
 
 
 @click.group("jobs", cls=FigupGroup, epilog=JOBS_HELP + ENVIRONMENT, invoke_without_command=True)
@@ -152,18 +154,20 @@ def _write_removed(session: Session, job: JobOverview) -> None:
 
 
 def table(found: list[JobOverview], now: datetime, width: int | None = None) -> str:
-    """Format one line per job, under a heading; the last column is shortened to fit into `width` columns, None for any
-    width.
+    """Format one line per job, under a heading. `width` is that of the terminal in columns, None for any width.
+
+    Titles that do not fit get lines of their own, on which even a long one is readable.
     """
     rows: list[tuple[str, ...]] = [("JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "TITLE OR FILES")]
     rows += [_row(job, now) for job in found]
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    lines = []
-    for *cells, last in rows:
-        line = "  ".join([*map(str.ljust, cells, widths), ""])
-        room = max(_LEAST_WIDTH, width - len(line)) if width is not None else columns(last)
-        lines.append(line + shorten(last, room))
-    return "\n".join(lines)
+    lines = ["  ".join([*map(str.ljust, cells, widths), ""]) for *cells, _ in rows]
+    titles = [title for *_, title in rows]
+    if width is None or len(lines[0]) + max(map(columns, titles)) <= width:
+        return "\n".join(map(str.__add__, lines, titles))
+    below = [f"{_INDENT}{shorten(title, max(_LEAST_WIDTH, width - len(_INDENT)))}" for title in titles[1:]]
+    jobs = [f"{line.rstrip()}\n{title}" for line, title in zip(lines[1:], below, strict=True)]
+    return "\n".join([lines[0].rstrip(), *jobs])
 
 
 def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
