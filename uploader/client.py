@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, get_args
 
+import anyio
+
 from uploader.errors import RecordsMissing, UsageError
 from uploader.figshare.ids import Kind, parse_id, parse_reference
 from uploader.metadata import identifiers
@@ -14,7 +16,10 @@ from uploader.transfer.arguments import wrong_type
 from uploader.transfer.client import Client as TransferClient
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from uploader.catalog.search import Order
+    from uploader.catalog.statistics.session import Statistics
     from uploader.figshare.records import Record
 
 Texts = str | Sequence[str]
@@ -23,6 +28,29 @@ Texts = str | Sequence[str]
 
 class Client(TransferClient):
     __doc__ = TransferClient.__doc__
+
+    _stats: Statistics | None = None
+
+    @property
+    def stats(self) -> Statistics:
+        """Views, downloads, shares and citations. The service is FIGSHARE_STATS_ENDPOINT, by default Figshare's.
+
+        The token is not sent there. For an institution's portal: `client.stats.portal(institution)`.
+        """
+        if self._stats is None:
+            from uploader.catalog.statistics.session import Statistics
+
+            self._stats = Statistics(self.endpoint, self.settings)
+        return self._stats
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stats is not None:
+            with anyio.CancelScope(shield=True):
+                await self._stats.close()
+            self._stats = None
+        await super().__aexit__(kind, fault, trace)
 
     # --- what Figshare holds ------------------------------------------------------------------------------------------
 

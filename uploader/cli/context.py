@@ -39,12 +39,13 @@ INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 class Context:
     """`endpoint` is normalised. `token` is set only for a sandbox; otherwise the client looks for one.
 
-    `remark` is shown after an item's address; None for no remark.
+    `stats_endpoint` is that of a sandbox. `remark` is shown after an item's address; None for no remark.
     """
 
     endpoint: str
     token: str | None
     common: GlobalOptions
+    stats_endpoint: str | None = None
     remark: str | None = None
 
     def settings(self, requests: RequestOptions | None = None, *, retry: RetryPolicy | None = None) -> Settings:
@@ -122,7 +123,13 @@ def open_context(common: GlobalOptions, *, job: JobOverview | None = None) -> It
         common = dataclasses.replace(common, sandbox=True)
         with local_sandbox(state_dir(common) / "sandbox") as sandbox:
             remark = _how_to_look(common) if sandbox.temporary else None
-            yield Context(endpoint=sandbox.url, token=sandbox.token, common=common, remark=remark)
+            yield Context(
+                endpoint=sandbox.url,
+                token=sandbox.token,
+                common=common,
+                stats_endpoint=sandbox.stats_url,
+                remark=remark,
+            )
         return
     chosen = job.endpoint if of_job and job is not None else None
     endpoint = check_endpoint(chosen or common.endpoint or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)

@@ -50,6 +50,12 @@ HINTS: dict[str, Hint] = {
     "output-exists": Hint("Choose another name, or replace it with --force.", complete=True),
     "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
     "name-missing": Hint("Check its spelling, or give its id."),
+    "statistics-login": Hint("{hint} Store them with `figup stats login`.", complete=True),
+    "unknown-scope": Hint("{hint}", complete=True),
+    "not-statistics": Hint("Check --stats-endpoint (FIGSHARE_STATS_ENDPOINT).", complete=True),
+    "no-statistics-endpoint": Hint("Give its address with --stats-endpoint or FIGSHARE_STATS_ENDPOINT.", complete=True),
+    "no-ids": Hint("Name some, or a file of them with --from-file.", complete=True),
+    "password-file-exposed": Hint("Run `chmod 600` on it.", complete=True),
     "unknown-institution": Hint("`figup institution list WORD` searches them.", complete=True),
     "throttled": Hint(
         "Run the same command again in an hour; with a token (`figup auth login`) Figshare may allow more.",

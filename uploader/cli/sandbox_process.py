@@ -50,11 +50,12 @@ class PortTaken(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSandbox:
-    """A running sandbox. `url` is its API. `temporary`: this command started it."""
+    """A running sandbox. `url` is its API, `stats_url` its statistics service. `temporary`: this command started it."""
 
     url: str
     token: str
     pid: int
+    stats_url: str | None = None
     temporary: bool = False
 
 
@@ -134,7 +135,7 @@ def _running(folder: Path) -> LocalSandbox | None:
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return LocalSandbox(url=note["url"], token=note["token"], pid=note["pid"])
+        return LocalSandbox(url=note["url"], token=note["token"], pid=note["pid"], stats_url=note.get("statistics_url"))
     finally:
         os.close(lock)
     return None

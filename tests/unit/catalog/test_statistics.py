@@ -1,0 +1,148 @@
+"""Statistics of records: periods in slices, combined totals, places."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploader.catalog.statistics.counting import Counting, Country, Totals
+from uploader.catalog.statistics.periods import Period
+from uploader.errors import UsageError
+from uploader.figshare.statistics_api import Counter, Granularity, Kind, Places
+
+DAYS = st.dates(date(2000, 1, 1), date(2060, 12, 31))
+LIMITS: dict[Granularity, int] = {"day": 366, "month": 2 * 366, "year": 5 * 366, "total": 366}
+LENGTHS: dict[Granularity, int] = {"day": 10, "month": 7, "year": 4, "total": 0}
+
+
+@given(DAYS, DAYS, st.sampled_from(sorted(LIMITS)))
+def test_slices_neither_overlap_nor_leave_a_day_out(one: date, other: date, granularity: Granularity) -> None:
+    period = Period(min(one, other), max(one, other))
+    days = [
+        part.first + timedelta(days=place)
+        for part in period.slices(granularity)
+        for place in range((part.last - part.first).days + 1)
+    ]
+    assert days == [period.first + timedelta(days=place) for place in range((period.last - period.first).days + 1)]
+
+
+@given(DAYS, DAYS, st.sampled_from(sorted(LIMITS)))
+def test_no_slice_is_longer_than_one_request_may_ask_for(one: date, other: date, granularity: Granularity) -> None:
+    parts = list(Period(min(one, other), max(one, other)).slices(granularity))
+    for part in parts:
+        years = LIMITS[granularity] // 366
+        limit = part.first.replace(day=min(part.first.day, 28), year=part.first.year + years)
+        assert part.last <= limit + timedelta(days=3)
+        assert (part.last - part.first).days < LIMITS[granularity]
+    if granularity in {"month", "year"}:
+        # A month or year in two slices would be counted as two halves, which is right, but asked for twice.
+        length = LENGTHS[granularity]
+        names = [{day.isoformat()[:length] for day in (part.first, part.last)} for part in parts]
+        assert all(not before & after for before, after in pairwise(names))
+
+
+@given(st.dates(date(2000, 1, 1), date(2030, 1, 1)), st.integers(0, 3000), st.sampled_from(["day", "month", "year"]))
+def test_steps_name_every_day_once(first: date, days: int, granularity: Granularity) -> None:
+    period = Period(first, first + timedelta(days=days))
+    names = [(first + timedelta(days=place)).isoformat()[: LENGTHS[granularity]] for place in range(days + 1)]
+    assert list(period.steps(granularity)) == list(dict.fromkeys(names))
+
+
+def test_a_period_does_not_end_before_it_begins() -> None:
+    with pytest.raises(UsageError, match="ends before it begins: 2024-01-02 to 2024-01-01"):
+        Period(date(2024, 1, 2), date(2024, 1, 1))
+
+
+class Service:
+    """A statistics service with one event a day of each counter since 2020; it cuts periods silently."""
+
+    def __init__(self, combined: dict[str, int] | None, single: dict[str, int]) -> None:
+        self.combined, self.single = combined, single
+        self.requests: list[str] = []
+
+    async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int:
+        self.requests.append(counter)
+        return self.single[counter]
+
+    async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None:
+        self.requests.append("all")
+        return self.combined
+
+    async def timeline(
+        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        scope: str | None = None,
+    ) -> dict[str, int]:  # fmt: skip
+        self.requests.append(f"{first}..{last}")
+        sums: dict[str, int] = {}
+        for place in range(min((last - first).days + 1, LIMITS[granularity])):
+            if (day := first + timedelta(days=place)) >= date(2020, 1, 1):
+                name = day.isoformat()[: LENGTHS[granularity]] or "total"
+                sums[name] = sums.get(name, 0) + 1
+        return sums
+
+    async def places(
+        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        scope: str | None = None,
+    ) -> dict[str, Places]:  # fmt: skip
+        self.requests.append(f"{first}..{last}")
+        return {"total": {"Norway": {"Unknown": 1, "Unkown": 2, "Oslo": 5, "total": 9}, "Unkown": {"total": 4}}}
+
+
+SINGLE = {"views": 10, "downloads": 3, "shares": 0}
+COMBINED = {**SINGLE, "cites": 2}
+WHOLE = Totals(views=10, downloads=3, shares=0, cites=2)
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("combined", "single", "requests", "found"),
+    [
+        (COMBINED, SINGLE, ["all", "views", "downloads", "shares", "all"], WHOLE),
+        ({**COMBINED, "views": 7}, SINGLE, ["all", "views", "downloads", "shares", "all"], None),
+        (None, SINGLE, ["all", *SINGLE, *SINGLE], Totals(**SINGLE)),
+        ({**COMBINED, "views": 99}, SINGLE, ["all", *SINGLE, *SINGLE], Totals(**SINGLE)),
+        ({**COMBINED, "views": 1}, SINGLE, ["all", *SINGLE, *SINGLE], Totals(**SINGLE)),
+    ],
+    ids=["agree", "events meanwhile", "not offered", "more", "fewer"],
+)
+async def test_combined_totals_are_used_once_they_agree(
+    combined: dict[str, int] | None, single: dict[str, int], requests: list[str], found: Totals | None
+) -> None:
+    service = Service(combined, single)
+    counting = Counting(service)
+    totals = [await counting.totals("article", number) for number in (1, 2)]
+    assert service.requests == requests
+    assert found is None or totals == [found, found]
+
+
+async def test_records_without_events_prove_nothing_about_combined_totals() -> None:
+    nothing = dict.fromkeys(SINGLE, 0)
+    service = Service({**nothing, "cites": 0}, nothing)
+    counting = Counting(service)
+    for number in (1, 2):
+        assert await counting.totals("article", number) == Totals(views=0, downloads=0, shares=0, cites=0)
+    assert service.requests == ["all", *SINGLE, "all", *SINGLE]
+
+
+@pytest.mark.parametrize("granularity", ["day", "month", "year"])
+async def test_long_timelines_are_whole(granularity: Granularity) -> None:
+    counting = Counting(Service(None, SINGLE))
+    period = Period(date(2019, 6, 15), date(2026, 3, 9))
+    found = await counting.timeline("views", "article", 1, period, granularity)
+    assert sum(found.values()) == (date(2026, 3, 9) - date(2019, 12, 31)).days
+    assert list(found) == sorted(found)
+    totals = await counting.totals("article", 1, period)
+    assert totals == Totals(**dict.fromkeys(SINGLE, sum(found.values())))
+
+
+async def test_places_are_added_up_and_unknown_ones_are_one() -> None:
+    service = Service(None, SINGLE)
+    found = await Counting(service).places("views", "article", 1, Period(date(2023, 1, 1), date(2024, 6, 30)))
+    assert service.requests == ["2023-01-01..2023-12-31", "2024-01-01..2024-06-30"]
+    assert found == [
+        Country(name="Norway", total=18, cities={"Oslo": 10, "Unknown": 6}), Country(name="Unknown", total=8),
+    ]  # fmt: skip

@@ -1,0 +1,60 @@
+"""Names and passwords of institutions for the statistics service: kept like the token, one for each institution."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from uploader.errors import Facts, NoToken, UsageError
+from uploader.figshare import auth
+from uploader.figshare.auth import FoundToken, Token
+from uploader.figshare.statistics_api import credential
+from uploader.system import PATH_FAULTS, path_error
+
+USER, PASSWORD_FILE = "FIGSHARE_STATS_USER", "FIGSHARE_STATS_PASSWORD_FILE"
+
+
+def find(endpoint: str, scope: str, *, environ: Mapping[str, str], config_dir: Path) -> FoundToken | None:
+    """Return what to send for an institution: from the environment, the keyring or the private file; None for none.
+
+    Blocks. Raises TokenFileExposed, UsageError for an unusable password file or store.
+    """
+    if USER in environ or PASSWORD_FILE in environ:
+        if not (environ.get(USER) and environ.get(PASSWORD_FILE)):
+            raise UsageError(f"{USER} and {PASSWORD_FILE} must be set together")
+        path = Path(environ[PASSWORD_FILE])
+        return FoundToken(
+            credential(environ[USER], _password(path)), f"the environment variables {USER} and {PASSWORD_FILE}"
+        )
+    try:
+        return auth.find_token(token_file=None, endpoint=_key(endpoint, scope), environ={}, config_dir=config_dir)
+    except NoToken:
+        return None
+
+
+def store(login: Token, endpoint: str, scope: str, *, config_dir: Path) -> str:
+    """Store a login; return the place, for a message. Blocks. Raises StateUnusable, StateDiskFull."""
+    return auth.store_token(login, endpoint=_key(endpoint, scope), config_dir=config_dir, environ={})
+
+
+def forget(endpoint: str, scope: str, *, config_dir: Path) -> list[str]:
+    """Delete a stored login; return the places it was in. Blocks."""
+    return auth.forget_token(endpoint=_key(endpoint, scope), config_dir=config_dir)
+
+
+def _key(endpoint: str, scope: str) -> str:
+    return f"{endpoint}/{scope}"
+
+
+def _password(path: Path) -> str:
+    try:
+        text = path.read_text("utf-8-sig").rstrip("\r\n")
+        exposed = os.name == "posix" and path.is_file() and path.stat().st_mode & 0o077
+    except PATH_FAULTS as fault:
+        raise path_error(fault, str(path)) from None
+    if exposed:
+        raise UsageError(f"other users can read the password file {path}", facts=Facts("password-file-exposed"))
+    if not text:
+        raise UsageError(f"the password file {path} is empty")
+    return text

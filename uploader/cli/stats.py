@@ -1,0 +1,348 @@
+"""`figup stats`: how often records are viewed, downloaded, shared and cited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from uploader.cli import stats_plot
+from uploader.cli.options import (
+    ENVIRONMENT,
+    FigupCommand,
+    GlobalOptions,
+    ParsedParam,
+    check_exclusive,
+    common_options,
+    grouped,
+    with_options,
+)
+from uploader.cli.runner import Session
+from uploader.cli.stats_output import read_ids, write_bytes, write_table
+from uploader.cli.stats_service import SCOPE, SERVICE, with_service
+from uploader.cli.transfer_options import request_options
+from uploader.concurrency import in_thread
+from uploader.errors import Facts, UsageError
+from uploader.figshare.ids import parse_id
+from uploader.metadata import identifiers
+from uploader.transfer.options import RequestOptions
+from uploader.units import format_count
+
+if TYPE_CHECKING:
+    from uploader.catalog.statistics.counting import Counting
+    from uploader.catalog.statistics.periods import Period
+    from uploader.figshare.statistics_api import Counter, Kind, StatisticsApi
+
+COUNTERS = ("views", "downloads", "shares")
+_DAY = ParsedParam("date", lambda text: date.fromisoformat(identifiers.day(text)))
+
+
+def _counters(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if wrong := [name for name in names if name not in COUNTERS]:
+        raise ValueError(f"unknown counter {wrong[0]!r}; known: {', '.join(COUNTERS)}")
+    return names
+
+
+_which, _when, _how = grouped("Which"), grouped("When"), grouped("Result")
+_SCOPED = [
+    _which("--scope", metavar="INST", type=SCOPE,
+           help="Only events of this institution's portal: X of X.figshare.com."),
+    *SERVICE,
+]  # fmt: skip
+_KINDS = [
+    _which("--collection", is_flag=True, help="The IDs are those of collections."),
+    _which("--project", is_flag=True, help="The IDs are those of projects."),
+    _which("--author", is_flag=True, help="The IDs are those of authors: all their items."),
+    _which("--group", is_flag=True, help="The IDs are those of groups: all their items."),
+    _which("--from-file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True),
+           help="More IDs: one a line, or a column `id` of CSV or JSON Lines."),
+]  # fmt: skip
+_PERIOD = [
+    _when("--since", metavar="DATE", type=_DAY, help="First day."),
+    _when("--until", metavar="DATE", type=_DAY, help="Last day.  [default: today]"),
+]
+_COUNTER = _how("--counter", "counters", metavar="C,…", type=ParsedParam("counters", _counters), default="views",
+                show_default=True, help="views, downloads, shares, or several.")  # fmt: skip
+_OUTPUT = [
+    _how("--output", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+         help="Write the rows to FILE.csv or FILE.jsonl."),
+    _how("--force", is_flag=True, help="Replace files that exist."),
+]  # fmt: skip
+_PLOT = _how("--plot", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+             help="Draw FILE.svg or FILE.html; .png with matplotlib.")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What a command was asked about. `kind` is as the service names it."""
+
+    kind: Kind
+    ids: list[int]
+    period: Period | None
+
+
+@click.group("stats")
+def stats() -> None:
+    """Count views, downloads, shares and citations.
+
+    The statistics are a service of their own: no token is needed. Totals are for everybody; other numbers of an
+    institution's portal (--scope) need its own name and password: `figup stats login`.
+    """
+
+
+@stats.command("show", cls=FigupCommand, epilog=ENVIRONMENT)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@(lambda command: with_options(command, [*_KINDS, *_SCOPED, *_PERIOD, *_OUTPUT]))
+@request_options
+@common_options
+def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, **values: Any) -> int:
+    """Show the totals of records, of all time or of a period.
+
+    Citations are known for all time only. IDs are numbers, addresses of pages, or DOIs with the number in them.
+    """
+
+    async def work(session: Session, _: StatisticsApi, counting: Counting) -> int:
+        asked = await in_thread(lambda: _asked(ids, values))
+        rows = []
+        for number in asked.ids:
+            totals = await counting.totals(asked.kind, number, asked.period)
+            counts = {name: getattr(totals, name) for name in (*COUNTERS, "cites")}
+            rows.append({"id": number, "kind": asked.kind, **counts, **_stamp(values, asked.period)})
+            session.console.event("totals", **rows[-1])
+            words = ", ".join(f"{value:,} {name}" for name, value in counts.items() if value is not None)
+            session.console.result(f"{number}: {words}")
+        if len(rows) > 1:
+            sums = {name: sum(row[name] or 0 for row in rows) for name in COUNTERS}
+            session.console.result("All: " + ", ".join(f"{value:,} {name}" for name, value in sums.items()))
+        return await _finish(session, rows, values, _scope_text(values, asked.period))
+
+    return with_service(common, work, values, requests=requests)
+
+
+@stats.command("timeline", cls=FigupCommand, epilog=ENVIRONMENT)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@(lambda command: with_options(command, [
+    *_KINDS, *_SCOPED, *_PERIOD, _COUNTER,
+    _how("--by", type=click.Choice(["day", "month", "year"]), default="month", show_default=True, help="Unit of time."),
+    _PLOT, *_OUTPUT,
+]))  # fmt: skip
+@request_options
+@common_options
+def timeline(
+    ids: tuple[str, ...],
+    by: Any,
+    counters: Any,
+    plot: Path | None,
+    requests: RequestOptions,
+    common: GlobalOptions,
+    **values: Any,
+) -> int:
+    """Show events by day, month or year.  [default of --since: a year ago by day, else 2011]
+
+    Long periods are requested in slices, as the service answers for limited ones only.
+    """
+
+    async def work(session: Session, _: StatisticsApi, counting: Counting) -> int:
+        asked = await in_thread(lambda: _asked(ids, values, days=365 if by == "day" else None))
+        period = _given_period(asked)
+        rows, series = [], {}
+        for number in asked.ids:
+            for counter in counters:
+                found = await counting.timeline(counter, asked.kind, number, period, by)
+                name = str(number) if len(counters) == 1 else f"{number} {counter}"
+                series[name] = found
+                for step, events in found.items():
+                    rows.append({"id": number, "kind": asked.kind, "counter": counter, by: step, "events": events})
+                    session.console.event("timeline", **rows[-1])
+                    session.console.result(f"{step:<10} {events:>8,}  {name}")
+        if plot is not None:
+            steps = list(period.steps(by))
+            lines = {name: [found.get(step, 0) for step in steps] for name, found in series.items()}
+            title = f"{', '.join(counters).capitalize()} by {by}, {period}"
+            await _draw(session, stats_plot.Lines(title=title, steps=steps, series=lines), plot, force=values["force"])
+        return await _finish(session, rows, values, _scope_text(values, period))
+
+    return with_service(common, work, values, plot, requests=requests)
+
+
+@stats.command("places", cls=FigupCommand, epilog=ENVIRONMENT)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@(lambda command: with_options(command, [*_KINDS, *_SCOPED, *_PERIOD, _COUNTER, _PLOT, *_OUTPUT]))
+@request_options
+@common_options
+def places(
+    ids: tuple[str, ...],
+    counters: Any,
+    plot: Path | None,
+    requests: RequestOptions,
+    common: GlobalOptions,
+    **values: Any,
+) -> int:
+    """Show the countries that events came from.
+
+    With --output also the cities, at most ten a country: their sum may be below the country's number.
+    """
+
+    async def work(session: Session, _: StatisticsApi, counting: Counting) -> int:
+        asked = await in_thread(lambda: _asked(ids, values, days=365))
+        period = _given_period(asked)
+        rows: list[dict[str, Any]] = []
+        sums: dict[str, int] = {}
+        for number in asked.ids:
+            for counter in counters:
+                for country in await counting.places(counter, asked.kind, number, period):
+                    sums[country.name] = sums.get(country.name, 0) + country.total
+                    row = {"id": number, "kind": asked.kind, "counter": counter, "country": country.name}
+                    rows.append({**row, "city": None, "events": country.total})
+                    rows += [{**row, "city": city, "events": events} for city, events in country.cities.items()]
+                    session.console.event("place", **row, events=country.total, cities=country.cities)
+        ranked = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
+        for name, events in ranked:
+            session.console.result(f"{events:>8,}  {name}")
+        if plot is not None:
+            title = f"{', '.join(counters).capitalize()} by country, {period}"
+            await _draw(session, stats_plot.Bars(title=title, values=ranked), plot, force=values["force"])
+        return await _finish(session, rows, values, _scope_text(values, period))
+
+    return with_service(common, work, values, plot, requests=requests)
+
+
+@stats.command("top", cls=FigupCommand, epilog=ENVIRONMENT)
+@(lambda command: with_options(command, [
+    _which("--kind", type=click.Choice(["item", "collection", "project", "author", "group"]), default="item",
+           show_default=True, help="What is ranked."),
+    _which("--group", metavar="ID", type=click.IntRange(1), help="Only in this group."),
+    *_SCOPED, *_PERIOD,
+    _how("--counter", type=click.Choice(COUNTERS), default="views", show_default=True, help="What is counted."),
+    _how("--count", metavar="N", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many."),
+    *_OUTPUT,
+]))  # fmt: skip
+@request_options
+@common_options
+def top(
+    kind: str,
+    counter: Counter,
+    count: int,
+    group: int | None,
+    requests: RequestOptions,
+    common: GlobalOptions,
+    **values: Any,
+) -> int:
+    """Show the records with the most events."""
+
+    async def work(session: Session, api: StatisticsApi, _: Counting) -> int:
+        period = _period(values)
+        found = await api.top(
+            counter, _service_kind(kind), count, group=group, scope=values["scope"],
+            period=None if period is None else (period.first, period.last),
+        )  # fmt: skip
+        rows = [{"rank": place, "id": number, "kind": kind, "counter": counter, "events": events}
+                for place, (number, events) in enumerate(found, start=1)]  # fmt: skip
+        for row in rows:
+            session.console.event("top", **row)
+            session.console.result(f"{row['rank']:>4}. {row['events']:>10,}  {row['id']}")
+        return await _finish(session, rows, values, _scope_text(values, period))
+
+    return with_service(common, work, values, requests=requests)
+
+
+@stats.command("count", cls=FigupCommand, epilog=ENVIRONMENT)
+@click.argument("groups", metavar="GROUP...", nargs=-1, required=True, type=click.IntRange(1))
+@(lambda command: with_options(command, [*_SCOPED, *_OUTPUT]))
+@request_options
+@common_options
+def count_groups(groups: tuple[int, ...], requests: RequestOptions, common: GlobalOptions, **values: Any) -> int:
+    """Count the public items in groups.
+
+    Groups are given by their ids; those below them are not included.
+    """
+
+    async def work(session: Session, api: StatisticsApi, _: Counting) -> int:
+        found = await api.count(list(dict.fromkeys(groups)), values["scope"])
+        for group, items in found.items():
+            session.console.event("count", group=group, items=items)
+            session.console.result(f"{group}: {format_count(items, 'item')}")
+        rows = [{"group": group, "items": items} for group, items in found.items()]
+        return await _finish(session, rows, values, _scope_text(values, None))
+
+    return with_service(common, work, values, requests=requests)
+
+
+# --- what is asked -------------------------------------------------------------------------------------------------
+
+
+def _asked(ids: tuple[str, ...], values: dict[str, Any], *, days: int | None = 0) -> _Asked:
+    """Return what the options ask about. Blocks. `days`: length of the default period, None: all, 0: no period."""
+    flags = {f"--{name}": values[name] for name in ("collection", "project", "author", "group")}
+    check_exclusive(flags)
+    kind = next((flag.removeprefix("--") for flag, given in flags.items() if given), "item")
+    texts = [*ids, *(read_ids(values["from_file"]) if values["from_file"] is not None else ())]
+    numbers = list(dict.fromkeys(_number(text, kind) for text in texts))
+    if not numbers:
+        raise UsageError("no ids were given", facts=Facts("no-ids"))
+    return _Asked(kind=_service_kind(kind), ids=numbers, period=_period(values, days=days))
+
+
+def _number(text: str, kind: str) -> int:
+    try:
+        return parse_id(text, kind if kind in {"item", "collection", "project"} else "item")  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _service_kind(kind: str) -> Kind:
+    from uploader.figshare.statistics_api import Kind as Kinds
+
+    name = "article" if kind == "item" else kind
+    return next(one for one in get_args(Kinds) if one == name)
+
+
+def _period(values: dict[str, Any], *, days: int | None = 0) -> Period | None:
+    from uploader.catalog.statistics.periods import EARLIEST, Period, days_before
+
+    since, until = values["since"], values["until"]
+    if since is None and until is None and days == 0:
+        return None
+    last = until or datetime.now(UTC).date()
+    return Period(since or (days_before(last, days) if days else EARLIEST), last)
+
+
+def _given_period(asked: _Asked) -> Period:
+    if asked.period is None:
+        raise UsageError("a period is needed")
+    return asked.period
+
+
+def _stamp(values: dict[str, Any], period: Period | None) -> dict[str, Any]:
+    """Return whose numbers these are, of which period, and as of when."""
+    return {
+        "scope": values["scope"],
+        "since": None if period is None else str(period.first),
+        "until": None if period is None else str(period.last),
+        "as_of": str(datetime.now(UTC).date()),
+    }
+
+
+def _scope_text(values: dict[str, Any], period: Period | None) -> str:
+    where = "everywhere" if values["scope"] is None else f"in the portal of {values['scope']}"
+    return f"Counted {where}, {'of all time' if period is None else str(period)}."
+
+
+async def _draw(session: Session, plot: stats_plot.Lines | stats_plot.Bars, path: Path, *, force: bool) -> None:
+    await in_thread(lambda: write_bytes(path, stats_plot.drawn(plot, path), replace=force))
+    session.console.event("file", path=str(path))
+    session.console.result(f"Drawn in {path}.")
+
+
+async def _finish(session: Session, rows: list[dict[str, Any]], values: dict[str, Any], text: str) -> int:
+    """Write the rows if asked for, and say what they are."""
+    session.console.result(text)
+    if values["output"] is not None:
+        await in_thread(lambda: write_table(values["output"], rows, replace=values["force"]))
+        session.console.event("file", path=str(values["output"]))
+        session.console.result(f"{format_count(len(rows), 'row')} in {values['output']}.")
+    return 0
