@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import Figup, Running
+from tests.support.command import Figup, Running, events_in
 from tests.support.hosts import Host, missing, two_hosts
 from tests.support.invariants import check_exactly_once, check_token_stayed_home
 from tests.support.sandbox import Sandbox
+from tests.support.slurm import Slurm
 from tests.support.waiting import until
 
 SOON = """
@@ -24,7 +27,8 @@ leader.SILENT, leader.SETTLE = 4.0, 1.0
 member.BEAT, member.KNOWN, member.LEADERLESS = 1.0, 2.5, 2.0
 """
 """What takes a minute on a cluster takes seconds here."""
-SLOWLY = ("--limit-rate", "600k", "--api-rate", "1000")
+LEASE = "import uploader.transfer.store.lease as lease\nlease.HEARTBEAT = 0.3\n"
+"""Hosts that share no locks watch a lease for twelve beats."""
 
 
 @pytest.fixture
@@ -150,7 +154,7 @@ def hosts(tmp_path: Path, bare_figup: Figup, sandbox: Sandbox, sources: list[Pat
 
 
 @pytest.mark.timeout(120)
-def test_a_leader_on_another_host_dies_or_freezes_and_wakes(
+def test_a_leader_frozen_on_another_host_becomes_a_member(
     hosts: tuple[Host, Host], sandbox: Sandbox, sources: list[Path]
 ) -> None:
     one, two = hosts
@@ -170,3 +174,36 @@ def _led(*runs: Running) -> Running:
     """Wait until one of them leads."""
     until(lambda: any(event["event"] == "job" for run in runs for event in run.events), 40)
     return next(run for run in runs if any(event["event"] == "job" for event in run.events))
+
+
+# --- a real Slurm -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(180)
+def test_an_array_of_slurm_is_killed_and_a_larger_one_finishes(
+    slurm: Slurm, bare_figup: Figup, sandbox: Sandbox
+) -> None:
+    folder = slurm.shared / "many"
+    plug = folder / "plug"
+    plug.mkdir(parents=True)
+    (plug / "sitecustomize.py").write_text(f"{LEASE}{SOON}", "utf-8")
+    source = folder / "big.bin"
+    source.write_bytes(os.urandom(20_000_000))
+    words = ["upload", source, "--title", "many", "--join", "--shard", "auto", "--state-dir", folder / "state"]
+    figup = shlex.join(map(str, [sys.executable, "-m", "uploader", *words, "--json", "--limit-rate", "6M"]))
+    script = folder / "job.sh"
+    script.write_text(f"#!/bin/bash\nexec {figup} > out-$SLURM_ARRAY_JOB_ID-$SLURM_ARRAY_TASK_ID.json\n", "utf-8")
+    env = {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token, **bare_figup.env}
+    env |= {"PYTHONPATH": os.pathsep.join([str(plug), str(Path(__file__).parents[2])])}
+    two = slurm.submit(script, "--array=1-2", env=env)
+    until(lambda: len(sandbox.requests(kind="put-part", status=200)) > 60, 60)
+    slurm.run("scancel", "--signal=KILL", "--full", two)
+    for task in (1, 2):
+        slurm.wait(f"{two}_{task}")
+    five = slurm.submit(script, "--array=1-5", env=env)
+    for task in range(1, 6):
+        assert slurm.wait(f"{five}_{task}").exit_status == 0, list(folder.glob("*.out"))
+    check(sandbox, [source])
+    assert len(sandbox.requests(kind="create-item")) == 1
+    summaries = [events_in((folder / f"out-{five}-{task}.json").read_text("utf-8"))[-1] for task in range(1, 6)]
+    assert sum(summary["bytes_sent"] > 0 for summary in summaries) > 1
