@@ -186,23 +186,25 @@ class Crew:
 
     # --- what can happen ------------------------------------------------------------------------------------------
 
-    def start(self, *, may_lead: bool = True, share: tuple[int, int] | None = None, crash_at: int = 0) -> str:
+    def start(
+        self, *, may_lead: bool = True, share: tuple[int, int] | None = None, crash_at: int = 0, tasks: int = 1
+    ) -> str:
         """Start a process; its name."""
         name = f"p{next(self._numbers)}"
         member = Member(name=name, scope=anyio.CancelScope(), disk=CrashingDisk())
         member.awake.set()
         member.disk.crash_at = crash_at
         self.members[name] = member
-        self._tasks.start_soon(self._live, member, may_lead, share)
+        self._tasks.start_soon(self._live, member, may_lead, share, tasks)
         return name
 
-    async def _live(self, member: Member, may_lead: bool, share: tuple[int, int] | None) -> None:
+    async def _live(self, member: Member, may_lead: bool, share: tuple[int, int] | None, tasks: int) -> None:
         process.set(member.name)
         with member.scope:
             try:
                 async with self.world.client(self.options) as client:
                     member.client = client
-                    client.team = JoinedTeam(may_lead=may_lead, task=member.name, share=share)
+                    client.team = JoinedTeam(may_lead=may_lead, task=member.name, share=share, tasks=tasks)
                     report = await client.upload(self.sources, on_event=self.world.notices.append, **self.target)  # type: ignore[arg-type]
                     member.status = report.exit_status
             except RunFailed as failed:

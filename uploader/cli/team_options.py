@@ -81,11 +81,17 @@ class Joining:
             client.team = _pool(self.dask, client)
         if not self.wanted:
             return
-        from uploader.cluster.share import parse_share, task_name
+        from uploader.cluster.share import parse_share, share_of_task, task_name
         from uploader.cluster.team import JoinedTeam
 
         share: Share | None = parse_share(self.shard, os.environ) if self.shard is not None else None
-        client.team = JoinedTeam(may_lead=client.has_token, task=task_name(os.environ), share=share)
+        place = share_of_task(os.environ)
+        client.team = JoinedTeam(
+            may_lead=client.has_token,
+            task=task_name(os.environ),
+            share=share,
+            tasks=place[1] if place is not None else 1,
+        )
 
 
 def _pool(address: str, client: Client) -> Team:

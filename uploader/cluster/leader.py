@@ -38,7 +38,7 @@ from uploader.cluster.messages import (
 )
 from uploader.cluster.roster import Given, Seen
 from uploader.cluster.wire import LeaderWire
-from uploader.errors import FigupError, SourceChanged
+from uploader.errors import Facts, FigupError, SourceChanged
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
@@ -65,12 +65,15 @@ _SELF = ""
 class LeaderRole:
     """One term of a leader. `lead` runs beside the engine."""
 
-    def __init__(self, wire: LeaderWire, term: int, clock: Clock, *, max_parts: int | None = None) -> None:
-        """`max_parts` is the most that one order may have; None for no limit."""
+    def __init__(
+        self, wire: LeaderWire, term: int, clock: Clock, *, max_parts: int | None = None, tasks: int = 1
+    ) -> None:
+        """`max_parts`: most parts of an order, None for any number. `tasks`: processes that should be there."""
         self._wire = wire
         self._term = term
         self._clock = clock
         self._max_parts = max_parts
+        self._tasks = tasks
         self._seen: dict[str, Seen] = {}
         self._looked = False
         self._settled_at = math.inf
@@ -115,8 +118,11 @@ class LeaderRole:
     async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
         """See `uploader.transfer.parts.team.Leader`."""
         await self.collect_earlier(run)
+        began = self._clock.monotonic()
         while True:
             await self._look(run)
+            if self._tasks > 1 and self._clock.monotonic() - began > SILENT:
+                self._warn_if_alone(run)
             for name, entry in await self._wire.reports():
                 self._take(run, self._seen.get(name), entry)
             await self._take_back_unsent(run, queue)
@@ -155,6 +161,12 @@ class LeaderRole:
                 seen.hello, seen.changed, seen.alive = hello, now, True
             self._check_version(run, name, hello)
         self._looked = True
+
+    def _warn_if_alone(self, run: JobRun) -> None:
+        tasks, self._tasks = self._tasks, 1
+        if not any(seen.alive for seen in self._seen.values()):
+            text = f"this is one of {tasks} tasks, and none of the others has joined it within a minute"
+            run.notify(no.Warned(message=f"{text}: do they share the state directory?", facts=Facts("alone")))
 
     def _check_version(self, run: JobRun, name: str, hello: Hello) -> None:
         if hello.version != __version__ and name not in self._warned:

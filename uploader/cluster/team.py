@@ -75,10 +75,11 @@ def check_shared(folder: Path) -> None:
 class JoinedTeam:
     """This process in the team of its job: see `uploader.transfer.execution.Team`."""
 
-    def __init__(self, *, may_lead: bool, task: str = "", share: tuple[int, int] | None = None) -> None:
-        """`task` and `share`: see `uploader.cluster.messages.Hello`."""
+    def __init__(self, *, may_lead: bool, task: str = "", share: tuple[int, int] | None = None, tasks: int = 1) -> None:
+        """`task` and `share`: see `uploader.cluster.messages.Hello`. `tasks`: processes that there should be."""
         self._may_lead = may_lead
         self._task = task
+        self._tasks = tasks
         self._share = share
         self._role: LeaderRole | None = None
         self._lock: JobLock | None = None
@@ -95,7 +96,7 @@ class JoinedTeam:
     @asynccontextmanager
     async def leading(self, job: OpenJob) -> AsyncIterator[None]:
         wire = LeaderFiles(job.folder, job.disk, job.lock.term)
-        self._role = role = LeaderRole(wire, job.lock.term, job.clock)
+        self._role = role = LeaderRole(wire, job.lock.term, job.clock, tasks=self._tasks)
         self._lock = job.lock
         end: End | None = None
         try:

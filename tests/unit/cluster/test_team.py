@@ -12,6 +12,7 @@ from blockbuster import BlockBuster
 from tests.support.teams import KILLED, Crew, some_contents
 from uploader.cluster import leader
 from uploader.errors import RequestRejected
+from uploader.transfer.notices import Warned
 from uploader.transfer.options import Options
 from uploader.transfer.parts import queue
 
@@ -211,3 +212,17 @@ async def test_the_rate_is_limited_for_all_together(new_crew: NewCrew) -> None:
     assert len({who for who, *_ in crew.figshare.sent}) == 2
     total = sum(map(len, crew.contents.values()))
     assert crew.figshare.sent[-1][3] >= (total - 2 * burst) / (1.15 * limit)
+
+
+async def test_a_task_that_stays_alone_warns(new_crew: NewCrew) -> None:
+    for tasks, others in ((1, 0), (3, 0), (3, 1)):
+        crew = new_crew(some_contents(random.Random(9), big=4, small=0), name=f"{tasks}-{others}")
+
+        async def script(crew: Crew, tasks: int = tasks, others: int = others) -> None:
+            crew.start(tasks=tasks)
+            for _ in range(others):
+                crew.start()
+
+        await crew.play(script)
+        warned = [n for n in crew.world.notices if isinstance(n, Warned) and n.facts.situation == "alone"]
+        assert len(warned) == (tasks > 1 and not others)
