@@ -164,8 +164,43 @@ async def test_an_older_database_gets_documents(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as older:
         older.setattr("uploader.sandbox.db.STEPS", STEPS[:5])
         older.setattr("uploader.sandbox.indexing.refresh", lambda _: None)
+        older.setattr("uploader.sandbox.seeding.seed", lambda *_: False)
         async with sandbox_api(tmp_path / "s") as api:
             await publish(api, "Beavers")
     async with sandbox_api(tmp_path / "s", institution=True) as api:
         assert await titles(api, "/articles") == ["Beavers"]
         assert len(await api.get("/account/institution/articles")) == 1
+
+
+async def test_lists_that_change_between_pages(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", control=True) as api:
+        await publish(api, *(f"Item {number}" for number in range(4)))
+        control = f"{api.at.url.removesuffix('/v2')}/sandbox"
+        rules = ["list-public-items:2=insert-record", "list-public-items:4=remove-record"]
+        assert (await api.call("POST", f"{control}/faults", {"faults": rules}))[0] == 201
+        pages = [await titles(api, f"/articles?page_size=2&page={page}") for page in (1, 2, 1, 2)]
+        assert pages == [["Item 3", "Item 2"], ["Item 2", "Item 1"], ["Item 3", "Item 3"], ["Item 1", "Item 0"]]
+        counted = (await api.get(f"{control}/requests"))["api"]
+        assert counted["kinds"]["list-public-items"] == 4
+        assert counted["repeated"] >= 2
+        assert counted["most_per_second"] <= counted["requests"]
+
+
+async def test_faults_of_one_record_and_error_objects(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", control=True) as api:
+        first, second = await publish(api, "One", "Two")
+        faults = f"{api.at.url.removesuffix('/v2')}/sandbox/faults"
+        rules = [f"get-public-item@{first}:every=500", "list-public-items=error-object"]
+        assert (await api.call("POST", faults, {"faults": rules}))[0] == 201
+        assert [(await api.call("GET", f"/articles/{one}"))[0] for one in (first, second, first)] == [500, 200, 500]
+        status, answer = await api.call("GET", "/articles")
+        assert (status, set(answer)) == (200, {"message", "code", "data"})
+
+
+async def test_public_requests_without_a_token_are_limited_by_the_hour(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s", hourly_limit=2) as api:
+        for expected in (200, 200, 403):
+            assert (await api.call("GET", "/articles", headers={}))[0] == expected
+        assert (await api.call("GET", "/articles"))[0] == 200
+        api.clock.ahead += 3601
+        assert (await api.call("GET", "/articles", headers={}))[0] == 200

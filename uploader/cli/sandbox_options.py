@@ -119,6 +119,8 @@ OPTIONS: list[Callable[[Any], Any]] = [
            help="Fill a new sandbox with N items of several institutions."),
     _lists("--seed", metavar="N", type=click.IntRange(0, 2**32), default=1, show_default=True,
            help="Which items: the same number, the same ones."),
+    _lists("--hourly-limit", metavar="N", type=click.IntRange(0), default=0, show_default=True,
+           help="Public requests an hour without a token; then 403. 0: all."),
     _lists("--page-cap", metavar="N|none", type=_CAP, default="9000", show_default=True,
            help="How many rows of a list of records pages reach."),
     _lists("--page-cap-status", type=click.Choice(["422", "400"]), default="422", show_default=True,

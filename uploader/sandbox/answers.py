@@ -25,6 +25,11 @@ NOT_FOUND_HTML = (
 
 _INVALID = "UnprocessableEntity"
 
+THROTTLED_HTML = (
+    "<html>\n <head>\n  <title>403 Forbidden</title>\n </head>\n <body>\n  <h1>403 Forbidden</h1>\n </body>\n</html>"
+)
+"""The page for too many requests without a token; a client met one."""
+
 
 class ApiError(Exception):
     """An error response: `{"message", "code"}`, and `data` for details.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultRules
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.locks import PartLocks
-from uploader.sandbox.request_log import RequestLog
+from uploader.sandbox.request_log import RequestCounts, RequestLog
 from uploader.sandbox.settings import Settings
 
 P = ParamSpec("P")
@@ -60,6 +61,10 @@ class Context:
     effects: Effects
     refresh: Callable[[sqlite3.Connection], None]
     """Makes the documents of what changed; within a transaction."""
+    counts: RequestCounts = field(default_factory=RequestCounts)
+    """Of all requests since the start, if faults can be set over HTTP."""
+    public_requests: deque[float] = field(default_factory=deque)
+    """When public requests without a token were served, in the last hour."""
     seeded: bool = False
     """Whether there are seeded records, and the institutions and groups that they belong to."""
     added_values: dict[int, tuple[str, ...]] = field(default_factory=dict)
@@ -83,6 +88,18 @@ class Context:
         """Return the custom fields that a group's items have."""
         fields = for_group(self.settings.custom_fields, group) if self.settings.institution else ()
         return tuple(replace(one, values=one.values + self.added_values.get(one.id, ())) for one in fields)
+
+    def is_throttled(self) -> bool:
+        """Count a public request without a token; return whether it is one too many in an hour."""
+        if not self.settings.hourly_limit:
+            return False
+        served, now = self.public_requests, self.now()
+        while served and served[0] <= now - 3600:
+            served.popleft()
+        if len(served) >= self.settings.hourly_limit:
+            return True
+        served.append(now)
+        return False
 
     async def on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that blocks on the disk, in a thread."""

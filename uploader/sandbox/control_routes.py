@@ -10,7 +10,7 @@ from uploader.sandbox.context import context_of
 from uploader.sandbox.faults import read_rule
 from uploader.sandbox.routes import Route
 
-FAULTS = "/sandbox/faults"
+FAULTS, REQUESTS = "/sandbox/faults", "/sandbox/requests"
 
 
 def routes() -> list[Route]:
@@ -19,12 +19,18 @@ def routes() -> list[Route]:
         Route("control", "GET", FAULTS, listing),
         Route("control", "POST", FAULTS, add),
         Route("control", "DELETE", FAULTS, clear),
+        Route("control", "GET", REQUESTS, counts),
     ]
 
 
 async def listing(request: web.Request) -> web.Response:
     """Return the active rules, and how many requests each has matched."""
     return json_answer(context_of(request).faults.listing())
+
+
+async def counts(request: web.Request) -> web.Response:
+    """Return how many requests there were since the start, by service."""
+    return json_answer(context_of(request).counts.listing())
 
 
 async def add(request: web.Request) -> web.Response:

@@ -14,9 +14,11 @@ import anyio
 from aiohttp import web
 
 from uploader.sandbox import files_db
+from uploader.sandbox.answers import json_answer
 from uploader.sandbox.connection import close, disconnected, reset, wait
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.faults import Fault, Stage
+from uploader.sandbox.items import versions
 from uploader.sandbox.operations import READINGS
 from uploader.sandbox.receive import BodyBroken
 from uploader.sandbox.request_log import ENTRY
@@ -76,6 +78,10 @@ async def _change_state(request: web.Request, context: Context, fault: Fault) ->
     match fault.name:
         case "revoke-token":
             effects.revoked = True
+        case "insert-record":
+            await context.db.run(versions.publish_copy, context.now())
+        case "remove-record":
+            await context.db.run(versions.withdraw_newest, context.now())
         case "quota-full":
             effects.quota_full = True
         case "lock":
@@ -134,6 +140,10 @@ async def _plain_status(__: web.Request, fault: Fault, ___: Proceed) -> web.Stre
 
 async def _html(_: web.Request, __: Fault, ___: Proceed) -> web.StreamResponse:
     return web.Response(text=_PAGE.format("Welcome"), content_type="text/html")
+
+
+async def _error_object(_: web.Request, __: Fault, ___: Proceed) -> web.StreamResponse:
+    return json_answer({"message": "Something went wrong", "code": "InternalError", "data": None})
 
 
 async def _waf_202(_: web.Request, __: Fault, ___: Proceed) -> web.StreamResponse:
@@ -280,6 +290,7 @@ def _bytes(answer: web.StreamResponse) -> bytes:
 ACTIONS: dict[str, Action] = {
     "status": _plain_status,
     "html": _html,
+    "error-object": _error_object,
     "waf-202": _waf_202,
     "waf-403": _waf_403,
     "redirect": _redirect,

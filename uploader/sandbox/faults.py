@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from uploader.sandbox.operations import FILE_REQUESTS, PART_REQUESTS, READINGS, REQUESTS, UPLOAD_REQUESTS
+from uploader.sandbox.operations import (
+    FILE_REQUESTS,
+    LIST_REQUESTS,
+    PART_REQUESTS,
+    READINGS,
+    RECORD_REQUESTS,
+    REQUESTS,
+    UPLOAD_REQUESTS,
+)
 
 
 class Stage(Enum):
@@ -78,6 +86,7 @@ SPECS: dict[str, Spec] = {
         {"code": _status, "retry-after": _retry_after, "body": _one_of("json", "html", "empty")},
     ),
     "html": Spec(Stage.ANSWER, "200 with an HTML page, without processing the request"),
+    "error-object": Spec(Stage.ANSWER, "200 with an error object, without processing the request"),
     "waf-202": Spec(Stage.ANSWER, "empty 202 with x-amzn-waf-action: challenge"),
     "waf-403": Spec(Stage.ANSWER, "403 of a firewall", {"body": _one_of("empty", "html")}),
     "redirect": Spec(Stage.ANSWER, "redirect to another URL", {"to": _url, "code": _status}),
@@ -104,6 +113,8 @@ SPECS: dict[str, Spec] = {
         {"seconds": _seconds}, READINGS,
     ),
     "hide": Spec(Stage.STATE, "the new file is invisible for a while", {"seconds": _seconds}, frozenset({"initiate"})),
+    "insert-record": Spec(Stage.STATE, "another item has just been published", {}, LIST_REQUESTS),
+    "remove-record": Spec(Stage.STATE, "the newest public item has just been unpublished", {}, LIST_REQUESTS),
     "wrong-md5": Spec(Stage.STATE, "computed_md5 will be wrong", {}, frozenset({"complete"})),
     "no-md5": Spec(Stage.STATE, "computed_md5 stays empty", {}, frozenset({"complete"})),
     "quota-full": Spec(Stage.STATE, "the account's quota is used up from now on"),
@@ -252,8 +263,8 @@ def _rule(request: str, part: int | None, when: str, name: str, options: dict[st
     if spec.requests is not None and request not in spec.requests:
         message = f"{name} applies to {', '.join(sorted(spec.requests))}, not {request}"
         raise ValueError(message)
-    if part is not None and request not in PART_REQUESTS:
-        message = f"{request} takes no part number; only {', '.join(sorted(PART_REQUESTS))} do"
+    if part is not None and request not in PART_REQUESTS | RECORD_REQUESTS:
+        message = f"{request} takes no part number or id; only {', '.join(sorted(PART_REQUESTS | RECORD_REQUESTS))} do"
         raise ValueError(message)
     needed = _REQUIRED_OPTIONS.get(name)
     if needed is not None and needed not in options:

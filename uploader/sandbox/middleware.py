@@ -11,7 +11,7 @@ import anyio
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from uploader.sandbox.answers import NOT_FOUND_HTML, ApiError, empty, json_answer
+from uploader.sandbox.answers import NOT_FOUND_HTML, THROTTLED_HTML, ApiError, empty, json_answer
 from uploader.sandbox.connection import end
 from uploader.sandbox.context import AUTHORIZED, Context, context_of
 from uploader.sandbox.fault_actions import apply_faults
@@ -59,6 +59,8 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
             if service != "upload":
                 record.received = request.content.total_bytes
             record.seconds = time.monotonic() - began
+            if context.settings.control:
+                context.counts.add(record)
             await context.log.write(record)
             end(request)
         return answer
@@ -84,6 +86,8 @@ async def _serve(
     try:
         if service == "api" and route is not None:
             request[AUTHORIZED] = allowed(request, context, revoked=context.effects.revoked)
+            if route.public and credential(request) is None and context.is_throttled():
+                return web.Response(status=403, text=THROTTLED_HTML, content_type="text/html")
             _authorize(request, context, route)
             if not route.public:
                 await settle(request, context)
@@ -100,8 +104,10 @@ def _misdirected() -> ApiError:
 
 
 def _part(request: web.Request) -> int | None:
-    number = request.match_info.get("number")
-    return None if number is None else int(number)
+    """Return what a fault may name: the number of a part, or the id of a record."""
+    known = (request.match_info.get(name) for name in ("number", "item_id", "collection_id", "id"))
+    number = next((one for one in known if one is not None), "")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None
 
 
 def _authorize(request: web.Request, context: Context, route: Route) -> None:

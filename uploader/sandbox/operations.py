@@ -49,6 +49,14 @@ _INSTITUTION = frozenset(
         "list-reviews", "get-review", "list-review-comments", "create-review-comment",
     }
 )  # fmt: skip
+RECORD_REQUESTS: Final = frozenset(
+    {
+        "get-item", "get-public-item", "get-version", "list-versions", "get-public-collection", "stats-total",
+        "stats-totals", "stats-timeline", "stats-breakdown",
+    }
+)  # fmt: skip
+"""Requests about one record, for which a fault may name its id."""
+LIST_REQUESTS: Final = frozenset({"list-public-items", "search-public-items", "list-institution-items"})
 _STATISTICS = frozenset(
     {"stats-total", "stats-totals", "stats-timeline", "stats-breakdown", "stats-top", "stats-count"}
 )

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,6 +87,36 @@ def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry
         scheme=_scheme(request, presented),
         token_sha256=None if not presented else hashlib.sha256(presented.encode("utf-8", "replace")).hexdigest()[:16],
     )
+
+
+class RequestCounts:
+    """How many requests there were: by service and operation, in the fullest second, and of the same thing again."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, Counter[str]] = {}
+        self._seconds: dict[str, Counter[int]] = {}
+        self._asked: dict[str, set[str]] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Count a request."""
+        if entry.kind == "control":
+            return
+        self._kinds.setdefault(entry.service, Counter())[entry.kind] += 1
+        self._seconds.setdefault(entry.service, Counter())[int(entry.time)] += 1
+        asked = f"{entry.method} {entry.path}?{sorted(entry.query.items())}"
+        self._asked.setdefault(entry.service, set()).add(asked)
+
+    def listing(self) -> dict[str, Any]:
+        """Return the counts by service. `repeated`: requests with the address and query of an earlier one."""
+        return {
+            service: {
+                "requests": kinds.total(),
+                "kinds": dict(kinds),
+                "most_per_second": max(self._seconds[service].values()),
+                "repeated": kinds.total() - len(self._asked[service]),
+            }
+            for service, kinds in self._kinds.items()
+        }
 
 
 class RequestLog:

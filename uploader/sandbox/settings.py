@@ -111,6 +111,8 @@ class Settings:
     """How many records of several institutions to fill an unseeded sandbox with; they stay."""
     seed: int = 1
     """Which records: the same number gives the same ones."""
+    hourly_limit: int = 0
+    """How many public requests without a token are served in an hour, the others being 403 with a page; 0: all."""
     page_cap: int | None = 9000
     """How many rows of a list of records can be reached by pages; None: all."""
     page_cap_status: int = 422

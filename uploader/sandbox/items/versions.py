@@ -106,6 +106,37 @@ def withdraw(db: sqlite3.Connection, item_id: int) -> None:
     db.execute("UPDATE items SET withdrawn = 1, status = 'private' WHERE id = ?", (item_id,))
 
 
+def publish_copy(db: sqlite3.Connection, now: float) -> None:
+    """Publish a copy of the newest public item, under an id of its own; nothing if there is none."""
+    item_id = _newest(db, now)
+    if item_id is None:
+        return
+    columns = "status, created, modified, metadata, account_id, project_id, linked, uploaded"
+    cursor = db.execute(
+        f"INSERT INTO items ({columns}, version, published) SELECT {columns}, 1, ? FROM items WHERE id = ?",  # noqa: S608
+        (now, item_id),
+    )
+    db.execute(
+        "INSERT INTO versions (item_id, number, visible, metadata, authors, size)"
+        " SELECT ?, 1, ?, metadata, authors, 0 FROM versions WHERE item_id = ? ORDER BY number DESC LIMIT 1",
+        (cursor.lastrowid, now, item_id),
+    )
+
+
+def withdraw_newest(db: sqlite3.Connection, now: float) -> None:
+    """Take the newest public item back from the public, if there is one."""
+    item_id = _newest(db, now)
+    if item_id is not None:
+        withdraw(db, item_id)
+
+
+def _newest(db: sqlite3.Connection, now: float) -> int | None:
+    row = db.execute(
+        "SELECT id FROM items WHERE published <= ? AND NOT withdrawn ORDER BY published DESC, id DESC LIMIT 1", (now,)
+    ).fetchone()
+    return None if row is None else int(row["id"])
+
+
 def latest(db: sqlite3.Connection, item_id: int, now: float) -> Version | None:
     """Return the newest visible version, or None."""
     row = db.execute(
