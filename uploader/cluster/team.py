@@ -165,7 +165,10 @@ class JoinedTeam:
             await wire.close()
             return await self._conclude(execution, job, end)
         if execution.stop.requested:
-            raise Interrupted("this process stopped; the job goes on in the others, if there are any")
+            error = Interrupted("this process stopped; the job goes on in the others, if there are any")
+            if await in_thread(states.readable_state, job) is None:
+                raise error
+            raise RunFailed(error, await self._report(execution, job, error.exit_status))
         if not self._may_lead:
             state = await in_thread(states.readable_state, job)
             if state is None or not state.concluded:
@@ -182,10 +185,10 @@ class JoinedTeam:
             if live is not None:
                 execution.notify(msgspec.structs.replace(live.progress, connections=role.connections))
 
-    async def _conclude(self, execution: Execution, job: str, end: End) -> Report:
-        """Return the job's report, as the journal has it. Raises RunFailed with the error that ended the job."""
+    async def _report(self, execution: Execution, job: str, exit_status: int) -> Report:
+        """Report the job as the journal has it, and what this process sent. Raises what reading a journal raises."""
         state = await in_thread(execution.states.read, job)
-        report = Report(
+        return Report(
             job=job,
             item_id=state.item_id,
             item_url=state.item_url,
@@ -193,13 +196,17 @@ class JoinedTeam:
             bytes_sent=self._sent,
             bytes_total=sum(transfer.size for transfer in state.active),
             seconds=round(execution.clock.monotonic() - (self._began or 0.0), 3),
-            exit_status=end.exit_status,
+            exit_status=exit_status,
             api_requests=0,
             doi=state.doi,
             public_url=state.public_url,
             private_link=state.done_steps.get("private_link"),
             published=state.publication,
         )
+
+    async def _conclude(self, execution: Execution, job: str, end: End) -> Report:
+        """Return the report of a job that has ended. Raises RunFailed with the error that ended it."""
+        report = await self._report(execution, job, end.exit_status)
         if end.exit_status == ExitStatus.OK:
             return report
         error = FigupError(end.message, hint=end.hint, facts=Facts(end.code))

@@ -226,3 +226,15 @@ async def test_a_task_that_stays_alone_warns(new_crew: NewCrew) -> None:
         await crew.play(script)
         warned = [n for n in crew.world.notices if isinstance(n, Warned) and n.facts.situation == "alone"]
         assert len(warned) == (tasks > 1 and not others)
+
+
+async def test_a_member_that_is_stopped_before_there_is_a_job(new_crew: NewCrew) -> None:
+    crew = new_crew({"a": b"abc"})
+
+    async def script(crew: Crew) -> None:
+        name = crew.start(may_lead=False)
+        await crew.clock.sleep(5)
+        crew.stop(name)
+
+    await crew.play(script)
+    assert crew.members["p0"].status == 75
