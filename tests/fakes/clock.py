@@ -13,6 +13,8 @@ import anyio.lowlevel
 
 from uploader.clock import Clock
 
+_IDLE_ROUNDS = 4
+"""Rounds of a loop without a visible queue in which all tasks must wait: a callback may still wake one in the next."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -24,6 +26,7 @@ class VirtualClock(Clock):
         self._numbers = itertools.count()
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
         self._watching = False
+        self._idle_rounds = 0
         self.gate: Callable[[], Awaitable[None]] = _pass
         """Awaited after each sleep: a suspended process does not wake up."""
 
@@ -58,13 +61,22 @@ class VirtualClock(Clock):
 
     def _advance_when_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        # Only asyncio knows whether any task could run; it has no public API for this.
-        if not loop._ready and self._sleepers:  # type: ignore[attr-defined]
+        self._idle_rounds = self._idle_rounds + 1 if _is_idle(loop) else 0
+        if self._idle_rounds >= (1 if hasattr(loop, "_ready") else _IDLE_ROUNDS) and self._sleepers:
+            self._idle_rounds = 0
             self._time, _, woken = heapq.heappop(self._sleepers)
             woken.set()
         self._watching = bool(self._sleepers)
         if self._watching:
             loop.call_soon(self._advance_when_idle)
+
+
+def _is_idle(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return True if no task could run. There is no public API for this, and uvloop does not show its queue."""
+    if hasattr(loop, "_ready"):
+        return not loop._ready
+    waiters = (getattr(task, "_fut_waiter", None) for task in asyncio.all_tasks(loop))
+    return all(waiter is not None and not waiter.done() for waiter in waiters)
 
 
 async def _pass() -> None:

@@ -153,6 +153,16 @@ async def test_after_any_fault_the_same_command_ends_with_everything_there_exact
     scenario.check(world, item)
 
 
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+@pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER], ids=lambda fault: fault.value)
+async def test_lost_answers_are_looked_up_under_uvloop_too(world: World, fault: Fault) -> None:
+    for request in ("create", "initiate", "complete"):
+        world.figshare.fail(request, fault)
+    assert await SCENARIOS[1].run(world, SCENARIOS[1].prepare(world)) == 0
+    SCENARIOS[1].check(world, None)
+    assert world.clock.monotonic() > 0
+
+
 def expected_statuses(request: str, fault: Fault) -> set[int]:
     """How a run with one faulty request may end. An ambiguous response never ends a run."""
     if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
