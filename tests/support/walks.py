@@ -76,6 +76,7 @@ _ORDERS: list[ev.AnyEvent] = [
     ev.OptionsGiven({"on_conflict": "replace", "limit_rate": 1e6}),
     ev.FinalStepsRequested(publish=True),
     ev.PublishIntended(0),
+    ev.NotPublished(),
     ev.FinalStepDone(step="publish", value="public"),
 ]
 

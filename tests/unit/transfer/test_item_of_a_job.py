@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.figshare import Fault
+from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.items import lists
 from uploader.items.describe import describe
 from uploader.items.payload import ItemPayload
 from uploader.transfer import notices as no
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.log import decode, encode
 from uploader.transfer.store.jobs import JobStore
@@ -180,3 +182,33 @@ async def test_an_item_without_files_is_recognized_by_its_mark_too(world: World)
     assert item_id == min(world.figshare.items_held)
     assert {title for title, _ in held(world)} == {TITLE}
     assert world.figshare.log.count("create") == 1
+
+
+async def publish(world: World) -> int:
+    options = ItemOptions(metadata=Metadata(), publish=True)
+    return await world.upload(world.source("a", CONTENT), title=TITLE, item_options=options)
+
+
+async def test_a_publish_request_on_its_way_is_waited_for(world: World) -> None:
+    """It was sent by a process that was killed, or that lost the job, and takes effect while the next run looks."""
+    world.figshare.fail("publish", Fault.KILLED_BEFORE)
+    assert await publish(world) == KILLED
+    (item,) = world.figshare.items_held.values()
+    seen = world.figshare.log.count("detail")
+
+    def take_effect(_: str) -> None:
+        if world.figshare.log.count("detail") == seen + 3:
+            item.version += 1
+
+    world.figshare.on_request["detail"] = take_effect
+    assert await publish(world) == 0
+    assert (item.version, world.figshare.log.count("publish")) == (1, 1)
+
+
+async def test_a_refused_publish_request_is_not_waited_for(world: World) -> None:
+    world.figshare.fail("publish", Fault.REJECTED)
+    assert await publish(world) == 1
+    since = world.clock.monotonic()
+    assert await publish(world) == 0
+    (item,) = world.figshare.items_held.values()
+    assert (item.version, world.clock.monotonic() - since < 10) == (1, True)

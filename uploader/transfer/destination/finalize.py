@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from uploader.errors import Facts, FigupError
+from uploader.errors import Facts, FigupError, PermissionDenied, RequestRejected, TokenRejected
 from uploader.figshare.models import ItemDetail
 from uploader.items import release
 from uploader.transfer import notices as no
+from uploader.transfer.destination.lookup import find_published
 from uploader.transfer.journal import events as ev
 from uploader.transfer.run.context import JobRun
 
@@ -58,10 +59,17 @@ async def _private_link(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
 async def _publish(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
     """Publish the item, unless an earlier run did and was killed before it could journal that."""
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
-    if intent is None or item.version <= intent.version or intent.files != mark:
+    published = await find_published(run, intent) if intent is not None and intent.files == mark else None
+    if published is not None:
+        item = published
+    else:
         await release.check_publishable(run.api, item)
         await run.commit_intent(ev.PublishIntended(item.version, mark))
-        item = await release.publish(run.api, item, time_limit=run.options.settle_timeout)
+        try:
+            item = await release.publish(run.api, item, time_limit=run.options.settle_timeout)
+        except (RequestRejected, PermissionDenied, TokenRejected):
+            await run.commit(ev.NotPublished())
+            raise
     return ev.FinalStepDone(
         step="publish", value=release.visibility(item), url=item.public_url or None, doi=item.doi or None
     )

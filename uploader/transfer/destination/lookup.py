@@ -8,13 +8,14 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-from uploader.figshare.models import File, ItemRow
+from uploader.figshare.models import File, ItemDetail, ItemRow
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
 from uploader.items.mark import bears_mark, mark_prefix
 from uploader.text import composed, printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import FAILED_STATUSES
+from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
@@ -120,6 +121,20 @@ async def _is_as_created(run: JobRun, item_id: int) -> bool:
     item, given = await run.api.items.detail(item_id), run.state.description
     fields = given.payload.fields if given is not None else {}
     return all(name in fields or not getattr(item, name) for name in ("description", "keywords", "categories"))
+
+
+async def find_published(run: JobRun, intent: ev.PublishIntended) -> ItemDetail | None:
+    """Find the version that a publish intent led to, or None: the request may still be on its way.
+
+    One that Figshare refused is not waited for. Raises Stopped.
+    """
+
+    async def check() -> ItemDetail | None:
+        item = await run.api.items.detail(run.item_id)
+        return item if item.version > intent.version else None
+
+    time_limit = run.options.settle_timeout if run.state.publish_unanswered else 0.0
+    return await _poll(run, check, time_limit, f"publishing item {run.item_id}")
 
 
 async def find_file(run: JobRun, transfer: Transfer) -> int | None:

@@ -190,6 +190,10 @@ class PublishIntended(JobEvent, frozen=True, tag="public?"):
     files: str = ""
 
 
+class NotPublished(JobEvent, frozen=True, tag="public-"):
+    """Figshare refused the last request to publish: no effect of it can appear late."""
+
+
 class FinalStepDone(JobEvent, frozen=True, kw_only=True, tag="end", omit_defaults=True):
     """A requested final step completed: `value` is the DOI, the private link, or the visibility.
 
@@ -376,8 +380,8 @@ class Cancelled(FileEvent, frozen=True, tag="cancel"):
 AnyEvent: TypeAlias = (
     JobPlanned | JobGrown | SourceSkipped | SourcePlanned | SourceDropped | SourceChosen | ItemIntended
     | ItemNotCreated | ItemCreated | ItemReady | ItemUnwanted | ItemRemoved | MetadataRequested | MetadataApplied
-    | OptionsGiven | FinalStepsRequested | PublishIntended | FinalStepDone | Resumed | UploadIntended | NotInitiated
-    | UploadInitiated | PartsMissing | PartSent | PartReset | PartsComplete | SourceHashed | DigestKept
+    | OptionsGiven | FinalStepsRequested | PublishIntended | NotPublished | FinalStepDone | Resumed | UploadIntended
+    | NotInitiated | UploadInitiated | PartsMissing | PartSent | PartReset | PartsComplete | SourceHashed | DigestKept
     | CompleteIntended | Completed | Verified | FoundIdentical | ReplacementPlanned | LinkConfirmed | Mismatched
     | UploadLost | SourceReplaced | RemoteLost | DuplicateFound | RemnantRemoved | LeftoversRemoved | Failed | Retried
     | Cancelled

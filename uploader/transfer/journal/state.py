@@ -46,6 +46,8 @@ class JobState:
     final_steps: ev.FinalStepsRequested = field(default_factory=ev.FinalStepsRequested)
     publish_intent: ev.PublishIntended | None = None
     """Set while the outcome of a publish request is unknown."""
+    publish_unanswered: bool = False
+    """True while the effect of that request may still appear: nothing has answered it."""
     published: str | None = None
     """`files_fingerprint` when this job last published the item; None if it has not."""
     done_steps: dict[str, str] = field(default_factory=dict)
@@ -124,6 +126,8 @@ class JobState:
                 self.final_steps = event
             case ev.PublishIntended():
                 self._intend_publishing(event)
+            case ev.NotPublished():
+                self.publish_unanswered = False
             case ev.FinalStepDone():
                 self.done_steps[event.step] = event.value
                 if event.step == "publish":
@@ -167,11 +171,11 @@ class JobState:
         self.files = event.files
 
     def _intend_publishing(self, event: ev.PublishIntended) -> None:
-        self._version_intended = event.version + 1
+        self._version_intended, self.publish_unanswered = event.version + 1, True
         self.publish_intent = event if event.files else msgspec.structs.replace(event, files=self.files_fingerprint)
 
     def _note_published(self, event: ev.FinalStepDone) -> None:
-        intent, self.publish_intent = self.publish_intent, None
+        intent, self.publish_intent, self.publish_unanswered = self.publish_intent, None, False
         self.published = intent.files if intent is not None else self.files_fingerprint
         self.published_at = event.at
         self.published_version = self._version_intended if event.value == "public" else None
