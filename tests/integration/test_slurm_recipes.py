@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -21,7 +22,7 @@ from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SIZE = 1_200_000
-SLOWLY = ("--limit-rate", "60k", "--connections", "2", "--grace", "2s")
+SLOWLY = ("-v", "--limit-rate", "60k", "--connections", "2", "--grace", "2s")
 
 
 pytestmark = pytest.mark.timeout(300)
@@ -40,9 +41,9 @@ class Recipe:
         words: list[str | Path] = [self.folder / script, "data.bin", "--title", self.folder.name, *SLOWLY]
         return self.slurm.run("sbatch", "--parsable", *options, *words, cwd=self.folder, env=self.env).strip()
 
-    def chain(self, jobs: int) -> list[str]:
-        """Submit a chain; return the jobs' ids."""
-        env = self.env | {"FIGUP_CHAIN": self.folder.name, "SBATCH_TIMELIMIT": "1", "SBATCH_SIGNAL": "TERM@30"}
+    def chain(self, jobs: int, minutes: int) -> list[str]:
+        """Submit a chain with a limit for each job; return the jobs' ids."""
+        env = self.env | {"FIGUP_CHAIN": self.folder.name, "SBATCH_TIMELIMIT": str(minutes), "SBATCH_SIGNAL": "TERM@30"}
         words: list[str | Path] = [
             self.folder / "slurm-chain.sh",
             str(jobs),
@@ -118,20 +119,25 @@ def test_a_time_limit(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbo
     requeued, array, chain = recipe("requeue"), recipe("array"), recipe("chain")
     limit = ("--time=1", "--signal=B:TERM@30")
     job, tasks = requeued.submit("slurm-requeue.sh", *limit), array.submit("slurm-array.sh", *limit, "--array=1-2")
-    links = chain.chain(3)
+    links = chain.chain(5, minutes=1)
     for info in ended(slurm, job, f"{tasks}_1", f"{tasks}_2"):
         assert (info.state, info.exit_status) == ("COMPLETED", 0)
-    infos = ended(slurm, *links)
-    assert [info.exit_status for info in infos][-1] == 0
+    statuses = [info.exit_status for info in ended(slurm, *links)]
+    # The warning may come before Python handles signals.
+    assert set(statuses) <= {0, 75, 143}
+    assert 0 in statuses
     for each in (requeued, array, chain):
         each.check(slow_sandbox)
-    assert "stopp" in requeued.log() + array.log() + chain.log()
+        # This Slurm does not tell jobs when they end; later ones do.
+        assert "(squeue)" in each.log() or "(SLURM_JOB_END_TIME)" in each.log()
+    assert re.search(r"Slurm:\d+_1 figup: ended: exit_status=0 job=", array.log())
+    assert "ended: exit_status=75" in requeued.log() + array.log() + chain.log()
 
 
 def test_signals_and_a_requeue(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
     signalled, array, again, chain = (recipe(name) for name in ("signalled", "array", "again", "chain"))
     job, tasks = signalled.submit("slurm-requeue.sh"), array.submit("slurm-array.sh", "--array=3,7")
-    other, links = again.submit("slurm-requeue.sh"), chain.chain(2)
+    other, links = again.submit("slurm-requeue.sh"), chain.chain(2, minutes=5)
     for each in (signalled, array, again, chain):
         until(each.has_begun, 60, every=0.2)
     until(lambda: len(slow_sandbox.requests(kind="put-part", status=200)) > 8, 60, every=0.2)
@@ -157,13 +163,12 @@ def test_a_dead_node(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox
     for node in dead:
         slurm.kill_node(node)
     try:
-        assert slurm.wait(job).restarts == 1
+        until(lambda: slurm.info(job).restarts == slurm.info(f"{tasks}_1").restarts == 1, 90, every=0.5)
     finally:
         for node in dead:
             slurm.start_node(node)
     infos = ended(slurm, job, f"{tasks}_1", f"{tasks}_2")
     assert [info.exit_status for info in infos] == [0, 0, 0]
     assert [info.restarts for info in infos] == [1, 1, 0]
-    assert infos[0].node not in dead
     for each in (alone, array):
         each.check(slow_sandbox)

@@ -50,10 +50,13 @@ figup=$!
 # A trap ends `wait` early. Wait again, until figup has ended and its own exit status is known.
 while signalled=; wait "$figup"; status=$?; [ -n "$signalled" ]; do :; done
 
-# 75: interrupted, run it again. 8 after a restart: the process that a failed node left behind still works on the job.
-# Not for ever: 75 can also mean that the network is gone.
+# 75: interrupted, run it again. 143: the same, before figup had even started. 8 after a restart: the process that a
+# failed node left behind still works on the job. Not for ever: 75 can also mean that the network is gone.
 restarts=${{SLURM_RESTART_COUNT:-0}} again=
-if [ "$status" = 75 ] || {{ [ "$status" = 8 ] && [ "$restarts" -gt 0 ]; }}; then again=1; fi
+case $status in
+75 | 143) again=1 ;;
+8) if [ "$restarts" -gt 0 ]; then again=1; fi ;;
+esac
 if [ -n "$again" ] && [ "$restarts" -lt {restarts} ]; then
   scontrol requeue "$me" && sleep 60 # until Slurm ends this script
 fi

@@ -83,7 +83,7 @@ async def run_until(
         return await work()
 
     async def watch() -> None:
-        await clock.sleep(end - clock.monotonic())
+        await clock.sleep(max(0.0, end - clock.monotonic()))
         stop.request(at_deadline=True)
         await clock.sleep(grace + _TO_COMMIT)
         tasks.cancel_scope.cancel()

@@ -1,0 +1,87 @@
+"""The recipes in scripts/hpc for others than Slurm, which are run where that is possible."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Figup
+from tests.support.invariants import check_exactly_once
+from tests.support.sandbox import Sandbox
+from uploader.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "scripts" / "hpc"
+
+
+@pytest.fixture
+def env(figup: Figup, tmp_path: Path) -> dict[str, str]:
+    """The environment of a shell with `figup`, in whose folder there is a file to send."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "figup").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m uploader "$@"\n')
+    (tools / "figup").chmod(0o755)
+    (tmp_path / "results.h5").write_bytes(os.urandom(300_000))
+    return {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
+def test_the_loop_continues_until_it_is_done(env: dict[str, str], tmp_path: Path, sandbox: Sandbox) -> None:
+    """The first runs are stopped by a deadline that leaves no time; then one is long enough."""
+    wrapper = tmp_path / "bin" / "figup"
+    real = wrapper.read_text().splitlines()[1].removesuffix(' "$@"')
+    wrapper.write_text(
+        f'#!/bin/sh\necho run >>runs\nif [ "$(wc -l <runs)" -lt 3 ]; then set -- "$@" --deadline 1s; fi\n{real} "$@"\n'
+    )
+    loop: list[str | Path] = [RECIPES / "loop.sh", "results.h5", "--title", "Results"]
+    done = subprocess.run(
+        loop, env=env | {"FIGUP_PAUSE": "0"}, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs").read_text().count("run") == 3
+    check_exactly_once(sandbox, tmp_path / "results.h5")
+
+
+def test_pbs(env: dict[str, str], tmp_path: Path, sandbox: Sandbox) -> None:
+    made = subprocess.run(["figup", "item", "create", "--title", "Results"], env=env, cwd=tmp_path, capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    item = re.findall(r"\d+", made.stdout)[0]
+    env |= {"PBS_O_WORKDIR": str(tmp_path), "PBS_JOBID": "12.server", "FIGUP_ITEM": item}
+    done = subprocess.run([RECIPES / "pbs.sh"], env=env, cwd="/", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "PBS:12.server figup: ended: exit_status=0" in done.stderr
+    check_exactly_once(sandbox, tmp_path / "results.h5")
+
+
+def commands() -> list[str]:
+    """The uploads in recipes for programs that are not here."""
+    texts = [(RECIPES / name).read_text("utf-8") for name in ("Snakefile", "upload.nf")]
+    return [line.strip(' "') for text in texts for line in text.splitlines() if line.strip(' "').startswith("figup ")]
+
+
+def test_workflow_recipes_use_options_that_exist() -> None:
+    import click
+
+    assert len(commands()) == 2
+    for line in commands():
+        _, name, *words = line.split()
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        known = {option for param in command.params for option in param.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_the_chain_submits_its_jobs(env: dict[str, str], tmp_path: Path) -> None:
+    folder = shutil.copytree(RECIPES, tmp_path / "hpc")
+    (tmp_path / "bin" / "sbatch").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "bin" / "sbatch").chmod(0o755)
+    words: list[str | Path] = [folder / "slurm-chain.sh", "3", "my file", "--item", "7"]
+    done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.count("--dependency=singleton") == 3
+    assert done.stdout.count("slurm-srun.sh my file --item 7") == 3
