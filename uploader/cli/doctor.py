@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from uploader.cli.output.writer import RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.errors import ExitStatus, FigupError
 from uploader.figshare.settings import RetryPolicy
+from uploader.figshare.urls import PUBLIC_ENDPOINT
 from uploader.text import printable
 from uploader.units import format_duration
 
@@ -38,6 +40,9 @@ Exit status:
 
 """
 _PATIENCE = RetryPolicy(elapsed_cap=5.0)
+_UPLOAD_HOST = "fup-eu-west-1.figshare.com"
+"""Receives the parts of uploads to figshare.com (observed)."""
+_CONNECT_TIMEOUT = 5.0
 _MAX_SKEW = 60.0
 """Seconds by which this host's clock may differ from Figshare's."""
 _LABELS = {"note": Mark("note", YELLOW), "problem": Mark("problem", RED)}
@@ -105,6 +110,8 @@ async def _network_findings(context: Context) -> list[Finding]:
         found.append(Finding(check="api", status="problem", text=failure.message, mend=failure.hint))
         return [*found, *await anyio.to_thread.run_sync(_route_findings, host)]
     found.append(Finding(check="api", status="ok", text=f"{context.endpoint} answers"))
+    if context.endpoint == PUBLIC_ENDPOINT:
+        found.append(await anyio.to_thread.run_sync(upload_host_finding))
     found.append(
         Finding(check="token", status="ok", text=f"the token of {printable(account.email or str(account.id))}")
     )
@@ -112,6 +119,21 @@ async def _network_findings(context: Context) -> list[Finding]:
     mend = "Set the clock (NTP): TLS certificates and signed addresses depend on it." if wrong else None
     text = f"the clock differs from Figshare's by {format_duration(skew)}"
     return [*found, Finding(check="clock", status="problem" if wrong else "ok", text=text, mend=mend)]
+
+
+def upload_host_finding() -> Finding:
+    """Check that the host that receives parts can be reached, directly or by the proxy for https. Blocks."""
+    from uploader.cluster.node import Finding
+
+    proxy = urlsplit(urllib.request.getproxies().get("https", ""))
+    address = (proxy.hostname or _UPLOAD_HOST, proxy.port or (3128 if proxy.hostname else 443))
+    try:
+        socket.create_connection(address, timeout=_CONNECT_TIMEOUT).close()
+    except OSError as fault:
+        mend = f"Ask for access to {_UPLOAD_HOST}, port 443: parts go there, not to the API."
+        text = f"{address[0]}, port {address[1]}: {fault.strerror or 'no connection in time'}"
+        return Finding(check="upload-host", status="problem", text=text, mend=mend)
+    return Finding(check="upload-host", status="ok", text=f"{address[0]} accepts connections")
 
 
 def _route_findings(host: str) -> list[Finding]:
@@ -130,8 +152,6 @@ def _route_findings(host: str) -> list[Finding]:
 
 def _proxy_text() -> str:
     """Describe the proxies of the environment, without passwords."""
-    import urllib.request
-
     proxies = urllib.request.getproxies()
     shown = [
         f"{scheme} by {urlsplit(url).hostname}:{urlsplit(url).port or ''}".rstrip(":")
