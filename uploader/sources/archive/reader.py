@@ -132,10 +132,12 @@ class ArchiveSource:
         return named if first == last else f"{named} ... {printable(members.path(last))} (in an archive)"
 
     @property
-    def md5s(self) -> bytes:
+    def md5s(self) -> bytearray:
         """The MD5s of all members, 16 bytes each, once the archive was read in order; empty without a list of them."""
-        count = len(self._md5s) // 16
-        return b"".join(bytes.fromhex(self._md5(index).decode()) for index in range(count))
+        for index in range(len(self._md5s) // 16):
+            if not self.plan.members.sizes[index]:
+                self._md5s[16 * index : 16 * index + 16] = _EMPTY_MD5
+        return self._md5s
 
     def reads_ahead(self, start: int, stop: int) -> bool:
         """Return whether the CRCs that a range depends on can be had by reading little more than the range."""

@@ -140,7 +140,7 @@ class Archives:
         """Keep the MD5s of the members of an archive that was read to its end. Raises StateDiskFull, StateUnusable."""
         if isinstance(source, ArchiveSource) and source.plan.has_manifest:
             data = source.md5s
-            self._disk.replace(self._path(source.plan.id, "md5s"), data + xxhash.xxh3_64_digest(data))
+            self._disk.replace(self._path(source.plan.id, "md5s"), b"".join((data, xxhash.xxh3_64_digest(data))))
 
     def md5s(self, archive: ev.Archive) -> Iterator[tuple[str, bytes, bytes]]:
         """Yield path, name and MD5 (hex) of each file in an archive; nothing if they are not known."""
