@@ -81,7 +81,9 @@ shift 5
 hostname "$name"
 mount --bind "$boot" /proc/sys/kernel/random/boot_id
 mount --bind "$hosts" /etc/hosts
-bindfs -f -o "attr_timeout=$stale,entry_timeout=$stale,negative_timeout=$stale" "$shared" "$shared" &
+caches=attr_timeout=$stale,entry_timeout=$stale,negative_timeout=$stale
+# It ends with its parent, which becomes slurmd.
+setpriv --pdeathsig KILL bindfs -f -o "$caches" "$shared" "$shared" &
 until mountpoint -q "$shared"; do sleep 0.05; done
 exec "$@"
 """
