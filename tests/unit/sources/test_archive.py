@@ -168,6 +168,7 @@ def test_sizes_beyond_32_bits(format: Format, tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("format", FORMATS)
 def test_programs_read_a_large_member(format: Format, tmp_path: Path) -> None:
     plan = sparse_plan(tmp_path, format, {"1": 5 * GIB, "2": 5})
@@ -202,6 +203,7 @@ def test_seventy_thousand_members(format: Format, tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("format", FORMATS)
 def test_programs_unpack_seventy_thousand_members(format: Format, tmp_path: Path) -> None:
     top = tmp_path / "many"
