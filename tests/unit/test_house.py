@@ -25,7 +25,7 @@ def checkout(tmp_path: Path) -> Path:
     for name, text in {
         "uploader/a.py": '"""Says what `figup upload --item` does."""\n',
         "uploader/cli/b.py": '"""B."""\nHINT = "add --sandbox"\n',
-        "README.md": "See ~/work/x.\n",
+        "README.md": "See ~/project/x.\n",
         ".dot": "",
     }.items():
         path = tmp_path / name
