@@ -12,6 +12,7 @@ import os
 import secrets
 import shlex
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
 """Errors of file systems that cannot sync a folder (some FUSE mounts); names on them count as durable."""
+LOCK_TIME_LIMIT = 10.0
+"""Seconds until a call that takes a lock without waiting counts as hanging."""
+_silent_devices: set[int] = set()
+"""Devices of file systems on which such a call hung."""
 
 
 @contextmanager
@@ -97,13 +102,41 @@ def sync_open_folder(fd: int) -> None:
 def try_flock(fd: int) -> bool:
     """Take the kernel's exclusive lock without waiting; False if someone else holds it. It ends with the descriptor.
 
-    Raises OSError if the file system has no locks.
+    Raises OSError if the file system has no locks, TimeoutError if it does not respond, at once from then on: where the
+    lock daemon of a network file system is gone, the call hangs for minutes, and cannot be interrupted.
     """
+    device = os.fstat(fd).st_dev
+    silent = TimeoutError(errno.ETIMEDOUT, "file locks do not respond")
+    if device in _silent_devices:
+        raise silent
+    result: list[bool | OSError] = []
+    own = os.dup(fd)  # the caller may close its descriptor before the call returns
+    thread = threading.Thread(target=_flock, args=(own, result), daemon=True)
+    try:
+        thread.start()
+    except BaseException:
+        os.close(own)
+        raise
+    thread.join(LOCK_TIME_LIMIT)
+    if not result:
+        _silent_devices.add(device)
+        raise silent
+    if isinstance(result[0], OSError):
+        raise result[0]
+    return result[0]
+
+
+def _flock(fd: int, result: list[bool | OSError]) -> None:
+    """Append the result of the call, and close the descriptor."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        outcome: bool | OSError = True
     except BlockingIOError:
-        return False
-    return True
+        outcome = False
+    except OSError as error:
+        outcome = error
+    os.close(fd)
+    result.append(outcome)
 
 
 class Disk:

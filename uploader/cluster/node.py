@@ -6,7 +6,6 @@ Each check returns findings; none raises.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import platform
 import resource
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from uploader.cluster.scheduler import answer_of, batch_job, job_end
+from uploader.disk import try_flock
 from uploader.system import file_system_of, make_private_folder
 from uploader.text import printable
 from uploader.transfer.store.lease import is_network_folder
@@ -151,7 +151,7 @@ def _link(path: Path) -> None:
 
 def _flock(path: Path) -> None:
     with path.open("rb") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try_flock(stream.fileno())
 
 
 def _synced(check: str, what: str, path: Path, flags: int, *, optional: bool = False) -> Finding:

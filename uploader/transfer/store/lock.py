@@ -188,8 +188,10 @@ class JobLock:
         self._fd = open_lock_file(self._path)
         try:
             taken = try_flock(self._fd)
-        except OSError:
-            # The file system has no locks: the lease alone decides.
+        except OSError as error:
+            # The file system has no locks, or they do not respond: the lease alone decides.
+            if isinstance(error, TimeoutError):
+                log.warning("%s: %s; continuing without them", self._path.parent, error.strerror)
             self._flock_works = False
             return
         if not taken:

@@ -8,12 +8,15 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 
+from uploader import disk
 from uploader.clock import Clock
 from uploader.disk import Disk
 from uploader.errors import Facts, JobBusy, StateLost
@@ -85,6 +88,40 @@ async def test_another_machine_that_is_alive_keeps_it(tmp_path: Path) -> None:
         tasks.cancel_scope.cancel()
     assert not first.lost
     await first.release()
+
+
+@pytest.fixture
+def hanging_locks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """A network file system whose lock daemon is gone. Yields the descriptors of the calls."""
+    calls: list[int] = []
+    daemon_is_back = threading.Event()
+
+    def hang(fd: int, how: int) -> None:
+        calls.append(fd)
+        daemon_is_back.wait()
+
+    monkeypatch.setattr(fcntl, "flock", hang)
+    monkeypatch.setattr(disk, "LOCK_TIME_LIMIT", 0.01)
+    monkeypatch.setattr(disk, "_silent_devices", set())
+    yield calls
+    daemon_is_back.set()
+
+
+async def test_where_kernel_locks_hang_the_lease_alone_decides(
+    tmp_path: Path, hanging_locks: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, third = (lock_of(tmp_path) for _ in range(3))
+    await first.acquire()
+    assert "file locks do not respond; continuing without them" in caplog.text
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first.renew_regularly)
+        with pytest.raises(JobBusy, match="another process works on this job"):
+            await second.acquire()
+        tasks.cancel_scope.cancel()
+    await first.release()
+    await third.acquire()
+    await third.release()
+    assert len(hanging_locks) == 1, "the limit is waited for once"
 
 
 @pytest.mark.usefixtures("without_kernel_locks")
