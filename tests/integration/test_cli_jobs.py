@@ -273,8 +273,11 @@ def test_a_cancelled_job_is_not_resumed(parts: Sandbox, bare_figup: Figup) -> No
     done = bare_figup.run("cancel", job).expect(0).stdout
     assert done.startswith(f"Job {job} is cancelled: removed 1 unfinished file from item {item['id']}.\n")
     assert done.endswith(f"It has no files. To delete it: figup item delete {item['id']}\n")
+    endpoint = bare_figup.env.pop("FIGSHARE_ENDPOINT")
     again = bare_figup.run("cancel", job).expect(0).stdout
     assert again.startswith(f"Job {job} was cancelled before; there is nothing left to remove.\n")
+    assert again.endswith(f"To delete it: figup item delete {item['id']} --endpoint {endpoint}\n")
+    bare_figup.env["FIGSHARE_ENDPOINT"] = endpoint
     refused = bare_figup.run("resume", job).expect(2)
     told = f"figup: job {job} was cancelled. To send its files after all, run its `figup upload` command again."
     assert refused.stderr.splitlines()[-1] == told

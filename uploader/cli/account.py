@@ -109,7 +109,7 @@ def create(table: Path | None, requests: RequestOptions, common: GlobalOptions, 
         counts = {"created": 0, "exists": 0, "failed": 0}
         async for one in create_accounts(api, await _new_accounts(api, table, given)):
             counts[one.status] += 1
-            error = failure_of(one.error) if one.error is not None else None
+            error = failure_of(one.error, repeated=common.repeated) if one.error is not None else None
             session.console.event(
                 "account-created", account_id=one.account_id, email=one.email, status=one.status,
                 error=error.fields() if error is not None else None,

@@ -37,7 +37,8 @@ INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """`endpoint` is normalised. `token` is set only for a sandbox; otherwise the client looks for one.
+    """`endpoint` is normalised. `common` names it, also if it is that of a job. `token` is set only for a sandbox;
+    otherwise the client looks for one.
 
     `stats_endpoint` is that of a sandbox. `remark` is shown after an item's address; None for no remark.
     """
@@ -131,16 +132,18 @@ def open_context(common: GlobalOptions, *, job: JobOverview | None = None) -> It
                 remark=remark,
             )
         return
-    chosen = job.endpoint if of_job and job is not None else None
-    endpoint = check_endpoint(chosen or common.endpoint or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
+    if of_job and job is not None and job.endpoint is not None and job.endpoint != common.endpoint:
+        common = dataclasses.replace(common, endpoint=job.endpoint, endpoint_given=True)
+    endpoint = check_endpoint(common.endpoint or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
     yield Context(endpoint=endpoint, token=None, common=common)
 
 
 def _how_to_look(common: GlobalOptions) -> str:
     """Describe how to open the pages of a temporary sandbox."""
     by_option = common.state_dir is not None and str(common.state_dir) != os.environ.get("FIGUP_STATE_DIR")
-    where = f" --dir {shlex.quote(str(state_dir(common) / 'sandbox'))}" if by_option else ""
-    return f"the sandbox runs only while it is used; to open its pages in a browser, run `figup sandbox{where}`"
+    words = ("--dir", str(state_dir(common) / "sandbox")) if by_option else ()
+    command = shlex.join(["figup", "sandbox", *words])
+    return f"the sandbox runs only while it is used; to open its pages in a browser, run `{command}`"
 
 
 def complete_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

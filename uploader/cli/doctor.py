@@ -106,7 +106,7 @@ async def _network_findings(context: Context) -> list[Finding]:
                 account = await api.account()
                 skew = abs((api.server_now() - datetime.now(UTC)).total_seconds())
     except FigupError as error:
-        failure = failure_of(error, kept=False)
+        failure = failure_of(error, kept=False, repeated=context.common.repeated)
         found.append(Finding(check="api", status="problem", text=failure.message, mend=failure.hint))
         return [*found, *await anyio.to_thread.run_sync(_route_findings, host)]
     found.append(Finding(check="api", status="ok", text=f"{context.endpoint} answers"))

@@ -179,7 +179,7 @@ class _Shown:
         """Show the result of one file."""
         session, fields = self._session, msgspec.to_builtins(report)
         if report.error is not None:
-            fields["error"]["hint"] = hint_for(report.error)
+            fields["error"]["hint"] = hint_for(report.error, repeated=session.common.repeated)
             del fields["error"]["facts"]
         self._rows.append(fields)
         session.summary.bytes_total += report.size or 0

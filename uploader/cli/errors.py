@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from uploader.cli.hints import HINTS, hint_for
+from uploader.cli.hints import NOTHING, Repeated, hint_for
 from uploader.errors import ExitStatus, FigupError, MetadataInvalid, NoToken
 from uploader.system import system_error
 from uploader.text import printable, shorten
@@ -40,13 +40,20 @@ class Failure:
         return {"code": self.code, "message": self.message, "hint": self.hint, "path": self.path, **self.place}
 
 
-def failure_of(error: BaseException, *, job: str | None = None, kept: bool = True, begun: bool = True) -> Failure:
-    """Turn any exception into a failure. `job`, `kept` and `begun` are for its hint: see `hint_for`."""
+def failure_of(
+    error: BaseException,
+    *,
+    job: str | None = None,
+    kept: bool = True,
+    begun: bool = True,
+    repeated: Repeated = NOTHING,
+) -> Failure:
+    """Turn any exception into a failure. The other arguments are for its hint: see `hint_for`."""
     if (refused := system_error(error)) is not None:
         error = refused
     if isinstance(error, FigupError):
         path = printable(error.path) if error.path is not None else None
-        hint = hint_for(error, path=path, job=job, kept=kept, begun=begun)
+        hint = hint_for(error, path=path, job=job, kept=kept, begun=begun, repeated=repeated)
         hint = _line(hint) if hint else None
         place = {"field": error.field, "line": error.line} if isinstance(error, MetadataInvalid) else {}
         return Failure(
@@ -78,7 +85,7 @@ def from_click(error: click.ClickException) -> Failure:
         return Failure(
             code="usage",
             message="tokens are not accepted on the command line, where other users of this machine can read them",
-            hint=HINTS[NoToken.code].text,
+            hint=hint_for(NoToken("no token")),
             path=None,
             exit_status=ExitStatus.USAGE,
         )

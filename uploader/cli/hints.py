@@ -2,10 +2,14 @@
 
 Code below the command line says what happened and, if possible, what to do in general; option names appear only here. A
 hint is chosen by the error's situation (see `uploader.errors.Facts`), never by what its text contains.
+
+A command that is printed must work when it is pasted: it repeats the options that say which Figshare and which jobs are
+meant. All such commands are made here.
 """
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Protocol
@@ -23,9 +27,36 @@ class Fault(Protocol):
     def facts(self) -> Facts: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """Words of this command line that commands printed by it must repeat.
+
+    `anywhere`: for a command that asks Figshare. `on_job`: for one on a recorded job, which knows its endpoint.
+    `to_log_in`: for the command that stores another token.
+    """
+
+    anywhere: tuple[str, ...] = ()
+    on_job: tuple[str, ...] = ()
+    to_log_in: tuple[str, ...] = ()
+
+    def command(self, *words: object) -> str:
+        """Return a command that asks Figshare, quoted for a shell."""
+        return shlex.join(["figup", *map(str, words), *self.anywhere])
+
+    def job_command(self, *words: object) -> str:
+        """Return a command on a recorded job, quoted for a shell."""
+        return shlex.join(["figup", *map(str, words), *self.on_job])
+
+
+NOTHING = Repeated()
+
+
 @dataclass(frozen=True)
 class Hint:
-    """`text` may contain facts in braces, `{hint}` (the library's) and `{path}`.
+    """`text` may contain facts in braces, `{hint}` (the library's) and `{path}`, which is quoted for a shell.
+
+    A command in it ends with the options to repeat: `{options}` if it asks Figshare, `{job_options}` if it is about
+    jobs, `{login_options}` for `figup auth login`.
 
     `complete` is True if the text already says how to continue, or continuing makes no sense.
     """
@@ -50,39 +81,43 @@ HINTS: dict[str, Hint] = {
     "output-exists": Hint("Choose another name, or replace it with --force.", complete=True),
     "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
     "name-missing": Hint("Check its spelling, or give its id."),
-    "statistics-login": Hint("{hint} Store them with `figup stats login`.", complete=True),
+    "statistics-login": Hint("{hint} Store them with `figup stats login INST{login_options}`.", complete=True),
     "unknown-scope": Hint("{hint}", complete=True),
     "not-statistics": Hint("Check --stats-endpoint (FIGSHARE_STATS_ENDPOINT).", complete=True),
     "no-statistics-endpoint": Hint("Give its address with --stats-endpoint or FIGSHARE_STATS_ENDPOINT.", complete=True),
     "no-ids": Hint("Name some, or a file of them with --from-file.", complete=True),
     "password-file-exposed": Hint("Run `chmod 600` on it.", complete=True),
-    "unknown-institution": Hint("`figup institution list WORD` searches them.", complete=True),
+    "unknown-institution": Hint("`figup institution list WORD{options}` searches them.", complete=True),
     "throttled": Hint(
-        "Run the same command again in an hour; with a token (`figup auth login`) Figshare may allow more.",
+        "Run the same command again in an hour; with a token (`figup auth login{login_options}`) Figshare may allow "
+        "more.",
         complete=True,
     ),
     "tls": Hint("If your network or server has its own certificate authority, give its file with --ca-file."),
-    "no-token": Hint("Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login`.", complete=True),
+    "no-token": Hint("Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login{login_options}`.", complete=True),
     "token-refused": Hint(
-        "Create a new token at figshare.com/account/applications and run `figup auth login`.", complete=True
+        "Create a new token at figshare.com/account/applications and run `figup auth login{login_options}`.",
+        complete=True,
     ),
     "not-allowed": Hint(
-        f"`figup auth status` shows whose token this is; use one that may do this, then {_RERUN}.", complete=True
+        f"`figup auth status{{options}}` shows whose token this is; use one that may do this, then {_RERUN}.",
+        complete=True,
     ),
     "source-missing": Hint(f"Check the path, or put the file back; then {_RERUN}.", complete=True),
     "source-unreadable": Hint(f"Make it readable, then {_RERUN}.", complete=True),
     "sources-unusable": Hint("Fix them, or leave them out with --exclude; nothing was sent."),
     "item-missing": Hint(
-        "Check the number; `figup auth status` shows whose token this is, and a draft is visible only to its owner.",
+        "Check the number; `figup auth status{options}` shows whose token this is, and a draft is visible only to its "
+        "owner.",
         complete=True,
     ),
-    "project-missing": Hint("Check the number; `figup auth status` shows whose token this is.", complete=True),
+    "project-missing": Hint("Check the number; `figup auth status{options}` shows whose token this is.", complete=True),
     "account-missing": Hint("{hint} Without --impersonate you act for yourself."),
     "file-missing": Hint("Check its name on the item's page.", complete=True),
     "target-unusable": Hint("Choose another folder with --output, or remove the obstacle.", complete=True),
     "target-exists": Hint("Move it away, or replace it with --on-conflict replace.", complete=True),
     "target-full": Hint(f"Free space there, then {_RERUN}; what was downloaded is kept.", complete=True),
-    "job-missing": Hint("`figup jobs` lists the jobs on this machine.", complete=True),
+    "job-missing": Hint("`figup jobs{job_options}` lists the jobs on this machine.", complete=True),
     "source-changed": Hint(
         "Put the old file back and run the same command again, or add --restart-changed to send the new one.",
         complete=True,
@@ -93,7 +128,7 @@ HINTS: dict[str, Hint] = {
         complete=True,
     ),
     "job-busy": Hint(
-        "Let it finish (`figup status {job} --watch` follows it), or stop it where it runs.", complete=True
+        "Let it finish (`figup status {job} --watch{job_options}` follows it), or stop it where it runs.", complete=True
     ),
     "state-unusable": Hint("Use another directory with --state-dir or FIGUP_STATE_DIR."),
     "journal-newer": Hint("Update figup, or start a new job with --new-job."),
@@ -159,8 +194,8 @@ HINTS: dict[str, Hint] = {
     "no-longer-held": Hint("Add --new-job to send it again."),
     "lost-in-item": Hint("Run the same command again to send it again.", complete=True),
     "md5-differs-twice": Hint(f"Check this machine's disk and memory; {_RERUN} to try once more.", complete=True),
-    "verify-later": Hint("Later: figup verify {item_id} {path}", complete=True),
-    "verify-packed-later": Hint("Later: figup verify {item_id} {path} --packed", complete=True),
+    "verify-later": Hint("Later: figup verify {item_id} {path}{options}", complete=True),
+    "verify-packed-later": Hint("Later: figup verify {item_id} {path} --packed{options}", complete=True),
     "several-of-that-name": Hint(
         f"Remove all others on the item's page, then {_RERUN} with --on-conflict replace; or keep them all with "
         "--on-conflict keep.",
@@ -171,7 +206,8 @@ HINTS: dict[str, Hint] = {
     "same-perhaps": Hint("Run the same command again later, or choose with --on-conflict.", complete=True),
     "different": Hint(f"Rename the source; or {_REPLACE_OR_KEEP}"),
     "started-here": Hint(
-        "Continue it: figup resume {job}. Or give it up: figup cancel {job}. Then run this command again.",
+        "Continue it: `figup resume {job}{job_options}`. Or give it up: `figup cancel {job}{job_options}`. "
+        "Then run this command again.",
         complete=True,
     ),
     "started-elsewhere": Hint(
@@ -196,20 +232,20 @@ HINTS: dict[str, Hint] = {
     "title-length": Hint("Give one with --title."),
     "publish-lacks": Hint("Give them in a file, with --metadata; `figup metadata template` writes one to start from."),
     "unknown-doi": Hint("Check it, or give the number or the address of the page.", complete=True),
-    "lacks-fields": Hint("`figup item update {item_id}` adds them.", complete=True),
-    "published-before": Hint("`figup item publish {item_id}` publishes it."),
-    "unfinished-files": Hint("Finish their uploads (`figup resume`), or remove them.", complete=True),
+    "lacks-fields": Hint("`figup item update {item_id} --metadata FILE{options}` adds them.", complete=True),
+    "published-before": Hint("`figup item publish {item_id}{options}` publishes it."),
+    "unfinished-files": Hint("Finish their uploads (`figup resume{job_options}`), or remove them.", complete=True),
     "another-author": Hint(
-        "Check the ORCID iD. If it is the same person: figup item authors add {item_id} {author_id}",
+        "Check the ORCID iD. If it is the same person: figup item authors add {item_id} {author_id}{options}",
         complete=True,
     ),
     "metadata-format": Hint(_METADATA_FORMAT, complete=True),
     "found-metadata": Hint("{hint} --metadata names your own file, --no-found-metadata ignores sidecar files."),
-    "unknown-category": Hint("`figup metadata categories WORD` searches them.", complete=True),
-    "token-store-damaged": Hint("Remove it and run `figup auth login`.", complete=True),
+    "unknown-category": Hint("`figup metadata categories WORD{options}` searches them.", complete=True),
+    "token-store-damaged": Hint("Remove it and run `figup auth login{login_options}`.", complete=True),
     "no-token-for-loopback": Hint(
-        "Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login`. For the local Figshare of this machine, add "
-        "--sandbox.",
+        "Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login{login_options}`. For the local Figshare of "
+        "this machine, add --sandbox.",
         complete=True,
     ),
     "may-not-impersonate": Hint("{hint} Without --impersonate you act for yourself."),
@@ -227,11 +263,12 @@ HINTS: dict[str, Hint] = {
     "pool-unusable": Hint("Check the address that --dask gives, and that the pool is running.", complete=True),
     "no-slurm": Hint("Run it where Slurm's commands work, or give --dask the address of a pool.", complete=True),
     "no-dask": Hint("Install it: pip install 'figup[dask]'.", complete=True),
-    "join-which": Hint("Name it: figup resume JOB --join.", complete=True),
+    "join-which": Hint("Name it: `figup resume JOB --join{job_options}`.", complete=True),
     "no-jobs": Hint("`figup upload` starts one.", complete=True),
-    "no-unfinished-job": Hint("`figup jobs` lists the others.", complete=True),
+    "no-unfinished-job": Hint("`figup jobs{job_options}` lists the others.", complete=True),
     "several-unfinished": Hint(
-        "Resume one of them: figup resume JOB. Give up the others: figup cancel JOB.", complete=True
+        "Resume one of them: `figup resume JOB{job_options}`. Give up the others: `figup cancel JOB{job_options}`.",
+        complete=True,
     ),
 }
 
@@ -245,13 +282,19 @@ _SKIP_HINTS = {
 
 
 def hint_for(
-    fault: Fault, *, path: str | None = None, job: str | None = None, kept: bool = True, begun: bool = True
+    fault: Fault,
+    *,
+    path: str | None = None,
+    job: str | None = None,
+    kept: bool = True,
+    begun: bool = True,
+    repeated: Repeated = NOTHING,
 ) -> str | None:
     """Return what to do about an error, None if there is nothing to say.
 
     `path` is the file's path as shown. `job` is the job that can be continued, if any; then the hint says how. `kept`
     is False for a command that sends nothing and so leaves nothing to continue; `begun` for a job that has not created
-    anything yet.
+    anything yet. `repeated` are the options that commands in the hint repeat.
     """
     situation = fault.facts.situation
     if situation in _TRANSIENT and not kept:
@@ -259,25 +302,37 @@ def hint_for(
     if situation in _TRANSIENT and not begun:
         return "Run the same command again."
     known = HINTS.get(situation)
-    text = _fill(known.text, fault, path) if known is not None else None
+    text = _fill(known.text, fault, path, repeated) if known is not None else None
     if text is None:
         known, text = None, fault.hint
     if job is None or (known is not None and known.complete):
         return text or None
-    how = f"run the same command again to continue, or `figup resume {job}`"
+    how = f"run the same command again to continue, or `{repeated.job_command('resume', job)}`"
     if not text or situation in _TRANSIENT:
         return f"{how[0].upper()}{how[1:]}; what was sent is kept."
     return f"{text} Then {how}."
 
 
-def _fill(text: str, fault: Fault, path: str | None) -> str | None:
+def _fill(text: str, fault: Fault, path: str | None, repeated: Repeated) -> str | None:
     """Fill in the facts; None if one of them is unknown."""
     facts: dict[str, Any] = {name: getattr(fault.facts, name) for name in ("job", "item_id", "account", "author_id")}
     facts |= {
         "hint": fault.hint or "",
-        "path": path,
+        "path": _quoted(path) if path is not None else None,
+        "options": _appended(repeated.anywhere),
+        "login_options": _appended(repeated.to_log_in),
+        "job_options": _appended(repeated.on_job),
         "skipped": " ".join(_SKIP_HINTS[one] for one in fault.facts.reasons if one in _SKIP_HINTS),
     }
     if any(facts[name] is None for _, name, _, _ in Formatter().parse(text) if name):
         return None
     return text.format_map(facts).strip()
+
+
+def _quoted(path: str) -> str:
+    """Quote a path so that neither a shell nor a command takes it for something else."""
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
+
+
+def _appended(words: tuple[str, ...]) -> str:
+    return f" {shlex.join(words)}" if words else ""

@@ -13,6 +13,7 @@ import click
 from uploader import units
 from uploader.cli import item_files, item_lists, item_release, record_views
 from uploader.cli.confirm import confirm
+from uploader.cli.hints import Repeated
 from uploader.cli.item_files import file_of
 from uploader.cli.item_views import fields
 from uploader.cli.metadata_options import read_description, resolve_description
@@ -114,7 +115,8 @@ def update(item: Reference, title: str | None, metadata: str | None, common: Glo
         said = ", ".join(description.metadata.present_fields()).replace("_", " ")
         session.console.result(f"Item {found.id} is updated: {said}." if said else "Nothing to change.")
         if found.is_public:
-            session.console.note(f"the public version does not change until `figup item publish {found.id}`")
+            again = common.repeated.command("item", "publish", found.id)
+            session.console.note(f"the public version does not change until `{again}`")
         return 0
 
     return on_item(common, item, work)
@@ -157,8 +159,8 @@ def thumbnail(item: Reference, file: str, common: GlobalOptions) -> int:
     """Set the thumbnail to one of the item's files, by id or name."""
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        chosen = await file_of(api, found, file)
-        await _set_thumbnail(api, found, chosen)
+        chosen = await file_of(api, found, file, common.repeated)
+        await _set_thumbnail(api, found, chosen, common.repeated)
         session.console.event("thumbnail", item_id=found.id, file_id=chosen.id, name=chosen.name)
         session.console.result(f"{printable(chosen.name)} is now the thumbnail of item {found.id}.")
         return 0
@@ -166,7 +168,7 @@ def thumbnail(item: Reference, file: str, common: GlobalOptions) -> int:
     return on_item(common, item, work)
 
 
-async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File) -> None:
+async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File, repeated: Repeated) -> None:
     """Set the thumbnail. Raises RequestRejected, with a hint if the item was never published."""
     try:
         await api.items.set_thumbnail(item.id, max(item.version, 1), file.id)
@@ -174,7 +176,8 @@ async def _set_thumbnail(api: Figshare, item: ItemDetail, file: File) -> None:
         if item.version:
             raise
         # The official description has thumbnails of public versions only.
-        hint = f"Figshare sets thumbnails only for published versions: run `figup item publish {item.id}` first."
+        publish = repeated.command("item", "publish", item.id)
+        hint = f"Figshare sets thumbnails only for published versions: run `{publish}` first."
         raise RequestRejected(error.message, hint=hint) from error
 
 

@@ -12,6 +12,7 @@ import click
 from uploader import units
 from uploader.cli.confirm import confirm, next_line
 from uploader.cli.global_options import with_global_options_last
+from uploader.cli.hints import Repeated
 from uploader.cli.item_views import file_fields
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.record_views import ITEM_VERSION, face_options, list_files
@@ -86,7 +87,7 @@ def rm(item: Reference, names: tuple[str, ...], yes: bool, common: GlobalOptions
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         held = [file async for file in api.files(found.id)]
-        chosen = {file.id: file for file in (_find(name, held, found) for name in names)}
+        chosen = {file.id: file for file in (_find(name, held, found, common.repeated) for name in names)}
         shown = [printable(_path(file, found)) for file in chosen.values()]
         more = f" and {len(shown) - _MAX_NAMED} more" if len(shown) > _MAX_NAMED else ""
         question = (
@@ -102,7 +103,8 @@ def rm(item: Reference, names: tuple[str, ...], yes: bool, common: GlobalOptions
             session.console.event("removed", item_id=found.id, **file_fields(file, folder))
             session.console.result(f"Removed {printable(_path(file, found))} (file {file.id}).")
         if found.is_public:
-            session.console.note(f"its public version keeps them until `figup item publish {found.id}`")
+            again = common.repeated.command("item", "publish", found.id)
+            session.console.note(f"its public version keeps them until `{again}`")
         return 0
 
     return on_item(common, item, work)
@@ -133,12 +135,12 @@ def open_(item: Reference, common: GlobalOptions) -> int:
     return on_item(common, item, work)
 
 
-async def file_of(api: Figshare, item: ItemDetail, wanted: str) -> File:
+async def file_of(api: Figshare, item: ItemDetail, wanted: str, repeated: Repeated) -> File:
     """Return the item's file with this id, name or path in it. Raises UsageError for none or several."""
-    return _find(wanted, [file async for file in api.files(item.id)], item)
+    return _find(wanted, [file async for file in api.files(item.id)], item, repeated)
 
 
-def _find(wanted: str, held: list[File], item: ItemDetail) -> File:
+def _find(wanted: str, held: list[File], item: ItemDetail, repeated: Repeated) -> File:
     by_id = [file for file in held if wanted == str(file.id)]
     by_path = [file for file in held if wanted == _path(file, item)]
     found = by_id or by_path or [file for file in held if wanted == file.name]
@@ -147,9 +149,10 @@ def _find(wanted: str, held: list[File], item: ItemDetail) -> File:
     if found:
         ids = ", ".join(str(file.id) for file in found)
         raise UsageError(f"item {item.id} has several files named {wanted!r}", hint=f"Give an id: {ids}.")
+    files = repeated.command("item", "files", "list", item.id)
     raise UsageError(
         f"item {item.id} has no file {wanted!r}",
-        hint=did_you_mean(wanted, [file.name for file in held], f"`figup item files {item.id}` lists them."),
+        hint=did_you_mean(wanted, [file.name for file in held], f"`{files}` lists them."),
     )
 
 

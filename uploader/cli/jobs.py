@@ -16,6 +16,7 @@ import msgspec
 from uploader import units
 from uploader.cli.confirm import confirm
 from uploader.cli.context import complete_jobs, job_store, open_context, recorded_job
+from uploader.cli.hints import Repeated
 from uploader.cli.options import ENVIRONMENT, FigupCommand, FigupGroup, GlobalOptions, ParsedParam, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.report_files import report_option, write_reports
@@ -242,13 +243,13 @@ def cancel(job: str, common: GlobalOptions) -> int:
             session.summary.job, session.summary.item_id = done.job, done.item_id
             session.summary.item_url = done.item_url
             session.console.event("cancelled", **msgspec.to_builtins(done))
-            session.console.result(_cancelled_text(done, context.common))
+            session.console.result(_cancelled_text(done, session.common.repeated))
             return 0
 
-        return run(common, work, remark=context.remark)
+        return run(context.common, work, remark=context.remark)
 
 
-def _cancelled_text(done: Cancellation, common: GlobalOptions) -> str:
+def _cancelled_text(done: Cancellation, repeated: Repeated) -> str:
     removed = units.format_count(len(done.removed), "unfinished file")
     kept = f"; kept {units.format_count(len(done.kept), 'complete file')}" if done.kept else ""
     where = f" from item {done.item_id}" if done.item_id is not None else ""
@@ -259,6 +260,5 @@ def _cancelled_text(done: Cancellation, common: GlobalOptions) -> str:
     if done.item_id is not None:
         lines.append(f"Item {done.item_id}: {done.item_url or 'its address is not known'}")
     if done.item_empty:
-        sandbox = " --sandbox" if common.sandbox else ""
-        lines.append(f"It has no files. To delete it: figup item delete {done.item_id}{sandbox}")
+        lines.append(f"It has no files. To delete it: {repeated.command('item', 'delete', done.item_id)}")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import importlib
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,6 +22,8 @@ from uploader.errors import FigupError, OutputLost
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from uploader.cli.hints import Repeated
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upload": ("uploader.cli.upload:upload", "Send files to Figshare."),
@@ -153,29 +155,32 @@ class LazyGroup(click.Group):
         options = words[: words.index("--")] if "--" in words else words
         settings.setdefault("prog_name", "figup")
         settings["standalone_mode"] = False
+        known: dict[str, Repeated] = {}
+        settings["obj"] = known
         try:
             status = super().main(words, *more, **settings)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             status = error.exit_code
         except (click.ClickException, click.Abort, FigupError, KeyboardInterrupt) as error:
-            status = _report(error, options)
+            status = _report(error, options, known)
         except BrokenPipeError:
             _forget_stdout()
             status = 0
         except Exception as error:
             logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
-            status = _report(_stdout_error(error) or error, options)
+            status = _report(_stdout_error(error) or error, options, known)
         ignore_signals()
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _report(error: BaseException, options: Sequence[str]) -> int:
-    """Report an error raised before the command ran, and return the exit status."""
+def _report(error: BaseException, options: Sequence[str], known: Mapping[str, Repeated]) -> int:
+    """Report an error raised before the command ran, and return the exit status. `known`: see `common_options`."""
     from uploader.cli.errors import failure_of
+    from uploader.cli.hints import NOTHING
     from uploader.cli.output.console import Console, Summary
 
-    failure = failure_of(error)
+    failure = failure_of(error, repeated=known.get("repeated", NOTHING))
     console = Console(json="--json" in options, quiet=False, color="--no-color" not in options)
     console.failure(failure)
     console.summary(Summary(exit_status=failure.exit_status))

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from uploader.cli.context import INTERACTIVE_RETRY, open_context
+from uploader.cli.hints import NOTHING
 from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, output_options
 from uploader.cli.runner import Session, run
@@ -63,9 +64,8 @@ def template(output: Path | None, common: GlobalOptions) -> int:
             return 0
         await anyio.to_thread.run_sync(_write_new, output, text)
         session.console.event("template", path=str(output))
-        session.console.result(
-            f"Wrote {printable(str(output))}; `figup metadata check {printable(str(output))}` checks it."
-        )
+        name = printable(str(output))
+        session.console.result(f"Wrote {name}; `{NOTHING.command('metadata', 'check', name)}` checks it.")
         return 0
 
     return run(common, work)

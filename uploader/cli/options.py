@@ -6,10 +6,10 @@ import dataclasses
 import functools
 import ipaddress
 import os
-import shlex
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ import click
 from click.core import ParameterSource
 
 from uploader.cli.global_options import with_global_options_last
+from uploader.cli.hints import Repeated
 from uploader.figshare.ids import Kind, parse_id, parse_reference
 from uploader.text import is_unicode
 
@@ -40,7 +41,7 @@ _LAST = (COMMON, ADVANCED)
 class GlobalOptions:
     """The options that every command takes. `endpoint_given`: the endpoint is from the command line itself.
 
-    `repeat`: those of the command line that a command to continue its job needs, too, " --state-dir X", or "".
+    `given`: those of the command line that a command on its job needs, too, such as ("--state-dir", "X").
     """
 
     json: bool
@@ -59,7 +60,17 @@ class GlobalOptions:
     insecure_http: bool = False
     impersonate: int | None = None
     bind: str | None = None
-    repeat: str = ""
+    given: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def repeated(self) -> Repeated:
+        """The options that commands printed by this one repeat."""
+        which: tuple[str, ...] = ("--sandbox",) if self.sandbox else ()
+        if self.endpoint_given and self.endpoint is not None:
+            which = ("--endpoint", self.endpoint)
+        on_job = tuple(chain.from_iterable(self.given))
+        to_log_in = chain.from_iterable(words for words in self.given if words[0] not in _OF_TOKEN)
+        return Repeated(anywhere=(*which, *on_job), on_job=on_job, to_log_in=(*which, *to_log_in))
 
 
 class ParsedParam(click.ParamType[Any]):
@@ -183,6 +194,7 @@ def _local_address(text: str) -> str:
     return text
 
 
+_OF_TOKEN = frozenset({"--token-file", "--impersonate"})
 _REPEATED = frozenset({"profile", "state_dir", "token_file", "ca_file", "insecure_http", "impersonate", "bind"})
 _PATH = click.Path(path_type=Path, readable=False)
 _common, _advanced = grouped(COMMON), grouped(ADVANCED)
@@ -226,17 +238,17 @@ def output_options(command: Callable[..., int]) -> Any:
     return with_options(_collected(command), _OUTPUT)
 
 
-def _repeated(context: click.Context) -> str:
-    """Return the options that a command to continue the same job needs, each after a blank.
+def _given(context: click.Context) -> tuple[tuple[str, ...], ...]:
+    """Return the options of the command line that a command on the same job needs.
 
     Endpoint and sandbox are recorded with the job.
     """
-    words: list[str] = []
+    given: list[tuple[str, ...]] = []
     for param in context.command.params:
         if param.name in _REPEATED and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
             value = context.params.get(param.name)
-            words += [param.opts[0], *([] if value is True else [str(value)])]
-    return f" {shlex.join(words)}" if words else ""
+            given.append((param.opts[0],) if value is True else (param.opts[0], str(value)))
+    return tuple(given)
 
 
 def _collected(command: Callable[..., int]) -> Callable[..., int]:
@@ -247,13 +259,16 @@ def _collected(command: Callable[..., int]) -> Callable[..., int]:
         source = context.get_parameter_source("endpoint")
         common = GlobalOptions(
             endpoint_given=source is ParameterSource.COMMANDLINE,
-            repeat=_repeated(context),
+            given=_given(context),
             **{name: values.pop(name) for name in names},
         )
         if context.get_parameter_source("token_file") is ParameterSource.DEFAULT_MAP:
             common = _unless_in_environment(common)
         if common.endpoint_given:
             check_exclusive({"--sandbox": common.sandbox, "--endpoint": common.endpoint})
+        if context.obj is not None:
+            # For errors that end the command before it has a console.
+            context.obj["repeated"] = common.repeated
         return command(common=common, **values)
 
     return collected

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shlex
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,7 +15,8 @@ import anyio.to_thread
 import msgspec
 
 from uploader.cli.context import job_store
-from uploader.cli.options import GlobalOptions, ParsedParam, grouped
+from uploader.cli.hints import NOTHING, Repeated
+from uploader.cli.options import ParsedParam, grouped
 from uploader.cli.output.summary import failed
 from uploader.cli.runner import Session
 from uploader.disk import Disk
@@ -24,7 +24,6 @@ from uploader.errors import FigupError, UsageError
 from uploader.sources.models import STDIN, Sources, remote_path
 from uploader.system import absolute, write_error
 from uploader.text import printable
-from uploader.transfer.options import Options
 from uploader.transfer.report import FileReport, Report
 from uploader.transfer.store.jobs import JobStore
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from uploader.transfer.records.build_report import JobReport
 
 _PAGES = (".html", ".htm")
-_COMMAND, _RESUME = "# figup ", "# figup resume "
+_COMMAND = "# figup upload "
 """Start of the first line of a list of failed files."""
 
 
@@ -74,8 +73,6 @@ class ReportOptions:
     failed_to: Path | None = None
     nul: bool = False
     """Separate the list of failed files by NUL, without comments."""
-    repeated: tuple[str, ...] = ()
-    """Options that the command for retrying the failed files must repeat."""
 
 
 def report_options(command: Callable[..., int]) -> Any:
@@ -88,19 +85,20 @@ def report_options(command: Callable[..., int]) -> Any:
     return report_option(_failed_to_option(collected))
 
 
-async def write_outputs(session: Session, accounting: ReportOptions, report: Report) -> None:
-    """Write the requested files about a finished run and report where; errors are only reported."""
+async def write_outputs(session: Session, accounting: ReportOptions, report: Report, *, on_conflict: str) -> None:
+    """Write the requested files about a run with this --on-conflict and report where; errors are only reported."""
     states = job_store(session.common)
 
     def write() -> None:
         if accounting.failed_to is not None:
-            write_file(accounting.failed_to, failed_list(report, accounting))
+            write_file(accounting.failed_to, failed_list(report, accounting, session.common.repeated, on_conflict))
         write_reports(states, report.job, accounting.reports)
 
     try:
         await anyio.to_thread.run_sync(write)
     except FigupError as error:
-        advice = f"; `figup status {report.job} --report FILE` writes one later" if accounting.reports else ""
+        status = session.common.repeated.job_command("status", report.job, "--report", "FILE")
+        advice = f"; `{status}` writes one later" if accounting.reports else ""
         session.console.note(printable(error.message) + advice)
         return
     for path in accounting.reports:
@@ -126,43 +124,35 @@ def _encoded(known: JobReport, path: Path) -> bytes:
     return msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n"
 
 
-def repeated(options: Options, common: GlobalOptions) -> tuple[str, ...]:
-    """Return the options that a command for some of the files must repeat."""
-    words: list[str] = []
-    if options.on_conflict != "skip":
-        words += ["--on-conflict", options.on_conflict]
-    if common.endpoint_given and common.endpoint is not None:
-        words += ["--endpoint", common.endpoint]
-    if common.sandbox:
-        words += ["--sandbox"]
-    if common.impersonate is not None:
-        words += ["--impersonate", str(common.impersonate)]
-    return tuple(words)
-
-
-def failed_list(report: Report, accounting: ReportOptions) -> bytes:
+def failed_list(
+    report: Report, accounting: ReportOptions, repeated: Repeated = NOTHING, on_conflict: str = "skip"
+) -> bytes:
     """Format the failed files for `--from-file`: a comment with the reason, then the path.
 
-    The first line is a comment with the command that sends just these files to their places. With `nul` there are only
-    the paths, each followed by NUL.
+    The first line is a comment with the command that sends just these files to their places; it repeats these
+    options. With `nul` there are only the paths, each followed by NUL.
     """
     nul = accounting.nul
     files = [file for file in failed(report) if file.path.startswith("/")]  # a link has no path
     if nul:
         return b"".join(os.fsencode(file.path) + b"\0" for file in files)
-    return b"".join([_retry_command(report, files, accounting), *map(_failed_lines, files)])
+    return b"".join([_retry_command(report, files, accounting, repeated, on_conflict), *map(_failed_lines, files)])
 
 
-def _retry_command(report: Report, files: Sequence[FileReport], accounting: ReportOptions) -> bytes:
+def _retry_command(
+    report: Report, files: Sequence[FileReport], accounting: ReportOptions, repeated: Repeated, on_conflict: str
+) -> bytes:
     """Return the command as a comment, or what to do if the list cannot reproduce the files' remote paths."""
     if not files:
         return b""
     bases = {file.path.removesuffix(f"/{remote_path(file.folder, file.name)}") for file in files}
     if len(bases) != 1 or report.item_id is None or bases & {file.path for file in files}:
-        return f"{_RESUME}{report.job}: this list lacks the files' names on Figshare\n".encode()
+        resume = printable(repeated.job_command("resume", report.job))
+        return f"# {resume}: this list lacks the files' names on Figshare\n".encode()
     words = ["upload", "--from-file", str(accounting.failed_to), "--base", bases.pop() or "/"]
-    words += ["--item", str(report.item_id), *accounting.repeated]
-    return f"{_COMMAND}{printable(shlex.join(words))}\n".encode()
+    words += ["--item", str(report.item_id)]
+    words += ["--on-conflict", on_conflict] if on_conflict != "skip" else []
+    return f"# {printable(repeated.command(*words))}\n".encode()
 
 
 def check_list(sources: Sources) -> None:

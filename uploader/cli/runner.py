@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -59,7 +60,8 @@ class Session:
         """Copy the report into the summary."""
         self.report_written = True
         fields: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(report, files=()))
-        fields["files"] = FileRows(report.files, row_with_hint)
+        to_row = partial(row_with_hint, repeated=self.common.repeated)
+        fields["files"] = FileRows(report.files, to_row)
         for name in fields.keys() & {each.name for each in dataclasses.fields(self.summary)}:
             setattr(self.summary, name, fields[name])
 
@@ -76,7 +78,7 @@ def run(common: GlobalOptions, work: Work, *, remark: str | None = None) -> int:
     """
     with _masked_signals():
         # The output thread inherits the mask, so that it never receives a signal while the loop is being created.
-        console = Console(json=common.json, quiet=common.quiet, color=not common.no_color)
+        console = Console(json=common.json, quiet=common.quiet, color=not common.no_color, repeated=common.repeated)
         start_logging(common.verbose, common.log_file, console.output.err)
         return anyio.run(_supervised, common, console, work, remark)
 
@@ -111,7 +113,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
     def final_output(status: int) -> None:
         hint = None if summary.job is not None else ""
         error = Interrupted("stopped without waiting for a blocked operation", hint=hint)
-        console.failure(failure_of(error, job=summary.job))
+        console.failure(failure_of(error, job=summary.job, repeated=common.repeated))
         summary.exit_status, summary.seconds = status, round(time.monotonic() - started, 3)
         console.summary(summary)
         console.output.drain(FINAL_OUTPUT)
@@ -138,6 +140,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
 
 async def _run_reporting_errors(session: Session, work: Work) -> int:
     """Run the work, report its error and return the exit status."""
+    repeated = session.common.repeated
     try:
         with session.scope:
             return await work(session)
@@ -145,7 +148,7 @@ async def _run_reporting_errors(session: Session, work: Work) -> int:
     except FigupError as error:
         if isinstance(error, RunFailed):
             session.add_report(error.report)
-        session.console.report_failures([failure_of(cause) for cause in error.causes])
+        session.console.report_failures([failure_of(cause, repeated=repeated) for cause in error.causes])
         ended = error
     except Exception as error:
         log.debug("internal error", exc_info=error)
@@ -155,8 +158,8 @@ async def _run_reporting_errors(session: Session, work: Work) -> int:
         begun = await anyio.to_thread.run_sync(job_store(session.common).folder(job).exists)
         # A job that has created nothing is not kept.
         session.summary.job = job if begun else None
-    known = f"{job}{session.common.repeat}" if job is not None and session.summary.item_id is not None else None
-    failure = failure_of(ended, job=known, kept=job is not None, begun=begun)
+    known = job if session.summary.item_id is not None else None
+    failure = failure_of(ended, job=known, kept=job is not None, begun=begun, repeated=repeated)
     session.console.failure(failure)
     return _status(session, failure)
 

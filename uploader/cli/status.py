@@ -11,6 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from uploader import units
+from uploader.cli.hints import NOTHING, Repeated
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.rows import FileRows, plain_row
 from uploader.cli.output.summary import MAX_LISTED, doi_line, manifest_line, members_line, published_line
@@ -58,7 +59,7 @@ def write_job(session: Session, job: JobSummary) -> None:
         setattr(session.summary, name, fields[name])
     session.summary.files = FileRows(job.files, plain_row)
     session.console.event_with_files("job", session.summary.files, **fields)
-    session.console.result(format_job(job, session.common.repeat))
+    session.console.result(format_job(job, session.common.repeated))
 
 
 async def watch(session: Session, states: JobStore, name: str) -> int:
@@ -114,8 +115,8 @@ class _JobFollower:
         )
 
 
-def format_job(job: JobSummary, repeat: str = "") -> str:
-    """Format the job for a user. `repeat`: options that the command to continue it needs."""
+def format_job(job: JobSummary, repeated: Repeated = NOTHING) -> str:
+    """Format the job for a user. `repeated`: options that the command to continue it repeats."""
     lines = [f"Job {job.job}: {job.state}{_progress_text(job)}"]
     lines += [f"Running on {job.holder}"] if job.holder is not None else []
     lines += [f"  with {_member_text(member)}" for member in job.members]
@@ -130,7 +131,7 @@ def format_job(job: JobSummary, repeat: str = "") -> str:
     lines += [members_line(job.manifest_members)] if job.manifest_members else []
     lines += [f"Problem: {printable(job.problem)}"] if job.problem else []
     if job.state == "interrupted":
-        lines.append(f"To continue: figup resume {job.job}{repeat}")
+        lines.append(f"To continue: {repeated.job_command('resume', job.job)}")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.summary import summary_text
 from uploader.cli.packing_options import packing_options
-from uploader.cli.report_files import ReportOptions, check_list, repeated, report_options, write_outputs
+from uploader.cli.report_files import ReportOptions, check_list, report_options, write_outputs
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import LINK, check_present, read_stdin, source_options
 from uploader.cli.team_options import Joining, team_options
@@ -92,7 +92,7 @@ def upload(
     sources = replace(sources, stdin=read_stdin(sources))
     if about.item is None and about.title is None:
         check_list(sources)
-    accounting = replace(accounting, nul=sources.nul, repeated=repeated(options, common))
+    accounting = replace(accounting, nul=sources.nul)
     recorded = given_options(options, requests, accounting) | ({SANDBOX: True} if common.sandbox else {})
     with open_context(common) as context:
         client = _client(context, sources, options, requests, joining) if not dry_run else None
@@ -185,7 +185,7 @@ def resume(
                 restored.accounting,
             )
 
-        return run(common, work, remark=context.remark)
+        return run(context.common, work, remark=context.remark)
 
 
 class JobObserver:
@@ -255,5 +255,5 @@ async def send(
             # If the only file failed, the error is enough.
             if not session.console.quiet and (report.exit_status == 0 or len(report.files) > 1):
                 session.console.result(summary_text(report, sent_before=not observer.started))
-            await write_outputs(session, accounting, report)
+            await write_outputs(session, accounting, report, on_conflict=options.on_conflict)
     return 0

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 import uploader
 from uploader import errors
 from uploader.cli.errors import failure_of
-from uploader.cli.hints import HINTS, hint_for
+from uploader.cli.hints import HINTS, Repeated, hint_for
+from uploader.cli.main import main
+from uploader.cli.options import GlobalOptions
 from uploader.errors import Facts, FigupError
 from uploader.sandbox.data_dir import SandboxBusy
 from uploader.transfer.report import Problem
@@ -110,3 +115,48 @@ def test_a_hint_names_the_option_or_command_that_helps(error: FigupError, hint: 
 def test_an_empty_hint_counts_as_none() -> None:
     assert hint_for(errors.StateUnusable("x", hint="")) is None
     assert hint_for(errors.Interrupted("x", hint="")) is None
+
+
+def options(kind: str) -> Repeated:
+    return GlobalOptions(
+        json=False,
+        quiet=False,
+        verbose=0,
+        log_file=None,
+        no_progress=False,
+        no_color=False,
+        sandbox=kind == "sandbox",
+        endpoint="http://127.0.0.1:1/v2" if kind == "endpoint" else None,
+        endpoint_given=kind == "endpoint",
+        given=(("--state-dir", "my jobs"), ("--token-file", "t")),
+    ).repeated
+
+
+@pytest.mark.parametrize("situation", sorted(name for name, hint in HINTS.items() if "figup " in hint.text))
+def test_a_printed_command_works_as_printed(situation: str) -> None:
+    facts = Facts(situation, item_id=7, job="k3v", account=12, author_id=9)
+    hint = hint_for(FigupError("x", facts=facts), path="my data/a b.csv", repeated=options("sandbox"))
+    assert hint is not None
+    for line in re.findall(
+        r"figup ((?:auth|item|resume|cancel|status|jobs|verify|institution|metadata|stats)\b[^`]*)", hint
+    ):
+        words = shlex.split(line.rstrip("."))
+        if words[:2] == ["metadata", "template"]:
+            continue
+        assert "my jobs" in words[words.index("--state-dir") + 1 :]
+        assert ("--sandbox" in words) is (words[0] not in {"resume", "cancel", "status", "jobs"})
+        assert ("--token-file" in words) is (words[1] != "login")
+        assert_accepted(words)
+
+
+def assert_accepted(words: list[str]) -> None:
+    """Parse a command line as the command would, without running it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+        command: click.Command = main
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            found = command.get_command(click.Context(command), words[0])
+            assert found is not None, words
+            command, words = found, words[1:]
+        words = ["1" if word in {"JOB", "WORD", "FILE", "INST"} else word for word in words]
+        command.make_context(command.name, words)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.unit.cli.output.test_summary import FILE, REPORT
+from uploader.cli.hints import Repeated
 from uploader.cli.output.summary import LIST_THEM, MAX_LISTED, failed, summary_text
 from uploader.cli.report_files import ReportOptions, failed_list, write_file
 from uploader.errors import UsageError
@@ -72,8 +73,10 @@ def test_the_list_contains_the_command_to_retry() -> None:
     resumed = b"# figup resume k3: this list lacks the files' names on Figshare\n# conflict"
     assert failed_list(report(renamed), LISTED).startswith(resumed)
     assert failed_list(msgspec.structs.replace(report(inside), item_id=None), LISTED).startswith(resumed)
-    again = replace(LISTED, repeated=("--on-conflict", "keep"))
-    assert failed_list(report(inside), again).splitlines()[0].endswith(b" --item 7 --on-conflict keep")
+    again = Repeated(anywhere=("--state-dir", "my jobs"), on_job=("--x",))
+    first = failed_list(report(inside), LISTED, again, "keep").decode().splitlines()[0]
+    assert first.endswith(" --item 7 --on-conflict keep --state-dir 'my jobs'")
+    assert failed_list(report(renamed), LISTED, again).startswith(b"# figup resume k3 --x: ")
 
 
 def test_names_with_line_breaks_are_left_out() -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from uploader.cli.errors import MAX_LENGTH, Failure
+from uploader.cli.hints import NOTHING, Repeated
 from uploader.cli.output.writer import RED, Mark, OutputThread
 from uploader.errors import ExitStatus
 from uploader.redaction import has_secret, redact_values
@@ -90,7 +91,9 @@ def place_in_batch_job() -> str:
 class Console:
     """Writes output; never blocks the caller."""
 
-    def __init__(self, *, json: bool, quiet: bool, color: bool = True) -> None:
+    def __init__(self, *, json: bool, quiet: bool, color: bool = True, repeated: Repeated = NOTHING) -> None:
+        self.repeated = repeated
+        """Options that commands in hints repeat."""
         self.json = json
         self.quiet = quiet
         self.output = OutputThread(color=color)

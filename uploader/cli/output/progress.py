@@ -102,7 +102,7 @@ class Display:
     def _show_failure(self, notice: no.FileFailed) -> None:
         """Thousands of files may fail: print only the first ones; `--json` has all."""
         path = printable(notice.path) if notice.path is not None else None
-        hint = hint_for(notice, path=path)
+        hint = hint_for(notice, path=path, repeated=self._console.repeated)
         hint = printable(hint) if hint else None
         failure = Failure(
             code=notice.code,
@@ -147,12 +147,12 @@ class Display:
         fields: dict[str, Any] = msgspec.to_builtins(notice)
         if isinstance(notice, no.Warned):
             del fields["facts"]
-            fields["hint"] = hint_for(notice)
+            fields["hint"] = hint_for(notice, repeated=self._console.repeated)
         self._console.event(fields.pop("event"), **fields)
 
     def _print_notice(self, notice: no.AnyNotice) -> None:
         if isinstance(notice, no.Warned):
-            hint = hint_for(notice)
+            hint = hint_for(notice, repeated=self._console.repeated)
             self._console.note(printable(f"{notice.message}. {hint}" if hint else notice.message))
         elif isinstance(notice, no.Joined):
             leader = notice.leader or "a process that is just starting"

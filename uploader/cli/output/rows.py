@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import msgspec
 
-from uploader.cli.hints import hint_for
+from uploader.cli.hints import NOTHING, Repeated, hint_for
 from uploader.text import printable
 from uploader.transfer.report import FileReport
 
@@ -41,10 +41,10 @@ def plain_row(file: FileReport) -> dict[str, Any]:
     return row
 
 
-def row_with_hint(file: FileReport) -> dict[str, Any]:
-    """Return a file's row; an error has the hint that the command shows."""
+def row_with_hint(file: FileReport, repeated: Repeated = NOTHING) -> dict[str, Any]:
+    """Return a file's row; an error has the hint that the command shows, which repeats these options."""
     row = plain_row(file)
     if file.error is not None:
-        row["error"]["hint"] = hint_for(file.error, path=printable(file.path))
+        row["error"]["hint"] = hint_for(file.error, path=printable(file.path), repeated=repeated)
         del row["error"]["facts"]
     return row
