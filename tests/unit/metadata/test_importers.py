@@ -28,7 +28,7 @@ DATACITE_UNUSED = (
     "publicationYear"
 )
 CFF = f"""cff-version: 1.2.0
-message: Please cite it.
+message: ""
 type: software
 title: Beaver tools
 abstract: Counts *beavers*.

@@ -71,8 +71,8 @@ CRATE = {
         (
             "CITATION.cff",
             CFF,
-            "version, date-released, commit, authors[].email, authors[].website, contact, identifiers[].description, "
-            "references, preferred-citation.journal, preferred-citation.year",
+            "message, version, date-released, commit, authors[].email, authors[].website, contact, "
+            "identifiers[].description, references, preferred-citation.journal, preferred-citation.year",
         ),
         (
             "codemeta.json",

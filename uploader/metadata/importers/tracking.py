@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, overload
 
 _STRUCTURE = frozenset({
-    "cff-version", "message", "@context", "@id", "@type", "conformsTo", "schemaVersion", "nameType", "titleType",
+    "cff-version", "@context", "@id", "@type", "conformsTo", "schemaVersion", "nameType", "titleType",
     "descriptionType", "dateType", "nameIdentifierScheme", "propertyID", "type",
 })  # fmt: skip
 """Keys that say how a file is written or what kind an entry is; they hold nothing that Figshare could show."""
