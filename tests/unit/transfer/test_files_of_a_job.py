@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from tests.fakes.figshare import Fault, StoredFile
@@ -26,6 +27,7 @@ from uploader.errors import (
     SourceChanged,
     UploadFailing,
 )
+from uploader.figshare.models import Upload
 from uploader.figshare.outcomes import FileGone, PartFailed, PartLocked, UploadGone
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
@@ -161,6 +163,48 @@ async def test_an_aborted_upload_is_restarted_and_its_placeholder_removed(world:
     the_file(world).upload_status = "aborted"
     assert await world.upload(source, title=TITLE) == 0
     assert held(world) == [("a", md5(CONTENT))]
+
+
+def tell_another_size(world: World, *, requests: range) -> None:
+    """Let these requests for an upload, counted from 1, be answered with one byte too many."""
+    tell = world.figshare.upload
+
+    async def lie(upload_url: str) -> Upload:
+        upload = await tell(upload_url)
+        wrong = world.figshare.log.count("upload") in requests
+        return msgspec.structs.replace(upload, size=upload.size + wrong)
+
+    world.figshare.upload = lie  # type: ignore[method-assign]
+
+
+async def test_an_upload_of_another_size_is_restarted_by_itself(world: World) -> None:
+    tell_another_size(world, requests=range(1, 3))
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
+    reasons = [notice.reason for notice in world.notices if isinstance(notice, no.FileRestarted)]
+    assert reasons == ["Figshare's upload of it has 201 bytes, the file 200, as was announced"] * 2
+    assert held(world) == [("a", md5(CONTENT))]
+
+
+async def test_an_upload_that_always_has_another_size_is_given_up(world: World) -> None:
+    tell_another_size(world, requests=range(1, 100))
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 1
+    assert isinstance(world.error, ProtocolViolation)
+    assert (world.figshare.log.count("initiate"), "send_part" in world.figshare.log) == (4, False)
+    assert len(held(world)) == 1
+
+
+async def test_an_upload_of_another_size_is_kept_once_parts_were_sent(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=3)
+    assert await world.upload(source, title=TITLE) == KILLED
+    file_id, sent = the_file(world).id, dict(the_file(world).parts)
+    since = world.figshare.log.count("upload") + 1
+    tell_another_size(world, requests=range(since, since + 1))
+    assert await world.upload(source, title=TITLE) == 1
+    assert isinstance(world.error, ProtocolViolation)
+    assert (the_file(world).id, the_file(world).parts) == (file_id, sent)
+    assert await world.upload(source, title=TITLE) == 0
+    assert the_file(world).id == file_id
 
 
 # --- the source ---------------------------------------------------------------------------------------------------

@@ -180,27 +180,24 @@ class FileDriver:
         else:
             # Check before trusting the server's state: a changed source must not be mixed with the parts sent earlier.
             await self._content.check()
-            self._check_size(upload)
-            if transfer.state in (State.INITIATED, State.COMPLETING):
+            if upload.size != transfer.size:
+                await self._wrong_size(upload)
+            elif transfer.state in (State.INITIATED, State.COMPLETING):
                 self._record_parts(upload, file.upload_url)
 
-    def _check_size(self, upload: Upload) -> None:
-        """Raise ProtocolViolation for an upload of another size than the file that it was made for."""
-        transfer = self._transfer
-        if upload.size != transfer.size:
-            raise ProtocolViolation(
-                f"{printable(transfer.path)}: Figshare's upload of it has {upload.size} bytes, the file "
-                f"{transfer.size}, as was announced",
-                hint=f"Remove the unfinished file {self._file_id} from the item to restart it.",
-                path=transfer.path,
-            )
+    async def _wrong_size(self, upload: Upload) -> None:
+        """Restart an upload of another size than its file unless bytes would be lost. Raises ProtocolViolation."""
+        path, size = self._transfer.path, self._transfer.size
+        reason = f"Figshare's upload of it has {upload.size} bytes, the file {size}, as was announced"
+        if self._losses == _MAX_RESTARTS or any(part.complete for part in upload.parts):
+            hint = f"Remove the unfinished file {self._file_id} from the item to restart it."
+            raise ProtocolViolation(f"{printable(path)}: {reason}", hint=hint, path=path)
+        await self._upload_lost(reason)
 
     async def _discard(self) -> None:
         """Give up a dropped source: remove its remote file unless it is complete."""
-        if await is_unfinished(self._run, self._file_id):
-            await self._run.commit(ev.UploadLost(self._transfer.index))
-        else:
-            await self._run.commit(ev.Completed(self._transfer.index))
+        unfinished = await is_unfinished(self._run, self._file_id)
+        await self._run.commit((ev.UploadLost if unfinished else ev.Completed)(self._transfer.index))
 
     async def _record_completed(self) -> None:
         self._notify_started(found=self._transfer.size, parts=0, total=0)
