@@ -273,7 +273,12 @@ class Download:
             )
         replace = self._existing == "replace"
         if not await anyio.to_thread.run_sync(lambda: partial.publish(replace=replace)):
-            raise _exists(partial.path)
+            # Another process may have finished the same file.
+            present = await anyio.to_thread.run_sync(self._already_there, wanted)
+            if present is None:
+                raise _exists(partial.path)
+            await anyio.to_thread.run_sync(partial.remove)
+            return present
         return self._report(wanted, "downloaded" if wanted.md5 is not None else "unknown", md5)
 
     async def _close(self, active: Receiving) -> None:

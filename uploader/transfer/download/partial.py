@@ -2,6 +2,7 @@
 
 Two hidden files beside the target hold it: `.figup-ID.part`, the data, and `.figup-ID.json`, the ranges. The record is
 not durable: after a power failure it may list data that the disk has lost, which the MD5 of the whole file reveals.
+Without an MD5, data is durable before it is recorded.
 """
 
 from __future__ import annotations
@@ -83,9 +84,9 @@ class Ranges:
         return list(self._ranges)
 
 
-def partial_names(file_id: int) -> tuple[str, str]:
-    """Return the names of the files that hold the data and the record of a partial download."""
-    return f"{RESERVED}{file_id}.part", f"{RESERVED}{file_id}.json"
+def partial_names(file_id: int) -> tuple[str, str, str]:
+    """Return the names of the files of a partial download: its data, its record, the record being written."""
+    return f"{RESERVED}{file_id}.part", f"{RESERVED}{file_id}.json", f"{RESERVED}{file_id}.json.new"
 
 
 class PartialFile:
@@ -97,7 +98,7 @@ class PartialFile:
         Raises JobBusy, TargetFull, TargetUnusable.
         """
         folder, _, self.name = wanted.path.rpartition("/")
-        self._data, self._record = partial_names(wanted.file_id)
+        self._data, self._record, self._new_record = partial_names(wanted.file_id)
         self._wanted = wanted
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._hashed = 0
@@ -105,7 +106,8 @@ class PartialFile:
         """True if bytes that are hashed were written again."""
         self.folder = TargetFolder(top, folder)
         self._fd = -1
-        self._published = False
+        self._finished = False
+        """True if no data is to be kept for a later run."""
         self.ranges = Ranges()
         try:
             self._fd = self._open()
@@ -131,11 +133,13 @@ class PartialFile:
             if not locked:
                 os.close(fd)
                 raise JobBusy(f"{printable(self.path)}: another process is downloading it", path=self.path)
-            if self.folder.links(self._data, fd) == 1:
+            links = self.folder.links(self._data, fd)
+            if links == 1:
                 return fd
             # Another process finished it meanwhile, or was killed when the file had its final name already: the open
             # file may be that one, and must not be written to.
-            self.folder.remove(self._data)
+            if links > 1:
+                self.folder.remove(self._data)
             os.close(fd)
 
     def _recorded(self) -> Ranges:
@@ -143,7 +147,7 @@ class PartialFile:
         with target_errors(self.path):
             size = os.fstat(self._fd).st_size
         try:
-            fd = self.folder.open(self._record, os.O_RDONLY)
+            fd = self.folder.open(self._record, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would block
         except Exception:  # noqa: BLE001 - without a record everything is fetched again
             return Ranges()
         with os.fdopen(fd, "rb") as file, contextlib.suppress(msgspec.DecodeError, OSError):
@@ -166,13 +170,16 @@ class PartialFile:
     def save(self) -> None:
         """Record the ranges for a later run."""
         record = _Record(version=_VERSION, size=self._wanted.size, md5=self._wanted.md5, ranges=self.ranges.as_list())
-        temporary = f"{self._record}.new"
-        self.folder.remove(temporary)
-        fd = self.folder.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        if record.md5 is None:
+            # No MD5 would reveal that the disk has lost recorded data.
+            with target_errors(self.path):
+                os.fsync(self._fd)
+        self.folder.remove(self._new_record)
+        fd = self.folder.open(self._new_record, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with target_errors(self.path), os.fdopen(fd, "wb") as file:
             file.write(msgspec.json.encode(record))
         with target_errors(self.path):
-            os.rename(temporary, self._record, src_dir_fd=self.folder.fd, dst_dir_fd=self.folder.fd)
+            os.rename(self._new_record, self._record, src_dir_fd=self.folder.fd, dst_dir_fd=self.folder.fd)
 
     @property
     def to_hash(self) -> int:
@@ -211,9 +218,19 @@ class PartialFile:
             os.fsync(self._fd)
         if not self.folder.publish(self._data, self.name, replace=replace):
             return False
-        self._published = True
-        self.folder.remove(self._record)
+        self._finished = True
+        self._remove_records()
         return True
+
+    def remove(self) -> None:
+        """Remove the data, which is not needed."""
+        self._finished = True
+        self._remove_records()
+        self.folder.remove(self._data)
+
+    def _remove_records(self) -> None:
+        self.folder.remove(self._record)
+        self.folder.remove(self._new_record)
 
     def close(self) -> None:
         """Close the file; unless it is finished, its data is kept and recorded."""
@@ -226,13 +243,12 @@ class PartialFile:
 
     def _leave(self) -> None:
         """Record the ranges, or remove a file without data."""
-        if self._published:
+        if self._finished:
             return
         if self.ranges.total:
             self.save()
-            return
-        self.folder.remove(self._record)
-        self.folder.remove(self._data)
+        else:
+            self.remove()
 
 
 def md5_of(folder: TargetFolder, name: str) -> str:

@@ -37,6 +37,8 @@ def exit_status(reports: Sequence[DownloadReport]) -> ExitStatus:
     failed = [each.error for each in reports if each.error is not None]
     if any(error.exit_status == ExitStatus.RESUMABLE for error in failed):
         return ExitStatus.RESUMABLE
+    if failed and all(error.exit_status == ExitStatus.BUSY for error in failed):
+        return ExitStatus.BUSY
     if failed:
         alone = failed[0].exit_status if len(failed) == len(reports) == 1 else None
         return next((each for each in ExitStatus if each == alone), ExitStatus.SOME_FAILED)

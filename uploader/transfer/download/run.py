@@ -103,14 +103,15 @@ async def _look_up(api: DownloadService, request: DownloadRequest) -> tuple[Item
     item_id, version = request.item_id, request.version
     if version is None and api.has_token:
         try:
-            item = await api.item(item_id)
-            return item, [file async for file in api.files(item_id)], True
+            # The folders after the files: a file that is added in between would have no folder.
+            files = [file async for file in api.files(item_id)]
+            return await api.item(item_id), files, True
         except (ItemNotFound, PermissionDenied) as refusal:
             own_refusal: ItemNotFound | PermissionDenied | None = refusal
     else:
         own_refusal = None
     try:
-        item = await api.public_item(item_id, version)
+        files = [file async for file in api.public_files(item_id, version)]
+        return await api.public_item(item_id, version), files, False
     except ItemNotFound as missing:
         raise (own_refusal or missing) from None
-    return item, [file async for file in api.public_files(item_id, version)], False

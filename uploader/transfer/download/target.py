@@ -116,7 +116,8 @@ class TargetFolder:
                 return False
             os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             return True
-        os.unlink(temporary, dir_fd=self.fd)
+        with suppress(FileNotFoundError):  # another process found the finished file and removed the leftover
+            os.unlink(temporary, dir_fd=self.fd)
         return True
 
     def remove(self, name: str) -> None:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from tests.fakes.clock import VirtualClock
-from uploader.errors import ExitStatus, FileNotHeld, PermissionDenied, Unreachable
+from uploader.errors import ExitStatus, FileNotHeld, PermissionDenied, TargetFull, Unreachable
+from uploader.figshare.models import File, Item
 from uploader.figshare.outcomes import FetchFailed, RangeIgnored
 from uploader.figshare.settings import RetryPolicy
 from uploader.transfer.download import receiving
 from uploader.transfer.download.engine import Download, Existing
+from uploader.transfer.download.partial import PartialFile
 from uploader.transfer.download.plan import Plan, Skip, Wanted
 from uploader.transfer.download.report import DownloadReport, exit_status
+from uploader.transfer.download.run import DownloadRequest, download
 from uploader.transfer.notices import AnyNotice, Retrying
+from uploader.transfer.options import Options
 from uploader.transfer.run.throttle import Throttle
 
 pytestmark = pytest.mark.anyio
@@ -240,3 +248,173 @@ async def test_a_file_that_is_not_available_yet_is_waited_for(tmp_path: Path) ->
 async def test_an_unfinished_file_is_no_success(tmp_path: Path) -> None:
     reports = await downloaded(tmp_path, Server(), skipped=(Skip(file_id=9, remote="u", reason="unfinished"),))
     assert exit_status(reports) is ExitStatus.SOME_FAILED
+
+
+# --- other processes, other files, a full disk, a kill -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("theirs", "status"), [(CONTENT, "same"), (b"other", "failed")], ids=["same", "different"])
+async def test_a_file_that_another_process_finished_meanwhile(tmp_path: Path, theirs: bytes, status: str) -> None:
+    server = Server()
+    fetch = server.fetch
+
+    async def finished_elsewhere(*args: Any, **options: Any) -> None:
+        await fetch(*args, **options)
+        await anyio.to_thread.run_sync((tmp_path / "a.bin").write_bytes, theirs)
+
+    server.fetch = finished_elsewhere  # type: ignore[method-assign]
+    assert statuses(await downloaded(tmp_path, server)) == [status]
+    assert (tmp_path / "a.bin").read_bytes() == theirs
+    assert (tmp_path / ".figup-1.part").exists() == (status == "failed"), "data is kept if it is needed"
+
+
+async def test_files_that_another_process_downloads_are_busy(tmp_path: Path) -> None:
+    other = await anyio.to_thread.run_sync(PartialFile, tmp_path, wanted("b", 2))
+    reports = await downloaded(tmp_path, Server(), wanted("a", 1), wanted("b", 2))
+    assert sorted(statuses(reports)) == ["downloaded", "failed"]
+    assert exit_status(reports) is ExitStatus.BUSY
+    await anyio.to_thread.run_sync(other.close)
+    reports = await downloaded(tmp_path, Server(), wanted("a", 1), wanted("b", 2))
+    assert sorted(statuses(reports)) == ["downloaded", "same"]
+
+
+async def test_a_file_that_changes_on_the_server_is_fetched_whole_before_it_is_an_error(tmp_path: Path) -> None:
+    """The first half is of another version; the MD5 tells, and all of it is fetched once more."""
+    other = bytes(len(CONTENT))
+    await downloaded_until_cut(tmp_path, Server(FetchFailed("x", network=True), healthy=20_000, content=other))
+    server = Server()
+    assert statuses(await downloaded(tmp_path, server)) == ["downloaded"]
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert (0, len(CONTENT)) in server.asked
+
+
+async def downloaded_until_cut(folder: Path, server: Server) -> None:
+    server.faults *= 200
+    with pytest.raises(Unreachable):
+        await downloaded(folder, _once_healthy(server))
+    assert (folder / ".figup-1.json").exists()
+
+
+@pytest.mark.parametrize("existing", ["fail", "skip", "replace"])
+@pytest.mark.parametrize("name", ["a.bin", ".figup-1.part", ".figup-1.json", ".figup-1.json.new"])
+async def test_a_link_that_was_planted_between_two_runs_is_not_followed(
+    tmp_path: Path, name: str, existing: Existing
+) -> None:
+    target, victim = tmp_path / "target", tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    target.mkdir()
+    await interrupted(target)
+    (target / name).unlink(missing_ok=True)
+    (target / name).symlink_to(victim)
+    reports = await downloaded(target, Server(), existing=existing)
+    assert statuses(reports) == ["downloaded" if "json" in name else "failed"]
+    assert (victim.read_bytes(), victim.stat().st_nlink) == (b"mine", 1)
+    if "json" in name:
+        assert [path.name for path in target.iterdir()] == ["a.bin"]
+
+
+async def test_after_a_full_disk_the_next_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def full(fd: int, data: bytes, offset: int) -> int:
+        if len(written) >= 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(offset)
+        return real(fd, data, offset)
+
+    real = os.pwrite
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(TargetFull):
+            await downloaded(tmp_path, Server())
+    server = Server()
+    assert statuses(await downloaded(tmp_path, server)) == ["downloaded"]
+    assert sum(end - start for start, end in server.asked) < len(CONTENT)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+class Killed(Exception):
+    """The process was killed before this call, and makes none afterwards."""
+
+
+_CALLS = ("open", "pwrite", "ftruncate", "fsync", "rename", "link", "unlink", "mkdir")
+
+
+class KilledAt:
+    """Kills the process before its system call of this number, counted from 0: no later one takes effect."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, number: int) -> None:
+        self.left = number
+        self.opened: list[int] = []
+        for name in _CALLS:
+            patch.setattr(os, name, self._counted(name, getattr(os, name)))
+
+    def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **options: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            result = call(*args, **options)
+            if name == "open":
+                self.opened.append(result)
+            return result
+
+        return counted
+
+    def end(self) -> None:
+        """Close what the process had open, which releases its locks."""
+        for fd in self.opened:
+            with suppress(OSError):
+                os.close(fd)
+
+
+@pytest.mark.parametrize("existing", ["fail", "replace"])
+async def test_a_kill_at_any_system_call_leaves_something_to_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: Existing
+) -> None:
+    for number in range(200):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            process = KilledAt(patch, number)
+            try:
+                await downloaded(folder, Server(), existing=existing)
+            except Killed:
+                process.end()
+        assert statuses(await downloaded(folder, Server(), existing=existing))[0] in ("downloaded", "same")
+        assert [(path.name, path.read_bytes() == CONTENT) for path in folder.iterdir()] == [("a.bin", True)]
+        if process.left >= 0:
+            assert number > 20
+            return
+    raise AssertionError("the download does not end")
+
+
+class GrowingItem:
+    """An item to which a second file is added after the first request for it."""
+
+    has_token = True
+
+    def __init__(self) -> None:
+        self.downloads = Server()
+        self._requests = 0
+
+    def _count(self) -> int:
+        self._requests += 1
+        return min(self._requests, 2)
+
+    async def item(self, item_id: int) -> Item:
+        return Item(id=item_id, folders={1: "set", 2: "set"} if self._count() == 2 else {1: "set"})
+
+    async def files(self, item_id: int) -> AsyncIterator[File]:
+        for number in range(1, self._count() + 1):
+            row = File(id=number, name=f"{number}.bin", size=len(CONTENT), computed_md5=MD5, download_url="https://x")
+            yield row
+
+
+async def test_a_file_that_is_added_while_the_item_is_read_does_not_lose_its_folder(tmp_path: Path) -> None:
+    request = DownloadRequest(item_id=7, target=tmp_path)
+    service: Any = GrowingItem()
+    clock = VirtualClock()
+    await download(service, request, Options(), RetryPolicy(elapsed_cap=60), clock, lambda _: None)
+    found = await anyio.to_thread.run_sync(lambda: [p for p in tmp_path.rglob("*.bin") if p.parent.name != "set"])
+    assert found == []

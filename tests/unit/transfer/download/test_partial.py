@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from uploader.errors import JobBusy, TargetUnusable
 from uploader.transfer.download.partial import PartialFile, Ranges
 from uploader.transfer.download.plan import Wanted
+from uploader.transfer.download.target import TargetFolder
 
 CONTENT = bytes(range(256)) * 40
 
@@ -130,3 +132,43 @@ def test_a_finished_file_is_never_written_to_by_its_other_name(tmp_path: Path) -
     assert mine.read_bytes() == b"my edit" + CONTENT[7:]
     assert again.ranges.total == 10
     again.close()
+
+
+def test_the_data_of_another_process_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While this process opened the data, one finished the file, and a third one began it again."""
+    opened(tmp_path, (0, 100)).close()
+    data, links = tmp_path / "set/.figup-5.part", TargetFolder.links
+    theirs: list[int] = []
+
+    def begun_again(folder: TargetFolder, name: str, fd: int) -> int:
+        if not theirs:
+            data.unlink()
+            data.write_bytes(b"")
+            theirs.append(data.stat().st_ino)
+        return links(folder, name, fd)
+
+    monkeypatch.setattr(TargetFolder, "links", begun_again)
+    again = opened(tmp_path, (0, 1))
+    again.close()
+    assert [data.stat().st_ino] == theirs
+
+
+def test_a_named_pipe_in_the_place_of_the_record_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    os.mkfifo(tmp_path / "set/.figup-5.json")
+    again = opened(tmp_path, (0, len(CONTENT)))
+    assert again.publish(replace=False)
+    again.close()
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["a.bin"]
+
+
+@pytest.mark.parametrize(("md5", "durable"), [(wanted().md5, False), (None, True)], ids=["with MD5", "without MD5"])
+def test_without_an_md5_data_is_durable_before_it_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, md5: str | None, durable: bool
+) -> None:
+    partial = opened(tmp_path, (0, 100), md5=md5)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    partial.save()
+    assert bool(synced) is durable
+    partial.close()
