@@ -141,9 +141,12 @@ async def file_of(api: Figshare, item: ItemDetail, wanted: str, repeated: Repeat
 
 
 def _find(wanted: str, held: list[File], item: ItemDetail, repeated: Repeated) -> File:
+    """Return the file with this id; otherwise the only one with this path or name. Raises UsageError.
+
+    A path does not precede a name: once it is removed, the same command would remove a file in another folder.
+    """
     by_id = [file for file in held if wanted == str(file.id)]
-    by_path = [file for file in held if wanted == _path(file, item)]
-    found = by_id or by_path or [file for file in held if wanted == file.name]
+    found = by_id or [file for file in held if wanted in (_path(file, item), file.name)]
     if len(found) == 1:
         return found[0]
     if found:

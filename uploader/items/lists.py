@@ -186,8 +186,9 @@ async def create_container(api: Figshare, kind: Container, title: str, descripti
     before = {row.id async for row in api.items.containers(kind)}
 
     async def check() -> int | None:
-        created = [row.id async for row in api.items.containers(kind) if row.id not in before and row.title == title]
-        return min(created, default=None)
+        new = [row async for row in api.items.containers(kind) if row.id not in before]
+        # The server may trim blanks.
+        return min((row.id for row in new if row.title.split() == title.split()), default=None)
 
     return await confirm(
         api, lambda: api.items.create_container(kind, fields), check, f"creating the {kind.removesuffix('s')}"

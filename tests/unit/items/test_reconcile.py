@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.unit.figshare.service import FakeClock
 from uploader.errors import ServerFailing
+from uploader.figshare.models import ContainerRow
 from uploader.figshare.outcomes import AmbiguousAnswer
+from uploader.items.lists import create_container
 from uploader.items.reconcile import confirm
 
 
@@ -64,3 +67,47 @@ async def test_a_missing_effect_is_requested_again() -> None:
 async def test_attempts_are_limited() -> None:
     with pytest.raises(ServerFailing, match="doing it: lost; it took no effect"):
         await outcome([LOST, LOST, LOST], [])
+
+
+class Projects:
+    """An account with projects; the first answer to a create is lost. Blanks at the ends of titles are trimmed."""
+
+    def __init__(self, *, effective: bool, visible_after: int = 1) -> None:
+        self.rows = [ContainerRow(id=1, title="Beavers")]
+        self.effective = effective
+        self.visible_after = visible_after
+        self.items = self
+        self.clock = FakeClock()
+        self.creates = 0
+        self._lists = 0
+
+    async def wait(self, reason: str, delay: float) -> None:
+        assert reason.startswith("creating the project: lost; checking whether it took effect")
+        await self.clock.sleep(delay)
+
+    async def containers(self, kind: str) -> AsyncIterator[ContainerRow]:
+        self._lists += 1
+        for row in self.rows[: 1 if self._lists <= self.visible_after else None]:
+            yield row
+
+    async def create_container(self, kind: str, fields: dict[str, str]) -> int:
+        self.creates += 1
+        if self.creates > 1 or self.effective:
+            self.rows.append(ContainerRow(id=1 + self.creates, title=fields["title"].strip()))
+        if self.creates == 1:
+            raise LOST
+        return self.rows[-1].id
+
+
+@pytest.mark.parametrize("visible_after", [1, 4], ids=["visible at once", "visible later"])
+@pytest.mark.parametrize("title", ["Beavers", " Beavers "])
+async def test_a_project_whose_answer_was_lost_is_not_created_twice(title: str, visible_after: int) -> None:
+    account: Any = Projects(effective=True, visible_after=visible_after)
+    assert await create_container(account, "projects", title) == 2
+    assert [row.id for row in account.rows] == [1, 2], "the older one of that title is another"
+
+
+async def test_a_project_whose_request_was_lost_is_created_by_the_next() -> None:
+    account: Any = Projects(effective=False)
+    assert await create_container(account, "projects", "Beavers") == 3
+    assert (account.creates, len(account.rows)) == (2, 2)

@@ -203,6 +203,18 @@ async def test_a_publish_request_on_its_way_is_waited_for(world: World) -> None:
     world.figshare.on_request["detail"] = take_effect
     assert await publish(world) == 0
     assert (item.version, world.figshare.log.count("publish")) == (1, 1)
+    told = [notice.reason for notice in world.notices if isinstance(notice, no.Retrying)]
+    assert told == [f"publishing item {item.id}: the outcome was not recorded; searching for up to 30 s"]
+
+
+async def test_a_publish_request_without_effect_is_waited_for_once(world: World) -> None:
+    world.figshare.fail("publish", Fault.KILLED_BEFORE)
+    assert await publish(world) == KILLED
+    since = world.clock.monotonic()
+    assert await publish(world) == 0
+    (item,) = world.figshare.items_held.values()
+    assert item.version == 1
+    assert 30 <= world.clock.monotonic() - since < 40
 
 
 async def test_a_refused_publish_request_is_not_waited_for(world: World) -> None:
