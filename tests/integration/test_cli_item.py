@@ -256,7 +256,7 @@ def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> 
     done = figup.run("item", "publish", bare, "--yes").expect(1)
     assert done.stderr == (
         f"figup: item {bare} cannot be published; missing: description, categories, keywords. "
-        f"`figup item update {bare}` adds them.\n"
+        f"`figup item update {bare} --metadata FILE` adds them.\n"
     )
     done = figup.run("item", "publish", item, "--yes").expect(0)
     assert f"Item {item} is public, version 1." in done.stdout
