@@ -23,7 +23,8 @@ from uploader.system import PATH_FAULTS, passing_error, resource_error
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a disk, a quota or a limit that has no room left."""
 NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
 """Errors of file systems that cannot sync a folder (some FUSE mounts); names on them count as durable."""
@@ -44,7 +45,7 @@ def map_os_errors(path: Path) -> Iterator[None]:
 
 def _translated(error: OSError | ValueError, path: Path) -> FigupError:
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in FULL:
         return StateDiskFull(f"the disk that holds figup's state is full: {path}: {reason}")
     if (exhausted := resource_error(error)) is not None:
         return exhausted

@@ -180,10 +180,13 @@ def test_items(here: tuple[dict[str, str], Path]) -> None:
 
 def test_catalog(here: tuple[dict[str, str], Path]) -> None:
     env, folder = here
-    (block,) = blocks("catalog", "sh")
+    block, tables = blocks("catalog", "sh")
     made = run("figup item create --metadata dataset.yaml", env, folder)
     assert "Beavers of the north" in run(item_in(block, int(made.split()[0])), env, folder)
     assert (folder / "jane.csv").exists()
+    run(tables.replace('"Iowa State University"', "2000"), env, folder)
+    assert (folder / "mine.csv").read_text("utf-8-sig").count("\nitem,") == 1
+    assert (folder / "public.xlsx").exists()
 
 
 def test_reports(here: tuple[dict[str, str], Path]) -> None:

@@ -10,15 +10,16 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import msgspec
 
-from uploader.disk import Disk
-from uploader.errors import OutputExists, UsageError
+from uploader.disk import FILE_MODE, FULL, Disk
+from uploader.errors import FigupError, OutputExists, TargetFull, UsageError
 from uploader.figshare.ids import Kind
 from uploader.figshare.records import Record
 from uploader.system import write_error
@@ -70,28 +71,74 @@ def csv_line(cells: Sequence[object]) -> bytes:
     return text.getvalue().encode("utf-8", "replace")
 
 
+class NewFile:
+    """A file that appears under its name when it is closed to be kept: durably, in place of an older one.
+
+    `private`: only this user can read it. Raises OutputExists, unless it may be replaced, UsageError for a path that
+    cannot be written, TargetFull.
+    """
+
+    def __init__(self, path: Path, *, replace: bool = False, private: bool = False) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with self._errors():
+            if path.exists() and not replace:
+                raise OutputExists(f"{path} exists")
+            if path.is_dir():
+                raise UsageError(f"{path} is a folder")
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self.file: BinaryIO = os.fdopen(os.open(self._temporary, flags, FILE_MODE if private else 0o666), "w+b")
+
+    def write(self, data: bytes) -> None:
+        """Append to it."""
+        with self._errors():
+            self.file.write(data)
+
+    def close(self, *, keep: bool) -> None:
+        """Close the file, and give it its name if it is to be kept."""
+        try:
+            with self._errors():
+                with self.file:
+                    if keep:
+                        self.file.flush()
+                        os.fsync(self.file.fileno())
+                if keep:
+                    self._temporary.replace(self._path)
+                    Disk().sync_folder(self._path.parent)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            raise output_error(fault, self._path) from None
+
+
+def output_error(fault: OSError, path: Path) -> FigupError:
+    """Return the error for an output file that cannot be written."""
+    if fault.errno in FULL:
+        return TargetFull(
+            f"cannot write {path}: {fault.strerror}", hint="Free space there, and run the same command again."
+        )
+    return write_error(fault, str(path))
+
+
 class RowFile:
     """A file of rows that appears under its name when it is closed without an error; `kind` is that of all rows.
 
-    Raises OutputExists, unless it may be replaced, and UsageError for a path that cannot be written.
+    Raises what `NewFile` raises.
     """
 
     def __init__(self, path: Path, kind: Kind, *, replace: bool = False) -> None:
         if path.suffix.lower() not in FORMATS:
             raise UsageError(f"unknown format {path.name!r}; the name must end in {' or '.join(FORMATS)}")
-        self._path, self._kind = path, kind
-        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        self._kind = kind
         self._csv = path.suffix.lower() == ".csv"
-        try:
-            if path.exists() and not replace:
-                raise OutputExists(f"{path} exists")
-            if path.is_dir():
-                raise UsageError(f"{path} is a folder")
-            self._file: BinaryIO = self._temporary.open("xb")
-            if self._csv:
-                self._file.write("\ufeff".encode() + csv_line(["record_type", *COLUMNS]))
-        except OSError as fault:
-            raise write_error(fault, str(path)) from None
+        self._new = NewFile(path, replace=replace)
+        if self._csv:
+            self._new.write("\ufeff".encode() + csv_line(["record_type", *COLUMNS]))
 
     def __enter__(self) -> Self:
         return self
@@ -103,30 +150,16 @@ class RowFile:
 
     def write(self, rows: Sequence[Record]) -> None:
         """Append rows."""
-        lines = [csv_line([self._kind, *(read(row) for read in COLUMNS.values())]) if self._csv else _json(row.raw)
+        lines = [csv_line([self._kind, *(read(row) for read in COLUMNS.values())]) if self._csv else json_line(row.raw)
                  for row in rows]  # fmt: skip
-        try:
-            self._file.write(b"".join(lines))
-        except OSError as fault:
-            raise write_error(fault, str(self._path)) from None
+        self._new.write(b"".join(lines))
 
     def close(self, *, keep: bool) -> None:
-        """Close the file, and give it its name if it is to be kept: durably, in place of an older one."""
-        try:
-            with self._file:
-                self._file.flush()
-                if keep:
-                    os.fsync(self._file.fileno())
-            if keep:
-                self._temporary.replace(self._path)
-                Disk().sync_folder(self._path.parent)
-        except OSError as fault:
-            raise write_error(fault, str(self._path)) from None
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        """Close the file, and give it its name if it is to be kept."""
+        self._new.close(keep=keep)
 
 
-def _json(raw: Mapping[str, Any]) -> bytes:
+def json_line(raw: Mapping[str, Any]) -> bytes:
     """Return an object as one line, also for readers that take U+2028 and the like for ends of lines."""
     line = msgspec.json.encode(raw)
     for end in _LINE_ENDS:

@@ -79,6 +79,11 @@ HINTS: dict[str, Hint] = {
     # Codes: errors that were raised without a hint of their own.
     "filter-ignored": Hint("Leave the filter out, or narrow the search; --explain shows what is asked.", complete=True),
     "output-exists": Hint("Choose another name, or replace it with --force.", complete=True),
+    "catalog-busy": Hint("Let it finish, or stop it where it runs.", complete=True),
+    "catalog-newer": Hint("Update figup, or read everything anew with --fresh.", complete=True),
+    "catalog-damaged": Hint("Read everything anew with --fresh.", complete=True),
+    "no-xlsx": Hint("Install it: pip install 'figup[xlsx]'; or write .csv.", complete=True),
+    "records-failed": Hint("Run the same command again to read them once more.", complete=True),
     "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
     "name-missing": Hint("Check its spelling, or give its id."),
     "statistics-login": Hint("{hint} Store them with `figup stats login INST{login_options}`.", complete=True),

@@ -84,13 +84,19 @@ LIMIT_RATE = ParsedParam("rate", _parse_limit)
 DEADLINE = ParsedParam("time", _parse_deadline)
 _SECONDS = ParsedParam("time", units.parse_duration)
 _conflicts, _speed, _advanced = grouped("Conflicts"), grouped("Speed"), grouped(ADVANCED)
-_REQUEST_OPTIONS = [
+_API_RATE = (
     _advanced("--api-rate", metavar="N", type=ParsedParam("number", parse_api_rate),
               help="API requests per second, with a burst of 20; parts do not count.  [default: 1; no limit with "
-                   "--sandbox]"),
-    _advanced("--retry-timeout", metavar="TIME", type=_SECONDS, default="15min", show_default=True,
-              help="How long to retry a request that keeps failing."),
-]  # fmt: skip
+                   "--sandbox]")
+)  # fmt: skip
+
+
+def _retry_timeout(default: str) -> Any:
+    return _advanced("--retry-timeout", metavar="TIME", type=_SECONDS, default=default, show_default=True,
+                     help="How long to retry a request that keeps failing.")  # fmt: skip
+
+
+_REQUEST_OPTIONS = [_API_RATE, _retry_timeout("15min")]
 _OPTIONS = [
     _conflicts("--on-conflict", type=click.Choice(get_args(OnConflict)), default="skip", show_default=True,
                help="If the item has a file of that name: skip an identical one and refuse a different one; replace it "
@@ -141,12 +147,22 @@ def transfer_options(command: Callable[..., int]) -> Any:
 
 def request_options(command: Callable[..., int]) -> Any:
     """Add the options on requests that commands which read much take, as the argument `requests`."""
+    return _with_requests(command, "15min")
+
+
+def report_request_options(command: Callable[..., int]) -> Any:
+    """Add the same options; one record that keeps failing does not hold up thousands of others for long."""
+    return _with_requests(command, "2min")
+
+
+def _with_requests(command: Callable[..., int], retry_timeout: str) -> Any:
+    options = [_API_RATE, _retry_timeout(retry_timeout)]
 
     @functools.wraps(command)
     def collected(*, api_rate: float | None, retry_timeout: float, **values: Any) -> int:
         return command(requests=RequestOptions(api_rate=api_rate, retry_timeout=retry_timeout), **values)
 
-    return with_options(collected, _REQUEST_OPTIONS)
+    return with_options(collected, options)
 
 
 def given_options(options: Options, requests: RequestOptions, accounting: ReportOptions) -> dict[str, Any]:

@@ -36,6 +36,9 @@ from uploader.errors.transient import (
 )
 from uploader.errors.user import (
     AccountNotFound,
+    CatalogBusy,
+    CatalogDamaged,
+    CatalogNewer,
     ChecksumWrong,
     Conflict,
     FileNotHeld,
@@ -72,6 +75,9 @@ from uploader.errors.user import (
 
 __all__ = [
     "AccountNotFound",
+    "CatalogBusy",
+    "CatalogDamaged",
+    "CatalogNewer",
     "ChecksumWrong",
     "Conflict",
     "ExitStatus",

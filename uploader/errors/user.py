@@ -250,6 +250,30 @@ class JobBusy(UserError):
     default_hint = "Let it finish, or stop it where it runs."
 
 
+class CatalogBusy(UserError):
+    """Another process is making this report."""
+
+    code = "catalog-busy"
+    exit_status = ExitStatus.BUSY
+    default_hint = "Let it finish, or stop it."
+
+
+class CatalogNewer(UserError):
+    """The catalog of a report was written by a newer figup."""
+
+    code = "catalog-newer"
+    exit_status = ExitStatus.USAGE
+    default_hint = "Update figup, or have everything read anew."
+
+
+class CatalogDamaged(UserError):
+    """The catalog of a report is damaged."""
+
+    code = "catalog-damaged"
+    exit_status = ExitStatus.USAGE
+    default_hint = "Have everything read anew."
+
+
 class PoolUnusable(UserError):
     """The pool of workers cannot be used."""
 

@@ -80,6 +80,11 @@ class Figshare:
         await self._network.close()
 
     @property
+    def endpoint(self) -> str:
+        """The address of the API, normalised."""
+        return self._endpoint
+
+    @property
     def requests(self) -> int:
         """API requests made so far, including retries, excluding parts."""
         return self._calls.requests

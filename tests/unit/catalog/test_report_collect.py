@@ -1,0 +1,174 @@
+"""Runs of a report against lists and records in memory: what fails, ends early, changes or goes away."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.fakes.clock import VirtualClock
+from uploader.catalog.report import collect
+from uploader.catalog.report.collect import Collector, Limits, Spec
+from uploader.catalog.report.store import Store
+from uploader.errors import CatalogBusy, Interrupted, ItemNotFound, ProtocolViolation, ServerFailing, Throttled
+from uploader.figshare.decode import decode
+from uploader.figshare.ids import Kind
+from uploader.figshare.models import PAGE
+from uploader.figshare.records import Listing, Record
+
+COUNT = 130
+
+
+class Figshare:
+    """Items by id with their titles; `broken` are errors that reading an item always raises."""
+
+    def __init__(self) -> None:
+        self.titles = {number: f"Item {number}" for number in range(1, COUNT + 1)}
+        self.unlisted: set[int] = set()
+        self.broken: dict[int, Exception] = {}
+        self.asked: list[int] = []
+        self.clock = VirtualClock()
+        self.delay = 0.0
+
+    def _raw(self, number: int) -> dict[str, Any]:
+        published = f"2024-01-01T00:{number // 60:02}:{number % 60:02}Z"
+        return {"id": number, "title": self.titles[number], "published_date": published}
+
+    async def page(
+        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
+    ) -> list[Record]:
+        if "search_for" in criteria:
+            return []
+        rows = [self._raw(number) for number in self.titles if number not in self.unlisted]
+        return [decode(Record, row, "a row") for row in rows][(page - 1) * size : page * size]
+
+    async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record:
+        self.asked.append(number)
+        await self.clock.sleep(self.delay)
+        if number in self.broken:
+            raise self.broken[number]
+        if number not in self.titles:
+            raise ItemNotFound(f"Figshare has no public item {number}")
+        return decode(Record, self._raw(number) | {"is_public": True}, "a record")
+
+
+@pytest.fixture
+def figshare() -> Figshare:
+    return Figshare()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "catalogs" / "c.sqlite")
+    yield opened
+    opened.close()
+
+
+def run_once(figshare: Figshare, store: Store, **limits: Any) -> Collector:
+    """Run to the end, or until an error ends the run."""
+    figshare.clock = VirtualClock()
+    spec = Spec(report="public", institution=1)
+    run = Collector(figshare, store, spec, limits=Limits(**limits), clock=figshare.clock)
+    assert anyio.run(run.run) == ()
+    return run
+
+
+def whole(figshare: Figshare, store: Store) -> None:
+    """Run to the end, as `make` does."""
+    run_once(figshare, store)
+    store.finish()
+
+
+def titles(store: Store) -> list[str]:
+    return [str(entry.raw["title"]) for entry in store.entries()]
+
+
+def test_records_are_read_once_and_then_only_what_changed(figshare: Figshare, store: Store) -> None:
+    whole(figshare, store)
+    assert sorted(figshare.asked) == sorted(figshare.titles)
+    figshare.asked.clear()
+    whole(figshare, store)
+    assert figshare.asked == []
+    figshare.titles |= {5: "Changed", COUNT + 1: "New"}
+    figshare.unlisted.add(9)
+    del figshare.titles[7]
+    whole(figshare, store)
+    assert sorted(figshare.asked) == [5, 7, 9, COUNT + 1]
+    assert titles(store) == list(figshare.titles.values())
+    assert store.counts() == (COUNT, 0, 1)
+
+
+@pytest.mark.parametrize("error", [ProtocolViolation("HTML"), ItemNotFound("no")], ids=["odd", "missing"])
+def test_a_record_that_always_fails_is_named(figshare: Figshare, store: Store, error: Exception) -> None:
+    figshare.broken[50] = error
+    whole(figshare, store)
+    assert figshare.asked.count(50) == 2
+    assert [(one.id, one.title, one.message) for one in store.failures()] == [(50, "Item 50", str(error))]
+    assert next(entry.missing for entry in store.entries() if entry.raw["id"] == 50) == str(error)
+    del figshare.broken[50]
+    whole(figshare, store)
+    assert (figshare.asked.count(50), len(figshare.asked), store.failures()) == (3, COUNT + 2, [])
+
+
+def test_a_record_that_is_always_throttled_does_not_hold_up_the_others(figshare: Figshare, store: Store) -> None:
+    figshare.broken[20] = Throttled("slow down")
+    with pytest.raises(Throttled):
+        run_once(figshare, store)
+    whole(figshare, store)
+    assert [one.id for one in store.failures()] == [20]
+    assert len(set(figshare.asked)) == COUNT
+
+
+def test_an_outage_ends_the_run(figshare: Figshare, store: Store) -> None:
+    figshare.broken = dict.fromkeys(range(30, COUNT), ServerFailing("503"))
+    with pytest.raises(ServerFailing):
+        run_once(figshare, store)
+    assert len(figshare.asked) < 30 + collect.MAX_OUTAGE + collect.AT_ONCE
+    figshare.broken = {}
+    whole(figshare, store)
+    assert titles(store) == list(figshare.titles.values())
+
+
+def test_runs_with_few_requests_come_to_the_same(figshare: Figshare, store: Store) -> None:
+    messages: list[str] = []
+    while True:
+        try:
+            assert run_once(figshare, store, max_requests=7).requests < 7
+            break
+        except Interrupted as error:
+            messages.append(error.message)
+    assert sorted(figshare.asked) == sorted(figshare.titles)
+    assert len(messages) >= COUNT // 7
+    assert messages[-1].startswith("stopped after 7 requests: ")
+    assert titles(store) == list(figshare.titles.values())
+
+
+def test_what_was_read_is_committed_often(figshare: Figshare, tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    store = Store(path)
+    figshare.delay = 0.1
+    figshare.broken[90] = MemoryError()
+    commits = []
+    save = store.save
+
+    def counted(outcomes: Any) -> None:
+        some = list(outcomes)
+        commits.append((len(some), figshare.clock.monotonic()))
+        save(some)
+
+    store.save = counted  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        run_once(figshare, store)
+    assert max(count for count, _ in commits) <= collect.COMMIT_RECORDS
+    times = [0.0, *(at for _, at in commits)]
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) < collect.COMMIT_SECONDS + 0.01
+    store.close()
+
+
+def test_a_catalog_is_for_one_process(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(CatalogBusy):
+        Store(tmp_path / "catalogs" / "c.sqlite")
