@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import anyio
 
@@ -16,8 +17,11 @@ from uploader.transfer.arguments import wrong_type
 from uploader.transfer.client import Client as TransferClient
 
 if TYPE_CHECKING:
+    import os
     from types import TracebackType
 
+    from uploader.catalog.report.collect import Progress, ReportName
+    from uploader.catalog.report.make import Made
     from uploader.catalog.search import Order
     from uploader.catalog.statistics.session import Statistics
     from uploader.figshare.records import Record
@@ -172,6 +176,63 @@ class Client(TransferClient):
             yield record
         if reading.gaps:
             raise RecordsMissing(f"the list may not be complete: {'; '.join(gap.message for gap in reading.gaps)}")
+
+    async def report(
+        self,
+        report: ReportName,
+        output: str | os.PathLike[str],
+        *,
+        institution: int | str | None = None,
+        group: int | None = None,
+        type: str | None = None,  # noqa: A002 - as on the command line
+        kinds: Sequence[Kind] = ("item",),
+        columns: str = "default",
+        replace: bool = False,
+        fresh: bool = False,
+        deadline: float | datetime | None = None,
+        max_requests: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Made:
+        """Make a table of all records: "public", those of an `institution`, or "own", the account's with drafts.
+
+        `output` ends in .xlsx, .csv or .jsonl; `columns` as on the command line. What was read is kept in the state
+        directory: the same call continues after an interruption, and later reads what changed, or with `fresh`
+        everything. `deadline` is in seconds from now, or an aware time. Records that could not be read are in `failed`
+        of the result, missing parts of lists in `gaps`. Raises OutputExists unless `replace`, CatalogBusy, Interrupted.
+        """
+        from uploader.catalog.names import Names, find_type
+        from uploader.catalog.report.collect import Limits, Spec, seconds_until
+        from uploader.catalog.report.columns import parse_columns
+        from uploader.catalog.report.make import Place, Report
+
+        _one_of("report", report, get_args(Literal["public", "own"]))
+        if not kinds or isinstance(kinds, str):
+            raise wrong_type("kinds", kinds, "a list of 'item', 'collection' or 'project'")
+        for kind in kinds:
+            _one_of("kinds", kind, get_args(Kind))
+        if (report == "public") != (institution is not None) or (report == "own" and (group or type) is not None):
+            raise UsageError('an institution, group or type is given with report="public", which needs the first')
+        try:
+            selection = parse_columns(columns)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        number = await Names(self._api).institution(str(institution)) if institution is not None else None
+        type_id = find_type(type) if type is not None else None
+        spec = Spec(report=report, kinds=tuple(kinds), institution=number, group=group, type_id=type_id)
+        account = (await self._api.account()).id if report == "own" else None
+        place = Place(state_dir=self._states.path, endpoint=self.endpoint, account=account)
+        verify = self._api.account if account is not None else None
+        limits = Limits(deadline=seconds_until(deadline, self._api.clock), max_requests=max_requests)
+        making = Report(self._api.records, spec, place, verify=verify, clock=self._api.clock)
+        return await making.make(
+            Path(output), selection, replace=replace, fresh=fresh, limits=limits,
+            on_progress=on_progress or (lambda _: None),
+        )  # fmt: skip
+
+
+def _one_of(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UsageError(f"invalid {name}={value!r}; expected one of {', '.join(map(repr, choices))}")
 
 
 def _texts(name: str, value: Texts) -> tuple[str, ...]:

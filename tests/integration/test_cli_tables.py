@@ -15,7 +15,9 @@ import pytest
 
 from tests.support.command import Figup
 from tests.support.served import Served, served
-from uploader.catalog.report.collect import AT_ONCE, COMMIT_RECORDS
+from uploader import Client, errors
+from uploader.catalog.report.collect import AT_ONCE, COMMIT_RECORDS, Progress
+from uploader.figshare.settings import Settings
 from uploader.sandbox.faults import read_rule
 
 SEEDED = 900
@@ -184,3 +186,28 @@ def test_mistakes_are_named_before_anything_is_read(figup: Figup, figshare: Serv
     assert "unknown institution 'Nowhere'" in unknown.stderr
     assert "search-public-items" not in figshare.kinds()
     assert figup.run("report", "columns").expect(0).stdout.startswith("record_type  ")
+
+
+async def test_a_program_makes_the_same_table(figup: Figup, figshare: Served, tmp_path: Path) -> None:
+    figup.run(*PUBLIC, "--output", tmp_path / "t.csv", "--type", "dataset").expect(0)
+    settings = Settings(figshare.url, api_rate=None)
+    seen: list[Progress] = []
+    async with Client(figshare.token, state_dir=tmp_path / "program", settings=settings) as client:
+        with pytest.raises(errors.Interrupted):
+            await client.report("public", tmp_path / "u.csv", institution=2000, type="dataset", max_requests=9)
+        made = await client.report(
+            "public", tmp_path / "u.csv", institution=2000, type="dataset", on_progress=seen.append
+        )
+        with pytest.raises(errors.OutputExists):
+            await client.report("public", tmp_path / "u.csv", institution=2000, type="dataset")
+        own = await client.report("own", tmp_path / "own.jsonl", kinds=("item", "collection"))
+        wrong: list[dict[str, Any]] = [
+            *({"report": "public"}, {"report": "own", "institution": 1}, {"report": "all"}),
+            *({"report": "own", "columns": "x"}, {"report": "own", "kinds": ["file"]}, {"report": "own", "type": "x"}),
+        ]
+        for values in wrong:
+            with pytest.raises(errors.UsageError):
+                await client.report(output=tmp_path / "v.csv", **values)
+    assert (tmp_path / "u.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
+    assert made.written == made.listed == seen[-1].done == seen[-1].total
+    assert (own.failed, own.gaps, own.written) == ([], (), own.listed)
