@@ -36,7 +36,7 @@ from uploader.text import printable
 from uploader.transfer.download.partial import PartialFile, md5_of, partial_names
 from uploader.transfer.download.plan import Plan, Wanted
 from uploader.transfer.download.receiving import RangeWriter, Receiving
-from uploader.transfer.download.report import DownloadReport, skipped
+from uploader.transfer.download.report import VERIFIED, DownloadReport, skipped
 from uploader.transfer.download.target import TargetFolder
 from uploader.transfer.notices import ActiveFile, FileFailed, Listener, Progress, Retrying
 from uploader.transfer.report import Problem
@@ -99,6 +99,7 @@ class Download:
         self._results: list[DownloadReport] = []
         self._bytes_total = sum(wanted.size for wanted in plan.wanted)
         self._finished_bytes = 0
+        self._verified = 0
         self._received = 0
         self._busy = 0
 
@@ -298,7 +299,6 @@ class Download:
             if active is not None and active.wanted.file_id in self._active:
                 active.error = active.error or error
                 return
-            self._finished_bytes += wanted.size
             path = str(self._target / wanted.path)
             self._notify(
                 FileFailed(code=error.code, message=error.message, hint=error.hint, path=path, facts=error.facts)
@@ -320,6 +320,7 @@ class Download:
 
     def _tell(self, report: DownloadReport) -> None:
         self._results.append(report)
+        self._verified += report.status in VERIFIED
         self._on_result(report)
 
     async def _show_progress(self) -> None:
@@ -342,7 +343,7 @@ class Download:
         return Progress(
             bytes_done=self._finished_bytes + sum(each.bytes_done for each in active),
             bytes_total=self._bytes_total,
-            files_done=len(self._results) - len(self._plan.skipped),
+            files_done=self._verified,
             files_total=len(self._plan.wanted),
             rate=rate,
             connections=self._busy,

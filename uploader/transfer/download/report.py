@@ -13,6 +13,9 @@ from uploader.transfer.report import Problem
 _INCOMPLETE = ("unfinished", "integrity-failed")
 """Reasons that leave a download of an item incomplete."""
 
+VERIFIED = frozenset({"downloaded", "same"})
+"""Status of a file that is here with the MD5 that Figshare lists."""
+
 
 class DownloadReport(msgspec.Struct, frozen=True, kw_only=True):
     """One file of the item. `path` is the local one, None for skipped files; `remote` the one in the item. `status`:
