@@ -19,7 +19,9 @@ _NAMES = 190
 """Width of the names beside bars."""
 _COLORS: Final = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
 _MOST_LABELS: Final = 12
-_LEGEND: Final = 5
+_LABEL: Final = 9
+"""Width of a character of a label and its share of the gap to the next one."""
+_LEGEND: Final = 4
 """Names of lines beside one another."""
 _STYLE: Final = "font:13px system-ui,sans-serif;fill:#222"
 
@@ -72,7 +74,7 @@ def _lines(plot: Lines) -> str:
         return _TOP + height * (1 - value / top)
 
     parts = [_grid(y(top * step / 4), f"{top * step / 4:,.0f}") for step in range(5)]
-    every = max(1, -(-count // _MOST_LABELS))
+    every = _label_every(plot.steps, width)
     parts += [
         _text(x(place), _HEIGHT - _BOTTOM + 18, name, "middle")
         for place, name in enumerate(plot.steps)
@@ -89,16 +91,26 @@ def _lines(plot: Lines) -> str:
                 for place, value in enumerate(values)
             ]
         row, column = divmod(number, _LEGEND)
-        left, line = _LEFT + 150 * column, _HEIGHT - 26 + 20 * row
+        left, line = _LEFT + 190 * column, _HEIGHT - 26 + 20 * row
         parts.append(f'<rect x="{left}" y="{line}" width="12" height="12" fill="{color}"/>')
-        parts.append(_text(left + 18, line + 11, _short(name, 18), "start"))
+        parts.append(_text(left + 18, line + 11, _short(name, 24), "start"))
     return _svg(plot.title, _HEIGHT + 20 * ((len(plot.series) - 1) // _LEGEND), parts)
 
 
+def _label_every(steps: Sequence[str], width: int) -> int:
+    """Return how many steps share a label, for labels that do not touch."""
+    most = min(_MOST_LABELS, width // (_LABEL * len(steps[0])))
+    return -(-len(steps) // most)
+
+
+def _rows(plot: Bars) -> list[tuple[str, int]]:
+    """Return the bars to draw: the greatest values, and one for the sum of the others."""
+    shown, others = list(plot.values[:_MOST_BARS]), plot.values[_MOST_BARS:]
+    return [*shown, (f"{len(others)} others", sum(value for _, value in others))] if others else shown
+
+
 def _bars(plot: Bars) -> str:
-    shown = plot.values[:_MOST_BARS]
-    rest = sum(value for _, value in plot.values[_MOST_BARS:])
-    rows = [*shown, *([(f"{len(plot.values) - len(shown)} others", rest)] if rest else [])]
+    rows = _rows(plot)
     top = max((value for _, value in rows), default=0) or 1
     width = _WIDTH - _NAMES - 90
     parts = []
@@ -161,11 +173,12 @@ def _png(plot: Lines | Bars) -> bytes:
     if isinstance(plot, Lines):
         for name, values in plot.series.items():
             axes.plot(plot.steps, values, label=name)
-        axes.set_xticks(range(0, len(plot.steps), max(1, -(-len(plot.steps) // _MOST_LABELS))))
+        axes.set_ylim(bottom=0)
+        axes.set_xticks(range(0, len(plot.steps), -(-len(plot.steps) // _MOST_LABELS)))
         axes.tick_params(axis="x", rotation=45)
         axes.legend()
     else:
-        rows = plot.values[:_MOST_BARS][::-1]
+        rows = _rows(plot)[::-1]
         axes.barh([name for name, _ in rows], [value for _, value in rows])
     out = io.BytesIO()
     figure.savefig(out, format="png")

@@ -1,0 +1,53 @@
+"""Plots of statistics."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from uploader.cli.stats_plot import Bars, Lines, check_format, drawn
+from uploader.errors import UsageError
+
+
+def _labels(svg: str, pattern: str) -> list[float]:
+    return [
+        float(x)
+        for x, text in re.findall(r'<text x="([\d.]+)"[^>]*>([^<]*)</text>', svg)
+        if re.fullmatch(pattern, text)
+    ]
+
+
+@pytest.mark.parametrize(("days", "width"), [(1, 80), (12, 80), (365, 80)], ids=str)
+def test_labels_of_days_do_not_touch(days: int, width: int) -> None:
+    steps = [f"2024-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(days)]
+    svg = drawn(Lines(title="Views", steps=steps, series={"1": [1] * days}), Path("a.svg")).decode()
+    places = _labels(svg, r"\d{4}-\d\d-\d\d")
+    assert places
+    assert all(right - left >= width for left, right in itertools.pairwise(places))
+
+
+def test_names_of_lines_do_not_overlap() -> None:
+    series = {f"3100000{number} downloads": [number] for number in range(6)}
+    svg = drawn(Lines(title="Downloads", steps=["2024"], series=series), Path("a.svg")).decode()
+    places = _labels(svg, r"\d+ downloads")
+    assert len(places) == 6
+    assert places[1] - places[0] >= 170
+
+
+def test_the_smaller_bars_are_summed() -> None:
+    plot = Bars(title="<Views>", values=[(f"Country {number}", 100 - number) for number in range(30)])
+    page = drawn(plot, Path("a.html")).decode()
+    assert "5 others" in page
+    assert f">{sum(range(71, 76))}<" in page
+    assert "<Views>" not in page
+
+
+def test_png_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(UsageError, match="needs the package matplotlib, which is not installed"):
+        check_format(Path("a.png"))
