@@ -90,6 +90,28 @@ def test_rankings_and_counts_of_a_portal_need_its_password(figup: Figup, figshar
     assert "2101: " in figup.run("stats", "count", "2101").expect(0).stdout
 
 
+def test_records_by_doi_without_a_number(figup: Figup, figshare: Served) -> None:
+    doi = "10.1371/journal.pone.0123456.s001"
+    _, [record] = figshare.call("POST", "/articles/search", {"doi": doi})
+    del figup.env["FIGSHARE_TOKEN"]
+    assert figup.run("stats", "show", doi, ITEM).expect(0).stdout.startswith(f"{record['id']}: ")
+    assert "knows no item with the DOI" in figup.run("stats", "show", "10.26181/nothing").expect(4).stderr
+
+
+def test_files_that_cannot_be_written_are_refused_before_the_first_request(figup: Figup, figshare: Served) -> None:
+    figup.cwd.joinpath("a.csv").touch()
+    figup.cwd.joinpath("a.svg").touch()
+    before = len(figshare.api.requests())
+    for words, message in (
+        (["show", ITEM, "--output", "a.csv"], "a.csv exists"),
+        (["show", ITEM, "--output", "a.xlsx"], "unknown format 'a.xlsx'"),
+        (["top", "--output", "none/a.csv"], "cannot write none/a.csv"),
+        (["places", ITEM, "--plot", "a.svg"], "a.svg exists"),
+    ):
+        assert message in figup.run("stats", *words).expect(2).stderr
+    assert len(figshare.api.requests()) == before
+
+
 def test_bad_input(figup: Figup) -> None:
     for words, message in (
         (["show"], "no ids were given"),
@@ -99,6 +121,7 @@ def test_bad_input(figup: Figup) -> None:
         (["timeline", ITEM, "--counter", "hugs"], "unknown counter 'hugs'"),
         (["timeline", ITEM, "--plot", "a.pdf"], "unknown format 'a.pdf'"),
         (["show", ITEM, "--collection", "--author"], "--author"),
+        (["show", "--author", f"10.6084/m9.figshare.{ITEM}"], "invalid id of an author"),
         (["show", ITEM, "--scope", "no way"], "invalid institution"),
         (["show", ITEM, "--output", "none/a.csv"], "none/a.csv"),
     ):

@@ -22,19 +22,18 @@ from uploader.cli.options import (
 )
 from uploader.cli.runner import Session
 from uploader.cli.stats_output import read_ids, write_bytes, write_table
-from uploader.cli.stats_service import SCOPE, SERVICE, with_service
+from uploader.cli.stats_service import SCOPE, SERVICE, Service, with_service
 from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
 from uploader.errors import Facts, UsageError
-from uploader.figshare.ids import parse_id
+from uploader.figshare.ids import Reference, parse_reference
 from uploader.metadata import identifiers
 from uploader.transfer.options import RequestOptions
 from uploader.units import format_count
 
 if TYPE_CHECKING:
-    from uploader.catalog.statistics.counting import Counting
     from uploader.catalog.statistics.periods import Period
-    from uploader.figshare.statistics_api import Counter, Kind, StatisticsApi
+    from uploader.figshare.statistics_api import Counter, Kind
 
 COUNTERS = ("views", "downloads", "shares")
 _DAY = ParsedParam("date", lambda text: date.fromisoformat(identifiers.day(text)))
@@ -102,14 +101,14 @@ def stats() -> None:
 def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, **values: Any) -> int:
     """Show the totals of records, of all time or of a period.
 
-    Citations are known for all time only. IDs are numbers, addresses of pages, or DOIs with the number in them.
+    Citations are known for all time only. IDs are numbers, addresses of pages, or DOIs.
     """
 
-    async def work(session: Session, _: StatisticsApi, counting: Counting) -> int:
-        asked = await in_thread(lambda: _asked(ids, values))
+    async def work(session: Session, service: Service) -> int:
+        asked = await _asked(session, service, ids, values)
         rows = []
         for number in asked.ids:
-            totals = await counting.totals(asked.kind, number, asked.period)
+            totals = await service.counting.totals(asked.kind, number, asked.period)
             counts = {name: getattr(totals, name) for name in (*COUNTERS, "cites")}
             rows.append({"id": number, "kind": asked.kind, **counts, **_stamp(values, asked.period)})
             session.console.event("totals", **rows[-1])
@@ -146,13 +145,13 @@ def timeline(
     Long periods are requested in slices, as the service answers for limited ones only.
     """
 
-    async def work(session: Session, _: StatisticsApi, counting: Counting) -> int:
-        asked = await in_thread(lambda: _asked(ids, values, days=365 if by == "day" else None))
+    async def work(session: Session, service: Service) -> int:
+        asked = await _asked(session, service, ids, values, days=365 if by == "day" else None)
         period = _given_period(asked)
         rows, series = [], {}
         for number in asked.ids:
             for counter in counters:
-                found = await counting.timeline(counter, asked.kind, number, period, by)
+                found = await service.counting.timeline(counter, asked.kind, number, period, by)
                 name = str(number) if len(counters) == 1 else f"{number} {counter}"
                 series[name] = found
                 for step, events in found.items():
@@ -187,14 +186,14 @@ def places(
     With --output also the cities, at most ten a country: their sum may be below the country's number.
     """
 
-    async def work(session: Session, _: StatisticsApi, counting: Counting) -> int:
-        asked = await in_thread(lambda: _asked(ids, values, days=365))
+    async def work(session: Session, service: Service) -> int:
+        asked = await _asked(session, service, ids, values, days=365)
         period = _given_period(asked)
         rows: list[dict[str, Any]] = []
         sums: dict[str, int] = {}
         for number in asked.ids:
             for counter in counters:
-                for country in await counting.places(counter, asked.kind, number, period):
+                for country in await service.counting.places(counter, asked.kind, number, period):
                     sums[country.name] = sums.get(country.name, 0) + country.total
                     row = {"id": number, "kind": asked.kind, "counter": counter, "country": country.name}
                     rows.append({**row, "city": None, "events": country.total})
@@ -234,9 +233,9 @@ def top(
 ) -> int:
     """Show the records with the most events."""
 
-    async def work(session: Session, api: StatisticsApi, _: Counting) -> int:
+    async def work(session: Session, service: Service) -> int:
         period = _period(values)
-        found = await api.top(
+        found = await service.api.top(
             counter, _service_kind(kind), count, group=group, scope=values["scope"],
             period=None if period is None else (period.first, period.last),
         )  # fmt: skip
@@ -261,13 +260,13 @@ def count_groups(groups: tuple[int, ...], requests: RequestOptions, common: Glob
     Groups are given by their ids; those below them are not included.
     """
 
-    async def work(session: Session, api: StatisticsApi, _: Counting) -> int:
-        found = await api.count(list(dict.fromkeys(groups)), values["scope"])
+    async def work(session: Session, service: Service) -> int:
+        found = await service.api.count(list(dict.fromkeys(groups)), values["scope"])
         for group, items in found.items():
             session.console.event("count", group=group, items=items)
             session.console.result(f"{group}: {format_count(items, 'item')}")
         rows = [{"group": group, "items": items} for group, items in found.items()]
-        return await _finish(session, rows, values, _scope_text(values, None))
+        return await _finish(session, rows, values, f"Counted {_where(values)}.")
 
     return with_service(common, work, values, requests=requests)
 
@@ -275,23 +274,34 @@ def count_groups(groups: tuple[int, ...], requests: RequestOptions, common: Glob
 # --- what is asked -------------------------------------------------------------------------------------------------
 
 
-def _asked(ids: tuple[str, ...], values: dict[str, Any], *, days: int | None = 0) -> _Asked:
-    """Return what the options ask about. Blocks. `days`: length of the default period, None: all, 0: no period."""
+async def _asked(
+    session: Session, service: Service, ids: tuple[str, ...], values: dict[str, Any], *, days: int | None = 0
+) -> _Asked:
+    """Return what the options ask about. `days`: length of the default period, None: all, 0: no period."""
     flags = {f"--{name}": values[name] for name in ("collection", "project", "author", "group")}
     check_exclusive(flags)
     kind = next((flag.removeprefix("--") for flag, given in flags.items() if given), "item")
-    texts = [*ids, *(read_ids(values["from_file"]) if values["from_file"] is not None else ())]
-    numbers = list(dict.fromkeys(_number(text, kind) for text in texts))
-    if not numbers:
+    period = _period(values, days=days)
+    file = values["from_file"]
+    texts = [*ids, *(await in_thread(lambda: read_ids(file)) if file is not None else ())]
+    references = list(dict.fromkeys(_reference(text, kind) for text in texts))
+    if not references:
         raise UsageError("no ids were given", facts=Facts("no-ids"))
-    return _Asked(kind=_service_kind(kind), ids=numbers, period=_period(values, days=days))
+    found = await service.identify(session, references, "collection" if kind == "collection" else "item")
+    return _Asked(kind=_service_kind(kind), ids=list(dict.fromkeys(found)), period=period)
 
 
-def _number(text: str, kind: str) -> int:
+def _reference(text: str, kind: str) -> Reference:
     try:
-        return parse_id(text, kind if kind in {"item", "collection", "project"} else "item")  # type: ignore[arg-type]
+        match kind:
+            case "item" | "collection" | "project":
+                return parse_reference(text, kind)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    number = text.strip()
+    if not (number.isascii() and number.isdecimal() and int(number[:20])):
+        raise UsageError(f"invalid id of {'an author' if kind == 'author' else 'a group'} {number!r}; use its number")
+    return int(number[:20])
 
 
 def _service_kind(kind: str) -> Kind:
@@ -328,8 +338,11 @@ def _stamp(values: dict[str, Any], period: Period | None) -> dict[str, Any]:
 
 
 def _scope_text(values: dict[str, Any], period: Period | None) -> str:
-    where = "everywhere" if values["scope"] is None else f"in the portal of {values['scope']}"
-    return f"Counted {where}, {'of all time' if period is None else str(period)}."
+    return f"Counted {_where(values)}, {'of all time' if period is None else str(period)}."
+
+
+def _where(values: dict[str, Any]) -> str:
+    return "everywhere" if values["scope"] is None else f"in the portal of {values['scope']}"
 
 
 async def _draw(session: Session, plot: stats_plot.Lines | stats_plot.Bars, path: Path, *, force: bool) -> None:

@@ -14,7 +14,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin_line
 from uploader.cli.stats import stats
-from uploader.cli.stats_service import SCOPE, SERVICE, service, with_service
+from uploader.cli.stats_service import SCOPE, SERVICE, Service, open_service, with_service
 from uploader.concurrency import in_thread
 from uploader.errors import UsageError
 
@@ -36,14 +36,16 @@ def login(scope: str, user: str | None, common: GlobalOptions, **values: Any) ->
         raise UsageError("a sandbox's statistics need no login")
     name, password = _read(scope, user)
 
-    async def work(session: Session, api: Any, _: object) -> int:
+    async def work(session: Session, service: Service) -> int:
         from uploader.catalog.statistics import logins
         from uploader.figshare.auth import default_config_dir
 
         # Totals need no password; a ranking does.
-        await api.top("views", "article", 1, scope=scope)
-        where = await in_thread(lambda: logins.store(entered, api.endpoint, scope, config_dir=default_config_dir()))
-        session.console.event("login", endpoint=api.endpoint, institution=scope, stored=where)
+        await service.api.top("views", "article", 1, scope=scope)
+        where = await in_thread(
+            lambda: logins.store(entered, service.api.endpoint, scope, config_dir=default_config_dir())
+        )
+        session.console.event("login", endpoint=service.api.endpoint, institution=scope, stored=where)
         session.console.result(f"The name and password for {scope} are valid. They are in {where}.")
         return 0
 
@@ -79,10 +81,10 @@ def _read(scope: str, user: str | None) -> tuple[str, str]:
 def status(scope: str, common: GlobalOptions, **values: Any) -> int:
     """Check the stored name and password of an institution."""
 
-    async def work(session: Session, api: Any, _: object) -> int:
-        await api.top("views", "article", 1, scope=scope)
-        session.console.event("login", endpoint=api.endpoint, institution=scope, valid=True)
-        session.console.result(f"The name and password for {scope} are valid at {api.endpoint}.")
+    async def work(session: Session, service: Service) -> int:
+        await service.api.top("views", "article", 1, scope=scope)
+        session.console.event("login", endpoint=service.api.endpoint, institution=scope, valid=True)
+        session.console.result(f"The name and password for {scope} are valid at {service.api.endpoint}.")
         return 0
 
     return with_service(common, work, {**values, "scope": scope})
@@ -94,7 +96,7 @@ def status(scope: str, common: GlobalOptions, **values: Any) -> int:
 @common_options
 def logout(scope: str, common: GlobalOptions, **values: Any) -> int:
     """Remove the name and password of an institution."""
-    with service(common, values["stats_endpoint"]) as (_, endpoint):
+    with open_service(common, values["stats_endpoint"]) as (_, endpoint):
 
         async def work(session: Session) -> int:
             from uploader.catalog.statistics import logins

@@ -48,10 +48,22 @@ def _id_in(line: str, number: int, path: Path) -> str:
         raise UsageError(f"{printable(str(path))}: line {number} is no JSON object with an id") from None
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]], *, replace: bool) -> None:
-    """Write rows of the same columns as CSV or JSON Lines. Blocks. Raises UsageError, OutputExists."""
+def check_format(path: Path) -> None:
+    """Raise UsageError for the name of a table that ends in no known format."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"unknown format {path.name!r}; the name must end in {' or '.join(FORMATS)}")
+
+
+def check_output(path: Path, *, replace: bool) -> None:
+    """Raise OutputExists for a file that must not be replaced, and UsageError for a missing folder. Blocks."""
+    if path.is_file() and not replace:
+        raise OutputExists(f"{printable(str(path))} exists")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {printable(str(path))}: the folder does not exist")
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], *, replace: bool) -> None:
+    """Write rows of the same columns as CSV or JSON Lines. Blocks. Raises UsageError, OutputExists."""
     if path.suffix.lower() == ".csv":
         names = list(dict.fromkeys(name for row in rows for name in row))
         lines = [csv_line(names), *(csv_line([row.get(name) for name in names]) for row in rows)]
@@ -63,6 +75,5 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], *, replace: bool)
 
 def write_bytes(path: Path, body: bytes, *, replace: bool) -> None:
     """Write a file, which is complete or not there. Blocks. Raises OutputExists, UsageError, StateDiskFull."""
-    if path.is_file() and not replace:
-        raise OutputExists(f"{printable(str(path))} exists")
+    check_output(path, replace=replace)
     write_file(path, body)

@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uploader.cli import stats_plot
 from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context
 from uploader.cli.options import GlobalOptions, ParsedParam, grouped
+from uploader.cli.output.progress import Display
 from uploader.cli.runner import Session, run
+from uploader.cli.stats_output import check_format, check_output
 from uploader.concurrency import in_thread
 
 if TYPE_CHECKING:
     from uploader.catalog.statistics.counting import Counting
     from uploader.figshare.auth import Token
+    from uploader.figshare.ids import Reference
     from uploader.figshare.statistics_api import StatisticsApi
+    from uploader.items.identify import DoiKind
+    from uploader.transfer.client import Client
     from uploader.transfer.options import RequestOptions
 
 VARIABLE = "FIGSHARE_STATS_ENDPOINT"
 _SANDBOX_PASSWORD = "statistics"  # noqa: S105 - of every sandbox, and documented
-Work = Callable[[Session, "StatisticsApi", "Counting"], Awaitable[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A session with the statistics service, and a way to Figshare itself, which alone knows DOIs."""
+
+    api: StatisticsApi
+    counting: Counting
+    open_client: Callable[[], Client]
+
+    async def identify(self, session: Session, references: Sequence[Reference], kind: DoiKind) -> list[int]:
+        """Return the ids of records. Asks Figshare only for DOIs without an id in them. Raises ItemNotFound."""
+        from uploader.items.identify import identify
+
+        found = [one for one in references if isinstance(one, int)]
+        if len(found) == len(references):
+            return found
+        async with await in_thread(self.open_client) as client:
+            with client.figshare(Display(session.console, None).show) as figshare:
+                return [await identify(figshare, one, kind) for one in references]
+
+
+Work = Callable[[Session, Service], Awaitable[int]]
 
 
 def _scope(text: str) -> str:
@@ -41,7 +68,7 @@ SERVICE = [
 
 
 @contextmanager
-def service(common: GlobalOptions, given: str | None) -> Iterator[tuple[Context, str]]:
+def open_service(common: GlobalOptions, given: str | None) -> Iterator[tuple[Context, str]]:
     """Yield the context and the address of the statistics service that belongs to it. Raises UsageError."""
     from uploader.catalog.statistics.session import endpoint_for
 
@@ -59,10 +86,17 @@ def with_service(
     login: Token | None = None,
     requests: RequestOptions | None = None,
 ) -> int:
-    """Run the work with a session. `login` is used instead of a stored one; `plot` is a file to be drawn."""
+    """Run the work with a session. `login` is used instead of a stored one; `plot` is a file to be drawn.
+
+    Files that cannot be written are refused before the first request.
+    """
     if plot is not None:
         stats_plot.check_format(plot)
-    with service(common, values["stats_endpoint"]) as (context, endpoint):
+        check_output(plot, replace=values["force"])
+    if (table := values.get("output")) is not None:
+        check_format(table)
+        check_output(table, replace=values["force"])
+    with open_service(common, values["stats_endpoint"]) as (context, endpoint):
 
         async def connected(session: Session) -> int:
             from uploader.catalog.statistics.counting import Counting
@@ -73,12 +107,15 @@ def with_service(
                 found = {scope: login}
             else:
                 found = {} if scope is None else await in_thread(lambda: find_logins(context, endpoint, scope))
-            settings = context.settings(requests, retry=INTERACTIVE_RETRY if requests is None else None)
-            settings = replace(settings, impersonate=None)
+            retry = INTERACTIVE_RETRY if requests is None else None
+            settings = replace(context.settings(requests, retry=retry), impersonate=None)
             api = StatisticsApi(endpoint, settings, found, on_retry=lambda reason, delay: session.console.note(
                 f"{reason}; trying again in {delay:.0f} s"))  # fmt: skip
             try:
-                return await work(session, api, Counting(api, scope))
+                return await work(session, Service(
+                    api=api, counting=Counting(api, scope),
+                    open_client=lambda: context.client(requests=requests, retry=retry, anonymous=True),
+                ))  # fmt: skip
             finally:
                 await api.close()
 
