@@ -151,11 +151,6 @@ class Selection:
     columns: tuple[Column, ...]
     all_custom: bool = False
 
-    @property
-    def reads_full(self) -> bool:
-        """Whether any column needs more than the rows of Figshare's list."""
-        return self.all_custom or any(one not in _NOTEBOOK for one in self.columns)
-
 
 def parse_columns(text: str) -> Selection:
     """Parse "default", "notebook", or names joined by commas; "custom" is all custom fields. Raises ValueError."""
