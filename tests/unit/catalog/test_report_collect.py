@@ -147,10 +147,11 @@ def test_runs_with_few_requests_come_to_the_same(figshare: Figshare, store: Stor
     assert titles(store) == list(figshare.titles.values())
 
 
-def test_what_was_read_is_committed_often(figshare: Figshare, tmp_path: Path) -> None:
+@pytest.mark.parametrize("delay", [0.02, 0.4])
+def test_what_was_read_is_committed_often(figshare: Figshare, tmp_path: Path, delay: float) -> None:
     path = tmp_path / "c.sqlite"
     store = Store(path)
-    figshare.delay = 0.1
+    figshare.delay = delay
     figshare.broken[90] = MemoryError()
     commits = []
     save = store.save
@@ -165,7 +166,8 @@ def test_what_was_read_is_committed_often(figshare: Figshare, tmp_path: Path) ->
         run_once(figshare, store)
     assert max(count for count, _ in commits) <= collect.COMMIT_RECORDS
     times = [0.0, *(at for _, at in commits)]
-    assert max(later - earlier for earlier, later in itertools.pairwise(times)) < collect.COMMIT_SECONDS + 0.01
+    # The clock may jump while a thread commits; without the timer it would be five seconds.
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 2 * collect.COMMIT_SECONDS
     store.close()
 
 

@@ -255,7 +255,7 @@ class Collector:
 
     async def _commit_regularly(self) -> None:
         while True:
-            await self._clock.sleep(COMMIT_SECONDS / 2)
+            await self._clock.sleep(COMMIT_SECONDS / 4)
             async with self._lock:
                 if self._clock.monotonic() - self._committed >= COMMIT_SECONDS / 2:
                     with anyio.CancelScope(shield=True):
