@@ -113,8 +113,10 @@ def test_files_that_cannot_be_written_are_refused_before_the_first_request(figup
 
 
 def test_bad_input(figup: Figup) -> None:
+    figup.cwd.joinpath("titles.csv").write_text("title,name\na,b\n")
     for words, message in (
         (["show"], "no ids were given"),
+        (["show", "--from-file", "titles.csv"], "titles.csv has no column 'id'"),
         (["show", "x"], "is not an item"),
         (["show", ITEM, "--since", "2024-01-02", "--until", "2024-01-01"], "ends before it begins"),
         (["show", ITEM, "--since", "someday"], "someday"),

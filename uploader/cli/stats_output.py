@@ -36,8 +36,11 @@ def read_ids(path: Path) -> list[str]:
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].lstrip().startswith("{"):
         return [_id_in(line, number, path) for number, line in enumerate(lines, start=1)]
-    if lines and "id" in next(csv.reader(lines[:1])):
+    header = next(csv.reader(lines[:1]), [])
+    if "id" in header:
         return [row["id"] for row in csv.DictReader(io.StringIO(text, newline="")) if row["id"]]
+    if len(header) > 1:
+        raise UsageError(f"{printable(str(path))} has no column 'id'")
     return [line.strip() for line in lines]
 
 
