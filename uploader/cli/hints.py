@@ -112,8 +112,8 @@ HINTS: dict[str, Hint] = {
     "source-unreadable": Hint(f"Make it readable, then {_RERUN}.", complete=True),
     "sources-unusable": Hint("Fix them, or leave them out with --exclude; nothing was sent."),
     "item-missing": Hint(
-        "Check the number; `figup auth status{options}` shows whose token this is, and a draft is visible only to its "
-        "owner.",
+        "Check the number. A draft is visible only to its owner; `figup auth status{options}` shows whose token is "
+        "used.",
         complete=True,
     ),
     "project-missing": Hint("Check the number; `figup auth status{options}` shows whose token this is.", complete=True),
