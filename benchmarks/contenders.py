@@ -143,11 +143,14 @@ class Sent:
     server_cpu_seconds: float
 
 
-def perform(contender: Contender, stage: Stage, source: Path, md5: str) -> Sent:
-    """One round on a cleared stage. Raises RuntimeError if the stored bytes are not the source."""
+def perform(contender: Contender, stage: Stage, source: Path, md5: str, *, work: Path | None = None) -> Sent:
+    """One round on a cleared stage, with its state in `work` or beside the source.
+
+    Raises RuntimeError if the stored bytes are not the source.
+    """
     stage.clear()
     stage.expect(source, md5)
-    with tempfile.TemporaryDirectory(dir=source.parent) as home:
+    with tempfile.TemporaryDirectory(dir=work or source.parent) as home:
         before = cpu_seconds_of(stage.pids)
         cost = contender(Send(stage, source, md5, Path(home)))
         spent = cpu_seconds_of(stage.pids) - before

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +20,9 @@ GIB = 1 << 30
 MIB = 1 << 20
 MB = 10**6
 SHELL = "md5sum, then curl -Z"
+IN_MEMORY = "figup, source on tmpfs"
+"""Such a source cannot be read without blocking (RWF_NOWAIT), like those on network file systems."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made in it
 PEERS: dict[str, Contender] = {
     SHELL: contenders.md5sum_and_curl,
     **{f"pyfigshare, {number} workers": partial(contenders.pyfigshare, workers=number) for number in (4, 8, 16)},
@@ -31,10 +37,13 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
     source = random_file(work, size)
     md5 = md5_of(source)
     runs: dict[str, Contender] = {"figup": contenders.figup, **PEERS}
-    with stage() as place:
-        measured, missing = in_turn(
-            1 if quick else 3, {name: partial(perform, one, place, source, md5) for name, one in runs.items()}
-        )
+    with stage() as place, in_memory(source) as copy:
+        rounds = {name: partial(perform, one, place, source, md5) for name, one in runs.items()}
+        if copy is not None:
+            rounds[IN_MEMORY] = partial(perform, contenders.figup, place, copy, md5, work=work)
+        measured, missing = in_turn(1 if quick else 3, rounds)
+    if copy is None:
+        missing.append(f"{IN_MEMORY}: {SHARED_MEMORY} has not enough room")
     # Without the shell's programs, figup is the reference.
     shell = [sent.cost.seconds for sent in measured.get(SHELL, measured["figup"])]
     return Report(
@@ -51,6 +60,16 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
         bars(measured),
         [*missing, "In every round the MD5 of what nginx has stored was compared with the source's."],
     )
+
+
+@contextmanager
+def in_memory(source: Path) -> Iterator[Path | None]:
+    """A copy of the source in a file system in memory; None if it has no room for it and for what is received."""
+    if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free < 3 * source.stat().st_size:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+        yield Path(shutil.copy(source, folder))
 
 
 def quantities(rounds: Sequence[Sent], size: int, shell: Sequence[float]) -> list[Spread]:
@@ -75,6 +94,11 @@ def bars(measured: Mapping[str, Sequence[Sent]]) -> list[Bar]:
         return Spread.of([sent.cost.cpu_seconds for sent in measured[name]]).median
 
     found: list[Bar] = []
+    if IN_MEMORY in measured:
+        found += [
+            Bar("wall time, source on tmpfs / on disk", seconds(IN_MEMORY) / seconds("figup"), most=1.1),
+            Bar("CPU, source on tmpfs / on disk", cpu(IN_MEMORY) / cpu("figup"), most=1.1),
+        ]
     if SHELL in measured:
         found += [
             Bar(f"wall time, figup / ({SHELL})", seconds("figup") / seconds(SHELL), most=0.72),

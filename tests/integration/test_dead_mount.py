@@ -32,6 +32,16 @@ class Mount:
         self._server = subprocess.Popen(command)
         until(self.place.is_mount)
 
+    def hang(self) -> None:
+        """Let every access wait."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+
+    def answer_again(self) -> None:
+        """Serve what waits."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGCONT)
+
     def die(self) -> None:
         """End the process, and leave a dead mount."""
         assert self._server is not None
@@ -73,3 +83,23 @@ def test_a_mount_that_fails_during_the_upload(bare_figup: Figup, start_sandbox: 
     mount.serve()
     bare_figup.run(*command).expect(0)
     check_exactly_once(sandbox, path)
+
+
+def test_a_mount_that_hangs_delays_neither_other_files_nor_a_signal(
+    bare_figup: Figup, start_sandbox: Start, mount: Mount
+) -> None:
+    sandbox = start_sandbox("--part-size", "100KiB")
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    large, other = mount.place / "data.bin", bare_figup.cwd / "other.bin"
+    os.truncate(large, 60_000_000)
+    other.write_bytes(os.urandom(1_000_000))
+    command = ("upload", large, other, "--title", "Hanging", "--connections", "4", "--json")
+    running = bare_figup.start(*command, "--limit-rate", "1M", "--grace", "1")
+    until(lambda: len(sandbox.requests(kind="initiate", status=201)) == 2)
+    mount.hang()
+    assert running.wait_for_event("verified")["path"] == str(other)
+    running.process.send_signal(signal.SIGTERM)
+    running.wait(30).expect(75)
+    mount.answer_again()
+    bare_figup.run(*command).expect(0)
+    check_exactly_once(sandbox, large, other)

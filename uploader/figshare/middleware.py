@@ -130,8 +130,9 @@ class ServerClock:
 class Retrier:
     """Send until there is a value, a permanent error, or the retry time is used up.
 
-    `on_throttled` gets the seconds for which all requests should pause. `throttled` is the policy for requests that
-    are blocked (see TransientFailure).
+    `on_throttled` gets the seconds for which all requests should pause, and whether there should be fewer from then on:
+    if the server asked for that, and is not only busy. `throttled` is the policy for requests that are blocked (see
+    TransientFailure).
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class Retrier:
         now: Callable[[], datetime],
         *,
         on_retry: Callable[[str, float], None] | None,
-        on_throttled: Callable[[float], None] | None = None,
+        on_throttled: Callable[[float, bool], None] | None = None,
         throttled: RetryPolicy = THROTTLED,
     ) -> None:
         self._send = send
@@ -181,7 +182,7 @@ class Retrier:
                     isolated=waits.since is not None and self.answered > waits.since,
                 )
             if outcome.throttled and self._on_throttled is not None:
-                self._on_throttled(delay)
+                self._on_throttled(delay, outcome.no_effect)
             await self.wait(outcome.reason, delay)
             request = dataclasses.replace(request, attempt=request.attempt + 1, fresh=outcome.network)
 

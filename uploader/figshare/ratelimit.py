@@ -62,9 +62,9 @@ class TokenBucket:
         """Hand out no tokens for `seconds`; a current pause is only extended."""
         self._resume_at = max(self._resume_at, self._clock.monotonic() + max(seconds, 0.0))
 
-    def throttle(self, seconds: float) -> None:
-        """Pause and halve the rate, which then recovers slowly; while paused already, only pause."""
-        if self._resume_at <= self._clock.monotonic() and self._rate is not None:
+    def throttle(self, seconds: float, fewer: bool) -> None:
+        """Pause; for `fewer` tokens, also halve the rate, which then recovers slowly, unless paused already."""
+        if fewer and self._resume_at <= self._clock.monotonic() and self._rate is not None:
             self._refill()
             self._tokens = min(self._tokens, 0.0)
             self._share = max(self._share / 2, _SLOWEST)

@@ -77,7 +77,7 @@ class StatisticsApi:
         send = server_clock.recording(traced(exchange_on(self._network, self._network.api, **times), clock))
         self._budget = RateLimited(send, bucket, _IN_FLIGHT)
         self._retrier = Retrier(
-            self._budget, settings.retry, clock, server_clock.now, on_retry=on_retry, on_throttled=bucket.pause,
+            self._budget, settings.retry, clock, server_clock.now, on_retry=on_retry, on_throttled=bucket.throttle,
             throttled=settings.throttled,
         )  # fmt: skip
 

@@ -66,7 +66,7 @@ class Readable(Protocol):
     path: str
     snapshot: FileStamp
 
-    def read(self, offset: int, length: int) -> bytes | memoryview: ...
+    def fill(self, offset: int, buffer: memoryview) -> None: ...
 
     def read_into(self, offset: int, buffer: memoryview) -> int: ...
 
@@ -129,9 +129,20 @@ class Source:
         while len(data) < length:
             more = self._pread(offset + len(data), length - len(data))
             if not more:
-                raise SourceChanged(f"{printable(self.path)}: became shorter while it was being sent", path=self.path)
+                raise self._shorter()
             data += more
         return data
+
+    def fill(self, offset: int, buffer: memoryview) -> None:
+        """Fill all of `buffer` from `offset`. Raises SourceChanged if the file is shorter."""
+        while buffer:
+            try:
+                count = os.preadv(self._fd, [buffer], offset)
+            except OSError as error:
+                raise path_error(error, self.path) from error
+            if not count:
+                raise self._shorter()
+            offset, buffer = offset + count, buffer[count:]
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset` with bytes that are already in memory, without waiting for storage.
@@ -166,6 +177,9 @@ class Source:
     def in_order(self) -> InOrder:
         """Return a reader from the beginning to the end: the source itself."""
         return self
+
+    def _shorter(self) -> SourceChanged:
+        return SourceChanged(f"{printable(self.path)}: became shorter while it was being sent", path=self.path)
 
     def _pread(self, offset: int, length: int) -> bytes:
         try:

@@ -128,8 +128,10 @@ def test_a_rate_is_a_positive_number(rate: float) -> None:
 
 async def test_throttling_halves_the_rate_which_recovers_slowly(clock: FakeClock) -> None:
     bucket = TokenBucket(2.0, 20, clock)
-    bucket.throttle(60)
-    bucket.throttle(30)  # by an answer to a request that was under way
+    bucket.throttle(0, False)
+    assert bucket.rate == 2.0, "a busy server asks for no restraint"
+    bucket.throttle(60, True)
+    bucket.throttle(30, True)  # by an answer to a request that was under way
     assert bucket.rate == 1.0
     start = clock.time
     await bucket.acquire()
@@ -141,11 +143,11 @@ async def test_throttling_halves_the_rate_which_recovers_slowly(clock: FakeClock
     await bucket.acquire()
     assert bucket.rate == 2.0
     for _ in range(9):
-        bucket.throttle(0)
+        bucket.throttle(0, True)
         clock.time += 0.01
     assert bucket.rate == pytest.approx(2 / 16, rel=0.01)
     free = TokenBucket(None, 20, clock)
-    free.throttle(5)
+    free.throttle(5, True)
     assert free.rate is None
 
 

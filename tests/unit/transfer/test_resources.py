@@ -81,14 +81,21 @@ async def test_nothing_left_at_any_moment(
 @contextmanager
 def dying(patch: pytest.MonkeyPatch, number: int, after: int) -> Iterator[None]:
     """Make every source fail with this error after that many reads, also when it is reopened."""
-    reads, really_open, really_read = 0, os.open, os.pread
+    reads, really_open, really_read, really_fill = 0, os.open, os.pread, os.preadv
 
-    def read(fd: int, length: int, offset: int) -> bytes:
+    def count() -> None:
         nonlocal reads
         reads += 1
         if reads > after:
             raise OSError(number, os.strerror(number))
+
+    def read(fd: int, length: int, offset: int) -> bytes:
+        count()
         return really_read(fd, length, offset)
+
+    def fill(fd: int, buffers: Any, offset: int) -> int:
+        count()
+        return really_fill(fd, buffers, offset)
 
     def look(path: Any, *args: Any, **settings: Any) -> int:
         if reads > after and str(path).endswith(".bin"):
@@ -98,6 +105,7 @@ def dying(patch: pytest.MonkeyPatch, number: int, after: int) -> Iterator[None]:
     with patch.context() as dead:
         dead.setattr("uploader.sources.source.NOWAIT", 0)
         dead.setattr(os, "pread", read)
+        dead.setattr(os, "preadv", fill)
         dead.setattr(os, "open", look)
         yield
 

@@ -55,6 +55,10 @@ class SendingRun(Protocol):
         """Record that the upload service has a part; `xxh3` is None if this run did not send it."""
 
 
+READ_AHEAD = 1 << 20
+"""Bytes that a thread reads at once: each switch to one and back costs as much as sending some 100 kB."""
+
+
 class ReusableBuffer:
     """Memory for successive chunks, reused once no view of it is held, since allocation costs time."""
 
@@ -91,6 +95,8 @@ class PartReader:
         self._throttle = throttle
         self._hasher = xxhash.xxh3_64()
         self._memory = ReusableBuffer()
+        self._read_ahead = memoryview(b"")
+        """Bytes that were read from storage and are to be sent next."""
         self.xxh3: int | None = None
 
     async def chunks(self) -> AsyncIterator[Chunk]:
@@ -111,12 +117,20 @@ class PartReader:
         self.xxh3 = self._hasher.intdigest()
 
     async def _read(self, offset: int, length: int) -> Chunk:
-        """Read from the page cache if possible: the digest has usually read these bytes before."""
-        source = self._source
-        buffer = self._memory.view(length)
-        if count := source.read_into(offset, buffer):
-            return buffer[:count]
-        return await anyio.to_thread.run_sync(source.read, offset, length)
+        """Read from the page cache if possible: the digest has usually read these bytes before.
+
+        Where that cannot be done without blocking, a thread reads several chunks at a time.
+        """
+        if not self._read_ahead:
+            buffer = self._memory.view(length)
+            if count := self._source.read_into(offset, buffer):
+                return buffer[:count]
+            del buffer
+            block = self._memory.view(min(READ_AHEAD, self._part.end + 1 - offset))
+            await anyio.to_thread.run_sync(self._source.fill, offset, block)
+            self._read_ahead = block
+        chunk, self._read_ahead = self._read_ahead[:length], self._read_ahead[length:]
+        return chunk
 
 
 WORKERS = 4 * MAX_CONNECTIONS
