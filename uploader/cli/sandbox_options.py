@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -15,6 +16,7 @@ from uploader.sandbox.custom_fields import read_definitions
 from uploader.sandbox.faults import SPECS, Rule, Spec, Stage, read_rule, read_toml
 from uploader.sandbox.operations import REQUESTS
 from uploader.sandbox.parts import read_plan
+from uploader.text import shorten
 
 
 def _rules_in(path: str) -> list[Rule]:
@@ -36,8 +38,18 @@ def _cap(text: str) -> int | None:
     return int(text)
 
 
+def _url(text: str) -> str:
+    """Check the address of a service behind a proxy. Raises ValueError."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or len(text) > _LONGEST_URL:
+        raise ValueError(f"invalid URL {shorten(text, 100)!r}; use e.g. https://host/v2")
+    return text
+
+
+_LONGEST_URL = 2000
 _SIZE = ParsedParam("size", units.parse_size)
 _TIME = ParsedParam("time", units.parse_duration)
+_URL = ParsedParam("URL", _url)
 _MD5_TIME = ParsedParam("time|never", lambda text: -1.0 if text == "never" else units.parse_duration(text))
 _PLAN = ParsedParam("plan", lambda text: read_plan(text, units.parse_size))
 _FAULT = ParsedParam("fault", read_rule)
@@ -63,8 +75,9 @@ OPTIONS: list[Callable[[Any], Any]] = [
            help="Data directory, for one sandbox at a time.  [default: STATE-DIR/sandbox]"),
     _where("--token", metavar="T", envvar="FIGUP_SANDBOX_TOKEN", show_envvar=True,
            help="Token that clients must use; not a secret.  [default: generated, stored and printed]"),
-    _where("--public-url", metavar="URL", help="URL of the API behind a proxy (https://host/v2); other hosts get 421."),
-    _where("--public-upload-url", metavar="URL",
+    _where("--public-url", metavar="URL", type=_URL,
+           help="URL of the API behind a proxy (https://host/v2); other hosts get 421."),
+    _where("--public-upload-url", metavar="URL", type=_URL,
            help="URL of the upload service behind a proxy (https://up.host/upload)."),
     _where("--request-log", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
            help="Append one line of JSON per request to FILE."),
