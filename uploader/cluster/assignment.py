@@ -143,6 +143,9 @@ class Assignment:
                 digest.all_sent()
                 await self._hashed.wait()
         self._compare(await in_thread(stat_source, order.path))
+        if order.digest and self._source is not None and await in_thread(self._source.changed_since_open):
+            # Its mtime was restored: the MD5 may be that of a mix of two versions. The leader reads the file itself.
+            self._md5 = None
 
     async def _open(self) -> Content:
         self._source = await in_thread(Source, self.order.path)

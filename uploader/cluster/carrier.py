@@ -1,4 +1,4 @@
-"""What runs in a worker of a Dask pool: one event loop, one connection pool, and the orders of one leader at a time.
+"""What runs in a worker of a Dask pool: one event loop and one connection pool for each leader that uses it.
 
 A task is one order. It returns what a member would report, and never raises: Dask's logs show a failed task with its
 arguments, which have addresses of uploads in them.
@@ -11,7 +11,9 @@ import itertools
 import os
 import socket
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import anyio
@@ -56,9 +58,12 @@ _LIMIT_LOOK = 0.25
 _FAILED = "failed"
 """Code of an order that failed for a reason that no error of figup describes."""
 
+_UNUSED = 600.0
+"""Seconds after which a carrier without orders ends when another run needs one: its leader has ended, too."""
+
 _lock = threading.Lock()
 _carriers: dict[str, Carrier] = {}
-"""The carriers of this process by the run that they work for: one at a time."""
+"""The carriers of this process by the run that they work for."""
 
 
 def describe() -> Hello:
@@ -72,7 +77,8 @@ def carry_out(run: str, settings: Settings, term: int, order: Order) -> list[Ent
     """Carry out an order, and return what came of it. Runs in the worker; `run` names the leader's run."""
     _release_worker_thread()
     try:
-        return _carrier(run, settings).call(_carrier(run, settings).carry_out(term, order))
+        with _carrier(run, settings) as carrier:
+            return carrier.call(carrier.carry_out(term, order))
     except BaseException as error:  # noqa: BLE001 - see the top of this module
         return [*_failure(term, order, _FAILED, type(error).__name__), OrderOver(term=term, order=order.id)]
 
@@ -80,15 +86,16 @@ def carry_out(run: str, settings: Settings, term: int, order: Order) -> list[Ent
 def withdraw(run: str, settings: Settings, numbers: list[int]) -> list[Entry]:
     """Withdraw orders: parts under way are finished. Runs in the worker."""
     _release_worker_thread()
-    _carrier(run, settings).withdraw(frozenset(numbers))
+    with _carrier(run, settings) as carrier:
+        carrier.withdraw(frozenset(numbers))
     return []
 
 
 def obey(run: str, settings: Settings, term: int, seq: int, connections: int, rate: float | None) -> list[Entry]:
     """Apply limits; return once no more connections are in use. Runs in the worker."""
     _release_worker_thread()
-    carrier = _carrier(run, settings)
-    carrier.call(carrier.limit(connections, rate))
+    with _carrier(run, settings) as carrier:
+        carrier.call(carrier.limit(connections, rate))
     return [Obeyed(term=term, seq=seq)]
 
 
@@ -96,20 +103,37 @@ def _failure(term: int, order: Order, code: str, message: str) -> list[Entry]:
     return [OrderFailed(term=term, order=order.id, code=code, message=message)]
 
 
-def _carrier(run: str, settings: Settings) -> Carrier:
+@contextmanager
+def _carrier(run: str, settings: Settings) -> Iterator[Carrier]:
+    """Give the carrier of a run; it does not end inside. Other jobs may use the same worker meanwhile."""
     with _lock:
         if run not in _carriers:
-            for earlier in _carriers.values():
-                earlier.close()
-            _carriers.clear()
+            _close_unused()
             _carriers[run] = Carrier(settings)
-        return _carriers[run]
+        carrier = _carriers[run]
+        carrier.calls += 1
+    try:
+        yield carrier
+    finally:
+        with _lock:
+            carrier.calls -= 1
+            carrier.used_at = time.monotonic()
+
+
+def _close_unused() -> None:
+    for run, carrier in tuple(_carriers.items()):
+        if not carrier.calls and time.monotonic() - carrier.used_at > _UNUSED:
+            _carriers.pop(run).close()
 
 
 class Carrier:
     """Sends parts in a thread with its own event loop."""
 
     def __init__(self, settings: Settings) -> None:
+        self.calls = 0
+        """Calls in progress."""
+        self.used_at = time.monotonic()
+        """When the last call ended."""
         self._settings = settings
         self._running: dict[int, Assignment] = {}
         self._entries: dict[int, list[Entry]] = {}
@@ -161,7 +185,7 @@ class Carrier:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """End the thread, and all that is under way in it."""
+        """End the thread. No call may be in progress: it would wait for ever."""
         self._loop.call_soon_threadsafe(self._end.set)
 
     def withdraw(self, numbers: frozenset[int]) -> None:

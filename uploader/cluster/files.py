@@ -168,8 +168,10 @@ class MemberFiles:
         await in_thread(self._write_hello, msgspec.json.encode(hello))
 
     def _write_hello(self, data: bytes) -> None:
-        # A leader that considered this member dead has removed its folder.
-        self._disk.make_folder(self._folder)
+        if not self._folder.exists():
+            # New, or removed by a leader that considered this member dead: the report begins anew, too.
+            self._disk.make_folder(self._folder)
+            self._seed = self._length = 0
         self._disk.put(self._folder / HELLO, data)
 
     async def orders(self) -> tuple[int, Orders] | None:
@@ -183,14 +185,14 @@ class MemberFiles:
         return None
 
     async def report(self, entries: list[Entry]) -> int:
-        data, self._seed = encode_entries(entries, self._seed)
-        await in_thread(self._append, data)
-        self._length += len(data)
+        await in_thread(self._append, entries)
         return self._length
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, entries: list[Entry]) -> None:
         if self._folder.exists():
+            data, self._seed = encode_entries(entries, self._seed)
             self._disk.append(self._folder / REPORT, data)
+            self._length += len(data)
 
     async def leader(self) -> LeaderSign | None:
         return await in_thread(self._look_at_leader)

@@ -160,8 +160,28 @@ class _Packer:
             if one.path != other.path:
                 named = (SourceFile(path=member.path, folder="", name="") for member in (one, other))
                 self._selection.problems.append(clash(printable(os.fsdecode(one.name)), *named))
+        self._refuse_folders_of_files(members)
         left_out = frozenset(twice)
         return members.chosen(n for n in range(len(members)) if n not in left_out) if left_out else members
+
+    def _refuse_folders_of_files(self, members: Members) -> None:
+        """Record a problem for each file that has the name of a folder of others: it could not be unpacked beside them.
+
+        The members of a folder come right behind a file of its name.
+        """
+        for index in range(1, len(members)):
+            if members.kinds[index - 1] == Kind.FOLDER:
+                continue
+            if members.name(index).startswith(members.name(index - 1) + b"/"):
+                one, other = members.get(index - 1), members.get(index)
+                self._selection.problems.append(
+                    UsageError(
+                        f"the archive would have a file and a folder {printable(os.fsdecode(one.name))}: "
+                        f"{printable(one.path)} and that of {printable(other.path)}",
+                        hint="Rename one.",
+                        path=one.path,
+                    )
+                )
 
     def _archive_name(self) -> str:
         """Return the name of the archive. Raises UsageError if there is none, or it is not one."""

@@ -211,7 +211,7 @@ class Client:
         with self._executing(on_event) as execution:
             opened = functools.partial(OpenJob, self._states, job, self._clock, plan, new=new)
             return await run_isolated(
-                lambda: execution.run(opened, lambda job: execution.upload(job, selection, options))
+                lambda: execution.run(opened, lambda job: execution.upload(job, selection, options), selection)
             )
 
     async def preview(

@@ -10,7 +10,7 @@ from typing import Protocol
 import anyio.to_thread
 
 from uploader.clock import Clock
-from uploader.errors import Facts, JobBusy, SourceChanged, UsageError
+from uploader.errors import Facts, JobBusy, NoToken, SourceChanged, UsageError
 from uploader.figshare.settings import Settings
 from uploader.sources.models import Selection
 from uploader.sources.select import raise_problems
@@ -23,7 +23,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
 from uploader.transfer.parts.team import Leader
-from uploader.transfer.recheck import ItemCheck, lost_sources, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, has_sent, lost_sources, recheck_finished_job
 from uploader.transfer.records.recorder import record_run
 from uploader.transfer.report import Cancellation, Report, RunFailed
 from uploader.transfer.run.context import JobRun
@@ -71,20 +71,32 @@ class Execution:
     listening: Callable[[no.Listener], AbstractContextManager[None]]
     team: Team | None = None
 
-    async def run(self, open_job: Callable[..., OpenJob], call: Callable[[OpenJob], Awaitable[Report]]) -> Report:
+    async def run(
+        self,
+        open_job: Callable[..., OpenJob],
+        call: Callable[[OpenJob], Awaitable[Report]],
+        selection: Selection | None = None,
+    ) -> Report:
         """Make a call on a job, until the deadline: see `_run`. Raises Stopped if it had to be cancelled then."""
         return await run_until(
             self.end,
-            lambda: self._run(open_job, call),
+            lambda: self._run(open_job, call, selection),
             stop=self.stop,
             grace=self.options.grace,
             clock=self.clock,
         )
 
-    async def _run(self, open_job: Callable[..., OpenJob], call: Callable[[OpenJob], Awaitable[Report]]) -> Report:
+    async def _run(
+        self,
+        open_job: Callable[..., OpenJob],
+        call: Callable[[OpenJob], Awaitable[Report]],
+        selection: Selection | None,
+    ) -> Report:
         """Make a call on a job. With a team: lead the job if no other process does, else assist the one that does.
 
-        Once the call has brought the job up to date, a further attempt to lead only resumes the job.
+        Once the call has brought the job up to date, and so has emptied its `selection`, a further attempt to lead only
+        resumes the job. A job that ended without some of the `selection`, which may have grown since the leader looked,
+        is opened once more.
         """
         if self.team is None:
             return await call(open_job())
@@ -99,9 +111,17 @@ class Execution:
                 except RunFailed as failure:
                     if not isinstance(failure.error, JobBusy):
                         raise
-                opened |= job.opened
-            if (report := await self.team.assist(self, job.name)) is not None:
+                opened |= job.opened and not (selection is not None and selection.files)
+            if (report := await self.team.assist(self, job.name)) is None:
+                continue
+            if opened or selection is None or await anyio.to_thread.run_sync(self._has_sent, job.name, selection):
                 return report
+            if not self.team.may_lead:
+                raise NoToken(f"job {job.name} ended without some of the files that this command selects")
+
+    def _has_sent(self, job: str, selection: Selection) -> bool:
+        """Return True if a job that ended has sent all of a selection. Blocks."""
+        return has_sent(self.states.read(job), selection)
 
     async def upload(self, job: OpenJob, selection: Selection, item_options: ItemOptions) -> Report:
         """Open the job, bring it up to date with the call, and finish it: see `Client.upload`.

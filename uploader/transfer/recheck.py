@@ -22,6 +22,7 @@ from uploader.sources.source import FileStamp, Readable
 from uploader.text import composed, printable
 from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
 from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
 from uploader.transfer.run.service import Service
@@ -60,6 +61,21 @@ def lost_sources(state: JobState, selection: Selection) -> set[str]:
     wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
     paths = (transfer.path for transfer in wanted if transfer.path not in selected)
     return {path for path in paths if not os.path.exists(path)}  # noqa: PTH110 - plain strings
+
+
+def has_sent(state: JobState, selection: Selection) -> bool:
+    """Return True if a finished job has sent all of a selection, in the versions that were found. Looks at no file."""
+    known = {key_of(transfer): transfer for transfer in state.active}
+    sent = ((chosen, known.get(key_of(chosen))) for chosen in selection.files)
+    return not selection.problems and all(
+        transfer is not None and _is_version(transfer, chosen) for chosen, transfer in sent
+    )
+
+
+def _is_version(transfer: Transfer, chosen: SourceFile) -> bool:
+    if chosen.archive is not None and transfer.archive is not None:
+        return chosen.archive.id == transfer.archive.id
+    return chosen.link or (chosen.size, chosen.mtime_ns) == (transfer.size, transfer.mtime_ns)
 
 
 class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):

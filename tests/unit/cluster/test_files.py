@@ -112,6 +112,11 @@ async def test_a_member_that_was_taken_for_dead_goes_on(tmp_path: Path) -> None:
     assert await member.orders() is None
     await member.hello(HELLO)
     assert list(await in_thread(read_hellos, job, disk)) == [member.name]
+    # Its report begins anew, so that the next leader can read it.
+    later, entry = LeaderFiles(job, disk, 2), OrderOver(term=2, order=1)
+    length = await member.report([entry])
+    assert await later.reports() == [(member.name, entry)]
+    assert later.reported(member.name) == length
     await member.close()
     assert await in_thread(read_hellos, job, disk) == {}
 

@@ -11,7 +11,9 @@ from blockbuster import BlockBuster
 
 from tests.support.teams import KILLED, Crew, some_contents
 from uploader.cluster import leader
-from uploader.errors import RequestRejected
+from uploader.cluster.files import MemberFiles
+from uploader.cluster.messages import Entry, FileHashed, PartDone
+from uploader.errors import NoToken, RequestRejected
 from uploader.transfer.notices import Warned
 from uploader.transfer.options import Options
 from uploader.transfer.parts import queue
@@ -238,3 +240,75 @@ async def test_a_member_that_is_stopped_before_there_is_a_job(new_crew: NewCrew)
 
     await crew.play(script)
     assert crew.members["p0"].status == 75
+
+
+def _in_one_folder(crew: Crew) -> Path:
+    """Let the processes send a folder, which they list when they start."""
+    folder = crew.world.folder / "set"
+    folder.mkdir()
+    for name, content in crew.contents.items():
+        (folder / name).write_bytes(content)
+    crew.sources = [str(folder)]
+    return folder
+
+
+async def test_a_file_that_the_leader_did_not_see_is_sent(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(5), big=1, small=3))
+    folder = _in_one_folder(crew)
+
+    async def script(crew: Crew) -> None:
+        crew.start()
+        await crew.clock.sleep(20)
+        (folder / "late").write_bytes(b"found by the second process only")
+        crew.start()
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    (item,) = crew.figshare.items_held
+    assert "late" in {name.rpartition("/")[2] for name, _ in crew.world.contents(item)}
+    assert len(crew.world.jobs()) == 1
+
+
+async def test_a_process_without_a_token_does_not_claim_what_was_not_sent(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(5), big=1, small=3))
+    folder = _in_one_folder(crew)
+
+    async def script(crew: Crew) -> None:
+        crew.start()
+        await crew.clock.sleep(20)
+        (folder / "late").write_bytes(b"found by the second process only")
+        crew.start(may_lead=False)
+
+    await crew.play(script)
+    assert crew.members["p0"].status == 0
+    assert isinstance(crew.members["p1"].error, NoToken)
+
+
+async def test_the_md5_of_a_file_that_changed_meanwhile_is_not_reported(
+    new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = new_crew(some_contents(random.Random(6), big=0, small=20))
+    reported: list[Entry] = []
+    report = MemberFiles.report
+
+    async def watched(wire: MemberFiles, entries: list[Entry]) -> int:
+        reported.extend(entries)
+        return await report(wire, entries)
+
+    def touch(who: str, size: int) -> float:
+        if who == "p1":
+            for path in map(Path, crew.sources):
+                path.chmod(path.stat().st_mode ^ 0o040)  # another ctime, as after a change with the mtime restored
+        return size / 4
+
+    monkeypatch.setattr(MemberFiles, "report", watched)
+    crew.figshare.duration = touch
+
+    async def script(crew: Crew) -> None:
+        crew.start()
+        crew.start()
+
+    await crew.play(script)
+    crew.check()
+    assert any(isinstance(entry, PartDone) for entry in reported)
+    assert not any(isinstance(entry, FileHashed) for entry in reported)

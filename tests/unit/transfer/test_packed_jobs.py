@@ -330,3 +330,30 @@ async def test_a_manifest_of_its_own(world: World, survey: Path) -> None:
 
 def test_parts_are_small_here() -> None:
     assert PART_SIZE < 100  # so that heads, frames and tails are cut
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["interrupted", "finished"])
+async def test_a_member_outside_the_folder_of_all_others_is_a_change(world: World, finished: bool) -> None:
+    for number in range(5):
+        world.source(f"survey/a/{number}", bytes(300))
+    survey = str(world.folder / "survey")
+    if not finished:
+        world.figshare.fail("send_part", PartFailed("refused", transient=False), first=12)
+    assert await world.upload(survey, options=ZIP) == (0 if finished else ExitStatus.SOME_FAILED)
+    world.figshare.mend()
+    new = world.source("survey/b/new", b"new")
+    assert await world.upload(survey, options=ZIP) == ExitStatus.INTEGRITY
+    assert world.error is not None
+    assert new in world.error.message
+    assert await world.upload(survey, options=Options(pack="zip", restart_changed=True)) == 0
+    assert members(archive(world))["survey/b/new"] == b"new"
+    (item,) = world.figshare.items_held.values()
+    assert len(item.files) == 1
+
+
+async def test_a_file_with_the_name_of_a_folder_is_refused(world: World, survey: Path) -> None:
+    other = world.source("other/survey", b"a file")
+    assert await world.upload([str(survey), other], title="both", options=ZIP) == ExitStatus.USAGE
+    assert world.error is not None
+    assert other in world.error.message
+    assert world.figshare.items_held == {}

@@ -17,6 +17,7 @@ from uploader.sources.archive.plan import Plan
 from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import JobState
 
 VANISHED = "vanished"
@@ -87,12 +88,12 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     `lost` are paths of sources that no longer exist: they stay in the job and fail when they are sent, because absence
     is not intent. Changed sources are detected when they are sent, too.
     """
-    known = {(transfer.path, transfer.remote_path): transfer for transfer in state.transfers}
+    known = {key_of(transfer): transfer for transfer in state.transfers}
     root = state.plan.root
     events: list[ev.AnyEvent] = []
     new: list[ev.AnyEvent] = []
     for chosen in selection.files:
-        transfer = known.pop((chosen.path, remote_path(chosen.folder, chosen.name)), None)
+        transfer = known.pop(key_of(chosen), None)
         if transfer is None:
             new.append(_source(len(state.transfers) + len(new), chosen, root))
         elif transfer.dropped or transfer.expected != chosen.md5:
@@ -106,6 +107,15 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     for transfer in known.values():
         skipped.setdefault(printable(transfer.path), _drop_reason(transfer.path, skipped))
     return [*events, *_changes(state.skipped, skipped)]
+
+
+def key_of(source: SourceFile | Transfer) -> tuple[str, str]:
+    """Return what identifies a source in its job: its path and its place in the item.
+
+    An archive has only a place: the folder that stands for its members may be another one as soon as one is added.
+    """
+    path = "" if source.archive is not None else source.path
+    return path, source.remote_path if isinstance(source, Transfer) else remote_path(source.folder, source.name)
 
 
 def _root(chosen: list[SourceFile]) -> str:

@@ -16,12 +16,12 @@ from uploader.errors import Facts, JournalDamaged, SourceChanged
 from uploader.sources.archive.members import Kind, Members
 from uploader.sources.archive.plan import Plan, difference
 from uploader.sources.archive.reader import ArchiveSource, open_source
-from uploader.sources.models import Selection, remote_path
+from uploader.sources.models import Selection
 from uploader.sources.source import FileStamp, Readable, stat_source
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.journal.plan import archive_of
+from uploader.transfer.journal.plan import archive_of, key_of
 from uploader.transfer.journal.state import JobState
 
 _MD5 = 16
@@ -103,11 +103,10 @@ class Archives:
         An archive of which nothing was sent yet is planned again, any other only to `restart`. Raises SourceChanged
         otherwise, naming the first member that differs.
         """
-        known = {(transfer.path, transfer.remote_path): transfer for transfer in state.transfers}
+        known = {key_of(transfer): transfer for transfer in state.transfers}
         events = []
         for chosen in selection.files:
-            transfer = known.get((chosen.path, remote_path(chosen.folder, chosen.name)))
-            plan = chosen.archive
+            transfer, plan = known.get(key_of(chosen)), chosen.archive
             if plan is None or transfer is None or transfer.archive is None or transfer.archive.id == plan.id:
                 continue
             if transfer.intended_at is not None:
