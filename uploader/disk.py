@@ -241,7 +241,7 @@ class Disk:
         with map_os_errors(path):
             fd = os.open(path, flags, FILE_MODE)
             try:
-                os.write(fd, data)
+                self.write(fd, data, path)
             finally:
                 os.close(fd)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.support.command import Figup, Result
 from tests.support.sandbox import Sandbox
 
@@ -49,3 +51,13 @@ def test_a_rejected_token_is_a_problem(figup: Figup) -> None:
     assert found["api"]["status"] == "problem"
     assert found["api"]["mend"]
     assert json.dumps(found).count("wrong") == 0
+
+
+@pytest.mark.parametrize(
+    ("proxy", "shown"),
+    [("http://proxy:80x", "an invalid address"), ("proxy:3128", "proxy:3128")],
+    ids=["invalid port", "no scheme"],
+)
+def test_an_odd_proxy_is_shown(figup: Figup, proxy: str, shown: str) -> None:
+    figup.env["https_proxy"] = proxy
+    assert f"ok: proxy: proxy for https by {shown}" in figup.run("doctor").expect(0).stdout

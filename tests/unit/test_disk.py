@@ -79,3 +79,10 @@ def test_a_folder_of_another_user_is_refused(
     else:
         with pytest.raises(StateUnusable, match="belongs to another user"):
             check_private(tmp_path)
+
+
+def test_an_append_that_the_system_cuts_short_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:3])))
+    Disk().append(tmp_path / "file", b"0123456789")
+    assert (tmp_path / "file").read_bytes() == b"0123456789"

@@ -21,7 +21,7 @@ from uploader.cli.output.writer import RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.errors import ExitStatus, FigupError
 from uploader.figshare.settings import RetryPolicy
-from uploader.figshare.urls import PUBLIC_ENDPOINT
+from uploader.figshare.urls import PUBLIC_ENDPOINT, is_address
 from uploader.text import printable
 from uploader.units import format_duration
 
@@ -125,8 +125,7 @@ def upload_host_finding() -> Finding:
     """Check that the host that receives parts can be reached, directly or by the proxy for https. Blocks."""
     from uploader.cluster.node import Finding
 
-    proxy = urlsplit(urllib.request.getproxies().get("https", ""))
-    address = (proxy.hostname or _UPLOAD_HOST, proxy.port or (3128 if proxy.hostname else 443))
+    address = _proxy_address(urllib.request.getproxies().get("https", "")) or (_UPLOAD_HOST, 443)
     try:
         socket.create_connection(address, timeout=_CONNECT_TIMEOUT).close()
     except OSError as fault:
@@ -152,10 +151,18 @@ def _route_findings(host: str) -> list[Finding]:
 
 def _proxy_text() -> str:
     """Describe the proxies of the environment, without passwords."""
-    proxies = urllib.request.getproxies()
-    shown = [
-        f"{scheme} by {urlsplit(url).hostname}:{urlsplit(url).port or ''}".rstrip(":")
-        for scheme, url in proxies.items()
-        if scheme != "no"
-    ]
+    shown = []
+    for scheme, url in urllib.request.getproxies().items():
+        if scheme != "no":
+            host, port = _proxy_address(url) or ("an invalid address", None)
+            shown.append(f"{scheme} by {printable(host)}" + (f":{port}" if port is not None else ""))
     return f"proxy for {', '.join(shown)}" if shown else "no proxy is set"
+
+
+def _proxy_address(url: str) -> tuple[str, int] | None:
+    """Return host and port of a proxy in the environment, which may lack the scheme; None if it is not an address."""
+    address = url if "://" in url else f"http://{url}"
+    if not is_address(address):
+        return None
+    parts = urlsplit(address)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
