@@ -138,17 +138,22 @@ class Carrier:
         self._running: dict[int, Assignment] = {}
         self._entries: dict[int, list[Entry]] = {}
         self._numbers = itertools.count()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
         self._ready = threading.Event()
+        self._started = False
         self._end = anyio.Event()
-        threading.Thread(target=self._work, name="figup-carrier", daemon=True).start()
+        self.thread = threading.Thread(target=self._work, name="figup-carrier", daemon=True)
+        self.thread.start()
         self._ready.wait()
-        if not self._loop.is_running():
+        if not self._started:
             raise RuntimeError("the carrier has ended")
 
     def _work(self) -> None:
         try:
-            self._loop.run_until_complete(self._live())
+            # Cancels calls that are still in progress in the end, so that nobody waits for them.
+            with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._live())
         finally:
             self._ready.set()
 
@@ -170,6 +175,7 @@ class Carrier:
             self._senders = PartSenders(self._run, AdaptiveConcurrency(), self._queue)
             self._senders.start(tasks)
             tasks.start_soon(self._tick)
+            self._started = True
             self._ready.set()
             await self._end.wait()
             tasks.cancel_scope.cancel()
@@ -185,7 +191,7 @@ class Carrier:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """End the thread. No call may be in progress: it would wait for ever."""
+        """End the thread; calls in progress are cancelled."""
         self._loop.call_soon_threadsafe(self._end.set)
 
     def withdraw(self, numbers: frozenset[int]) -> None:

@@ -242,24 +242,15 @@ async def test_a_member_that_is_stopped_before_there_is_a_job(new_crew: NewCrew)
     assert crew.members["p0"].status == 75
 
 
-def _in_one_folder(crew: Crew) -> Path:
-    """Let the processes send a folder, which they list when they start."""
-    folder = crew.world.folder / "set"
-    folder.mkdir()
-    for name, content in crew.contents.items():
-        (folder / name).write_bytes(content)
-    crew.sources = [str(folder)]
-    return folder
-
-
 async def test_a_file_that_the_leader_did_not_see_is_sent(new_crew: NewCrew) -> None:
-    crew = new_crew(some_contents(random.Random(5), big=1, small=3))
-    folder = _in_one_folder(crew)
+    contents = some_contents(random.Random(5), big=1, small=3)
+    crew = new_crew({f"results/{name}": content for name, content in contents.items()})
+    crew.sources = [str(crew.world.folder / "results")]
 
     async def script(crew: Crew) -> None:
         crew.start()
         await crew.clock.sleep(20)
-        (folder / "late").write_bytes(b"found by the second process only")
+        crew.world.source("results/late", b"found by the second process only")
         crew.start()
 
     await crew.play(script)
@@ -270,13 +261,14 @@ async def test_a_file_that_the_leader_did_not_see_is_sent(new_crew: NewCrew) -> 
 
 
 async def test_a_process_without_a_token_does_not_claim_what_was_not_sent(new_crew: NewCrew) -> None:
-    crew = new_crew(some_contents(random.Random(5), big=1, small=3))
-    folder = _in_one_folder(crew)
+    contents = some_contents(random.Random(5), big=1, small=3)
+    crew = new_crew({f"results/{name}": content for name, content in contents.items()})
+    crew.sources = [str(crew.world.folder / "results")]
 
     async def script(crew: Crew) -> None:
         crew.start()
         await crew.clock.sleep(20)
-        (folder / "late").write_bytes(b"found by the second process only")
+        crew.world.source("results/late", b"found by the second process only")
         crew.start(may_lead=False)
 
     await crew.play(script)
