@@ -39,6 +39,10 @@ from uploader.transfer.store.lock import JobLock
 log = logging.getLogger("uploader.cluster.pool")
 
 _CONNECT_TIMEOUT, _CLOSE_TIMEOUT = 20.0, 5.0
+_RESULT_TIMEOUT = 5.0
+"""Seconds to wait for the result of a finished task. If its worker dies before that, Dask waits for ever: the task may
+run on no other worker.
+"""
 _LOST = "worker-lost"
 _PARTS = 4
 """Parts of an order at most: only a whole task reports."""
@@ -55,7 +59,9 @@ class DaskWire:
         self._members: dict[str, Hello] = {}
         self._given: dict[str, Orders] = {}
         self._tasks: dict[Any, tuple[str, int | None]] = {}
-        """Unfinished tasks with their worker and order; None for those about limits."""
+        """Tasks without a result yet, with their worker and order; None for those about limits."""
+        self._silent: dict[str, int] = {}
+        """Workers that did not give a result in time, with their beat then: not asked again before the next."""
 
     async def members(self) -> Mapping[str, Hello]:
         workers = await self._workers()
@@ -107,19 +113,34 @@ class DaskWire:
     async def reports(self) -> list[tuple[str, Entry]]:
         found: list[tuple[str, Entry]] = []
         for task in [task for task in self._tasks if task.done()]:
-            member, order = self._tasks.pop(task)
+            member, order = self._tasks[task]
             if task.status == "finished":
-                found += [(member, entry) for entry in await task]
+                entries = await self._result(task, member)
+                if entries is None:
+                    continue
+                found += [(member, entry) for entry in entries]
             elif order is not None:
                 text = f"a task of the pool ended as {task.status}"
                 failed = OrderFailed(term=self._term, order=order, code=_LOST, message=text)
                 found += [(member, failed), (member, OrderOver(term=self._term, order=order))]
+            del self._tasks[task]
         lost = [task for task, (member, _) in self._tasks.items() if self._members[member].ended]
         for task in lost:
             del self._tasks[task]
         if lost:
             await self._client.cancel(lost)
         return found
+
+    async def _result(self, task: Any, member: str) -> list[Entry] | None:
+        """Return what a finished task reports; None if its worker does not give it now."""
+        beat = self._members[member].beat
+        if self._silent.get(member) == beat:
+            return None
+        with suppress(OSError, distributed.CancelledError), anyio.move_on_after(_RESULT_TIMEOUT):
+            entries: list[Entry] = await task
+            return entries
+        self._silent[member] = beat
+        return None
 
     async def has_earlier_orders(self) -> bool:
         return False

@@ -1,0 +1,114 @@
+"""The wire to a Dask pool whose workers die, freeze or lose what they have."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import anyio
+import distributed
+import pytest
+
+from uploader.cluster import pool
+from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, Orders, Secret
+from uploader.cluster.pool import DaskWire
+from uploader.figshare.settings import Settings
+
+pytestmark = pytest.mark.anyio
+WORKER, OTHER = "tcp://w1:1", "tcp://w2:1"
+
+
+class Task:
+    """A task of a pool. Its result does not come if it is None."""
+
+    def __init__(self, status: str, result: list[Entry] | BaseException | None = None) -> None:
+        self.status = status
+        self.result = result
+        self.asked = 0
+
+    def done(self) -> bool:
+        return self.status != "pending"
+
+    def __await__(self) -> Generator[Any, Any, list[Entry]]:
+        self.asked += 1
+        if self.result is None:
+            yield from anyio.sleep_forever().__await__()
+        if isinstance(self.result, BaseException):
+            raise self.result
+        assert self.result is not None
+        return self.result
+
+
+class FakePool:
+    """A client of a pool with these workers, whose values are their heartbeats. `tasks` are the next ones submitted."""
+
+    def __init__(self, *tasks: Task) -> None:
+        self.workers = {WORKER: 1.0, OTHER: 1.0}
+        self.tasks = list(tasks)
+        self.cancelled: list[Task] = []
+        self.scheduler = self
+
+    async def identity(self, *, n_workers: int) -> dict[str, Any]:
+        return {"workers": {address: {"last_seen": beat} for address, beat in self.workers.items()}}
+
+    async def run(self, *_: object, workers: list[str], on_error: str) -> dict[str, Any]:
+        return {}
+
+    def submit(self, *_: object, **__: object) -> Task:
+        return self.tasks.pop(0)
+
+    async def cancel(self, tasks: list[Task]) -> None:
+        self.cancelled += tasks
+
+
+def order(number: int) -> Order:
+    return Order(id=number, file_id=5, path="/a", size=1, mtime_ns=1, upload=Secret("u"), parts=((1, 0, 0),))
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_RESULT_TIMEOUT", 0.05)
+
+
+async def wire_to(client: FakePool, *orders: tuple[str, int]) -> DaskWire:
+    """A wire on which each worker has got these orders."""
+    wire = DaskWire(client, Settings("http://127.0.0.1:9/v2"), 1)
+    await wire.members()
+    for member in dict(orders):
+        await wire.give(member, Orders(seq=1, orders=tuple(order(no) for name, no in orders if name == member)))
+    return wire
+
+
+async def test_a_result_that_does_not_come_holds_up_no_other_worker() -> None:
+    lost, behind, fine = Task("finished"), Task("finished"), Task("finished", [OrderOver(term=1, order=3)])
+    client = FakePool(lost, behind, fine)
+    wire = await wire_to(client, (WORKER, 1), (WORKER, 2), (OTHER, 3))
+    with anyio.fail_after(10):
+        assert await wire.reports() == [(OTHER, OrderOver(term=1, order=3))]
+        assert await wire.reports() == []
+    assert (lost.asked, behind.asked) == (1, 0), "one wait for each beat"
+    del client.workers[WORKER]
+    await wire.members()
+    with anyio.fail_after(10):
+        assert await wire.reports() == []
+    assert client.cancelled == [lost, behind]
+
+
+async def test_a_result_that_comes_late_is_taken() -> None:
+    late = Task("finished")
+    client = FakePool(late)
+    wire = await wire_to(client, (WORKER, 1))
+    assert await wire.reports() == []
+    late.result = [OrderOver(term=1, order=1)]
+    client.workers[WORKER] += 1
+    await wire.members()
+    assert await wire.reports() == [(WORKER, OrderOver(term=1, order=1))]
+
+
+async def test_a_task_whose_result_is_lost_meanwhile_has_failed() -> None:
+    task = Task("finished", distributed.CancelledError())
+    wire = await wire_to(FakePool(task), (WORKER, 1))
+    assert await wire.reports() == []
+    task.status = "cancelled"
+    found = [entry for _, entry in await wire.reports()]
+    assert [type(entry) for entry in found] == [OrderFailed, OrderOver]
