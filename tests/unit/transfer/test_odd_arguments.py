@@ -50,7 +50,10 @@ def refusal_of(call: Any, given: dict[str, Any]) -> FigupError | None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
-def test_every_argument_with_every_odd_value(call: Any, unreachable: str, tmp_path: Path) -> None:
+def test_every_argument_with_every_odd_value(
+    call: Any, unreachable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # odd names of state directories are relative
     source = tmp_path / "data.bin"
     source.write_bytes(b"data")
     settings = Settings(unreachable, retry=RetryPolicy(elapsed_cap=0))
