@@ -43,8 +43,7 @@ _VERSION: Final = (
     " (SELECT MAX(number) FROM {versions} WHERE {key} = s.id AND visible <= :now)"
     " CROSS JOIN documents d ON d.kind = '{kind}' AND d.id = s.id AND d.number = v.number"
 )
-_COPY: Final = "{table} s CROSS JOIN documents d ON d.kind = '{table}' AND d.id = s.id AND d.number = 0"
-_ITEM_COPY: Final = "items s CROSS JOIN documents d ON d.kind = 'articles' AND d.id = s.id AND d.number = 0"
+_COPY: Final = "{table} s CROSS JOIN documents d ON d.kind = '{kind}' AND d.id = s.id AND d.number = 0"
 
 PUBLIC_ITEMS: Final = Source(
     kind="articles",
@@ -56,7 +55,7 @@ PUBLIC_ITEMS: Final = Source(
 )
 OWN_ITEMS: Final = Source(
     kind="articles",
-    tables=_ITEM_COPY,
+    tables=_COPY.format(table="items", kind="articles"),
     modified="s.modified",
     since="s.created",
     extension="EXISTS (SELECT 1 FROM files f WHERE f.item_id = d.id AND f.name LIKE ? ESCAPE '!')",
@@ -68,14 +67,14 @@ PUBLIC_COLLECTIONS: Final = Source(
     since="v.visible",
 )
 OWN_COLLECTIONS: Final = Source(
-    kind="collections", tables=_COPY.format(table="collections"), modified="s.modified", since="s.created"
+    kind="collections",
+    tables=_COPY.format(table="collections", kind="collections"),
+    modified="s.modified",
+    since="s.created",
 )
-PUBLIC_PROJECTS: Final = Source(
-    kind="projects", tables=_COPY.format(table="projects"), modified="s.modified", since="s.published"
-)
-OWN_PROJECTS: Final = Source(
-    kind="projects", tables=_COPY.format(table="projects"), modified="s.modified", since="s.created"
-)
+_PROJECTS: Final = _COPY.format(table="projects", kind="projects")
+PUBLIC_PROJECTS: Final = Source(kind="projects", tables=_PROJECTS, modified="s.modified", since="s.published")
+OWN_PROJECTS: Final = Source(kind="projects", tables=_PROJECTS, modified="s.modified", since="s.created")
 _PUBLIC: Final = (PUBLIC_ITEMS, PUBLIC_COLLECTIONS, PUBLIC_PROJECTS)
 
 
