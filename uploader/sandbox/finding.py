@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
+
+from aiohttp import web
 
 from uploader.sandbox import filters, numbers
-from uploader.sandbox.context import Context
-from uploader.sandbox.listing import Order, Slice
+from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.listing import Order, Slice, order_of
+from uploader.sandbox.paging import rows_of
 from uploader.sandbox.search import Dialect, query_of
 from uploader.sandbox.settings import Settings
 from uploader.sandbox.sql import Sql, all_of
+
+T = TypeVar("T")
 
 
 class Found(NamedTuple):
@@ -94,6 +99,14 @@ class Query:
     search: bool = False
 
 
+def in_search(
+    request: web.Request, body: dict[str, Any], orders: tuple[str, ...]
+) -> tuple[dict[str, Any], Slice, Order]:
+    """Return the criteria, rows and order of a search with this body. ApiError 400 or 422."""
+    criteria = filters.read(body, context_of(request).settings.query_length)
+    return criteria, rows_of(request, body), order_of(body, orders)
+
+
 def find(db: sqlite3.Connection, query: Query, context: Context) -> list[Found]:
     """Return the records of the asked rows."""
     context.refresh(db)
@@ -108,6 +121,14 @@ def find(db: sqlite3.Connection, query: Query, context: Context) -> list[Found]:
         (*before.values, *where.values, *after.values, query.rows.limit, query.rows.offset),
     )
     return [Found(row["id"], row["number"]) for row in rows]
+
+
+def records(
+    db: sqlite3.Connection, query: Query, context: Context, get: Callable[[sqlite3.Connection, int], T | None]
+) -> list[T]:
+    """Return the records of the asked rows, each read by `get`."""
+    found = [get(db, one.id) for one in find(db, query, context)]
+    return [one for one in found if one is not None]
 
 
 def _conditions(query: Query, settings: Settings) -> list[Sql]:

@@ -53,8 +53,7 @@ async def list_public(request: web.Request) -> web.Response:
 
 async def search_public(request: web.Request) -> web.Response:
     body = await search_of(request)
-    criteria = filters.read(body, context_of(request).settings.query_length)
-    return await _published(request, criteria, rows_of(request, body), order_of(body, SEARCH_SORT_FIELDS), search=True)
+    return await _published(request, *finding.in_search(request, body, SEARCH_SORT_FIELDS), search=True)
 
 
 async def read(request: web.Request) -> web.Response:

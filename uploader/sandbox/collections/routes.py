@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from uploader.sandbox import filters, finding
+from uploader.sandbox import finding
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import (
     ApiError,
@@ -20,7 +20,6 @@ from uploader.sandbox.answers import (
 )
 from uploader.sandbox.bodies import body_of, optional_body_of, search_of
 from uploader.sandbox.collections import body, item_routes, store, view
-from uploader.sandbox.collections.store import Collection
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.finding import OWN_COLLECTIONS, Query
 from uploader.sandbox.institutions import OWN
@@ -65,8 +64,7 @@ async def list_collections(request: web.Request) -> web.Response:
 async def search_collections(request: web.Request) -> web.Response:
     body = await search_of(request)
     with invalid_is_bad_request():
-        criteria = filters.read(body, context_of(request).settings.query_length)
-        rows, order = rows_of(request, body), order_of(body, SEARCH_SORT_FIELDS)
+        criteria, rows, order = finding.in_search(request, body, SEARCH_SORT_FIELDS)
     return await _own(request, criteria, rows, order, search=True)
 
 
@@ -135,13 +133,9 @@ async def _own(
         source=OWN_COLLECTIONS, criteria=criteria, order=order, rows=rows, now=context.now(),
         account_id=account_of(request), search=search,
     )  # fmt: skip
-
-    def matching(db: sqlite3.Connection) -> list[Collection]:
-        found = [store.find(db, one.id) for one in finding.find(db, query, context)]
-        return [one for one in found if one is not None]
-
+    found = await context.db.run(finding.records, query, context, store.find)
     at = context.addresses(request)
-    return json_answer([view.row(one, at.collection(one.id)) for one in await context.db.run(matching)])
+    return json_answer([view.row(one, at.collection(one.id)) for one in found])
 
 
 def _create(db: sqlite3.Connection, changes: body.CollectionChanges, account_id: int, now: float) -> int:

@@ -46,13 +46,12 @@ async def search_own(request: web.Request) -> web.Response:
     context = context_of(request)
     body = await search_of(request)
     with invalid_is_bad_request():
-        criteria = filters.read(body, context.settings.query_length)
-        rows, order = rows_of(request, body), order_of(body, _SEARCH_SORT_FIELDS)
+        criteria, rows, order = finding.in_search(request, body, _SEARCH_SORT_FIELDS)
     query = Query(
         source=OWN_ITEMS, criteria=criteria, order=order, rows=rows, now=context.now(),
         account_id=account_of(request), search=True,
     )  # fmt: skip
-    found = await context.db.run(_private, query, context)
+    found = await context.db.run(finding.records, query, context, store.find)
     at, now = context.addresses(request), context.now()
     return json_answer([{**view.row(item, at, now), "project_id": item.project_id} for item in found])
 
@@ -67,16 +66,14 @@ async def list_institution(request: web.Request) -> web.Response:
         order = order_of(request.query, ("published_date", "modified_date"))
     own = {**criteria, "institution": OWN.id}
     query = Query(source=OWN_ITEMS, criteria=own, order=order, rows=rows, now=context.now())
-    found = await context.db.run(_private, query, context)
+    found = await context.db.run(finding.records, query, context, store.find)
     at, now = context.addresses(request), context.now()
     return json_answer([view.row(item, at, now) for item in found])
 
 
 async def search_public(request: web.Request) -> web.Response:
-    context = context_of(request)
     body = await search_of(request)
-    criteria = filters.read(body, context.settings.query_length)
-    return await _published(request, criteria, rows_of(request, body), order_of(body, _SEARCH_SORT_FIELDS), search=True)
+    return await _published(request, *finding.in_search(request, body, _SEARCH_SORT_FIELDS), search=True)
 
 
 async def list_public(request: web.Request) -> web.Response:
@@ -126,12 +123,6 @@ async def _published(
         row |= {"project_id": item.project_id} if search else {}
         shown.append({name: value for name, value in row.items() if name not in hidden})
     return listed(request, rows, shown)
-
-
-def _private(db: sqlite3.Connection, query: Query, context: Context) -> list[Item]:
-    """Return the private copies that match."""
-    found = [store.find(db, one.id) for one in finding.find(db, query, context)]
-    return [item for item in found if item is not None]
 
 
 def _public(db: sqlite3.Connection, query: Query, context: Context) -> list[tuple[Item, Version]]:

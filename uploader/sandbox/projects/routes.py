@@ -23,7 +23,7 @@ from uploader.sandbox.answers import (
     reset_content,
 )
 from uploader.sandbox.bodies import body_of, optional_body_of, search_of
-from uploader.sandbox.context import Context, context_of
+from uploader.sandbox.context import context_of
 from uploader.sandbox.finding import OWN_PROJECTS, PUBLIC_PROJECTS, Query
 from uploader.sandbox.institutions import OWN
 from uploader.sandbox.items import relations
@@ -133,15 +133,13 @@ async def list_public(request: web.Request) -> web.Response:
 
 async def search_public(request: web.Request) -> web.Response:
     body = await search_of(request)
-    criteria = filters.read(body, context_of(request).settings.query_length)
-    return await _published(request, criteria, rows_of(request, body), order_of(body, _SORT_FIELDS), search=True)
+    return await _published(request, *finding.in_search(request, body, _SORT_FIELDS), search=True)
 
 
 async def search_projects(request: web.Request) -> web.Response:
     body = await search_of(request)
     with invalid_is_bad_request():
-        criteria = filters.read(body, context_of(request).settings.query_length)
-        rows, order = rows_of(request, body), order_of(body, _SORT_FIELDS)
+        criteria, rows, order = finding.in_search(request, body, _SORT_FIELDS)
     return await _own(request, criteria, rows, order, search=True)
 
 
@@ -158,7 +156,7 @@ async def _published(
     context = context_of(request)
     query = Query(source=PUBLIC_PROJECTS, criteria=criteria, order=order, rows=rows, now=context.now(), search=search)
     at = context.addresses(request)
-    found = await context.db.run(_matching, query, context)
+    found = await context.db.run(finding.records, query, context, store.find)
     return listed(request, rows, [view.public_row(one, at) for one in found])
 
 
@@ -171,13 +169,9 @@ async def _own(
         source=OWN_PROJECTS, criteria=criteria, order=order, rows=rows, now=context.now(),
         account_id=account_of(request), search=search,
     )  # fmt: skip
+    found = await context.db.run(finding.records, query, context, store.find)
     at = context.addresses(request)
-    return json_answer([view.row(one, at) for one in await context.db.run(_matching, query, context)])
-
-
-def _matching(db: sqlite3.Connection, query: Query, context: Context) -> list[Project]:
-    found = [store.find(db, one.id) for one in finding.find(db, query, context)]
-    return [one for one in found if one is not None]
+    return json_answer([view.row(one, at) for one in found])
 
 
 async def _read(request: web.Request, *, creating: bool) -> dict[str, Any]:
