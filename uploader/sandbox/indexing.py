@@ -43,7 +43,7 @@ def _item(db: sqlite3.Connection, number: int, version: int) -> tuple[object, ..
 
 def _collection(db: sqlite3.Connection, number: int, version: int) -> tuple[object, ...] | None:
     collection = collections.find(db, number)
-    shown = next((one for one in collections.versions(db, number, _EVER) if one.number == version), None)
+    shown = collections.version(db, number, version) if version else None
     if collection is None or (version and shown is None):
         return None
     meta = collection.metadata if shown is None else shown.metadata
@@ -61,7 +61,6 @@ def _project(db: sqlite3.Connection, number: int, _: int) -> tuple[object, ...] 
 
 
 _MAKERS: Final = {"articles": _item, "collections": _collection, "projects": _project}
-_EVER: Final = 2.0**62
 
 
 def _people(db: sqlite3.Connection, meta: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -99,8 +99,8 @@ async def _published(
 
     def matching(db: sqlite3.Connection) -> list[Found]:
         found = finding.find(db, query, context)
-        pairs = [(store.find(db, one.id), store.versions(db, one.id, query.now)) for one in found]
-        return [Found(collection, seen[-1]) for collection, seen in pairs if collection is not None]
+        pairs = [(store.find(db, one.id), store.version(db, one.id, one.number)) for one in found]
+        return [Found(one, version) for one, version in pairs if one is not None and version is not None]
 
     at = context.addresses(request)
     return listed(request, rows, [view.public_row(*pair, at) for pair in await context.db.run(matching)])

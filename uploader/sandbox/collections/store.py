@@ -148,6 +148,14 @@ def versions(db: sqlite3.Connection, collection_id: int, now: float) -> list[Col
     return [_version(row) for row in rows]
 
 
+def version(db: sqlite3.Connection, collection_id: int, number: int) -> CollectionVersion | None:
+    """Return one version, visible or not."""
+    row = db.execute(
+        "SELECT * FROM collection_versions WHERE collection_id = ? AND number = ?", (collection_id, number)
+    ).fetchone()
+    return None if row is None else _version(row)
+
+
 def _collection(row: sqlite3.Row) -> Collection:
     values: dict[str, Any] = dict(row)
     values["metadata"] = EMPTY | json.loads(values["metadata"])
