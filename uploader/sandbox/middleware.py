@@ -85,7 +85,8 @@ async def _serve(
     """Return the normal response, including errors."""
     try:
         if service == "api" and route is not None:
-            request[AUTHORIZED] = allowed(request, context, revoked=context.effects.revoked)
+            revoked = context.effects.revoked and route.kind != "control"
+            request[AUTHORIZED] = allowed(request, context, revoked=revoked)
             if route.public and credential(request) is None and context.is_throttled():
                 return web.Response(status=403, text=THROTTLED_HTML, content_type="text/html")
             _authorize(request, context, route)
@@ -111,7 +112,7 @@ def _part(request: web.Request) -> int | None:
 
 
 def _authorize(request: web.Request, context: Context, route: Route) -> None:
-    if route.public or allowed(request, context, revoked=context.effects.revoked and route.kind != "control"):
+    if route.public or request[AUTHORIZED]:
         return
     status = context.settings.auth_status
     raise ApiError(status, "Forbidden" if status == 403 else "Unauthorized", "Invalid or missing token")
