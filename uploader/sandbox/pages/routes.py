@@ -165,24 +165,23 @@ def _public_item(db: sqlite3.Connection, context: Context, number: int, page: in
         raise _KEY_NEEDED
     item = public_view.as_published(found, version)
     hidden = embargo.is_active(item.metadata["embargo"], now)
-    files = [] if hidden else versions.files(db, version, ROWS + 1, (page - 1) * ROWS)
+    files = [] if hidden else versions.files(db, version, None)
     custom_fields = item_custom_fields.for_item(db, context, item)
-    everything = [] if hidden else versions.files(db, version, None)
     row = render.ItemRow(
         number=number,
         title=item.metadata["title"],
         status="public",
-        files=len(everything),
+        files=len(files),
         size=version.size,
         modified=_format_time(item.modified),
     )
     return render.item(
         render.ItemPage(
             row=row,
-            item=public_view.complete(item, version, everything, custom_fields, at, now, 0),
+            item=public_view.complete(item, version, files, custom_fields, at, now, 0),
             versions=_links(versions.all_of(db, number, now), at),
-            files=[_published_file(file) for file in files[:ROWS]],
-            paging=render.Paging(number=page, more=len(files) > ROWS),
+            files=[_published_file(file) for file in files[(page - 1) * ROWS : page * ROWS]],
+            paging=render.Paging(number=page, more=len(files) > page * ROWS),
         )
     )
 
