@@ -5,6 +5,7 @@ The same seed gives the same records. Names, institutions and findings are ficti
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -159,13 +160,9 @@ def _metadata(key: int, item_id: int, institution: Institution, number: int) -> 
     }  # fmt: skip
 
 
-_CACHE: list[int] = []
-
-
-def _selectable() -> list[int]:
-    if not _CACHE:
-        _CACHE.extend(number for number, one in categories.categories().items() if one["is_selectable"])
-    return _CACHE
+@functools.cache
+def _selectable() -> tuple[int, ...]:
+    return tuple(number for number, one in categories.categories().items() if one["is_selectable"])
 
 
 def author(number: int) -> dict[str, Any]:
