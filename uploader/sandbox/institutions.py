@@ -9,7 +9,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any, Final
 
-from uploader.sandbox.reference_data import GROUPS
+from uploader.sandbox.reference_data import GROUPS, INSTITUTION, TOP_GROUP, group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,9 @@ _FACULTIES: Final = ("Arts", "Engineering", "Law", "Medicine")
 _SCHOOLS: Final = ("History", "Physics", "Ethics")
 
 
-def _tree(top: int, name: str) -> dict[int, tuple[str, int]]:
-    """Return a tree of three levels below a top group: four faculties of three schools each."""
-    found = {top: (name, 0)}
+def _tree(top: int, name: str, above: int = 0) -> dict[int, tuple[str, int]]:
+    """Return a group with a tree of two levels below it: four faculties of three schools each."""
+    found = {top: (name, above)}
     for number, faculty in enumerate(_FACULTIES):
         parent = top + 10 * (number + 1)
         found[parent] = (f"Faculty of {faculty}", top)
@@ -45,12 +45,12 @@ def _tree(top: int, name: str) -> dict[int, tuple[str, int]]:
     return found
 
 
-_OWN: Final = {number: (group["name"], group["parent_id"]) for number, group in GROUPS.items()}
+_OWN: Final = {number: (one["name"], one["parent_id"]) for number, one in GROUPS.items()}
 
 INSTITUTIONS: Final = (
     Institution(
-        id=2000, name="Sandbox University", string_id="sandbox", portal="",
-        groups=_OWN | {number: (name, parent or 2100) for number, (name, parent) in _tree(2110, "Colleges").items()},
+        id=INSTITUTION["id"], name=INSTITUTION["name"], string_id="sandbox", portal="",
+        groups=_OWN | _tree(2110, "Colleges", TOP_GROUP),
     ),
     Institution(
         id=2300, name="Harbour Institute of Technology", string_id="harbour", portal="https://data.harbour.example",
@@ -66,37 +66,30 @@ INSTITUTIONS: Final = (
     ),
 )  # fmt: skip
 OWN: Final = INSTITUTIONS[0]
-UNSEEN: Final = frozenset({2153})
+_UNSEEN: Final = frozenset({2153})
 """Groups of the first institution that its administrator does not see; items are in them all the same."""
 
 
 @functools.cache
 def _by_group() -> dict[int, Institution]:
-    return {group: one for one in INSTITUTIONS for group in one.groups}
+    return {number: one for one in INSTITUTIONS for number in one.groups}
 
 
-def institution_of(group: int | None) -> Institution:
+def institution_of(number: int | None) -> Institution:
     """Return the institution that a group belongs to; for no group that of the accounts here."""
-    return _by_group().get(group or 0, OWN)
+    return _by_group().get(number or 0, OWN)
 
 
-def groups_of(institution: Institution, *, seeded: bool) -> dict[int, dict[str, Any]]:
-    """Return the groups as the API shows them to an administrator; without seeded records only three."""
+def seen_groups(*, seeded: bool) -> list[dict[str, Any]]:
+    """Return the groups of the first institution as the API shows them; without seeded records only three."""
     if not seeded:
-        return GROUPS
-    return {
-        number: {
-            "id": number, "name": name, "resource_id": "", "parent_id": parent, "association_criteria": "",
-            "upload_access": "All Users",
-        }
-        for number, (name, parent) in institution.groups.items()
-        if number not in UNSEEN
-    }  # fmt: skip
+        return list(GROUPS.values())
+    return [group(number, *one) for number, one in OWN.groups.items() if number not in _UNSEEN]
 
 
-def subgroups(group: int) -> set[int]:
+def subgroups(top: int) -> set[int]:
     """Return a group of the first institution and all those below it."""
-    found = {group}
+    found = {top}
     while below := {number for number, (_, parent) in OWN.groups.items() if parent in found} - found:
         found |= below
     return found

@@ -61,20 +61,25 @@ FUNDINGS: Final[dict[int, dict[str, Any]]] = {
 
 INSTITUTION: Final[dict[str, Any]] = {"id": 2000, "name": "Sandbox University", "domain": "sandbox.invalid"}
 
-GROUPS: Final[dict[int, dict[str, Any]]] = {
-    number: {
+TOP_GROUP: Final = 2100
+"""The group of accounts without another one."""
+
+
+def group(number: int, name: str, parent: int) -> dict[str, Any]:
+    """Return a group as the API shows it to an administrator."""
+    return {
         "id": number, "name": name, "resource_id": "", "parent_id": parent, "association_criteria": "",
         "upload_access": "All Users",
-    }
+    }  # fmt: skip
+
+
+GROUPS: Final[dict[int, dict[str, Any]]] = {
+    number: group(number, name, parent)
     for number, name, parent in (
-        (2100, "Sandbox University", 0), (2101, "Faculty of Science", 2100), (2102, "Library", 2100)
+        (TOP_GROUP, INSTITUTION["name"], 0), (2101, "Faculty of Science", TOP_GROUP), (2102, "Library", TOP_GROUP)
     )
 }  # fmt: skip
 """The institution's groups."""
-
-
-TOP_GROUP: Final = 2100
-"""The group of accounts without another one."""
 
 ROLES: Final[dict[int, dict[str, Any]]] = {
     number: {"id": number, "name": name, "category": "group", "description": description}

@@ -21,7 +21,7 @@ from uploader.sandbox.answers import (
 from uploader.sandbox.bodies import body_of, search_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.custom_fields import definition, shown
-from uploader.sandbox.institutions import OWN, groups_of
+from uploader.sandbox.institutions import OWN, seen_groups
 from uploader.sandbox.listing import Slice, slice_in, slice_of
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account, AccountFilter, NewAccount
@@ -60,7 +60,7 @@ async def institution(request: web.Request) -> web.Response:
 
 async def groups(request: web.Request) -> web.Response:
     context = administrator(request)
-    return json_answer(list(groups_of(OWN, seeded=context.seeded).values()))
+    return json_answer(seen_groups(seeded=context.seeded))
 
 
 async def embargo_options(request: web.Request) -> web.Response:
