@@ -127,7 +127,8 @@ def _term(field: str, sought: str, dialect: Dialect) -> Sql:
     if field in _EXACT:
         return _contains(_EXACT[field], f"\n{sought}\n")
     if field == "project":
-        return Sql("d.project_id = ?", (int(sought) if sought.isascii() and sought.isdigit() else -1,))
+        is_id = sought.isascii() and sought.isdigit() and len(sought) < 19
+        return Sql("d.project_id = ?", (int(sought),)) if is_id else NEVER
     if field == "extension":
         return NEVER if dialect.extension is None else Sql(dialect.extension, (f"%.{_unpatterned(sought)}",))
     column = "words" if field == "" else _CONTAINING.get(field)

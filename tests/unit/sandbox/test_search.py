@@ -76,6 +76,7 @@ def db() -> sqlite3.Connection:
         (":published_before: 2999-01-01", True),
         (":nothing: beaver", False),
         (":project: 7", False),
+        (":project: 99999999999999999999", False),
         (":published_after: 1970-01-01 AND :published_before: 1970-01-02", True),
         (":published_after: soon", False),
         ("loch", True),
