@@ -128,7 +128,7 @@ def _term(field: str, sought: str, dialect: Dialect) -> Sql:
         return _contains(_EXACT[field], f"\n{sought}\n")
     if field == "project":
         is_id = sought.isascii() and sought.isdigit() and len(sought) < 19
-        return Sql("d.project_id = ?", (int(sought),)) if is_id else NEVER
+        return Sql("d.project_id IS ?", (int(sought),)) if is_id else NEVER
     if field == "extension":
         return NEVER if dialect.extension is None else Sql(dialect.extension, (f"%.{_unpatterned(sought)}",))
     column = "words" if field == "" else _CONTAINING.get(field)
@@ -150,11 +150,14 @@ def _has_stems(column: str, sought: str) -> Sql:
 
 
 def _published(sought: str, column: str, *, before: bool) -> Sql:
-    """Compare the time of publication; a date means its first moment, and anything else fits nothing."""
+    """Compare the time of publication; a date means its first moment, and anything else fits nothing.
+
+    Like every condition it is never NULL, which NOT would leave NULL.
+    """
     limit = moment_of(sought.upper())
     if limit is None:
         return NEVER
-    return Sql(f"({column} > 0 AND {column} {'<' if before else '>='} ?)", (limit,))
+    return Sql(f"({column} IS NOT NULL AND {column} > 0 AND {column} {'<' if before else '>='} ?)", (limit,))
 
 
 def _unpatterned(text: str) -> str:

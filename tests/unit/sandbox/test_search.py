@@ -95,6 +95,15 @@ def test_search_matches(db: sqlite3.Connection, text: str, found: bool) -> None:
     assert bool(db.execute(f"SELECT 1 FROM documents d WHERE {query.text}", query.values).fetchall()) is found  # noqa: S608
 
 
+@pytest.mark.parametrize("text", ["NOT :project: 77", "NOT :published_after: 1970-01-01"])
+def test_an_excluded_value_is_not_that_of_a_record_without_one(text: str) -> None:
+    made = sqlite3.connect(":memory:")
+    made.execute(f"CREATE TABLE documents ({', '.join(COLUMNS)})")
+    made.execute(INSERT, document("articles", (1, 0), META, AUTHORS, versions=0))
+    query = query_of(text, Dialect(published="NULL", extension=None, stems=False))
+    assert made.execute(f"SELECT 1 FROM documents d WHERE {query.text}", query.values).fetchall()  # noqa: S608
+
+
 def test_deeply_nested_searches_are_rejected() -> None:
     for text in ("(" * 5000, "NOT " * 5000):
         with pytest.raises(ApiError):
