@@ -9,9 +9,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from uploader.clock import Clock
-from uploader.cluster.messages import Order
+from uploader.cluster.messages import UPLOAD_GONE, Entry, FileHashed, Order, OrderFailed, OrderOver, PartDone
 from uploader.concurrency import Stopped, in_thread, unwrap_group
-from uploader.errors import ServerFailing, SourceChanged
+from uploader.errors import FigupError, ServerFailing, SourceChanged
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
 from uploader.figshare.retry import Backoff
@@ -97,7 +97,27 @@ class Assignment:
         if self._sending is not None:
             self._sending.stop()
 
-    async def carry_out(self) -> str | None:
+    def part_done(self, part: Part, xxh3: int | None) -> PartDone:
+        """Return the report of a part."""
+        order = self.order
+        return PartDone(term=self.term, order=order.id, file_id=order.file_id, no=part.no, xxh3=xxh3)
+
+    async def carry_out(self) -> list[Entry]:
+        """Send the missing parts; return what to report at the end. Raises Stopped."""
+        term, order = self.term, self.order.id
+        ended: list[Entry] = []
+        try:
+            md5 = await self._carry_out()
+        except UploadGone as gone:
+            ended.append(OrderFailed(term=term, order=order, code=UPLOAD_GONE, message=gone.reason))
+        except FigupError as error:
+            ended.append(OrderFailed(term=term, order=order, code=error.code, message=error.message))
+        else:
+            if md5 is not None:
+                ended.append(FileHashed(term=term, order=order, md5=md5))
+        return [*ended, OrderOver(term=term, order=order)]
+
+    async def _carry_out(self) -> str | None:
         """Send the missing parts; return the MD5 of the source if requested.
 
         Raises UploadGone, Stopped, and errors that concern this order only.

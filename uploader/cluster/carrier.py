@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import anyio
@@ -22,23 +22,11 @@ import distributed
 from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
-from uploader.cluster.messages import (
-    UPLOAD_GONE,
-    Entry,
-    FileHashed,
-    Hello,
-    Obeyed,
-    Order,
-    OrderFailed,
-    OrderOver,
-    PartDone,
-)
+from uploader.cluster.messages import Entry, Hello, Obeyed, Order, OrderFailed, OrderOver
 from uploader.cluster.share import task_name
 from uploader.concurrency import Stopped
-from uploader.errors import FigupError
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Part
-from uploader.figshare.outcomes import UploadGone
 from uploader.figshare.settings import Settings
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import PartQueue
@@ -80,7 +68,8 @@ def carry_out(run: str, settings: Settings, term: int, order: Order) -> list[Ent
         with _carrier(run, settings) as carrier:
             return carrier.call(carrier.carry_out(term, order))
     except BaseException as error:  # noqa: BLE001 - see the top of this module
-        return [*_failure(term, order, _FAILED, type(error).__name__), OrderOver(term=term, order=order.id)]
+        failed = OrderFailed(term=term, order=order.id, code=_FAILED, message=type(error).__name__)
+        return [failed, OrderOver(term=term, order=order.id)]
 
 
 def withdraw(run: str, settings: Settings, numbers: list[int]) -> list[Entry]:
@@ -97,10 +86,6 @@ def obey(run: str, settings: Settings, term: int, seq: int, connections: int, ra
     with _carrier(run, settings) as carrier:
         carrier.call(carrier.limit(connections, rate))
     return [Obeyed(term=term, seq=seq)]
-
-
-def _failure(term: int, order: Order, code: str, message: str) -> list[Entry]:
-    return [OrderFailed(term=term, order=order.id, code=code, message=message)]
 
 
 @contextmanager
@@ -214,26 +199,16 @@ class Carrier:
             kept = self._senders.limit(connections)
 
     async def carry_out(self, term: int, order: Order) -> list[Entry]:
-        """Carry out an order; return what came of it."""
+        """Carry out an order; return what came of it. One that was withdrawn is not over."""
         index = next(self._numbers)
         entries = self._entries[index] = []
         assignment = self._running[index] = Assignment(order, term, index, self._run, self._queue)
         try:
-            md5 = await assignment.carry_out()
-        except Stopped:
-            pass
-        except UploadGone as gone:
-            entries += _failure(term, order, UPLOAD_GONE, gone.reason)
-        except FigupError as error:
-            entries += _failure(term, order, error.code, error.message)
-        else:
-            entries += [FileHashed(term=term, order=order.id, md5=md5)] if md5 is not None else []
+            with suppress(Stopped):
+                entries += await assignment.carry_out()
         finally:
             del self._running[index], self._entries[index]
-        return [*entries, OrderOver(term=term, order=order.id)]
+        return entries
 
     def _note_part(self, index: int, part: Part, xxh3: int | None) -> None:
-        assignment = self._running[index]
-        order = assignment.order
-        done = PartDone(term=assignment.term, order=order.id, file_id=order.file_id, no=part.no, xxh3=xxh3)
-        self._entries[index].append(done)
+        self._entries[index].append(self._running[index].part_done(part, xxh3))

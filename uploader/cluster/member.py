@@ -17,23 +17,11 @@ from anyio.abc import TaskGroup
 
 from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
-from uploader.cluster.messages import (
-    UPLOAD_GONE,
-    End,
-    Entry,
-    FileHashed,
-    Hello,
-    Obeyed,
-    OrderFailed,
-    OrderOver,
-    Orders,
-    PartDone,
-)
+from uploader.cluster.messages import End, Entry, Hello, Obeyed, Orders
 from uploader.cluster.wire import LeaderSign, MemberWire
 from uploader.concurrency import Stopped, unwrap_group
 from uploader.errors import FigupError
 from uploader.figshare.models import Part
-from uploader.figshare.outcomes import UploadGone
 from uploader.figshare.settings import RetryPolicy
 from uploader.transfer.notices import Listener
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
@@ -236,31 +224,18 @@ class MemberRole:
 
     async def _carry_out(self, index: int) -> None:
         """Carry out an order, and report that it is over; one that was withdrawn is not."""
-        assignment = self._running[index]
-        term, order = assignment.term, assignment.order.id
         try:
-            md5 = await assignment.carry_out()
+            ended = await self._running[index].carry_out()
         except Stopped:
             return
-        except UploadGone as gone:
-            self._entries.append(OrderFailed(term=term, order=order, code=UPLOAD_GONE, message=gone.reason))
-        except FigupError as error:
-            self._entries.append(OrderFailed(term=term, order=order, code=error.code, message=error.message))
-        else:
-            if md5 is not None:
-                self._entries.append(FileHashed(term=term, order=order, md5=md5))
         finally:
             del self._running[index]
-        self._entries.append(OrderOver(term=term, order=order))
+        self._entries += ended
         self._urgent = True
 
     def _note_part(self, index: int, part: Part, xxh3: int | None) -> None:
-        assignment = self._running[index]
-        order = assignment.order
         self.sent += part.size if xxh3 is not None else 0
-        self._entries.append(
-            PartDone(term=assignment.term, order=order.id, file_id=order.file_id, no=part.no, xxh3=xxh3)
-        )
+        self._entries.append(self._running[index].part_done(part, xxh3))
         # Nearly idle: the leader should give more.
         self._urgent |= self._queue.left <= self._orders.connections
 
@@ -283,7 +258,7 @@ class MemberRole:
                 await assignment.finished.wait()
             tasks.cancel_scope.cancel()
 
-    # --- what is told ---------------------------------------------------------------------------------------------
+    # --- reports and signs of life ------------------------------------------------------------------------------------
 
     async def _report(self) -> None:
         entries, self._entries, self._urgent = self._entries, [], False
