@@ -15,9 +15,9 @@ import anyio
 import anyio.to_thread
 
 from uploader.clock import Clock
-from uploader.concurrency import Stopped, in_thread, require_asyncio, run_isolated
+from uploader.concurrency import in_thread, require_asyncio, run_isolated
 from uploader.disk import Disk
-from uploader.errors import Interrupted, NoToken, UsageError
+from uploader.errors import NoToken, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
 from uploader.figshare.client import Figshare
 from uploader.figshare.ids import Reference
@@ -48,6 +48,7 @@ from uploader.transfer.job import OpenJob
 from uploader.transfer.journal.plan import job_name, target_of
 from uploader.transfer.options import Options
 from uploader.transfer.report import Cancellation, Report
+from uploader.transfer.run.calls import Calls
 from uploader.transfer.run.stop import Stop, run_until
 from uploader.transfer.run.throttle import Throttle
 from uploader.transfer.store.jobs import JobStore, default_state_dir
@@ -111,9 +112,7 @@ class Client:
         """Set it to share the jobs of this client with the same calls in other processes: see `uploader.cluster`."""
         self._states = JobStore(folder if folder is not None else default_state_dir(), Disk())
         self._clock = Clock()
-        self._stops: set[Stop] = set()
-        """Stop objects of the calls in progress."""
-        self._listeners: list[no.Listener] = []
+        self._calls = Calls()
         self._open_api: Figshare | None = None
         self._throttle = Throttle(self._options.limit_rate, self._clock)
 
@@ -134,7 +133,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         require_asyncio()
-        self._open_api = Figshare(self._settings, self._token, clock=self._clock, on_retry=self._on_retry)
+        self._open_api = Figshare(self._settings, self._token, clock=self._clock, on_retry=self._calls.on_retry)
         return self
 
     async def __aexit__(
@@ -153,12 +152,12 @@ class Client:
     @contextmanager
     def figshare(self, on_event: no.Listener | None = None) -> Iterator[Figshare]:
         """Give access to the API session, for everything that is not a job: items' metadata, lists, collections."""
-        with self._listening(on_event):
+        with self._calls.listening(on_event):
             yield self._api
 
     async def account(self, *, on_event: no.Listener | None = None) -> Account:
         """Return the account of the token, with its quota. Raises TokenRejected."""
-        with self._listening(on_event):
+        with self._calls.listening(on_event):
             return await self._api.account()
 
     async def upload(
@@ -236,7 +235,7 @@ class Client:
         target = target_of(
             self.endpoint, item_id, title, selection, project=project, account=self._settings.impersonate
         )
-        with self._listening(on_event):
+        with self._calls.listening(on_event):
             from uploader.transfer.preview import preview
 
             return await preview(self._api, self._states, target, selection, self._options, new_job=new_job)
@@ -283,7 +282,7 @@ class Client:
         listed = as_path("checksums", checksums)
         expected = await in_thread(read_checksums, str(listed), sources) if listed is not None else []
         item_id = await self._identify(given, on_event)
-        with self._listening(on_event):
+        with self._calls.listening(on_event):
             from uploader.transfer.verify import verify
 
             tell, notify = on_result or (lambda _: None), on_event or (lambda _: None)
@@ -326,13 +325,13 @@ class Client:
         )
 
         async def work(notify: no.Listener, stop: Stop) -> list[DownloadReport]:
-            with self._listening(notify), stop.interruptible():
+            with self._calls.listening(notify), stop.interruptible():
                 return await download(
                     self._api, request, self._options, self._settings.retry, self._clock, notify, on_result
                 )
 
         end, grace = self._options.end_of(self._clock), self._options.grace
-        with self._stoppable(on_event) as (stop, notify):
+        with self._calls.stoppable(on_event) as (stop, notify):
             return await run_isolated(
                 lambda: run_until(end, lambda: work(notify, stop), stop=stop, grace=grace, clock=self._clock)
             )
@@ -343,11 +342,7 @@ class Client:
         A second call stops them at once. Later calls of this client are not affected. Call it on the event loop, for
         example from a signal handler.
         """
-        for stop in self._stops:
-            if stop.requested:
-                stop.force()
-            else:
-                stop.request()
+        self._calls.stop()
 
     def toggle_limit(self) -> bool:
         """Lift or restore the rate limit of the options; return False without one. Call it on the event loop."""
@@ -361,7 +356,7 @@ class Client:
     @contextmanager
     def _executing(self, on_event: no.Listener | None) -> Iterator[Execution]:
         """Create the executor of one call on a job; `stop` ends it."""
-        with self._stoppable(on_event) as (stop, notify), system_errors():
+        with self._calls.stoppable(on_event) as (stop, notify), system_errors():
             yield Execution(
                 api=self._api,
                 states=self._states,
@@ -372,46 +367,14 @@ class Client:
                 notify=notify,
                 stop=stop,
                 end=self._options.end_of(self._clock),
-                listening=self._listening,
+                listening=self._calls.listening,
                 team=self.team,
             )
 
-    @contextmanager
-    def _stoppable(self, on_event: no.Listener | None) -> Iterator[tuple[Stop, no.Listener]]:
-        """Register a call that `stop` ends, and deliver its notices. Raises Interrupted if that ended a wait."""
-        check_callback("on_event", on_event)
-        stop = Stop()
-        self._stops.add(stop)
-        try:
-            with no.delivering(on_event, stop.force) as notify:
-                yield stop, notify
-        except Stopped:
-            reason = "the deadline is near: " if stop.at_deadline else ""
-            raise Interrupted(f"{reason}stopped before everything was done") from None
-        finally:
-            self._stops.discard(stop)
-
     async def _identify(self, item: Reference, on_event: no.Listener | None) -> int:
         """Return the item's id, after asking Figshare if need be. Raises ItemNotFound, UsageError."""
-        with self._listening(on_event):
+        with self._calls.listening(on_event):
             return await identify(self._api, item)
 
     def _find_job(self, job: str | None) -> str:
         return unfinished_job(self._states) if job is None else self._states.find(job)
-
-    @contextmanager
-    def _listening(self, on_event: no.Listener | None) -> Iterator[None]:
-        """Deliver retries of API requests to `on_event` as well."""
-        check_callback("on_event", on_event)
-        if on_event is None:
-            yield
-            return
-        self._listeners.append(on_event)
-        try:
-            yield
-        finally:
-            self._listeners.remove(on_event)
-
-    def _on_retry(self, reason: str, delay: float) -> None:
-        for notify in self._listeners:
-            notify(no.Retrying(reason, delay))
