@@ -79,7 +79,7 @@ def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list
 
     def parse(answer: Response) -> list[S]:
         # Observed: an error with status 200 where rows were due.
-        if (words := server_message(answer.body)) and answer.body.lstrip().startswith(b"{"):
+        if answer.body.lstrip().startswith(b"{") and (words := server_message(answer.body)):
             raise ErrorInstead(words)
         return parse_list(kind, answer.body, resource)
 
