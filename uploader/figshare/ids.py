@@ -20,7 +20,8 @@ Doi = NewType("Doi", str)
 Reference: TypeAlias = int | Doi
 """What an item or a collection is named by: its id, or a DOI for which Figshare must be asked."""
 
-_SEGMENT: dict[Kind, str] = {"item": "articles", "collection": "collections", "project": "projects"}
+SEGMENTS: dict[Kind, str] = {"item": "articles", "collection": "collections", "project": "projects"}
+"""What the paths of pages and of the API call each kind."""
 _DOI = re.compile(r"(?:(?:https?://)?(?:(?:dx|www)\.)?doi\.org/|doi:?\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 _VERSION = re.compile(r"\.v(\d{1,6})$", re.IGNORECASE)
 _DOI_OF_FIGSHARE = re.compile(r"figshare\.(c\.)?(\d+)(?:\.v\d+)?", re.IGNORECASE)
@@ -106,7 +107,7 @@ def _id_in_address(address: str, shown: str, kind: Kind) -> int:
     # Version 3 of the API, and the pages for it, call them items.
     parts = [part for part in path.replace("/account/items/", "/account/articles/").split("/") if part]
     # An item may be addressed through its project or collection: the last of them counts.
-    places = {parts.index(segment): known for known, segment in _SEGMENT.items() if segment in parts}
+    places = {parts.index(segment): known for known, segment in SEGMENTS.items() if segment in parts}
     if not places:
         if parts[:1] == ["s"]:
             raise ValueError(f"{shown} is a private link, which does not contain the {kind}'s number")

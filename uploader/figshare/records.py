@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from uploader.figshare.decode import From
-from uploader.figshare.ids import Kind
+from uploader.figshare.ids import SEGMENTS, Kind
 from uploader.figshare.models import Count, Id, Time, Timeline, Url
 
 
@@ -128,10 +128,6 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     method: Literal["GET", "POST"] = "GET"
     public: bool = False
     key: SliceKey | None = None
-
-
-SEGMENTS: dict[Kind, str] = {"item": "articles", "collection": "collections", "project": "projects"}
-"""What the API's paths call each kind."""
 
 
 def search_of(kind: Kind, *, own: bool = False) -> Listing:

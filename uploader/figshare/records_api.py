@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 from uploader.errors import ItemNotFound, ProtocolViolation, RequestRejected
 from uploader.figshare import models
-from uploader.figshare.ids import Kind
+from uploader.figshare.ids import SEGMENTS, Kind
 from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.pipeline import Pipeline
-from uploader.figshare.records import SEGMENTS, AuthorRecord, Institution, Listing, Record, VersionRecord
+from uploader.figshare.records import AuthorRecord, Institution, Listing, Record, VersionRecord
 from uploader.figshare.responses import list_spec, object_spec
 
 Criteria = Mapping[str, str | int]
