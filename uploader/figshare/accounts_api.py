@@ -14,7 +14,7 @@ from uploader.figshare.models import PAGE, Id
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.pipeline import Pipeline
 from uploader.figshare.records import AccountRecord, Role
-from uploader.figshare.responses import ResponseSpec, list_spec, object_spec
+from uploader.figshare.responses import ResponseSpec, done_spec, ignore_missing, list_spec, object_spec
 from uploader.figshare.transport import Response
 
 _BASE = "/account/institution"
@@ -74,9 +74,7 @@ class Accounts:
 
     async def update(self, account_id: int, *, group_id: int, active: bool) -> None:
         """Set group and state: both are needed, and nothing else can be set (documented). Raises AccountNotFound."""
-        spec = ResponseSpec(
-            resource=f"account {account_id}", parse=_nothing, accepts="no html", on_not_found=_missing(account_id)
-        )
+        spec = done_spec(f"account {account_id}", on_not_found=_missing(account_id))
         body = {"group_id": group_id, "is_active": active}
         await self._calls.api("PUT", f"{_BASE}/accounts/{account_id}", spec, body=body)
 
@@ -93,17 +91,13 @@ class Accounts:
 
     async def add_role(self, account_id: int, group_id: int, role_id: int) -> None:
         """Give an account a role in a group; succeeds if it has it. Raises AccountNotFound."""
-        spec = ResponseSpec(
-            resource=f"account {account_id}", parse=_nothing, accepts="no html", on_not_found=_missing(account_id)
-        )
+        spec = done_spec(f"account {account_id}", on_not_found=_missing(account_id))
         # Adding is idempotent, so a lost answer is repeated.
         await self._calls.api("POST", f"{_BASE}/roles/{account_id}", spec, body={str(group_id): [role_id]})
 
     async def remove_role(self, account_id: int, group_id: int, role_id: int) -> None:
         """Take a role in a group from an account; succeeds if it does not have it."""
-        spec = ResponseSpec(
-            resource=f"account {account_id}", parse=_nothing, accepts="no html", on_not_found=lambda: None
-        )
+        spec = done_spec(f"account {account_id}", on_not_found=ignore_missing)
         await self._calls.api("DELETE", f"{_BASE}/roles/{account_id}/{group_id}/{role_id}", spec)
 
 
@@ -121,10 +115,6 @@ def _roles_by_group(answer: Response) -> dict[int, list[Role]]:
         return msgspec.convert(value, dict[int, list[Role]], strict=False)
     except msgspec.ValidationError:
         raise ProtocolViolation("unexpected answer from Figshare for the roles of an account") from None
-
-
-def _nothing(_: Response) -> None:
-    """Ignore the body: the status is sufficient."""
 
 
 def _missing(account_id: int) -> Callable[[], NoReturn]:

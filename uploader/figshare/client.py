@@ -24,7 +24,15 @@ from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline, read_pages
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.records_api import Records
-from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
+from uploader.figshare.responses import (
+    ResponseSpec,
+    about_item,
+    about_part_of_item,
+    done_spec,
+    ignore_missing,
+    list_spec,
+    object_spec,
+)
 from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy, Settings
 from uploader.figshare.stall import StallDetector
@@ -145,7 +153,7 @@ class Figshare:
 
         Raises PermissionDenied or RequestRejected for a published one.
         """
-        reader = ResponseSpec(resource="the item", parse=_nothing, on_not_found=_ignore_missing, accepts="no html")
+        reader = done_spec("the item", on_not_found=ignore_missing)
         await self._calls.api("DELETE", f"/account/articles/{item_id}", reader)
 
     # --- files --------------------------------------------------------------------------------------------------
@@ -234,7 +242,7 @@ class Figshare:
 
     async def delete_file(self, item_id: int, file_id: int) -> None:
         """Delete a file or an unfinished placeholder; succeeds if it does not exist."""
-        reader = ResponseSpec(resource="the file", parse=_nothing, on_not_found=_ignore_missing, accepts="no html")
+        reader = done_spec("the file", on_not_found=ignore_missing)
         await self._calls.api("DELETE", f"/account/articles/{item_id}/files/{file_id}", reader)
 
     # --- the upload service -------------------------------------------------------------------------------------
@@ -302,18 +310,10 @@ def _created(kind: CreatedKind, *, endpoint: str) -> Callable[[Response], int]:
     return read
 
 
-def _nothing(_: Response) -> None:
-    """Ignore the body: the status is sufficient."""
-
-
 def _accepted(answer: Response) -> None:
     """Accept 202 with any body (observed: HTML); a page with 200 is a gateway's."""
     if answer.status == 200 and answer.is_html:
         raise NotJson("a web page")
-
-
-def _ignore_missing() -> None:
-    """Accept that the object to delete does not exist."""
 
 
 def _file_gone(item_id: int, file_id: int) -> Callable[[], NoReturn]:

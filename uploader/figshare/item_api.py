@@ -12,11 +12,21 @@ from urllib.parse import quote
 
 import msgspec
 
-from uploader.errors import ItemNotFound, ProjectNotFound
+from uploader.errors import ProjectNotFound
 from uploader.figshare import models
 from uploader.figshare.decode import parse_json
 from uploader.figshare.pipeline import Pipeline, read_pages
-from uploader.figshare.responses import ResponseSpec, about_item, about_part_of_item, list_spec, object_spec
+from uploader.figshare.responses import (
+    ResponseSpec,
+    about_item,
+    about_part_of_item,
+    done_spec,
+    ignore_missing,
+    list_spec,
+    not_found,
+    object_spec,
+    record_not_found,
+)
 from uploader.figshare.transport import Response
 
 T = TypeVar("T")
@@ -211,52 +221,31 @@ class Items:
 
     async def add_to_collection(self, collection_id: int, item_ids: Sequence[int]) -> None:
         """Add at most models.MAX_BATCH items to a collection. Raises AmbiguousAnswer."""
-        missing = _missing(f"Figshare has no collection {collection_id}, or no such item for it")
-        reader = ResponseSpec(
-            resource=f"collection {collection_id}", parse=_nothing, on_not_found=missing, accepts="no html"
-        )
+        missing = not_found(f"Figshare has no collection {collection_id}, or no such item for it")
+        reader = done_spec(f"collection {collection_id}", on_not_found=missing)
         path = f"/account/collections/{collection_id}/articles"
         await self._calls.api("POST", path, reader, body={"articles": list(item_ids)}, creating=True)
 
     def collection_items(self, collection_id: int) -> AsyncIterator[models.ItemRow]:
         """Yield the items of a collection."""
-        missing = _missing(f"Figshare has no collection {collection_id}, or this account may not see it")
+        missing = record_not_found(f"collection {collection_id}")
         reader = list_spec(models.ItemRow, f"collection {collection_id}", on_not_found=missing)
         path = f"/account/collections/{collection_id}/articles"
         return read_pages(lambda query: self._calls.api("GET", f"{path}?{query}", reader), reader.resource)
 
     async def remove_from_collection(self, collection_id: int, item_id: int) -> None:
         """Remove an item from a collection; succeeds if it is not in it."""
-        reader = ResponseSpec(
-            resource=f"collection {collection_id}", parse=_nothing, on_not_found=_ignore_missing, accepts="no html"
-        )
+        reader = done_spec(f"collection {collection_id}", on_not_found=ignore_missing)
         await self._calls.api("DELETE", f"/account/collections/{collection_id}/articles/{item_id}", reader)
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 
     async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:
         # A 404 may be about the value (observed: a category that the account may not use), so its message is shown.
-        reader = ResponseSpec(resource=f"item {item_id}", parse=_nothing, accepts="no html")
+        reader = done_spec(f"item {item_id}")
         path = f"/account/articles/{item_id}{rest}"
         await self._calls.api(method, path, reader, body=body, creating=method == "POST")
 
     async def _remove(self, item_id: int, rest: str) -> None:
-        reader = ResponseSpec(
-            resource=f"item {item_id}", parse=_nothing, on_not_found=_ignore_missing, accepts="no html"
-        )
+        reader = done_spec(f"item {item_id}", on_not_found=ignore_missing)
         await self._calls.api("DELETE", f"/account/articles/{item_id}{rest}", reader)
-
-
-def _nothing(_: Response) -> None:
-    """Ignore the body: the status is the answer."""
-
-
-def _ignore_missing() -> None:
-    """Accept that the object to remove does not exist."""
-
-
-def _missing(message: str) -> Callable[[], NoReturn]:
-    def missing() -> NoReturn:
-        raise ItemNotFound(message)
-
-    return missing

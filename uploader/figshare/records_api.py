@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Literal, NoReturn
+from collections.abc import AsyncIterator, Mapping
+from typing import Literal
 from urllib.parse import urlencode
 
-from uploader.errors import ItemNotFound, ProtocolViolation, RequestRejected
+from uploader.errors import ProtocolViolation, RequestRejected
 from uploader.figshare import models
 from uploader.figshare.ids import SEGMENTS, Kind
 from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.pipeline import Pipeline
 from uploader.figshare.records import AuthorRecord, Institution, Listing, Record, VersionRecord
-from uploader.figshare.responses import list_spec, object_spec
+from uploader.figshare.responses import list_spec, not_found, object_spec, record_not_found
 
 Criteria = Mapping[str, str | int]
 """Filters and order of a list, as the API names them."""
@@ -34,7 +34,12 @@ class Records:
     async def page(self, listing: Listing, criteria: Criteria, *, page: int, size: int = PAGE) -> list[Record]:
         """Return one page of a list, counted from 1. Raises PageLimitReached if Figshare does not list that far."""
         asked = {**criteria, "page": page, "page_size": size}
-        spec = list_spec(Record, listing.resource, public=listing.public, on_not_found=_no_list(listing))
+        spec = list_spec(
+            Record,
+            listing.resource,
+            public=listing.public,
+            on_not_found=not_found(f"Figshare does not find {listing.resource}"),
+        )
         try:
             if listing.method == "POST":
                 return await self._calls.api("POST", listing.path, spec, body=asked)
@@ -86,30 +91,14 @@ class Records:
         path = f"{'' if public else '/account'}/{SEGMENTS[kind]}/{number}"
         path += "" if version is None else f"/versions/{version}"
         which = f"{kind} {number}" + ("" if version is None else f", version {version}")
-        spec = object_spec(Record, which, public=public, on_not_found=_no_record(which, public=public))
+        spec = object_spec(Record, which, public=public, on_not_found=record_not_found(which, public=public))
         return await self._calls.api("GET", path, spec)
 
     async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]:
         """Return the public versions, oldest first; none if all were unpublished (observed). Raises ItemNotFound."""
         spec = list_spec(
             VersionRecord, f"the versions of {kind} {number}", public=True,
-            on_not_found=_no_record(f"{kind} {number}", public=True),
+            on_not_found=record_not_found(f"{kind} {number}", public=True),
         )  # fmt: skip
         found = await self._calls.api("GET", f"/{SEGMENTS[kind]}/{number}/versions", spec)
         return sorted(found, key=lambda one: one.version)
-
-
-def _no_list(listing: Listing) -> Callable[[], NoReturn]:
-    def missing() -> NoReturn:
-        raise ItemNotFound(f"Figshare does not find {listing.resource}")
-
-    return missing
-
-
-def _no_record(which: str, *, public: bool) -> Callable[[], NoReturn]:
-    def missing() -> NoReturn:
-        if public:
-            raise ItemNotFound(f"Figshare has no public {which}")
-        raise ItemNotFound(f"Figshare has no {which}, or this account may not see it")
-
-    return missing

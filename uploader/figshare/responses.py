@@ -86,15 +86,35 @@ def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list
     return ResponseSpec(resource=resource, parse=parse, **options)
 
 
-def about_item(item_id: int, *, public: bool = False) -> dict[str, Any]:
-    """Return the options of ResponseSpec for a request about an item: its name, and ItemNotFound for a 404."""
+def done_spec(resource: str, **options: Any) -> ResponseSpec[None]:
+    """Return the spec of an answer whose status is sufficient; `options` as for ResponseSpec."""
+    return ResponseSpec(resource=resource, parse=lambda _: None, accepts="no html", **options)
+
+
+def ignore_missing() -> None:
+    """Accept that the object to remove does not exist."""
+
+
+def not_found(message: str) -> Callable[[], NoReturn]:
+    """Return an `on_not_found` that raises ItemNotFound."""
 
     def missing() -> NoReturn:
-        if public:
-            raise ItemNotFound(f"Figshare has no public item {item_id}")
-        raise ItemNotFound(f"Figshare has no item {item_id}, or this account may not see it")
+        raise ItemNotFound(message)
 
-    return {"resource": f"item {item_id}", "on_not_found": missing}
+    return missing
+
+
+def record_not_found(which: str, *, public: bool = False) -> Callable[[], NoReturn]:
+    """Like `not_found`, for a record such as "item 5"."""
+    return not_found(
+        f"Figshare has no public {which}" if public else f"Figshare has no {which}, or this account may not see it"
+    )
+
+
+def about_item(item_id: int, *, public: bool = False) -> dict[str, Any]:
+    """Return the options of ResponseSpec for a request about an item: its name, and ItemNotFound for a 404."""
+    which = f"item {item_id}"
+    return {"resource": which, "on_not_found": record_not_found(which, public=public)}
 
 
 def about_part_of_item(item_id: int, part: str) -> dict[str, Any]:
