@@ -92,7 +92,7 @@ class StatisticsApi:
     async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int:
         """Return all events of one counter."""
         path = f"/total/{counter}/{kind}/{number}"
-        return await self._get(path, scope, {}, lambda value: _count(_field(value, "totals")), f"{kind} {number}")
+        return await self._ask(path, scope, {}, lambda value: _count(_field(value, "totals")), f"{kind} {number}")
 
     async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None:
         """Return the events of all counters, citations included; None if the service does not offer this.
@@ -100,7 +100,7 @@ class StatisticsApi:
         Undocumented, and used by several programs for articles.
         """
         try:
-            return await self._get(f"/total/{kind}/{number}", scope, {}, _counts, f"{kind} {number}")
+            return await self._ask(f"/total/{kind}/{number}", scope, {}, _counts, f"{kind} {number}")
         except RequestRejected as refusal:
             if refusal.status in (400, 404):
                 return None
@@ -112,7 +112,7 @@ class StatisticsApi:
     ) -> dict[str, int]:  # fmt: skip
         """Return the events by day ("2024-02-01"), month, year, or under "total"; without entries for none."""
         path = f"/timeline/{granularity}/{counter}/{kind}/{number}"
-        return await self._get(
+        return await self._ask(
             path, scope, _dates(first, last), lambda value: _counts(_field(value, "timeline")), f"{kind} {number}"
         )
 
@@ -122,7 +122,7 @@ class StatisticsApi:
     ) -> dict[str, Places]:  # fmt: skip
         """Return the events by period, then by country and city. Cities are at most ten a country (documented)."""
         path = f"/breakdown/{granularity}/{counter}/{kind}/{number}"
-        return await self._get(
+        return await self._ask(
             path, scope, _dates(first, last), lambda value: _places(_field(value, "breakdown")), f"{kind} {number}"
         )
 
@@ -142,7 +142,7 @@ class StatisticsApi:
                 raise _unexpected()
             return sorted(((int(name), events) for name, events in counts.items()), key=lambda one: (-one[1], one[0]))
 
-        return await self._get(f"/top/{counter}/{kind}", scope, query, parse, f"the top {kind}s")
+        return await self._ask(f"/top/{counter}/{kind}", scope, query, parse, f"the top {kind}s")
 
     async def count(self, groups: Sequence[int], scope: str | None = None) -> dict[int, int]:
         """Return the number of public items in each group."""
@@ -152,16 +152,10 @@ class StatisticsApi:
             counts = _counts(value)
             return {one: counts.get(str(one), 0) for one in groups}
 
-        return await self._ask("POST", "/count/articles", scope, {}, parse, "the groups", body=body)
-
-    async def _get(
-        self, path: str, scope: str | None, query: Mapping[str, str], parse: Callable[[Any], T], what: str
-    ) -> T:
-        return await self._ask("GET", path, scope, query, parse, what)
+        return await self._ask("/count/articles", scope, {}, parse, "the groups", body=body)
 
     async def _ask(
         self,
-        method: str,
         path: str,
         scope: str | None,
         query: Mapping[str, str],
@@ -169,6 +163,7 @@ class StatisticsApi:
         what: str,
         body: bytes | None = None,
     ) -> T:
+        """Send a request, by POST if it has a body, and return its value."""
         if scope is not None:
             path = f"/{quote(scope, safe='')}{path}"
         path += f"?{urlencode(query)}" if query else ""
@@ -178,18 +173,20 @@ class StatisticsApi:
             headers["Authorization"] = f"Basic {login.reveal()}"
 
         def read(answer: Response) -> T:
+            value = parse_json(answer.body)
             try:
-                return parse(parse_json(answer.body))
-            except (KeyError, TypeError, ValueError) as fault:
-                if isinstance(fault, ValueError) and type(fault) is not ValueError:
-                    raise
+                return parse(value)
+            except (TypeError, ValueError):
                 raise _unexpected(what) from None
 
         spec = ResponseSpec(resource=f"the statistics of {what}", parse=read, public=True, on_not_found=_unknown(scope))
         request = Request(
-            method=method, url=self.endpoint + path, redacted_url=urlsplit(self.endpoint).path + path, body=body,
+            method="GET" if body is None else "POST",
+            url=self.endpoint + path,
+            redacted_url=urlsplit(self.endpoint).path + path,
+            body=body,
             headers=headers,
-        )  # fmt: skip
+        )
         try:
             value = await self._retrier.call(request, spec, self._peer)
         except RequestRejected as refusal:
