@@ -13,7 +13,7 @@ from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
 from uploader.transfer.compare import Match
 from uploader.transfer.files.planner import FilePlan, Planner
-from uploader.transfer.journal.plan import Target, job_name
+from uploader.transfer.journal.plan import Target, job_name, key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
 from uploader.transfer.recheck import RESENDABLE, lost_sources, remote_match
@@ -103,7 +103,7 @@ async def preview(
     planner = Planner(api, states, job, state, remote, options, paths=paths, unseen=unseen)
     files = [await planner.plan(chosen) for chosen in selection.files]
     if state is not None and not options.forget_missing:
-        files += _missing(state, await in_thread(lost_sources, state, selection), files)
+        files += _missing(state, await in_thread(lost_sources, state, selection), selection)
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
         files = _rechecked(files, state, remote, item.folders)
@@ -181,9 +181,9 @@ def _rechecked(
     return [_finished(file, *matches[file.file_id]) if file.file_id in matches else file for file in files]
 
 
-def _missing(state: JobState, lost: Collection[str], files: Sequence[FilePlan]) -> list[FilePlan]:
+def _missing(state: JobState, lost: Collection[str], selection: Selection) -> list[FilePlan]:
     """Plan the sources that the job knows and that no longer exist."""
-    planned = {(file.path, file.folder, file.name) for file in files}
+    selected = {key_of(chosen) for chosen in selection.files}
     return [
         FilePlan(
             path=t.path,
@@ -198,7 +198,7 @@ def _missing(state: JobState, lost: Collection[str], files: Sequence[FilePlan]) 
             reason="no longer exists",
         )
         for t in state.transfers
-        if t.path in lost and (t.path, t.folder, t.name) not in planned
+        if t.path in lost and key_of(t) not in selected
     ]
 
 

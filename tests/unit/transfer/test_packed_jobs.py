@@ -313,6 +313,20 @@ async def test_the_dry_run_shows_archives(world: World, survey: Path) -> None:
     assert (plan.files[0].status, plan.exit_status) == ("changed", ExitStatus.INTEGRITY)
 
 
+async def test_the_dry_run_knows_an_archive_by_its_place(world: World) -> None:
+    world.source("data/a/1.csv", bytes(300))
+    data = str(world.folder / "data")
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=2)
+    assert await world.upload(data, options=ZIP) == KILLED
+    world.source("data/b/2.csv", b"2")  # all sources have another folder in common now
+    plan = await preview(world, data, ZIP)
+    assert [(file.path, file.status, file.action) for file in plan.files] == [(data, "changed", "refuse")]
+    assert plan.exit_status == ExitStatus.INTEGRITY
+    assert await world.upload(data, options=ZIP) == ExitStatus.INTEGRITY
+    (world.folder / "data/a").rename(world.folder / "data/c")  # the folder by which the job knows the archive
+    assert [(file.path, file.status) for file in (await preview(world, data, ZIP)).files] == [(data, "changed")]
+
+
 async def test_nothing_to_pack(world: World, survey: Path) -> None:
     assert await world.upload(str(survey / "nothing"), options=ZIP) == ExitStatus.USAGE
     assert await world.upload(str(survey / "nothing"), title="empty", options=ZIP) == ExitStatus.USAGE

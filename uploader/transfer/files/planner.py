@@ -16,6 +16,7 @@ from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.conflicts import resolve
 from uploader.transfer.files.decide import spelled_otherwise
 from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.recheck import has_changed, source_md5
@@ -92,7 +93,7 @@ class Planner:
         self._options = options
         self._new = "unseen" if unseen else "new"
         self._state = state
-        self._known = {(t.path, t.remote_path): t for t in state.transfers} if state is not None else {}
+        self._known = {key_of(transfer): transfer for transfer in state.transfers} if state is not None else {}
         self._places = paths_in_item(paths, remote)
         self._remote = {path: [f for place in places for f in remote[place]] for path, places in self._places.items()}
         self._by_id = {file.id: file for files in remote.values() for file in files}
@@ -104,7 +105,7 @@ class Planner:
     async def plan(self, chosen: SourceFile) -> FilePlan:
         """Plan one source."""
         remote = remote_path(chosen.folder, chosen.name)
-        transfer = self._known.get((chosen.path, remote))
+        transfer = self._known.get(key_of(chosen))
         if transfer is not None and transfer.file_id is not None:
             remote_file, reread = self._by_id.get(transfer.file_id), self._options.reread
             changed = await has_changed(self._api, chosen, transfer, remote_file, reread=reread)
