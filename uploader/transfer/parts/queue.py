@@ -91,8 +91,8 @@ class FileSend:
 
     def take(self) -> Part | None:
         """Take the next part, which is in flight until `done`; None if none can be sent now."""
-        index = self._first_readable()
-        if index is None or not self.ready:
+        index = self._first_readable() if self._retrying < _MAX_RETRYING else None
+        if index is None:
             return None
         part = self._waiting[index]
         del self._waiting[index]
