@@ -13,7 +13,7 @@ from uploader.units import format_count, format_duration, format_exact_bytes
 FILES_OF_AN_ITEM = 500
 """Most files in one item of a free account (Figshare's help pages). Other accounts may allow more; no API gives it."""
 REQUESTS_A_FILE = 2
-"""Initiate and complete; other requests serve many files at once."""
+"""Initiate and complete; parts do not count, and other requests serve many files at once."""
 _LONG = 3600.0
 """Seconds of API requests from which packing is proposed."""
 _NAMED = 20

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from uploader.clock import RecentRate
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.notices import ActiveFile, Member, Progress
+from uploader.transfer.run.limits import REQUESTS_A_FILE
 
 SHOWN_FILES = 8
 """Maximum number of files listed in `Progress`."""
-_REQUESTS_PER_FILE = 2
-"""A file is initiated and completed; its parts do not count, and lookups are batched."""
 
 
 class FileProgress:
@@ -83,7 +82,7 @@ class FileProgress:
         """Of the two requests of a file, those that were answered: it is initiated, and completed."""
         transfer = self._transfer
         if transfer.state is State.COMPLETED:
-            return _REQUESTS_PER_FILE
+            return REQUESTS_A_FILE
         return 0 if transfer.file_id is None else 1
 
     def _update(self) -> None:
@@ -146,14 +145,14 @@ class ProgressTracker:
             bytes_sent=self.accepted + self.elsewhere,
             request_rate=request_rate if self._is_held(request_rate, requests, rate) else None,
             requests_left=requests,
-            requests_total=_REQUESTS_PER_FILE * self.files_total,
+            requests_total=REQUESTS_A_FILE * self.files_total,
             members=members,
         )
 
     def _requests_left(self) -> int:
         """Return the requests that the files still need, of two each."""
         done = sum(file.requests_done for file in self.active.values())
-        return max(0, _REQUESTS_PER_FILE * (self.files_total - self.files_done) - done)
+        return max(0, REQUESTS_A_FILE * (self.files_total - self.files_done) - done)
 
     def _is_held(self, request_rate: float | None, requests: int, rate: float | None) -> bool:
         """Return True if the requests left take longer than the bytes left."""
