@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from uploader.concurrency import in_thread
 from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
@@ -380,7 +381,7 @@ async def source_md5(
     opened: Callable[[], Readable], *, recorded: Sequence[Recorded] = (), notify: Listener | None = None
 ) -> str:
     """Open a source and read it to its end. Raises SourceChanged if it does not hold the `recorded` parts."""
-    source = await anyio.to_thread.run_sync(opened)
+    source = await in_thread(opened)
     try:
         on_read = report_reading(notify, source.path) if notify is not None else None
         return await Digest(source.in_order(), recorded=recorded, paced=False, on_read=on_read).run()

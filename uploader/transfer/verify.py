@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -13,13 +14,13 @@ from uploader.errors import ExitStatus
 from uploader.figshare.models import File
 from uploader.sources.archive.reader import open_source
 from uploader.sources.checksums import ChecksumEntry
-from uploader.sources.digest import Digest
 from uploader.sources.models import Packing, Reason, Selection, SourceFile, Sources, remote_path
 from uploader.sources.packing import pack
 from uploader.sources.select import raise_problems, select
 from uploader.text import composed
 from uploader.transfer.compare import Expected, Match, other_spelling, paths_in_item, rank_matches
-from uploader.transfer.notices import ItemKnown, Listener, Skipped, report_reading
+from uploader.transfer.notices import ItemKnown, Listener, Skipped
+from uploader.transfer.recheck import source_md5
 from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
 
@@ -201,11 +202,7 @@ async def _compare_source(
     """Compare a source, which is read if a remote file has its size."""
     md5 = None
     if any(file.size == chosen.size for file in remote):
-        source = await in_thread(open_source, chosen.path, chosen.archive)
-        try:
-            md5 = await Digest(source.in_order(), paced=False, on_read=report_reading(notify, source.path)).run()
-        finally:
-            source.close()
+        md5 = await source_md5(functools.partial(open_source, chosen.path, chosen.archive), notify=notify)
     local = Comparison(
         path=chosen.path, name=chosen.name, size=chosen.size, md5=md5, status="missing", folder=chosen.folder
     )
