@@ -27,10 +27,8 @@ from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
 from uploader.transfer.run.service import Service
-from uploader.transfer.store.archives import Archives
+from uploader.transfer.store.archives import SEND_NEW_VERSION, Archives
 from uploader.units import format_exact_bytes
-
-_SEND_NEW_VERSION = "Send the new version in its place, or to another item to keep both."
 
 
 def matches_record(transfer: Transfer, stamp: FileStamp) -> bool:
@@ -316,7 +314,7 @@ async def check_source(
     try:
         stamp = await anyio.to_thread.run_sync(archives.stamp, transfer, limiter=looks)
     except SourceChanged as error:  # a member of an archive
-        raise error.with_context(hint=_SEND_NEW_VERSION, situation="changed-since-verified") from error
+        raise error.with_context(hint=SEND_NEW_VERSION, situation="changed-since-verified") from error
     except SourceNotFound as error:
         raise SourceNotFound(
             f"{printable(transfer.path)}: was sent and verified, but no longer exists here",
@@ -332,7 +330,7 @@ async def check_source(
             return
     raise SourceChanged(
         f"{printable(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
-        hint=_SEND_NEW_VERSION,
+        hint=SEND_NEW_VERSION,
         facts=Facts("changed-since-verified"),
         path=transfer.path,
     )

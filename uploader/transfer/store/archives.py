@@ -24,6 +24,8 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import archive_of, key_of
 from uploader.transfer.journal.state import JobState
 
+SEND_NEW_VERSION = "Send the new version in its place, or to another item to keep both."
+"""Hint for a source that changed since it was sent and verified."""
 _MD5 = 16
 
 
@@ -126,7 +128,7 @@ class Archives:
             return SourceChanged(
                 f"{named}: {how} since {printable(transfer.name)} was sent and verified; the item holds the earlier "
                 "version",
-                hint="Send the new version in its place, or to another item to keep both.",
+                hint=SEND_NEW_VERSION,
                 facts=Facts("changed-since-verified"),
                 path=path or transfer.path,
             )
