@@ -35,6 +35,8 @@ _UNAVAILABLE = frozenset(
 )
 """Errors of a file system whose device, server or process is gone; it may come back."""
 _NO_PATH = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
+_BATCH = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
+"""Environment variables of which a batch system sets one."""
 _RESERVED = 64
 """Descriptors for everything but sources and connections: streams, event loop, journal, locks, logs, libraries."""
 _FEWEST = 4
@@ -135,6 +137,11 @@ def make_private_folder(path: Path) -> None:
     """Create `path` and its missing parents, accessible only to this user. Raises OSError."""
     for folder in reversed([one for one in (path, *path.parents) if not one.exists()]):
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def in_batch_job() -> bool:
+    """Return whether a batch system started this process."""
+    return any(name in os.environ for name in _BATCH)
 
 
 def descriptor_share(wanted: int, part: float) -> int:

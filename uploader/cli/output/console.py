@@ -19,12 +19,11 @@ from uploader.cli.hints import NOTHING, Repeated
 from uploader.cli.output.writer import RED, Mark, OutputThread
 from uploader.errors import ExitStatus
 from uploader.redaction import has_secret, redact_values
+from uploader.system import in_batch_job
 from uploader.text import shorten
 
 _ROWS_AT_ONCE = 100
 _ERROR = Mark("figup:", RED)
-_BATCH = frozenset({"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID"})
-"""Variables of which a scheduler sets one: without them, nothing about schedulers is imported."""
 MAX_REPORTED = 30
 """How many of several simultaneous failures are printed; `--json` has all."""
 
@@ -80,8 +79,8 @@ def _dump(value: Mapping[str, Any]) -> str:
 
 def place_in_batch_job() -> str:
     """Return host and task of a batch job whose log stderr is, as "n1 Slurm:70_3"; "" elsewhere."""
-    if not _BATCH & os.environ.keys() or (sys.stderr is not None and sys.stderr.isatty()):
-        return ""
+    if not in_batch_job() or (sys.stderr is not None and sys.stderr.isatty()):
+        return ""  # nothing about schedulers is imported
     from uploader.cluster.scheduler import batch_job
 
     job = batch_job(os.environ)

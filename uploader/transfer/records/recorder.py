@@ -22,7 +22,7 @@ from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.disk import Disk
 from uploader.errors import FigupError, ResourcesExhausted
-from uploader.system import system_errors
+from uploader.system import in_batch_job, system_errors
 from uploader.transfer import notices as no
 from uploader.transfer.records import run_log
 from uploader.transfer.report import Report, RunFailed
@@ -32,8 +32,6 @@ log = logging.getLogger("uploader.transfer.records.recorder")
 
 EVERY, BATCH_EVERY = 1.0, 10.0
 """Seconds between two writes; in a batch job fewer, since hundreds of them share a file system."""
-_BATCH = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
-"""Environment variables that batch systems set."""
 _LOCK_WAIT = 5.0
 """Seconds that the end of a run waits for the last lines: a hanging file system must not block figup."""
 _REASONS = 8
@@ -128,7 +126,7 @@ class RunRecorder:
 
     def work(self) -> None:
         """Write due lines until the run ends."""
-        every = BATCH_EVERY if any(name in os.environ for name in _BATCH) else EVERY
+        every = BATCH_EVERY if in_batch_job() else EVERY
         while not self._closed.wait(every):
             self.write_due()
         self.write_due()
