@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from uploader.sources.archive.members import Kind, Members
 
+_NS = 10**9
+
 Format: TypeAlias = Literal["zip", "tar"]
 
 Crcs: TypeAlias = Callable[[int], int]
@@ -131,6 +133,14 @@ class Layout(ABC):
             index += 1
         if stop > self._starts[-1]:
             yield from self._after_members(start, stop)
+
+    def _name(self, index: int) -> bytes:
+        """Return a member's name as the archive has it: a folder's ends with a slash."""
+        return self.members.name(index) + (b"/" if self.members.kinds[index] == Kind.FOLDER else b"")
+
+    def _seconds(self, index: int) -> int:
+        """Return a member's mtime in whole seconds."""
+        return self.members.mtimes[index] // _NS
 
     def _manifest_needs(self, start: int, stop: int) -> int:
         """Return what `depends_on` must be for the list of MD5s."""

@@ -14,7 +14,6 @@ _LARGEST = 0o77777777777
 """The largest number in the size and mtime fields of a ustar header."""
 _END = 2 * _BLOCK
 _PAX_NAME = b"././@PaxHeader"
-_NS = 10**9
 
 
 class TarLayout(Layout):
@@ -59,13 +58,10 @@ class TarLayout(Layout):
         """Return how far the members must have been read: only the list of MD5s depends on them."""
         return self._manifest_needs(start, stop)
 
-    def _name(self, index: int) -> bytes:
-        return self.members.name(index) + (b"/" if self.members.kinds[index] == Kind.FOLDER else b"")
-
     def _pax(self, index: int) -> bytes:
         """Return the pax records of what the ustar header cannot hold; empty if it holds all."""
         name, size = self._name(index), self.members.sizes[index]
-        seconds = self.members.mtimes[index] // _NS
+        seconds = self._seconds(index)
         records = b""
         if len(name) > _NAME or not name.isascii():
             if not is_utf8(name):
@@ -80,7 +76,7 @@ class TarLayout(Layout):
     def _head(self, index: int) -> bytes:
         members = self.members
         pax, kind = self._pax(index), members.kinds[index]
-        seconds = min(max(members.mtimes[index] // _NS, 0), _LARGEST)
+        seconds = min(max(self._seconds(index), 0), _LARGEST)
         size = members.sizes[index]
         header = _header(
             self._name(index)[:_NAME],

@@ -42,7 +42,6 @@ def _frame(length: int, *, final: bool = True) -> bytes:
 _FULL = _frame(_BLOCK, final=False)
 _FIRST_DOS, _LAST_DOS = 315532800, 4354819198
 """Unix times of the first and last moment that an MS-DOS date can hold."""
-_NS = 10**9
 _FOLDER_FLAG = 0x10
 
 
@@ -149,12 +148,9 @@ class ZipLayout(Layout):
     def _name_length(self, index: int) -> int:
         return self.members.name_length(index) + self._is_folder(index)
 
-    def _name(self, index: int) -> bytes:
-        return self.members.name(index) + (b"/" if self._is_folder(index) else b"")
-
     def _time(self, index: int) -> bytes:
         """Return the extra field with the mtime; empty for times that it cannot hold."""
-        seconds = self.members.mtimes[index] // _NS
+        seconds = self._seconds(index)
         if not -(1 << 31) <= seconds < 1 << 31:
             return b""
         return _TIME.pack(0x5455, 5, 1, seconds)
@@ -164,7 +160,7 @@ class ZipLayout(Layout):
         flags = _IS_UTF8 if is_utf8(name) else 0
         if self.members.sizes[index]:
             flags |= _HAS_DESCRIPTOR
-        time, date = _dos_time(self.members.mtimes[index] // _NS)
+        time, date = _dos_time(self._seconds(index))
         method = _DEFLATE if self.members.sizes[index] else 0
         return _WITH_ZIP64 if self._is_large(index) else _PLAIN, flags, method, time, date
 
