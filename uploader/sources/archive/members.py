@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 _SEPARATOR = b"/"
@@ -128,7 +128,7 @@ class Members:
             return self
         return self.chosen(sorted(range(len(self)), key=self._key))
 
-    def chosen(self, indices: Iterator[int] | list[int] | range) -> Members:
+    def chosen(self, indices: Iterable[int]) -> Members:
         """Return these members, in this order."""
         chosen = Members()
         for index in indices:

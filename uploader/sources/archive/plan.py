@@ -65,8 +65,7 @@ class Plan:
 
         The list is added to `members`.
         """
-        size = Manifest(members).size
-        if manifest and size:
+        if manifest and (size := Manifest(members).size):
             newest = max(members.mtimes)
             members.append(Member(NAME, f"/{NAME.decode()}", Kind.MANIFEST, size, newest, 0, 0))
         return cls(format, members, expected)
