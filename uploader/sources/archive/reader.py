@@ -52,7 +52,11 @@ class ArchiveSource:
         self._crcs = array("I", bytes(4 * count))
         self._known = bytearray(count)
         """Whether a member's CRC is known."""
-        self._md5s = bytearray(16 * count if plan.has_manifest else 0)
+        self.md5s = bytearray(16 * count if plan.has_manifest else 0)
+        """The MD5s of all members, 16 bytes each, once the archive was read in order; empty without a list of them."""
+        for index in range(len(self.md5s) // 16):
+            if not plan.members.sizes[index]:
+                self.md5s[16 * index : 16 * index + 16] = _EMPTY_MD5
         self._expected = {os.fsencode(name): md5.lower() for name, md5 in plan.expected.items()}
         self._cached_reads = bool(NOWAIT)
 
@@ -131,14 +135,6 @@ class ArchiveSource:
         named = printable(members.path(first))
         return named if first == last else f"{named} ... {printable(members.path(last))} (in an archive)"
 
-    @property
-    def md5s(self) -> bytearray:
-        """The MD5s of all members, 16 bytes each, once the archive was read in order; empty without a list of them."""
-        for index in range(len(self._md5s) // 16):
-            if not self.plan.members.sizes[index]:
-                self._md5s[16 * index : 16 * index + 16] = _EMPTY_MD5
-        return self._md5s
-
     def reads_ahead(self, start: int, stop: int) -> bool:
         """Return whether the CRCs that a range depends on can be had by reading little more than the range."""
         first = self._layout.member_at(start)
@@ -201,8 +197,8 @@ class ArchiveSource:
             raise SourceChanged(f"{printable(path)}: changed while its archive was being sent", path=path)
         self._crcs[index] = crc
         self._known[index] = True
-        if md5 is not None and self._md5s:
-            self._md5s[16 * index : 16 * index + 16] = md5
+        if md5 is not None and self.md5s:
+            self.md5s[16 * index : 16 * index + 16] = md5
         if md5 is not None and self._expected:
             self._compare(index, md5)
 
@@ -229,8 +225,7 @@ class ArchiveSource:
         self.learned(index, crc, None)
 
     def _md5(self, index: int) -> bytes:
-        empty = not self.plan.members.sizes[index]
-        return (_EMPTY_MD5 if empty else bytes(self._md5s[16 * index : 16 * index + 16])).hex().encode()
+        return self.md5s[16 * index : 16 * index + 16].hex().encode()
 
 
 def open_source(path: str, plan: Plan | None = None) -> Readable:
