@@ -235,7 +235,7 @@ def _folder_of(members: Members) -> str:
     if len(members.roots) == 1:
         # They are sorted, so that what the first and the last have in common, all have.
         return os.path.commonpath((first, last))
-    return os.path.commonpath([os.path.dirname(root.strip("\0")) if "\0" in root else root for root in members.roots])
+    return os.path.commonpath(members.source_folders())
 
 
 def _alike_members(members: Members) -> list[str]:

@@ -97,6 +97,10 @@ class Members:
         root = self.roots[self.root_of[index]]
         return root[1:] if root.startswith(_WHOLE) else f"{root}/{os.fsdecode(self.name(index))}"
 
+    def source_folders(self) -> list[str]:
+        """Return folders below which all sources are, one for each root."""
+        return [os.path.dirname(root[1:]) if root.startswith(_WHOLE) else root for root in self.roots]
+
     def get(self, index: int) -> Member:
         """Return one member."""
         return Member(
@@ -113,8 +117,7 @@ class Members:
         return (self.get(index) for index in range(len(self)))
 
     def _key(self, index: int) -> bytes:
-        """Return a key that sorts like the paths' components: a folder's contents stay together."""
-        return self.name(index).replace(_SEPARATOR, _LOWEST)
+        return sort_key(self.name(index))
 
     def sorted(self) -> Members:
         """Return the members in the order of their paths; itself if they are sorted."""
@@ -134,6 +137,11 @@ class Members:
         for index in indices:
             chosen.append(self.get(index))
         return chosen
+
+
+def sort_key(name: bytes) -> bytes:
+    """Return a key that sorts like the paths' components: a folder's contents stay together."""
+    return name.replace(_SEPARATOR, _LOWEST)
 
 
 def is_utf8(name: bytes) -> bool:

@@ -21,7 +21,7 @@ import xxhash
 from uploader.errors import SourceChanged
 from uploader.sources.archive.layout import Format, Layout
 from uploader.sources.archive.manifest import NAME, Manifest
-from uploader.sources.archive.members import Kind, Member, Members
+from uploader.sources.archive.members import Kind, Member, Members, sort_key
 from uploader.sources.archive.tar_layout import TarLayout
 from uploader.sources.archive.zip_layout import ZipLayout
 from uploader.sources.source import FileStamp
@@ -241,7 +241,7 @@ def difference(old: Plan, new: Plan) -> tuple[str, str]:
     for index in range(min(old.sources, new.sources)):
         mine, now = before.get(index), after.get(index)
         if mine.name != now.name:
-            is_gone = mine.name.replace(b"/", b"\0") < now.name.replace(b"/", b"\0")
+            is_gone = sort_key(mine.name) < sort_key(now.name)
             return (mine.path, "is no longer among its sources") if is_gone else (now.path, "is new")
         if (mine.size, mine.mtime_ns, mine.kind) != (now.size, now.mtime_ns, now.kind):
             return now.path, "has changed"
