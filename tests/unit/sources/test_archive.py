@@ -390,6 +390,13 @@ def test_differences_are_named(top: Path) -> None:
     assert difference(with_new, plan_of(top, "zip"))[0] == str(top / "a/new")
 
 
+def test_the_folders_of_all_sources() -> None:
+    members = Members()
+    for name, path in ((b"data/1", "/data/1"), (b"data/2", "/data/2"), (b"b", "/x/b"), (b"c", "/y/original")):
+        members.append(Member(name, path, Kind.FILE, 1, 2, 3, 4))
+    assert members.source_folders() == ["/", "/x", "/y"]
+
+
 def test_a_member_with_another_name_than_its_source() -> None:
     members = Members()
     members.append(Member(b"b/renamed", "/x/b/original", Kind.FILE, 1, 2, 3, 4))

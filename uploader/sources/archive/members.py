@@ -99,7 +99,7 @@ class Members:
 
     def source_folders(self) -> list[str]:
         """Return folders below which all sources are, one for each root."""
-        return [os.path.dirname(root[1:]) if root.startswith(_WHOLE) else root for root in self.roots]
+        return [os.path.dirname(root[1:]) if root.startswith(_WHOLE) else root or "/" for root in self.roots]
 
     def get(self, index: int) -> Member:
         """Return one member."""
