@@ -124,7 +124,7 @@ class LeaderRole:
             if self._tasks > 1 and self._clock.monotonic() - began > SILENT:
                 self._warn_if_alone(run)
             for name, entry in await self._wire.reports():
-                self._take(run, self._seen.get(name), entry)
+                self._take(run, name, entry)
             await self._take_back_unsent(run, queue)
             self._measure_self(run)
             active = {name: seen for name, seen in self._seen.items() if self._is_active(seen)}
@@ -202,12 +202,15 @@ class LeaderRole:
 
     # --- what they report -----------------------------------------------------------------------------------------
 
-    def _take(self, run: JobRun, seen: Seen | None, entry: Entry) -> None:
+    def _take(self, run: JobRun, name: str, entry: Entry) -> None:
+        seen = self._seen.get(name)
         if seen is None or entry.term != self._term:
             self._note_hash(run, entry)
             return
         if isinstance(entry, Obeyed):
-            self._confirm(seen, entry)
+            if entry.seq >= seen.limits:
+                self._connections.confirm(name)
+                self._rate.confirm(name)
             return
         given = seen.given.get(entry.order)
         if given is None:
@@ -223,12 +226,6 @@ class LeaderRole:
         elif isinstance(entry, OrderOver):
             self._take_done(run, seen, given)
             given.over = True
-
-    def _confirm(self, seen: Seen, entry: Obeyed) -> None:
-        if entry.seq >= seen.limits:
-            name = next(name for name, other in self._seen.items() if other is seen)
-            self._connections.confirm(name)
-            self._rate.confirm(name)
 
     @staticmethod
     def _note_hash(run: JobRun, entry: Entry) -> None:
