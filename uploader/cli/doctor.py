@@ -98,10 +98,8 @@ async def _network_findings(context: Context) -> list[Finding]:
 
     host = urlsplit(context.endpoint).hostname or ""
     found = [Finding(check="proxy", status="ok", text=_proxy_text())]
-    client = None
     try:
-        client = context.client(retry=_PATIENCE)
-        async with client:
+        async with context.client(retry=_PATIENCE) as client:
             with client.figshare() as api:
                 account = await api.account()
                 skew = abs((api.server_now() - datetime.now(UTC)).total_seconds())
