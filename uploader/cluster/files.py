@@ -13,9 +13,8 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -28,8 +27,6 @@ from uploader.concurrency import in_thread
 from uploader.disk import Disk, as_resumable, map_os_errors
 from uploader.errors import FigupError
 from uploader.transfer.store.lease import Leases, machine_id, process_exists
-
-T = TypeVar("T")
 
 FOLDER = "team"
 HELLO, REPORT = "hello", "report"
@@ -109,8 +106,9 @@ class LeaderFiles:
 
     async def give(self, member: str, orders: Orders) -> None:
         path = self._folder / FOLDER / member / f"{_ORDERS}{self._term}"
-        await in_thread(_resumable, self._put_if_member, path, msgspec.json.encode(orders))
+        await in_thread(self._put_if_member, path, msgspec.json.encode(orders))
 
+    @as_resumable()
     def _put_if_member(self, path: Path, data: bytes) -> None:
         # A member that has left has removed its folder.
         if path.parent.exists():
@@ -140,8 +138,9 @@ class LeaderFiles:
 
     async def close(self, gone: Iterable[str]) -> None:
         """Remove the orders of earlier leaders, and all of the members that are `gone`. Raises StateLost."""
-        await in_thread(_resumable, self._clean, frozenset(gone))
+        await in_thread(self._clean, frozenset(gone))
 
+    @as_resumable()
     def _clean(self, gone: frozenset[str]) -> None:
         for path in _subfolders(self._folder / FOLDER):
             if path.name in gone:
@@ -222,8 +221,3 @@ def _orders_in(folder: Path) -> list[tuple[int, Path]]:
         for name in names
         if name.startswith(_ORDERS) and name.removeprefix(_ORDERS).isdecimal()
     ]
-
-
-def _resumable(call: Callable[..., T], *args: object) -> T:
-    with as_resumable():
-        return call(*args)
