@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from uploader.figshare.models import Part
 
@@ -32,6 +33,11 @@ class Waiting:
     key: int
     parts: Sequence[Part]
     whole: bool
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of the parts."""
+        return sum(part.size for part in self.parts)
 
 
 @dataclass(frozen=True, kw_only=True)

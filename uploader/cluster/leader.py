@@ -329,14 +329,15 @@ class LeaderRole:
         """Assign work to the members, the one with the least work first."""
         now = self._clock.monotonic()
         total = sum(meter.rate or 0.0 for meter in (self._own, *(seen.meter for seen in active.values())))
+        files = {f.transfer.index: f for f in queue.files() if f.left} if active else {}
+        waiting = {index: _waiting(index, sending) for index, sending in files.items()}
         for name, seen in sorted(active.items(), key=lambda item: item[1].load.size / (item[1].meter.rate or 1.0)):
-            files = {f.transfer.index: f for f in queue.files() if f.transfer.index not in seen.unable and f.left}
-            waiting = [_waiting(index, sending) for index, sending in files.items()]
-            rest = sum(part.size for file in waiting for part in file.parts)
-            amount = amount_for(seen.load, rest, total)
+            possible = [file for index, file in waiting.items() if files[index].left and index not in seen.unable]
+            amount = amount_for(seen.load, sum(file.size for file in possible), total)
             if seen.connections and (amount.parts or amount.size):
-                for index, parts in self._division.take(name, waiting, amount, seen.hello.share):
+                for index, parts in self._division.take(name, possible, amount, seen.hello.share):
                     self._hand_over(seen, files[index], parts)
+                    waiting[index] = _waiting(index, files[index])
             if seen.given:
                 seen.meter.busy(now)
             else:
