@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from uploader.errors import FigupError, StateDiskFull, StateLost, StateUnusable
 from uploader.system import PATH_FAULTS, passing_error, resource_error
@@ -262,31 +263,30 @@ class Disk:
 
     def lines(self, path: Path) -> Iterator[bytes]:
         """Yield the lines of a file with their line ends, reading lazily; none if it does not exist."""
-        with map_os_errors(path):
-            try:
-                fd = os.open(path, _READ)
-            except FileNotFoundError:
-                return
-            with os.fdopen(fd, "rb") as file:
-                yield from file
+        with map_os_errors(path), _opened(path) as file:
+            yield from file or ()
 
     def read_from(self, path: Path, offset: int) -> bytes:
         """Return the content of a file from `offset` (bytes) on, nothing if it does not exist."""
-        with map_os_errors(path):
-            try:
-                fd = os.open(path, _READ)
-            except FileNotFoundError:
+        with map_os_errors(path), _opened(path) as file:
+            if file is None:
                 return b""
-            with os.fdopen(fd, "rb") as file:
-                file.seek(offset)
-                return file.read()
+            file.seek(offset)
+            return file.read()
 
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file, None if it does not exist."""
-        with map_os_errors(path):
-            try:
-                fd = os.open(path, _READ)
-            except FileNotFoundError:
-                return None
-            with os.fdopen(fd, "rb") as file:
-                return file.read()
+        with map_os_errors(path), _opened(path) as file:
+            return file.read() if file is not None else None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | None]:
+    """Open a file to read, not through a link; None if it does not exist. Raises OSError."""
+    try:
+        fd = os.open(path, _READ)
+    except FileNotFoundError:
+        yield None
+        return
+    with os.fdopen(fd, "rb") as file:
+        yield file
