@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Figup, Running, events_in
-from tests.support.hosts import Host, missing, two_hosts
+from tests.support.hosts import Host, require_hosts, two_hosts
 from tests.support.invariants import check_exactly_once, check_token_stayed_home
 from tests.support.sandbox import Sandbox
 from tests.support.slurm import Slurm
@@ -142,12 +142,8 @@ def test_processes_killed_at_random(seed: int, task: Figup, sandbox: Sandbox, so
 
 @pytest.fixture
 def hosts(tmp_path: Path, bare_figup: Figup, sandbox: Sandbox, sources: list[Path]) -> Iterator[tuple[Host, Host]]:
-    """Two hosts. Skips where they cannot be made; in CI they must be."""
-    lacking = missing()
-    if lacking is not None:
-        if os.environ.get("CI"):
-            pytest.fail(f"two hosts need {lacking}")
-        pytest.skip(f"two hosts need {lacking}, which is not here")
+    """Two hosts. Skips if they cannot be created; fails in CI."""
+    require_hosts("two hosts")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     with two_hosts(tmp_path, bare_figup, SOON) as both:
         yield both

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Figup
-from tests.support.hosts import BEAT, Host, missing, two_hosts
+from tests.support.hosts import BEAT, Host, require_hosts, two_hosts
 from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import until
@@ -34,11 +34,7 @@ def slow_sandbox(start_sandbox: Callable[..., Sandbox], md5_delay: str) -> Sandb
 @pytest.fixture
 def hosts(tmp_path: Path, bare_figup: Figup, slow_sandbox: Sandbox) -> Iterator[tuple[Host, Host]]:
     """Two hosts. Skips if they cannot be created; fails in CI."""
-    lacking = missing()
-    if lacking is not None:
-        if os.environ.get("CI"):
-            pytest.fail(f"two hosts need {lacking}")
-        pytest.skip(f"two hosts need {lacking}, which is not here")
+    require_hosts("two hosts")
     bare_figup.env["FIGSHARE_ENDPOINT"] = slow_sandbox.url
     bare_figup.env["FIGSHARE_TOKEN"] = slow_sandbox.token
     with two_hosts(tmp_path, bare_figup) as both:

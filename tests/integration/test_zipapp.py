@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import hosts
 from tests.support.environment import clean_environment
+from tests.support.hosts import require_hosts
 from tests.support.programs import require_program
 
 ROOT = Path(__file__).parents[2]
@@ -107,21 +107,13 @@ def test_a_folder_that_others_can_write_to_is_not_used(zipapp: Path, env: dict[s
     assert len(list((tmp_path / "other").iterdir())) == 1
 
 
-def require_mounts() -> None:
-    """Skip where nothing can be mounted; in CI it must be possible."""
-    if (lacking := hosts.missing()) is not None:
-        if os.environ.get("CI"):
-            pytest.fail(f"mounts need {lacking}")
-        pytest.skip(f"mounts need {lacking}, which is not here")
-
-
 def in_namespace(script: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a script whose mounts nobody else sees."""
     return run(["unshare", "--mount", "--propagation", "private", "sh", "-euc", script], env, cwd)
 
 
 def test_it_goes_from_place_to_place(zipapp: Path, env: dict[str, str], tmp_path: Path) -> None:
-    require_mounts()
+    require_hosts("mounts")
     for name in ("noexec", "full", "good"):
         (tmp_path / name).mkdir()
     mounts = "mount -t tmpfs -o noexec none noexec\nmount -t tmpfs -o size=1m none full\n"
@@ -134,7 +126,7 @@ def test_it_goes_from_place_to_place(zipapp: Path, env: dict[str, str], tmp_path
 
 
 def test_without_any_place_it_says_why(zipapp: Path, env: dict[str, str], tmp_path: Path) -> None:
-    require_mounts()
+    require_hosts("mounts")
     for name in ("noexec", "full"):
         (tmp_path / name).mkdir()
     env |= {"FIGUP_UNPACK": str(tmp_path / "noexec"), "TMPDIR": str(tmp_path / "full")}
@@ -158,7 +150,7 @@ exit $status
 
 def test_the_container_can_be_built_and_runs_for_anybody(zipapp: Path, tmp_path: Path) -> None:
     """Apptainer is in no Debian release: its steps are run in a chroot of this system, read-only afterwards."""
-    require_mounts()
+    require_hosts("mounts")
     text = (ROOT / "scripts/hpc/figup.def").read_text("utf-8")
     sections = dict(re.findall(r"^%(\w+)\n((?:    .*\n|\n)+)", text, re.MULTILINE))
     assert sections["files"].split() == ["dist/figup.pyz", "/opt/figup.pyz"]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.support.command import COMMAND, Figup, Running
 from tests.support.processes import Process
+from tests.support.programs import skip
 
 BEAT = 0.3
 """Seconds between two heartbeats of a lease; a lease on FUSE is watched for twelve of them."""
@@ -25,8 +26,13 @@ hostname "$1" && mount --bind "$2" /proc/sys/kernel/random/boot_id && mount --bi
 PLUG = f"import uploader.transfer.store.lease as lease\nlease.HEARTBEAT = {BEAT}\n"
 
 
-def missing() -> str | None:
-    """The missing requirement for two hosts; None if they can be created."""
+def require_hosts(what: str) -> None:
+    """Skip the test if hosts cannot be made here; fail it in CI. `what` needs them."""
+    if (lacking := _missing()) is not None:
+        skip(f"{what} need {lacking}, which is not here")
+
+
+def _missing() -> str | None:
     if os.geteuid() != 0:
         return "root"
     if not Path("/dev/fuse").exists():

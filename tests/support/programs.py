@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -13,9 +14,13 @@ def require_program(name: str, debian_package: str) -> str:
     instead. The package must be in scripts/debian-packages.txt.
     """
     found = shutil.which(name)
-    if found is not None:
-        return found
-    reason = f"{name} is missing (Debian: apt-get install {debian_package})"
+    if found is None:
+        skip(f"{name} is missing (Debian: apt-get install {debian_package})")
+    return found
+
+
+def skip(reason: str) -> NoReturn:
+    """Skip the test since something is missing here; in CI it fails instead."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

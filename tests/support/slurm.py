@@ -20,10 +20,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
-from tests.support import hosts
 from tests.support.environment import clean_environment
+from tests.support.hosts import require_hosts
 from tests.support.processes import Child, kill, start_program
 from tests.support.programs import require_program
 from tests.support.servers import free_ports
@@ -94,11 +92,7 @@ def require_slurm() -> None:
     for program, package in (("slurmctld", "slurmctld"), ("slurmd", "slurmd"), ("sbatch", "slurm-client")):
         require_program(program, package)
     require_program("munged", "munge")
-    lacking = hosts.missing()
-    if lacking is not None:
-        if os.environ.get("CI"):
-            pytest.fail(f"Slurm needs {lacking}")
-        pytest.skip(f"Slurm needs {lacking}, which is not here")
+    require_hosts("the nodes of Slurm")
 
 
 @dataclass(frozen=True, kw_only=True)

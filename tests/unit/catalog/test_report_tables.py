@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import os
 import resource
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import python_calamine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.programs import require_program
 from uploader.catalog.report import sheets
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.sheets import write_table
@@ -147,11 +147,7 @@ def test_nasty_values_are_read_back_and_long_ones_are_beside(tmp_path: Path) -> 
 
 
 def test_libreoffice_opens_a_workbook(tmp_path: Path) -> None:
-    soffice = shutil.which("soffice")
-    if soffice is None:
-        if os.environ.get("CI"):
-            pytest.fail("soffice is missing")
-        pytest.skip("soffice is missing: Debian's package libreoffice-calc")
+    soffice = require_program("soffice", "libreoffice-calc")
     texts = [text for text in NASTY if len(text) < 1000 and "\n" not in text and "\r" not in text]
     write(tmp_path / "t.xlsx", [entry({"id": at, "title": text}) for at, text in enumerate(texts)], "id,title")
     subprocess.run(
