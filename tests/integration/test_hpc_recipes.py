@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import Figup
+from tests.support.command import Figup, write_program
 from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
 from uploader.cli.main import main
@@ -25,9 +23,7 @@ RECIPES = ROOT / "scripts" / "hpc"
 def env(figup: Figup, tmp_path: Path) -> dict[str, str]:
     """The environment of a shell with `figup`, in whose folder there is a file to send."""
     tools = tmp_path / "bin"
-    tools.mkdir()
-    (tools / "figup").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m uploader "$@"\n')
-    (tools / "figup").chmod(0o755)
+    write_program(tools)
     (tmp_path / "results.h5").write_bytes(os.urandom(300_000))
     return {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
@@ -79,8 +75,7 @@ def test_workflow_recipes_use_options_that_exist() -> None:
 
 def test_the_chain_submits_its_jobs(env: dict[str, str], tmp_path: Path) -> None:
     folder = shutil.copytree(RECIPES, tmp_path / "hpc")
-    (tmp_path / "bin" / "sbatch").write_text('#!/bin/sh\necho "$@"\n')
-    (tmp_path / "bin" / "sbatch").chmod(0o755)
+    write_program(tmp_path / "bin", "sbatch", 'echo "$@"')
     words: list[str | Path] = [folder / "slurm-chain.sh", "3", "my file", "--item", "7"]
     done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.count("--dependency=singleton") == 3

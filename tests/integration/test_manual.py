@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.support.command import Figup
+from tests.support.command import Figup, write_program
 from tests.support.invariants import check_exactly_once, files, items, md5_of
 from tests.support.sandbox import Sandbox
 from uploader.cli.main import main
@@ -64,9 +64,8 @@ def here(figup: Figup, tmp_path: Path) -> tuple[dict[str, str], Path]:
     (description,) = blocks("metadata", "yaml")
     (folder / "dataset.yaml").write_text(description)
     tools = tmp_path / "bin"
-    tools.mkdir()
+    write_program(tools)
     programs = {
-        "figup": f'exec {shlex.quote(sys.executable)} -m uploader "$@"',
         "scontrol": 'echo scontrol "$@"',
         "sbatch": 'echo sbatch "$@"',
         "srun": 'shift; exec "$@"',
@@ -74,8 +73,7 @@ def here(figup: Figup, tmp_path: Path) -> tuple[dict[str, str], Path]:
         "sleep": "exit 0",
     }
     for name, script in programs.items():
-        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tools / name).chmod(0o755)
+        write_program(tools, name, script)
     env = {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "SLURM_JOB_ID": "1"}
     return env, folder
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support.command import write_program
 from tests.support.environment import clean_environment
 from tests.support.hosts import PLUG
 from tests.support.invariants import files, items, md5_of
@@ -88,9 +87,7 @@ def recipe(slurm: Slurm, slow_sandbox: Sandbox, tmp_path: Path) -> Iterator[Call
     """Makes recipes with names of their own, all in one shared folder."""
     base = slurm.shared / f"recipes-{os.getpid()}-{tmp_path.name}"
     tools = base / "bin"
-    tools.mkdir(parents=True)
-    (tools / "figup").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m uploader "$@"\n')
-    (tools / "figup").chmod(0o755)
+    write_program(tools)
     (tools / "sitecustomize.py").write_text(PLUG)
     env = clean_environment(base) | {
         "PATH": f"{tools}:{os.environ['PATH']}",

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import select
+import shlex
 import subprocess
 import sys
 import termios
@@ -22,6 +23,13 @@ from tests.support.forking import ForkedChild, can_fork, fork_server
 from tests.support.processes import Process, Start, kill, start_program
 
 COMMAND = (sys.executable, "-m", "uploader")
+
+
+def write_program(folder: Path, name: str = "figup", script: str = f'exec {shlex.join(COMMAND)} "$@"') -> None:
+    """Write a program for a shell into a folder of its PATH: the command, or this script of sh."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+    (folder / name).chmod(0o755)
 
 
 def start_by_fork(

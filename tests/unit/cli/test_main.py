@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.support.command import write_program
 from uploader import __version__
 from uploader.cli.global_options import FLAGS, WITH_VALUE
 from uploader.cli.main import COMMANDS, main
@@ -98,9 +98,7 @@ def test_jobs_are_completed_in_the_state_directory_of_the_command_line(tmp_path:
 
 def test_bash_takes_the_completion_script(tmp_path: Path) -> None:
     add_job(tmp_path, "abc")
-    figup = tmp_path / "figup"
-    figup.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m uploader "$@"\n')
-    figup.chmod(0o755)
+    write_program(tmp_path)
     script = """
         eval "$(figup completion bash)"
         complete -p figup
