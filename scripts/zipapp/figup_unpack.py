@@ -84,7 +84,7 @@ def _unpacked(packed: zipfile.ZipFile, place: Path, tag: str, build: str) -> Pat
             shutil.rmtree(trial, ignore_errors=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise Unusable("what is there belongs to another user, or others can write to it")
+        raise Unusable("the folder belongs to another user, or others can write to it")
     return folder
 
 

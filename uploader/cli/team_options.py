@@ -39,8 +39,8 @@ _OPTIONS = [
              help="Work on the job together with the same command in other processes, on hosts that share the state "
                   "directory: one of them leads, the others send parts."),
     _cluster("--shard", metavar="I/N|auto", type=ParsedParam("share", _parse_share),
-             help="With --join: begin with the I-th of N shares of the bytes. Only a preference: whoever is done first "
-                  "takes from the others. auto: the place of this task in its Slurm array or step."),
+             help="With --join: begin with the I-th of N shares of the bytes. Only a preference: a process that is "
+                  "done takes from the others. auto: the place of this task in its Slurm array or step."),
     _cluster("--dask", metavar="ADDRESS|slurm:N", type=ParsedParam("pool", _parse_pool),
              help="Let the workers of a Dask pool send parts, too: of the scheduler at this address, or N workers that "
                   "are submitted to Slurm now. Needs the extra figup[dask], here and there."),
