@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import Spread
+from benchmarks.harness import Spread, of_one_round
 from benchmarks.report import Bar, Column, Report
 from tests.fakes.figshare import PART_SIZE
 from tests.support import teams
@@ -51,7 +51,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             possible = min(members * OWN, SHARED)
             share = sum(map(len, files.values())) * SCALE / seconds / possible
             label = f"{what}, {members} {'process' if members == 1 else 'processes'}"
-            rows[label] = [Spread.of([v]) for v in (share * possible / MIB, possible / MIB, 100 * share, cpu)]
+            rows[label] = of_one_round(share * possible / MIB, possible / MIB, 100 * share, cpu)
             bars.append(Bar(f"{label}: share of what is possible", round(share, 3), least=_LEAST))
     columns = [
         Column("MiB/s", 1, plot=True),

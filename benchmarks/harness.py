@@ -173,3 +173,8 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         return cls(median(values), min(values), max(values))
+
+
+def of_one_round(*values: float) -> list[Spread]:
+    """Several quantities, each measured once."""
+    return [Spread.of([value]) for value in values]

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import contenders
 from benchmarks.contenders import Send, Sent, perform
 from benchmarks.files import md5_of, random_file, sparse_file
-from benchmarks.harness import Measurement, Spread, in_turn
+from benchmarks.harness import Measurement, Spread, in_turn, of_one_round
 from benchmarks.many_files import KB, compare, folder_of, sandbox_files, send_to_sandbox
 from benchmarks.report import Bar, Column, Report
 from benchmarks.stage import stage
@@ -56,9 +56,9 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
         f"{count:,} files of {SIZE // KB} KB at {LINE} and {API_RATE:g} request a second; large files in archives",
         [Column("seconds", 1), Column("CPU seconds", 2), Column("CPU / as it is", 2, plot=True)],
         {
-            f"{count:,} files, packed": _of(packed.cost.seconds, packed.cost.cpu_seconds, 0),
-            f"{count:,} files, one by one (computed)": _of(unpacked, plain.cost.cpu_seconds / few * count, 0),
-            f"{few} files, one by one": _of(plain.cost.seconds, plain.cost.cpu_seconds, 0),
+            f"{count:,} files, packed": of_one_round(packed.cost.seconds, packed.cost.cpu_seconds, 0),
+            f"{count:,} files, one by one (computed)": of_one_round(unpacked, plain.cost.cpu_seconds / few * count, 0),
+            f"{few} files, one by one": of_one_round(plain.cost.seconds, plain.cost.cpu_seconds, 0),
             **{
                 f"a large file, {name}": [
                     Spread.of([sent.cost.seconds for sent in found]),
@@ -81,10 +81,6 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             "of MD5s, each member is hashed once more, on its own."
         ],
     )
-
-
-def _of(*values: float) -> list[Spread]:
-    return [Spread.of([value]) for value in values]
 
 
 def _command(folder: Path, *options: str) -> list[object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.contenders import Send, check
 from benchmarks.files import md5_of, random_file
-from benchmarks.harness import Spread
+from benchmarks.harness import of_one_round
 from benchmarks.job import Job
 from benchmarks.link import Line
 from benchmarks.report import Bar, Column, Report
@@ -49,16 +49,13 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             Column("going on, seconds", 1),
         ],
         {
-            name: [
-                Spread.of([value])
-                for value in (
-                    100 * one.resumed_seconds / one.full_seconds,
-                    one.sent_again / 10**6,
-                    one.in_flight / 10**6,
-                    one.full_seconds,
-                    one.resumed_seconds,
-                )
-            ]
+            name: of_one_round(
+                100 * one.resumed_seconds / one.full_seconds,
+                one.sent_again / 10**6,
+                one.in_flight / 10**6,
+                one.full_seconds,
+                one.resumed_seconds,
+            )
             for name, one in rows.items()
         },
         [

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import contenders
 from benchmarks.contenders import Send, perform
 from benchmarks.files import md5_of_zeros, sparse_file
-from benchmarks.harness import Measurement, Spread
+from benchmarks.harness import Measurement, of_one_round
 from benchmarks.job import Job
 from benchmarks.report import Bar, Column, Report
 from benchmarks.stage import stage
@@ -49,15 +49,9 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             Column("seconds", 1),
         ],
         {
-            name: [
-                Spread.of([value])
-                for value in (
-                    cost.seconds / (one / GB),
-                    cost.cpu_seconds / (one / GB),
-                    cost.peak_memory / MIB,
-                    cost.seconds,
-                )
-            ]
+            name: of_one_round(
+                cost.seconds / (one / GB), cost.cpu_seconds / (one / GB), cost.peak_memory / MIB, cost.seconds
+            )
             for name, (cost, one) in rows.items()
         },
         [
