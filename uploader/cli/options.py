@@ -6,20 +6,21 @@ import dataclasses
 import functools
 import ipaddress
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from uploader.cli.global_options import with_global_options_last
-from uploader.cli.hints import Repeated
 from uploader.figshare.ids import Kind, parse_id, parse_reference
 from uploader.text import is_unicode
+
+if TYPE_CHECKING:
+    from uploader.cli.hints import Repeated
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -65,6 +66,8 @@ class GlobalOptions:
     @property
     def repeated(self) -> Repeated:
         """The options that commands printed by this one repeat."""
+        from uploader.cli.hints import Repeated
+
         which: tuple[str, ...] = ("--sandbox",) if self.sandbox else ()
         if self.endpoint_given and self.endpoint is not None:
             which = ("--endpoint", self.endpoint)
@@ -185,6 +188,8 @@ def _is_unicode(value: object) -> bool:
 
 def _local_address(text: str) -> str:
     """Return the IP address if it is one of this host. Raises ValueError."""
+    import socket
+
     family = socket.AF_INET6 if isinstance(ipaddress.ip_address(text), ipaddress.IPv6Address) else socket.AF_INET
     with socket.socket(family) as probe:
         try:

@@ -6,9 +6,9 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from uploader.errors import FigupError
-from uploader.sources.archive.layout import Format
 
 if TYPE_CHECKING:
+    from uploader.sources.archive.layout import Format
     from uploader.sources.archive.plan import Plan
 
 STDIN = "-"

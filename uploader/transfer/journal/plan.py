@@ -7,18 +7,21 @@ import hashlib
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from uploader._version import __version__
 from uploader.errors import Facts, UsageError
 from uploader.items.payload import LONGEST_TITLE, SHORTEST_TITLE
-from uploader.sources.archive.plan import Plan
 from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import JobState
+
+if TYPE_CHECKING:
+    from uploader.sources.archive.plan import Plan
 
 VANISHED = "vanished"
 

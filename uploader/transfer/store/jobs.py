@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from uploader.disk import Disk, check_private, map_os_errors
 from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
-from uploader.sources.archive.manifest import md5_line
 from uploader.sources.models import Selection
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent
@@ -25,7 +25,9 @@ from uploader.transfer.journal.log import Replay, decode, read_synced, scan
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.journal.recovery import is_whole, recover, replay
 from uploader.transfer.journal.state import JobState, StateLoader
-from uploader.transfer.store.archives import Archives
+
+if TYPE_CHECKING:
+    from uploader.transfer.store.archives import Archives
 
 
 @dataclass(frozen=True)
@@ -203,17 +205,22 @@ class JobStore:
 
     def write_manifests(self, job: str, state: JobState) -> Manifests:
         """Write the MD5s of a finished job. Raises StateDiskFull, StateUnusable."""
+        from uploader.sources.archive.manifest import md5_line
+
         paths, archives = self.manifest_paths(job), self.archives(job)
         packed = [t.archive for t in state.active if t.archive is not None and t.md5 is not None]
+
+        def line(md5: str, path: str) -> bytes:
+            return md5_line(md5.encode(), path.encode("utf-8", "surrogateescape"))
 
         def by_source() -> Iterator[bytes]:
             for transfer in state.active:
                 if transfer.md5 is not None and not transfer.link and transfer.archive is None:
-                    yield _manifest_line(transfer.md5, transfer.path)
+                    yield line(transfer.md5, transfer.path)
             for archive in packed:
                 yield from (md5_line(md5, os.fsencode(path)) for path, _, md5 in archives.md5s(archive))
 
-        by_name = (_manifest_line(md5, path) for path, md5 in _remote(state))
+        by_name = (line(md5, path) for path, md5 in _remote(state))
         of_members = (md5_line(md5, name) for archive in packed for _, name, md5 in archives.md5s(archive))
         lists = (by_source(), by_name, of_members)
         return Manifests(*(self._write_list(path, lines) for path, lines in zip(paths, lists, strict=True)))
@@ -225,6 +232,8 @@ class JobStore:
 
     def archives(self, job: str) -> Archives:
         """Return the archives that a job sends."""
+        from uploader.transfer.store.archives import Archives
+
         return Archives(self.folder(job), self.disk)
 
     def _write_list(self, path: Path, lines: Iterable[bytes]) -> Path | None:
@@ -267,7 +276,3 @@ def _remote(state: JobState) -> Iterator[tuple[str, str]]:
     for transfer in found:
         if transfer.md5 is not None and not (transfer.dropped and transfer.remote_path in sent_again):
             yield transfer.remote_path, transfer.md5
-
-
-def _manifest_line(md5: str, path: str) -> bytes:
-    return md5_line(md5.encode(), path.encode("utf-8", "surrogateescape"))
