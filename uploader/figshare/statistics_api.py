@@ -91,8 +91,7 @@ class StatisticsApi:
 
     async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int:
         """Return all events of one counter."""
-        path = f"/total/{counter}/{kind}/{number}"
-        return await self._ask(path, scope, {}, lambda value: _count(_field(value, "totals")), f"{kind} {number}")
+        return await self._of_record(kind, number, f"total/{counter}", {}, "totals", _count, scope)
 
     async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None:
         """Return the events of all counters, citations included; None if the service does not offer this.
@@ -111,20 +110,16 @@ class StatisticsApi:
         scope: str | None = None,
     ) -> dict[str, int]:  # fmt: skip
         """Return the events by day ("2024-02-01"), month, year, or under "total"; without entries for none."""
-        path = f"/timeline/{granularity}/{counter}/{kind}/{number}"
-        return await self._ask(
-            path, scope, _dates(first, last), lambda value: _counts(_field(value, "timeline")), f"{kind} {number}"
-        )
+        asked = f"timeline/{granularity}/{counter}"
+        return await self._of_record(kind, number, asked, _dates(first, last), "timeline", _counts, scope)
 
     async def places(
         self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, Places]:  # fmt: skip
         """Return the events by period, then by country and city. Cities are at most ten a country (documented)."""
-        path = f"/breakdown/{granularity}/{counter}/{kind}/{number}"
-        return await self._ask(
-            path, scope, _dates(first, last), lambda value: _places(_field(value, "breakdown")), f"{kind} {number}"
-        )
+        asked = f"breakdown/{granularity}/{counter}"
+        return await self._of_record(kind, number, asked, _dates(first, last), "breakdown", _places, scope)
 
     async def top(
         self, counter: Counter, kind: Kind, count: int, *, period: tuple[date, date] | None = None,
@@ -153,6 +148,20 @@ class StatisticsApi:
             return {one: counts.get(str(one), 0) for one in groups}
 
         return await self._ask("/count/articles", scope, {}, parse, "the groups", body=body)
+
+    async def _of_record(
+        self,
+        kind: Kind,
+        number: int,
+        asked: str,
+        query: Mapping[str, str],
+        field: str,
+        read: Callable[[Any], T],
+        scope: str | None,
+    ) -> T:
+        """Return what `read` makes of a field of the answer about one record."""
+        path, what = f"/{asked}/{kind}/{number}", f"{kind} {number}"
+        return await self._ask(path, scope, query, lambda value: read(_field(value, field)), what)
 
     async def _ask(
         self,
@@ -248,27 +257,25 @@ def _count(value: Any) -> int:
     return value
 
 
-def _counts(value: Any) -> dict[str, int]:
-    """Return an object of counts; null is none at all (observed of timelines)."""
+def _entries(value: Any) -> list[tuple[str, Any]]:
+    """Return the names and values of an object; null has none (observed of timelines)."""
     if value is None:
-        return {}
+        return []
     if not isinstance(value, Mapping):
         raise TypeError("not an object")
-    return {str(name): _count(events) for name, events in value.items() if events is not None}
+    return [(str(name), inner) for name, inner in value.items()]
+
+
+def _counts(value: Any) -> dict[str, int]:
+    return {name: _count(events) for name, events in _entries(value) if events is not None}
 
 
 def _places(value: Any) -> dict[str, Places]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise TypeError("not an object")
-    return {str(period): _countries(countries) for period, countries in value.items() if countries is not None}
-
-
-def _countries(value: Any) -> Places:
-    if not isinstance(value, Mapping):
-        raise TypeError("not an object")
-    return {str(country): _counts(cities) for country, cities in value.items()}
+    return {
+        period: {country: _counts(cities) for country, cities in _entries(countries)}
+        for period, countries in _entries(value)
+        if countries is not None
+    }
 
 
 def _unexpected(what: str = "") -> ProtocolViolation:
