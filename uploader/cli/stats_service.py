@@ -106,7 +106,7 @@ def with_service(
             if login is not None and scope is not None:
                 found = {scope: login}
             else:
-                found = {} if scope is None else await in_thread(lambda: find_logins(context, endpoint, scope))
+                found = await in_thread(lambda: find_logins(context, endpoint, scope))
             retry = INTERACTIVE_RETRY if requests is None else None
             settings = replace(context.settings(requests, retry=retry), impersonate=None)
             api = StatisticsApi(endpoint, settings, found, on_retry=lambda reason, delay: session.console.note(
@@ -122,12 +122,11 @@ def with_service(
         return run(common, connected)
 
 
-def find_logins(context: Context, endpoint: str, scope: str) -> dict[str, Token]:
+def find_logins(context: Context, endpoint: str, scope: str | None) -> dict[str, Token]:
     from uploader.catalog.statistics import logins
     from uploader.figshare.auth import default_config_dir
     from uploader.figshare.statistics_api import credential
 
-    if context.common.sandbox:
+    if context.common.sandbox and scope is not None:
         return {scope: credential(scope, _SANDBOX_PASSWORD)}
-    found = logins.find(endpoint, scope, environ=os.environ, config_dir=default_config_dir())
-    return {} if found is None else {scope: found.token}
+    return logins.find(endpoint, scope, environ=os.environ, config_dir=default_config_dir())

@@ -8,29 +8,30 @@ from pathlib import Path
 
 from uploader.errors import Facts, NoToken, UsageError
 from uploader.figshare import auth
-from uploader.figshare.auth import FoundToken, Token
+from uploader.figshare.auth import Token
 from uploader.figshare.statistics_api import credential
 from uploader.system import PATH_FAULTS, path_error
 
 USER, PASSWORD_FILE = "FIGSHARE_STATS_USER", "FIGSHARE_STATS_PASSWORD_FILE"
 
 
-def find(endpoint: str, scope: str, *, environ: Mapping[str, str], config_dir: Path) -> FoundToken | None:
-    """Return what to send for an institution: from the environment, the keyring or the private file; None for none.
+def find(endpoint: str, scope: str | None, *, environ: Mapping[str, str], config_dir: Path) -> dict[str, Token]:
+    """Return the credentials of a session in this scope: from the environment, the keyring or the private file.
 
-    Blocks. Raises TokenFileExposed, UsageError for an unusable password file or store.
+    They are by institution, as `StatisticsApi` has them; empty if none are known, or without a scope. Blocks.
+    Raises TokenFileExposed, UsageError for an unusable password file or store.
     """
+    if scope is None:
+        return {}
     if USER in environ or PASSWORD_FILE in environ:
         if not (environ.get(USER) and environ.get(PASSWORD_FILE)):
             raise UsageError(f"{USER} and {PASSWORD_FILE} must be set together")
-        path = Path(environ[PASSWORD_FILE])
-        return FoundToken(
-            credential(environ[USER], _password(path)), f"the environment variables {USER} and {PASSWORD_FILE}"
-        )
+        return {scope: credential(environ[USER], _password(Path(environ[PASSWORD_FILE])))}
     try:
-        return auth.find_token(token_file=None, endpoint=_key(endpoint, scope), environ={}, config_dir=config_dir)
+        found = auth.find_token(token_file=None, endpoint=_key(endpoint, scope), environ={}, config_dir=config_dir)
     except NoToken:
-        return None
+        return {}
+    return {scope: found.token}
 
 
 def store(login: Token, endpoint: str, scope: str, *, config_dir: Path) -> str:

@@ -12,7 +12,7 @@ from uploader.catalog.statistics.periods import EARLIEST, Period
 from uploader.concurrency import in_thread
 from uploader.errors import Facts, UsageError
 from uploader.figshare import urls
-from uploader.figshare.auth import Token, default_config_dir
+from uploader.figshare.auth import default_config_dir
 from uploader.figshare.settings import Settings
 from uploader.figshare.statistics_api import PUBLIC_ENDPOINT, Counter, Granularity, Kind, StatisticsApi
 
@@ -95,15 +95,12 @@ class Statistics:
             endpoint = endpoint_for(
                 self._api_endpoint, os.environ.get(VARIABLE), insecure_http=self._settings.insecure_http
             )
-            self._open = StatisticsApi(endpoint, self._settings, await in_thread(lambda: self._logins(endpoint)))
+            found = await in_thread(
+                lambda: logins.find(endpoint, self._scope, environ=os.environ, config_dir=default_config_dir())
+            )
+            self._open = StatisticsApi(endpoint, self._settings, found)
             self._counting = Counting(self._open, self._scope)
         return self._open, self._counting
-
-    def _logins(self, endpoint: str) -> dict[str, Token]:
-        if self._scope is None:
-            return {}
-        found = logins.find(endpoint, self._scope, environ=os.environ, config_dir=default_config_dir())
-        return {} if found is None else {self._scope: found.token}
 
 
 def _period(since: date | None, until: date | None) -> Period:
