@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import anyio
 
-from uploader.errors import RecordsMissing, UsageError
+from uploader.errors import UsageError
 from uploader.figshare.ids import Kind, parse_id, parse_reference
 from uploader.metadata import identifiers
 from uploader.text import is_unicode
@@ -94,6 +94,7 @@ class Client(TransferClient):
         and at the end RecordsMissing if there may be more records than it listed.
         """
         from uploader.catalog.names import Names, find_type
+        from uploader.catalog.pager import check_complete
         from uploader.catalog.query import Query
         from uploader.catalog.search import ORDERS, Search, Searching
 
@@ -136,9 +137,7 @@ class Client(TransferClient):
         )
         async for record in searching.rows():
             yield record
-        if not searching.conclusion.complete:
-            gaps = "; ".join(gap.message for gap in searching.conclusion.gaps)
-            raise RecordsMissing(f"the list may not be complete: {gaps}")
+        check_complete(searching.conclusion.gaps)
 
     async def item(self, item: int | str, *, version: int | None = None, public: bool = False) -> Record:
         """Return an item in full: the account's own copy, else the public one. Raises ItemNotFound.
@@ -168,14 +167,14 @@ class Client(TransferClient):
 
     async def own(self, kind: Kind = "item") -> AsyncIterator[Record]:
         """Yield the account's own items, collections or projects, drafts included. Raises RecordsMissing at the end."""
+        from uploader.catalog.pager import check_complete
         from uploader.catalog.reading import Reading
         from uploader.figshare.records import own_list
 
         reading = Reading(self._api.records, own_list(kind))
         async for record in reading.rows():
             yield record
-        if reading.gaps:
-            raise RecordsMissing(f"the list may not be complete: {'; '.join(gap.message for gap in reading.gaps)}")
+        check_complete(reading.gaps)
 
     async def report(
         self,

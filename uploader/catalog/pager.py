@@ -21,6 +21,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from uploader.errors import RecordsMissing
 from uploader.figshare.models import PAGE
 
 MAX_PAGES = 9
@@ -38,6 +39,12 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
     code: GapCode
     message: str
+
+
+def check_complete(gaps: Sequence[Gap]) -> None:
+    """Raise RecordsMissing for a list with gaps."""
+    if gaps:
+        raise RecordsMissing(f"the list may not be complete: {'; '.join(gap.message for gap in gaps)}")
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import click
 from uploader.cli.options import grouped, with_options
 from uploader.cli.runner import Session
 from uploader.concurrency import in_thread
-from uploader.errors import ExitStatus, RecordsMissing
+from uploader.errors import ExitStatus
 from uploader.figshare.ids import Kind
 from uploader.text import printable
 from uploader.units import format_count
@@ -73,6 +73,8 @@ async def write_rows(rows: AsyncIterator[Record], kind: Kind, output: Path, *, r
 
 def conclude(session: Session, api: Figshare, result: Conclusion, output: Path | None, *, count: bool = False) -> int:
     """Report what is known of the result and return the exit status. Raises RecordsMissing for an incomplete list."""
+    from uploader.catalog.pager import check_complete
+
     console, found = session.console, format_count(result.found, "record")
     session.summary.records = {
         "found": result.found,
@@ -95,6 +97,5 @@ def conclude(session: Session, api: Figshare, result: Conclusion, output: Path |
         console.note("nothing found")
     if result.left_out:
         console.note(f"{format_count(result.left_out, 'record')} did not fit the filters and were left out")
-    if not result.complete:
-        raise RecordsMissing(f"the list may not be complete: {'; '.join(gap.message for gap in result.gaps)}")
+    check_complete(result.gaps)
     return ExitStatus.OK
