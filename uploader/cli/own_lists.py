@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
-from uploader.cli.output.record_lines import record_line
-from uploader.cli.records_result import conclude, output_options, with_progress, write_rows
+from uploader.cli.records_result import conclude, output_options, put_rows
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options
 from uploader.errors import UsageError
@@ -48,12 +47,7 @@ def own_list_command(kind: Kind) -> click.Command:
 
             result = Conclusion()
             rows = _rows(api, kind, result, state, as_author=as_author)
-            if output is not None:
-                await write_rows(with_progress(session, rows), kind, output, replace=force)
-            else:
-                async for row in rows:
-                    session.console.event("record", kind=kind, record=row.raw)
-                    session.console.result(record_line(row))
+            result.found = await put_rows(session, rows, kind, output, replace=force)
             return conclude(session, api, result, output)
 
         return on_figshare(common, work, requests=requests)
@@ -79,13 +73,11 @@ async def _rows(
     async for row in reading.rows():
         seen.add(row.id)
         if state is None or (row.published is None) == (state == "draft"):
-            result.found += 1
             yield row
     result.gaps = reading.gaps
     if as_author and state != "draft":
         searching = Searching(api.records, Search(query=Query(orcid=(orcid,)), limit=None))
         async for row in searching.rows():
             if row.id not in seen:
-                result.found += 1
                 yield row
         result.gaps += searching.conclusion.gaps

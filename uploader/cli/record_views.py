@@ -20,8 +20,7 @@ from uploader.cli.options import (
     id_parser,
     with_options,
 )
-from uploader.cli.output.record_lines import record_line
-from uploader.cli.records_result import conclude
+from uploader.cli.records_result import conclude, put_rows
 from uploader.cli.runner import Session, on_figshare
 from uploader.errors import ExitStatus, ItemNotFound
 from uploader.figshare.decode import decode
@@ -169,13 +168,9 @@ def _show_container(
         session.console.result(shown)
         if not items:
             return ExitStatus.OK
-        reading, result = Reading(api.records, items_of(kind, found.record.id, public=found.public)), Conclusion()
-        async for row in reading.rows():
-            result.found += 1
-            session.console.event("record", kind="item", record=row.raw)
-            session.console.result(record_line(row))
-        result.gaps = reading.gaps
-        return conclude(session, api, result, None)
+        reading = Reading(api.records, items_of(kind, found.record.id, public=found.public))
+        count = await put_rows(session, reading.rows(), "item")
+        return conclude(session, api, Conclusion(found=count, gaps=reading.gaps), None)
 
     return on_figshare(common, work, anonymous=True)
 

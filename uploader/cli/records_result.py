@@ -1,4 +1,4 @@
-"""What commands that list records do with the rows: write them to a file, and say at the end whether they are all."""
+"""What commands that list records do with the rows: print or write them, and say at the end whether they are all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import anyio
 import click
 
 from uploader.cli.options import grouped, with_options
+from uploader.cli.output.record_lines import record_line
 from uploader.cli.runner import Session
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
@@ -51,15 +52,32 @@ async def with_progress(session: Session, rows: AsyncIterator[Record]) -> AsyncI
         yield row
 
 
-async def write_rows(rows: AsyncIterator[Record], kind: Kind, output: Path, *, replace: bool) -> None:
-    """Write rows to a file, which appears once all are written. Raises OutputExists, UsageError."""
+async def put_rows(
+    session: Session, rows: AsyncIterator[Record], kind: Kind, output: Path | None = None, *, replace: bool = False
+) -> int:
+    """Print rows, or write them to a file, which appears once all are written; return how many they were.
+
+    Raises OutputExists, UsageError.
+    """
+    if output is not None:
+        return await _write_rows(with_progress(session, rows), kind, output, replace=replace)
+    count = 0
+    async for row in rows:
+        count += 1
+        session.console.event("record", kind=kind, record=row.raw)
+        session.console.result(record_line(row))
+    return count
+
+
+async def _write_rows(rows: AsyncIterator[Record], kind: Kind, output: Path, *, replace: bool) -> int:
     from uploader.catalog.rows import RowFile
 
     file = await in_thread(lambda: RowFile(output, kind, replace=replace))
     some: list[Record] = []
-    written = False
+    count, written = 0, False
     try:
         async for row in rows:
+            count += 1
             some.append(row)
             if len(some) == _ROWS_AT_ONCE:
                 await in_thread(file.write, some)
@@ -69,6 +87,7 @@ async def write_rows(rows: AsyncIterator[Record], kind: Kind, output: Path, *, r
     finally:
         with anyio.CancelScope(shield=True):
             await in_thread(lambda: file.close(keep=written))
+    return count
 
 
 def conclude(session: Session, api: Figshare, result: Conclusion, output: Path | None, *, count: bool = False) -> int:

@@ -20,8 +20,7 @@ from uploader.cli.options import (
     grouped,
     with_options,
 )
-from uploader.cli.output.record_lines import record_line
-from uploader.cli.records_result import RESULT, conclude, output_options, with_progress, write_rows
+from uploader.cli.records_result import RESULT, conclude, output_options, put_rows, with_progress
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options
 from uploader.errors import ExitStatus
@@ -147,12 +146,8 @@ def search(
         if values["count"]:
             async for _ in with_progress(session, searching.rows()):
                 pass
-        elif output is not None:
-            await write_rows(with_progress(session, searching.rows()), wanted.kind, output, replace=force)
         else:
-            async for row in searching.rows():
-                session.console.event("record", kind=wanted.kind, record=row.raw)
-                session.console.result(record_line(row))
+            await put_rows(session, searching.rows(), wanted.kind, output, replace=force)
         return conclude(session, api, searching.conclusion, output, count=values["count"])
 
     return on_figshare(common, work, anonymous=not values["own"], requests=requests)
