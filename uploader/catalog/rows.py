@@ -71,6 +71,17 @@ def csv_line(cells: Sequence[object]) -> bytes:
     return text.getvalue().encode("utf-8", "replace")
 
 
+def csv_header(names: Sequence[str]) -> bytes:
+    """Return the first line of a file of CSV, after a byte order mark, by which Excel knows UTF-8."""
+    return "\ufeff".encode() + csv_line(names)
+
+
+def check_ending(path: Path, known: Sequence[str]) -> None:
+    """Raise UsageError for a file name that ends in none of the known formats."""
+    if path.suffix.lower() not in known:
+        raise UsageError(f"unknown format {path.name!r}; the name must end in {', '.join(known[:-1])} or {known[-1]}")
+
+
 class NewFile:
     """A file that appears under its name when it is closed to be kept: durably, in place of an older one.
 
@@ -132,13 +143,12 @@ class RowFile:
     """
 
     def __init__(self, path: Path, kind: Kind, *, replace: bool = False) -> None:
-        if path.suffix.lower() not in FORMATS:
-            raise UsageError(f"unknown format {path.name!r}; the name must end in {' or '.join(FORMATS)}")
+        check_ending(path, FORMATS)
         self._kind = kind
         self._csv = path.suffix.lower() == ".csv"
         self._new = NewFile(path, replace=replace)
         if self._csv:
-            self._new.write("\ufeff".encode() + csv_line(["record_type", *COLUMNS]))
+            self._new.write(csv_header(["record_type", *COLUMNS]))
 
     def __enter__(self) -> Self:
         return self

@@ -285,10 +285,13 @@ def _conclude(session: Session, api: Figshare, made: Made, output: Path, failed_
 
 def _write_failed(path: Path, made: Made) -> None:
     """Write the records that could not be read as CSV, in place of an older file. Blocks briefly."""
-    from uploader.catalog.rows import NewFile, csv_line
+    from uploader.catalog.rows import NewFile, csv_header, csv_line
 
+    lines = [csv_line([one.kind, one.id, one.title, one.message]) for one in made.failed]
     file = NewFile(path, replace=True, private=True)
-    lines = [["record_type", "id", "title", "message"]]
-    lines += [[one.kind, str(one.id), one.title, one.message] for one in made.failed]
-    file.write("\ufeff".encode() + b"".join(map(csv_line, lines)))
-    file.close(keep=True)
+    written = False
+    try:
+        file.write(csv_header(["record_type", "id", "title", "message"]) + b"".join(lines))
+        written = True
+    finally:
+        file.close(keep=written)

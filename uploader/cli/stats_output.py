@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from uploader.catalog.rows import FORMATS, csv_line
+from uploader.catalog.rows import csv_header, csv_line, json_line
 from uploader.cli.report_files import write_file
 from uploader.errors import OutputExists, UsageError
 from uploader.system import PATH_FAULTS, path_error
@@ -51,12 +51,6 @@ def _id_in(line: str, number: int, path: Path) -> str:
         raise UsageError(f"{printable(str(path))}: line {number} is no JSON object with an id") from None
 
 
-def check_format(path: Path) -> None:
-    """Raise UsageError for the name of a table that ends in no known format."""
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"unknown format {path.name!r}; the name must end in {' or '.join(FORMATS)}")
-
-
 def check_output(path: Path, *, replace: bool) -> None:
     """Raise OutputExists for a file that must not be replaced, and UsageError for a missing folder. Blocks."""
     if path.is_file() and not replace:
@@ -69,10 +63,9 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], *, replace: bool)
     """Write rows of the same columns as CSV or JSON Lines. Blocks. Raises UsageError, OutputExists."""
     if path.suffix.lower() == ".csv":
         names = list(dict.fromkeys(name for row in rows for name in row))
-        lines = [csv_line(names), *(csv_line([row.get(name) for name in names]) for row in rows)]
-        body = "\ufeff".encode() + b"".join(lines)
+        body = csv_header(names) + b"".join(csv_line([row.get(name) for name in names]) for row in rows)
     else:
-        body = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+        body = b"".join(map(json_line, rows))
     write_bytes(path, body, replace=replace)
 
 

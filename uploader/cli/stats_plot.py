@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from uploader.catalog.rows import check_ending
 from uploader.errors import UsageError
 
 FORMATS: Final = (".svg", ".html", ".png")
@@ -45,8 +46,7 @@ class Bars:
 
 def check_format(path: Path) -> None:
     """Raise UsageError for a name that ends in no known format, and for PNG without matplotlib."""
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"unknown format {path.name!r}; the name must end in {', '.join(FORMATS)}")
+    check_ending(path, FORMATS)
     if path.suffix.lower() == ".png":
         _matplotlib()
 

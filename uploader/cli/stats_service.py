@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uploader.catalog.rows import FORMATS, check_ending
 from uploader.cli import stats_plot
 from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context
 from uploader.cli.options import GlobalOptions, ParsedParam, grouped
 from uploader.cli.output.progress import Display
 from uploader.cli.runner import Session, run
-from uploader.cli.stats_output import check_format, check_output
+from uploader.cli.stats_output import check_output
 from uploader.concurrency import in_thread
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def with_service(
         stats_plot.check_format(plot)
         check_output(plot, replace=values["force"])
     if (table := values.get("output")) is not None:
-        check_format(table)
+        check_ending(table, FORMATS)
         check_output(table, replace=values["force"])
     with open_service(common, values["stats_endpoint"]) as (context, endpoint):
 

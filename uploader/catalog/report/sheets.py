@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from uploader.catalog.report.columns import Column, Entry, Layout
 from uploader.catalog.report.values import Cell
-from uploader.catalog.rows import NewFile, csv_cell, csv_line, json_line, output_error
+from uploader.catalog.rows import NewFile, check_ending, csv_cell, csv_header, csv_line, json_line, output_error
 from uploader.errors import CatalogDamaged, Facts, OutputExists, UsageError
 
 if TYPE_CHECKING:
@@ -117,12 +117,8 @@ def check_output(path: Path, *, replace: bool) -> None:
 
 def check_format(path: Path) -> None:
     """Raise UsageError if the name does not end in that of a format, or a package for it is missing."""
-    ending = path.suffix.lower()
-    if ending not in FORMATS:
-        raise UsageError(
-            f"unknown format {path.name!r}; the name must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        )
-    if ending == ".xlsx" and importlib.util.find_spec("xlsxwriter") is None:
+    check_ending(path, FORMATS)
+    if path.suffix.lower() == ".xlsx" and importlib.util.find_spec("xlsxwriter") is None:
         raise UsageError("writing .xlsx needs the package xlsxwriter", facts=Facts("no-xlsx"))
 
 
@@ -138,12 +134,12 @@ def _open(path: Path, new: NewFile, layout: Layout, beside: _LongTexts, scratch:
 
 
 class _Csv:
-    """CSV by RFC 4180, with a byte order mark, by which Excel knows UTF-8."""
+    """CSV by RFC 4180."""
 
     def __init__(self, new: NewFile, layout: Layout) -> None:
         self._new = new
         self.changes = Counter[str]()
-        new.write("\ufeff".encode() + csv_line(layout.header))
+        new.write(csv_header(layout.header))
 
     def write(self, entry: Entry, cells: Sequence[Cell]) -> None:
         shown = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
