@@ -14,19 +14,19 @@ from uploader.cli.context import open_context
 from uploader.cli.hints import hint_for
 from uploader.cli.options import (
     ENVIRONMENT,
+    ITEM_VERSION,
     FigupCommand,
     GlobalOptions,
     ParsedParam,
     common_options,
     grouped,
-    id_parser,
 )
 from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.runner import Session, run
 from uploader.cli.transfer_options import DEADLINE, DEADLINE_HELP, LIMIT_RATE, log_deadline
 from uploader.errors import ExitStatus
-from uploader.figshare.ids import Kind, Reference, parse_reference, parse_version
+from uploader.figshare.ids import Reference
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.options import Options, parse_connections
@@ -70,12 +70,8 @@ _REASONS = {
 _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), grouped("Speed")
 
 
-def _item_and_version(text: str, kind: Kind) -> tuple[Reference, int | None]:
-    return parse_reference(text, kind), parse_version(text)
-
-
 @click.command("download", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
-@click.argument("item", metavar="ITEM", type=ParsedParam("id", id_parser("item", _item_and_version)))
+@click.argument("item", metavar="ITEM", type=ITEM_VERSION)
 @click.argument("names", metavar="[FILE]...", nargs=-1)
 @_what(
     "-o",

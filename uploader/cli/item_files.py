@@ -15,7 +15,7 @@ from uploader.cli.global_options import with_global_options_last
 from uploader.cli.hints import Repeated
 from uploader.cli.item_views import file_fields
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
-from uploader.cli.record_views import ITEM_VERSION, face_options, list_files
+from uploader.cli.record_views import VERSIONED_ITEM, face_options, list_files
 from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, UsageError
 from uploader.figshare.ids import Reference
@@ -62,7 +62,7 @@ def files() -> None:
 
 
 @files.command("list", cls=FigupCommand, epilog=ENVIRONMENT)
-@ITEM_VERSION
+@VERSIONED_ITEM
 @face_options
 @common_options
 def list_(item: tuple[Reference, int | None], version: int | None, public: bool, common: GlobalOptions) -> int:

@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from uploader.cli.global_options import with_global_options_last
-from uploader.figshare.ids import Kind, parse_id, parse_reference
+from uploader.figshare.ids import Kind, Reference, parse_id, parse_reference, parse_version
 from uploader.text import is_unicode
 
 if TYPE_CHECKING:
@@ -105,11 +105,17 @@ def id_parser(kind: Kind, parse: Callable[[str, Kind], T]) -> Callable[[str], T]
     return parsed
 
 
+def _item_and_version(text: str, kind: Kind) -> tuple[Reference, int | None]:
+    return parse_reference(text, kind), parse_version(text)
+
+
 ITEM_ID = ParsedParam("id", id_parser("item", parse_reference))
 COLLECTION_ID = ParsedParam("id", id_parser("collection", parse_reference))
 """A number, an address or a DOI; the value is a `Reference`, which `uploader.items.identify` makes an id."""
 PROJECT_ID = ParsedParam("id", id_parser("project", parse_id))
 """A number or an address."""
+ITEM_VERSION = ParsedParam("id", id_parser("item", _item_and_version))
+"""An item, with the version that its DOI or address may have."""
 
 
 class GroupedOption(click.Option):

@@ -12,19 +12,18 @@ from uploader.cli.item_views import card, container_card, fields, file_fields, f
 from uploader.cli.options import (
     COLLECTION_ID,
     ENVIRONMENT,
+    ITEM_VERSION,
     PROJECT_ID,
     FigupCommand,
     GlobalOptions,
-    ParsedParam,
     common_options,
-    id_parser,
     with_options,
 )
 from uploader.cli.records_result import conclude, put_rows
 from uploader.cli.runner import Session, on_figshare
 from uploader.errors import ExitStatus, ItemNotFound
 from uploader.figshare.decode import decode
-from uploader.figshare.ids import Kind, Reference, parse_reference, parse_version
+from uploader.figshare.ids import Reference
 from uploader.figshare.models import File, ItemDetail
 from uploader.figshare.records import Record, items_of
 
@@ -41,12 +40,7 @@ Examples:
 """
 
 
-def _item_and_version(text: str, kind: Kind) -> tuple[Reference, int | None]:
-    return parse_reference(text, kind), parse_version(text)
-
-
-ITEM_VERSION = click.argument("item", metavar="ITEM", type=ParsedParam("id", id_parser("item", _item_and_version)))
-"""An item, perhaps of a version, as DOIs and addresses have it."""
+VERSIONED_ITEM = click.argument("item", metavar="ITEM", type=ITEM_VERSION)
 _FACE = [
     click.option("--version", metavar="N", type=click.IntRange(min=1), help="A public version.  [default: the newest]"),
     click.option("--public", is_flag=True, help="What everyone sees, even of your own."),
@@ -62,7 +56,7 @@ def face_options(command: Any) -> Any:
 
 
 @click.command("show", cls=FigupCommand, epilog=SHOW_HELP + ENVIRONMENT, short_help="Show an item.")
-@ITEM_VERSION
+@VERSIONED_ITEM
 @_FORMAT
 @face_options
 @common_options
@@ -83,7 +77,7 @@ def show_item(
 
 
 @click.command("versions", cls=FigupCommand, epilog=ENVIRONMENT, short_help="List an item's public versions.")
-@ITEM_VERSION
+@VERSIONED_ITEM
 @common_options
 def item_versions(item: tuple[Reference, int | None], common: GlobalOptions) -> int:
     """List the public versions of an item: number and address in the API. No token is needed."""
