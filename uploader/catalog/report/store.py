@@ -21,7 +21,7 @@ import msgspec
 from uploader.catalog.pager import Position
 from uploader.catalog.report.columns import Entry
 from uploader.catalog.report.values import Raw, custom_fields
-from uploader.disk import FULL, Disk, map_os_errors, open_lock_file, try_flock
+from uploader.disk import Disk, map_os_errors, open_lock_file, try_flock
 from uploader.errors import CatalogBusy, CatalogDamaged, CatalogNewer, StateDiskFull, StateUnusable
 from uploader.figshare.ids import Kind
 from uploader.figshare.records import Record
@@ -151,10 +151,6 @@ class Store:
             raise CatalogDamaged(f"this report's catalog is damaged: {self._path}: {fault}") from None
         except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
             raise CatalogDamaged(f"this report's catalog is damaged: {self._path}") from None
-        except OSError as fault:
-            if fault.errno in FULL:
-                raise StateDiskFull(f"the disk that holds figup's state is full: {self._path}") from None
-            raise
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
