@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,13 +149,12 @@ def columns(common: GlobalOptions) -> int:
 def _make(
     common: GlobalOptions, requests: RequestOptions, values: dict[str, Any], spec: Any, *, anonymous: bool
 ) -> int:
-    started = time.monotonic()
     kinds: tuple[Kind, ...] = ("item",)
     kinds += ("collection",) if values["collections"] else ()
     kinds += ("project",) if values["projects"] else ()
 
     async def work(session: Session, api: Figshare) -> int:
-        from uploader.catalog.report.collect import Limits
+        from uploader.catalog.report.collect import Limits, seconds_until
         from uploader.catalog.report.make import Place, Report
         from uploader.catalog.report.sheets import check_format
         from uploader.cli.context import state_dir
@@ -169,7 +167,7 @@ def _make(
         if values["dry_run"]:
             return await _price(session, api, making, place)
         session.signals.stop_with(making.stop, _GRACE)
-        limits = Limits(deadline=_monotonic(values["deadline"], started), max_requests=values["max_requests"])
+        limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
         made = await making.make(
             values["output"], values["columns"], replace=values["force"], fresh=values["fresh"], limits=limits,
             on_progress=_Shown(session).show,
@@ -178,12 +176,6 @@ def _make(
         return _conclude(session, api, made, values["output"], values["failed_to"])
 
     return on_figshare(common, work, anonymous=anonymous, requests=requests)
-
-
-def _monotonic(deadline: datetime | None, started: float) -> float | None:
-    if deadline is None:
-        return None
-    return max(started, time.monotonic() + (deadline - datetime.now(deadline.tzinfo)).total_seconds())
 
 
 class _Shown:
