@@ -137,9 +137,7 @@ class Console:
 
     def failure(self, failure: Failure) -> None:
         """Report an error to stderr and as an event, once."""
-        if self._is_new(failure):
-            self.event("error", **failure.fields())
-            self.output.err(f"{self._stamp()}{failure.line()}", _ERROR if not self._place else None)
+        self.report_failures([failure])
 
     def report_failures(self, failures: Sequence[Failure]) -> None:
         """Report several errors like `failure`; on stderr only the first ones and the number of the others."""
