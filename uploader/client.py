@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import anyio
 
 from uploader.errors import UsageError
-from uploader.figshare.ids import Kind, parse_id, parse_reference
+from uploader.figshare.ids import Kind, parse_reference
 from uploader.metadata import identifiers
 from uploader.text import is_unicode
 from uploader.transfer.arguments import wrong_type
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Texts = str | Sequence[str]
 """One value, or several that must all be found."""
+T = TypeVar("T")
 
 
 class Client(TransferClient):
@@ -99,9 +100,8 @@ class Client(TransferClient):
         from uploader.catalog.search import ORDERS, Search, Searching
 
         api, names = self._api, Names(self._api)
-        for name, value, known in (("kind", kind, get_args(Kind)), ("order", order, ORDERS)):
-            if value not in known:
-                raise UsageError(f"invalid {name} {value!r}; known: {', '.join(known)}")
+        _one_of("kind", kind, get_args(Kind))
+        _one_of("order", order, ORDERS)
         query = Query(
             words=_texts("words", words),
             any_word=any_word,
@@ -159,10 +159,7 @@ class Client(TransferClient):
 
         if isinstance(given, bool) or not isinstance(given, int | str):
             raise wrong_type(kind, given, "an id, an address or a DOI")
-        try:
-            reference = parse_id(str(given), kind) if kind == "project" else parse_reference(str(given), kind)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+        reference = _valid(lambda text: parse_reference(text, kind), str(given))
         return (await find(self._api, kind, reference, version=version, public=public)).record
 
     async def own(self, kind: Kind = "item") -> AsyncIterator[Record]:
@@ -204,17 +201,14 @@ class Client(TransferClient):
         from uploader.catalog.report.columns import parse_columns
         from uploader.catalog.report.make import Place, Report
 
-        _one_of("report", report, get_args(Literal["public", "own"]))
+        _one_of("report", report, ("public", "own"))
         if not kinds or isinstance(kinds, str):
             raise wrong_type("kinds", kinds, "a list of 'item', 'collection' or 'project'")
         for kind in kinds:
             _one_of("kinds", kind, get_args(Kind))
         if (report == "public") != (institution is not None) or (report == "own" and (group or type) is not None):
             raise UsageError('an institution, group or type is given with report="public", which needs the first')
-        try:
-            selection = parse_columns(columns)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+        selection = _valid(parse_columns, columns)
         number = await Names(self._api).institution(str(institution)) if institution is not None else None
         type_id = find_type(type) if type is not None else None
         spec = Spec(report=report, kinds=tuple(kinds), institution=number, group=group, type_id=type_id)
@@ -252,7 +246,7 @@ def _limit(value: object) -> int | None:
     raise UsageError(f"invalid limit {value!r}; use a positive number, or None")
 
 
-def _valid(check: Callable[[str], str], value: str) -> str:
+def _valid(check: Callable[[str], T], value: str) -> T:
     try:
         return check(value)
     except ValueError as error:
@@ -266,4 +260,4 @@ def _day(name: str, value: date | str | None) -> date | None:
         return value.date()
     if not isinstance(value, str):
         raise wrong_type(name, value, "a date, or a string such as 2024-05-17")
-    return date.fromisoformat(_valid(identifiers.day, value))
+    return _valid(identifiers.date_of, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +47,6 @@ records may be missing; 5 if Figshare ignored a filter.
 """
 
 
-def _day(text: str) -> date:
-    return date.fromisoformat(identifiers.day(text))
-
-
 def _limit(text: str) -> int | None:
     if text == "all":
         return None
@@ -70,7 +65,7 @@ def _complete_types(_: click.Context, __: click.Parameter, incomplete: str) -> l
     return [name for name in ITEM_TYPE_IDS if name.startswith(incomplete)]
 
 
-_TEXT, _DAY = ParsedParam("text", _value), ParsedParam("date", _day)
+_TEXT, _DAY = ParsedParam("text", _value), ParsedParam("date", identifiers.date_of)
 _what, _where, _how = grouped("Conditions"), grouped("Where"), grouped(RESULT)
 _OPTIONS = [
     _what("--any", "any_word", is_flag=True, help="One of the WORDS is enough."),

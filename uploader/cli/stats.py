@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from uploader.figshare.statistics_api import Counter, Kind
 
 COUNTERS = ("views", "downloads", "shares")
-_DAY = ParsedParam("date", lambda text: date.fromisoformat(identifiers.day(text)))
+_DAY = ParsedParam("date", identifiers.date_of)
 
 
 def _counters(text: str) -> tuple[str, ...]:

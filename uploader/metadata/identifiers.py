@@ -85,11 +85,16 @@ def email(text: str) -> str:
 
 def day(text: str) -> str:
     """Return a date as 2024-05-17; a time is dropped."""
+    return date_of(text).isoformat()
+
+
+def date_of(text: str) -> date:
+    """Parse a date; a time is dropped."""
     try:
-        return date.fromisoformat(text.strip()).isoformat()
+        return date.fromisoformat(text.strip())
     except ValueError:
         pass
     try:
-        return datetime.fromisoformat(text.strip()).date().isoformat()
+        return datetime.fromisoformat(text.strip()).date()
     except ValueError:
         raise ValueError(f"invalid date {text!r}; use e.g. 2024-05-17") from None
