@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -75,15 +74,6 @@ _PLOT = _how("--plot", metavar="FILE", type=click.Path(path_type=Path, readable=
              help="Draw FILE.svg or FILE.html; .png with matplotlib.")  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """What a command was asked about. `kind` is as the service names it."""
-
-    kind: Kind
-    ids: list[int]
-    period: Period | None
-
-
 @click.group("stats")
 def stats() -> None:
     """Count views, downloads, shares and citations.
@@ -105,19 +95,20 @@ def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, 
     """
 
     async def work(session: Session, service: Service) -> int:
-        asked = await _asked(session, service, ids, values)
+        period = _given_period(values)
+        kind, numbers = await _asked(session, service, ids, values)
         rows = []
-        for number in asked.ids:
-            totals = await service.counting.totals(asked.kind, number, asked.period)
+        for number in numbers:
+            totals = await service.counting.totals(kind, number, period)
             counts = {name: getattr(totals, name) for name in (*COUNTERS, "cites")}
-            rows.append({"id": number, "kind": asked.kind, **counts, **_stamp(values, asked.period)})
+            rows.append({"id": number, "kind": kind, **counts, **_stamp(values, period)})
             session.console.event("totals", **rows[-1])
             words = ", ".join(f"{value:,} {name}" for name, value in counts.items() if value is not None)
             session.console.result(f"{number}: {words}")
         if len(rows) > 1:
             sums = {name: sum(row[name] or 0 for row in rows) for name in COUNTERS}
             session.console.result("All: " + ", ".join(f"{value:,} {name}" for name, value in sums.items()))
-        return await _finish(session, rows, values, _scope_text(values, asked.period))
+        return await _finish(session, rows, values, _scope_text(values, period))
 
     return with_service(common, work, values, requests=requests)
 
@@ -146,16 +137,16 @@ def timeline(
     """
 
     async def work(session: Session, service: Service) -> int:
-        asked = await _asked(session, service, ids, values, days=365 if by == "day" else None)
-        period = _given_period(asked)
+        period = _period(values, days=365 if by == "day" else None)
+        kind, numbers = await _asked(session, service, ids, values)
         rows, series = [], {}
-        for number in asked.ids:
+        for number in numbers:
             for counter in counters:
-                found = await service.counting.timeline(counter, asked.kind, number, period, by)
+                found = await service.counting.timeline(counter, kind, number, period, by)
                 name = str(number) if len(counters) == 1 else f"{number} {counter}"
                 series[name] = found
                 for step, events in found.items():
-                    rows.append({"id": number, "kind": asked.kind, "counter": counter, by: step, "events": events})
+                    rows.append({"id": number, "kind": kind, "counter": counter, by: step, "events": events})
                     session.console.event("timeline", **rows[-1])
                     session.console.result(f"{step:<10} {events:>8,}  {name}")
         if plot is not None:
@@ -187,15 +178,15 @@ def places(
     """
 
     async def work(session: Session, service: Service) -> int:
-        asked = await _asked(session, service, ids, values, days=365)
-        period = _given_period(asked)
+        period = _period(values, days=365)
+        kind, numbers = await _asked(session, service, ids, values)
         rows: list[dict[str, Any]] = []
         sums: dict[str, int] = {}
-        for number in asked.ids:
+        for number in numbers:
             for counter in counters:
-                for country in await service.counting.places(counter, asked.kind, number, period):
+                for country in await service.counting.places(counter, kind, number, period):
                     sums[country.name] = sums.get(country.name, 0) + country.total
-                    row = {"id": number, "kind": asked.kind, "counter": counter, "country": country.name}
+                    row = {"id": number, "kind": kind, "counter": counter, "country": country.name}
                     rows.append({**row, "city": None, "events": country.total})
                     rows += [{**row, "city": city, "events": events} for city, events in country.cities.items()]
                     session.console.event("place", **row, events=country.total, cities=country.cities)
@@ -234,7 +225,7 @@ def top(
     """Show the records with the most events."""
 
     async def work(session: Session, service: Service) -> int:
-        period = _period(values)
+        period = _given_period(values)
         found = await service.api.top(
             counter, _service_kind(kind), count, group=group, scope=values["scope"],
             period=None if period is None else (period.first, period.last),
@@ -275,20 +266,19 @@ def count_groups(groups: tuple[int, ...], requests: RequestOptions, common: Glob
 
 
 async def _asked(
-    session: Session, service: Service, ids: tuple[str, ...], values: dict[str, Any], *, days: int | None = 0
-) -> _Asked:
-    """Return what the options ask about. `days`: length of the default period, None: all, 0: no period."""
+    session: Session, service: Service, ids: tuple[str, ...], values: dict[str, Any]
+) -> tuple[Kind, list[int]]:
+    """Return what the options ask about: a kind as the service names it, and ids."""
     flags = {f"--{name}": values[name] for name in ("collection", "project", "author", "group")}
     check_exclusive(flags)
     kind = next((flag.removeprefix("--") for flag, given in flags.items() if given), "item")
-    period = _period(values, days=days)
     file = values["from_file"]
     texts = [*ids, *(await in_thread(lambda: read_ids(file)) if file is not None else ())]
     references = list(dict.fromkeys(_reference(text, kind) for text in texts))
     if not references:
         raise UsageError("no ids were given", facts=Facts("no-ids"))
     found = await service.identify(session, references, "collection" if kind == "collection" else "item")
-    return _Asked(kind=_service_kind(kind), ids=list(dict.fromkeys(found)), period=period)
+    return _service_kind(kind), list(dict.fromkeys(found))
 
 
 def _reference(text: str, kind: str) -> Reference:
@@ -311,20 +301,17 @@ def _service_kind(kind: str) -> Kind:
     return next(one for one in get_args(Kinds) if one == name)
 
 
-def _period(values: dict[str, Any], *, days: int | None = 0) -> Period | None:
+def _given_period(values: dict[str, Any]) -> Period | None:
+    """Return the period of the options, None if they name none: all time."""
+    return None if values["since"] is None and values["until"] is None else _period(values, days=None)
+
+
+def _period(values: dict[str, Any], *, days: int | None) -> Period:
+    """Return the period of the options. `days`: how long it is by default, None from the earliest."""
     from uploader.catalog.statistics.periods import EARLIEST, Period, days_before
 
-    since, until = values["since"], values["until"]
-    if since is None and until is None and days == 0:
-        return None
-    last = until or datetime.now(UTC).date()
-    return Period(since or (days_before(last, days) if days else EARLIEST), last)
-
-
-def _given_period(asked: _Asked) -> Period:
-    if asked.period is None:
-        raise UsageError("a period is needed")
-    return asked.period
+    last = values["until"] or datetime.now(UTC).date()
+    return Period(values["since"] or (days_before(last, days) if days else EARLIEST), last)
 
 
 def _stamp(values: dict[str, Any], period: Period | None) -> dict[str, Any]:
