@@ -50,7 +50,7 @@ def download(sandbox: Sandbox, file: dict[str, Any]) -> bytes:
 def check_exactly_once(sandbox: Sandbox, *sources: Path) -> None:
     """Assert one item with each source exactly once with its bytes, and that no part was sent that Figshare had."""
     (item,) = items(sandbox)
-    held = _at_rest(sandbox, item["id"])
+    held = files_at_rest(sandbox, item["id"])
     assert sorted(f["name"] for f in held) == sorted(source.name for source in sources)
     by_name = {file["name"]: file for file in held}
     for source in sources:
@@ -60,7 +60,7 @@ def check_exactly_once(sandbox: Sandbox, *sources: Path) -> None:
     check_nothing_sent_twice(sandbox)
 
 
-def _at_rest(sandbox: Sandbox, item_id: int) -> list[dict[str, Any]]:
+def files_at_rest(sandbox: Sandbox, item_id: int) -> list[dict[str, Any]]:
     """The item's files once all are in their final place: only then they can be read."""
     deadline = time.monotonic() + 10
     while True:
