@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Figup, Result
+from tests.support.environment import plugged
 from tests.support.invariants import check_exactly_once, items
 from tests.support.sandbox import Sandbox
 
@@ -403,18 +404,12 @@ def test_two_processes_on_one_job(bare_figup: Figup, start_sandbox: Start) -> No
 
 
 def test_an_internal_error_is_one_line_and_its_traceback_is_in_the_log(bare_figup: Figup) -> None:
-    broken = bare_figup.cwd / "broken"
-    broken.mkdir()
-    (broken / "sitecustomize.py").write_text(
+    broken = (
         "import uploader.transfer.client as c\n"
         "async def account(self, **_): raise KeyError('inside')\n"
         "c.Client.account = account\n"
     )
-    checkout = str(Path(__file__).parents[2])
-    bare_figup.env |= {
-        "FIGSHARE_TOKEN": "t0ken",
-        "PYTHONPATH": os.pathsep.join([str(broken), checkout]),
-    }
+    bare_figup.env |= {"FIGSHARE_TOKEN": "t0ken", "PYTHONPATH": plugged(bare_figup.cwd / "broken", broken)}
     done = bare_figup.run("auth", "status", "--log-file", "log").expect(1)
     (line,) = done.stderr.splitlines()
     assert line.startswith("figup: internal error (KeyError). Please report it")

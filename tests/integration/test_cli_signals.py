@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import COMMAND, Figup, Result, Running
+from tests.support.environment import plugged
 from tests.support.invariants import check_exactly_once
 from tests.support.processes import Process
 from tests.support.sandbox import Sandbox
@@ -185,12 +186,8 @@ def test_a_signal_with_a_dead_disk(bare_figup: Figup, start_sandbox: Start, sign
     """A thread reading from it never returns; the process still ends in time, with its summary."""
     point(bare_figup, start_sandbox("--part-size", "100KiB"))
     source(bare_figup)
-    dead = bare_figup.cwd / "dead"
-    dead.mkdir()
-    (dead / "sitecustomize.py").write_text(
-        "import time\nimport uploader.sources.source as s\ns.Source.read = lambda *_: time.sleep(1000)\n"
-    )
-    bare_figup.env["PYTHONPATH"] = os.pathsep.join([str(dead), str(Path(__file__).parents[2])])
+    dead = "import time\nimport uploader.sources.source as s\ns.Source.read = lambda *_: time.sleep(1000)\n"
+    bare_figup.env["PYTHONPATH"] = plugged(bare_figup.cwd / "dead", dead)
     run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
     run.wait_for_event("progress")
     done = ended(run, *signals).expect(75)
@@ -206,8 +203,7 @@ def test_a_sync_of_the_journal_that_never_returns(bare_figup: Figup, start_sandb
     point(bare_figup, sandbox)
     path = source(bare_figup)
     dead = bare_figup.cwd / "dead"
-    dead.mkdir()
-    (dead / "sitecustomize.py").write_text(
+    stuck = (
         "import pathlib, time\nimport uploader.disk as d\nreal = d.Disk.sync\n"
         "def sync(self, fd, path):\n"
         f"    if path.name == 'journal' and pathlib.Path({str(dead / 'now')!r}).exists(): time.sleep(1000)\n"
@@ -215,7 +211,7 @@ def test_a_sync_of_the_journal_that_never_returns(bare_figup: Figup, start_sandb
         "d.Disk.sync = sync\n"
     )
     plain = dict(bare_figup.env)
-    bare_figup.env["PYTHONPATH"] = os.pathsep.join([str(dead), str(Path(__file__).parents[2])])
+    bare_figup.env["PYTHONPATH"] = plugged(dead, stuck)
     run = bare_figup.start(
         "upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s", "--limit-rate", "300k"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Figup
-from tests.support.environment import clean_environment
+from tests.support.environment import clean_environment, plugged
 from tests.support.invariants import check_exactly_once, check_token_stayed_home
 from tests.support.processes import Process
 from tests.support.sandbox import Sandbox
@@ -20,6 +20,7 @@ from tests.support.waiting import until
 from uploader.cluster.pool import is_open_to_others
 
 CHECKOUT = Path(__file__).parents[2]
+SOON = "import uploader.cluster.leader as leader\nleader.POLL = 0.3\n"
 
 
 class Pool:
@@ -59,10 +60,7 @@ def test_the_workers_of_a_pool_send_parts_and_one_is_killed(
     pool: Pool, bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
 ) -> None:
     sandbox = start_sandbox("--part-size", "50KiB", "--md5-delay", "0.1")
-    plug = bare_figup.cwd / "plug"
-    plug.mkdir()
-    (plug / "sitecustomize.py").write_text("import uploader.cluster.leader as leader\nleader.POLL = 0.3\n", "utf-8")
-    bare_figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(CHECKOUT)])
+    bare_figup.env["PYTHONPATH"] = plugged(bare_figup.cwd / "plug", SOON)
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     sources = [bare_figup.cwd / name for name in ("big.bin", "a", "b", "c")]
     for source in sources:
@@ -110,13 +108,10 @@ def test_slurm_starts_the_workers(slurm: Slurm, bare_figup: Figup, start_sandbox
     folder.mkdir()
     source = folder / "big.bin"
     source.write_bytes(os.urandom(13_000_000))
-    plug = folder / "plug"
-    plug.mkdir()
-    (plug / "sitecustomize.py").write_text("import uploader.cluster.leader as leader\nleader.POLL = 0.3\n", "utf-8")
     env = {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token} | {
         k: v for k, v in slurm.env.items() if k != "PATH"
     }
-    bare_figup.env |= env | {"PYTHONPATH": os.pathsep.join([str(plug), str(CHECKOUT)])}
+    bare_figup.env |= env | {"PYTHONPATH": plugged(folder / "plug", SOON)}
     limits = ("--limit-rate", "1M", "--connections", "6", "--json", "--state-dir", str(folder / "state"))
     run = bare_figup.start("upload", str(source), "--title", "pool", "--dask", "slurm:2", *limits)
     result = run.wait(120).expect(0)

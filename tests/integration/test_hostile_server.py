@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import Figup, Result
+from tests.support.environment import plugged
 from tests.support.hostile import FILE, SECRET, Answer, Asked, Hostile, answer, endless, hostile
 
 TOKEN = "c4nary-t0ken-4d5e6f"
@@ -38,9 +38,8 @@ def server() -> Iterator[Hostile]:
 def victim(bare_figup: Figup, server: Hostile) -> Figup:
     """The command with SIZE bytes to send to the server; it reports its peak memory when it ends."""
     plug = bare_figup.cwd / "plug"
-    plug.mkdir()
     # Not ru_maxrss, which is inherited from the test process over fork and exec.
-    (plug / "sitecustomize.py").write_text(
+    tell = (
         "import atexit, pathlib\n"
         "def tell():\n"
         f"    pathlib.Path({str(plug / 'peak')!r}).write_text(pathlib.Path('/proc/self/status').read_text())\n"
@@ -49,7 +48,7 @@ def victim(bare_figup: Figup, server: Hostile) -> Figup:
     bare_figup.env |= {
         "FIGSHARE_ENDPOINT": server.url,
         "FIGSHARE_TOKEN": TOKEN,
-        "PYTHONPATH": os.pathsep.join([str(plug), str(Path(__file__).parents[2])]),
+        "PYTHONPATH": plugged(plug, tell),
     }
     (bare_figup.cwd / "data.bin").write_bytes(b"x" * SIZE)
     return bare_figup

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Figup, Running, events_in
-from tests.support.hosts import Host, require_hosts, two_hosts
+from tests.support.environment import plugged
+from tests.support.hosts import PLUG, Host, require_hosts, two_hosts
 from tests.support.invariants import check_exactly_once, check_token_stayed_home
 from tests.support.sandbox import Sandbox
 from tests.support.slurm import Slurm
@@ -27,8 +28,6 @@ leader.SILENT, leader.SETTLE = 4.0, 1.0
 member.BEAT, member.KNOWN, member.LEADERLESS = 1.0, 2.5, 2.0
 """
 """What takes a minute on a cluster takes seconds here."""
-LEASE = "import uploader.transfer.store.lease as lease\nlease.HEARTBEAT = 0.3\n"
-"""Hosts that share no locks watch a lease for twelve beats."""
 
 
 @pytest.fixture
@@ -39,10 +38,7 @@ def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
 @pytest.fixture
 def task(bare_figup: Figup, sandbox: Sandbox, tmp_path: Path) -> Figup:
     """The command as one of many tasks, that notices within seconds what takes it minutes otherwise."""
-    plug = tmp_path / "plug"
-    plug.mkdir()
-    (plug / "sitecustomize.py").write_text(SOON, "utf-8")
-    bare_figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
+    bare_figup.env["PYTHONPATH"] = plugged(tmp_path / "plug", SOON)
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     return bare_figup
 
@@ -180,9 +176,7 @@ def test_an_array_of_slurm_is_killed_and_a_larger_one_finishes(
     slurm: Slurm, bare_figup: Figup, sandbox: Sandbox
 ) -> None:
     folder = slurm.shared / "many"
-    plug = folder / "plug"
-    plug.mkdir(parents=True)
-    (plug / "sitecustomize.py").write_text(f"{LEASE}{SOON}", "utf-8")
+    path = plugged(folder / "plug", PLUG + SOON)
     source = folder / "big.bin"
     source.write_bytes(os.urandom(20_000_000))
     words = ["upload", source, "--title", "many", "--join", "--shard", "auto", "--state-dir", folder / "state"]
@@ -190,7 +184,7 @@ def test_an_array_of_slurm_is_killed_and_a_larger_one_finishes(
     script = folder / "job.sh"
     script.write_text(f"#!/bin/bash\nexec {figup} > out-$SLURM_ARRAY_JOB_ID-$SLURM_ARRAY_TASK_ID.json\n", "utf-8")
     env = {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token, **bare_figup.env}
-    env |= {"PYTHONPATH": os.pathsep.join([str(plug), str(Path(__file__).parents[2])])}
+    env |= {"PYTHONPATH": path}
     two = slurm.submit(script, "--array=1-2", env=env)
     until(lambda: len(sandbox.requests(kind="put-part", status=200)) > 60, 60)
     slurm.run("scancel", "--signal=KILL", "--full", two)

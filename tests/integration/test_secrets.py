@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.command import Figup, Result
 from tests.support.control import add_faults, drop_faults
+from tests.support.environment import plugged
 from tests.support.hostile import SECRET, Asked, Hostile, answer, hostile
 from tests.support.sandbox import Sandbox
 from tests.support.secrets import TOKEN, UploadSecrets, check_silent, encodings
@@ -175,12 +176,8 @@ def test_an_internal_error_shows_no_secret(
 ) -> None:
     """The bug is where token and upload address are in scope; -vv and --log-file then show a traceback."""
     module, name = broken.split(":")
-    plug = loud.cwd / "plug"
-    plug.mkdir()
-    (plug / "sitecustomize.py").write_text(
-        f"import {module} as m\ndef broken(*a, **k): raise RuntimeError('a mistake')\nm.{name} = broken\n"
-    )
-    loud.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
+    mistake = f"import {module} as m\ndef broken(*a, **k): raise RuntimeError('a mistake')\nm.{name} = broken\n"
+    loud.env["PYTHONPATH"] = plugged(loud.cwd / "plug", mistake)
     done = loud.run("upload", "data.bin", *LOUD, *QUICK).expect(1)
     assert "Traceback" in done.stderr
     assert "Traceback" in (loud.cwd / "figup.log").read_text()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.command import Figup
+from tests.support.environment import plugged
 from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
 
@@ -31,10 +32,7 @@ def test_a_second_process_names_the_holder_and_takes_over_a_dead_one(
     figup.env["FIGSHARE_ENDPOINT"] = sandbox.url
     path = figup.cwd / "data.bin"
     path.write_bytes(os.urandom(600_000))
-    plug = figup.cwd / "plug"
-    plug.mkdir()
-    (plug / "sitecustomize.py").write_text(MACHINE, "utf-8")
-    figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
+    figup.env["PYTHONPATH"] = plugged(figup.cwd / "plug", MACHINE)
     figup.env["MACHINE"] = "one"
     first = figup.start("upload", "data.bin", "--json", "--limit-rate", "20k", "--connections", "1")
     first.wait_for_event("progress")
@@ -59,8 +57,6 @@ def test_a_host_that_lost_a_new_job_leaves_the_folder_to_the_host_that_works_on_
     figup.env["FIGSHARE_ENDPOINT"] = sandbox.url
     path = figup.cwd / "data.bin"
     path.write_bytes(os.urandom(600_000))
-    plug = figup.cwd / "plug"
-    plug.mkdir()
     # The first host is suspended at its first request, after it created the job and before it started anything.
     still = """
 import signal, uploader.figshare.client as client
@@ -71,8 +67,7 @@ async def account(self):
     return await real(self)
 client.Figshare.account = account
 """
-    (plug / "sitecustomize.py").write_text(MACHINE + still, "utf-8")
-    figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
+    figup.env["PYTHONPATH"] = plugged(figup.cwd / "plug", MACHINE + still)
     figup.env["MACHINE"] = "one"
     first = figup.start("upload", "data.bin", "--json")
     wait_until_stopped(first.process.pid)

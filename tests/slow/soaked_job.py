@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.slow.chaos import Chaos, delete
 from tests.support.command import Figup, Result, Running
+from tests.support.environment import plugged
 from tests.support.invariants import download, files, history_of, md5_of
 from tests.support.sandbox import Sandbox
 
@@ -72,10 +73,7 @@ class SoakedJob:
         self._machines = choice.random() < 0.25
         """True if two machines run the job, one of which takes it over while the other is suspended."""
         if self._machines:
-            plug = self._folder / "plug"
-            plug.mkdir()
-            (plug / "sitecustomize.py").write_text(_MACHINE, "utf-8")
-            self._figup.env["PYTHONPATH"] = os.pathsep.join([str(plug), str(Path(__file__).parents[2])])
+            self._figup.env["PYTHONPATH"] = plugged(self._folder / "plug", _MACHINE)
 
     def play(self) -> int:
         """Rerun the command until it exits with 0, and compare; then delete the sources. Return the item's id."""

@@ -17,3 +17,10 @@ def clean_environment(home: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONSAFEPATH": "1",
     }
+
+
+def plugged(folder: Path, code: str) -> str:
+    """Create a folder with Python code that a process runs when it starts; return the PYTHONPATH for that."""
+    folder.mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text(code, "utf-8")
+    return os.pathsep.join([str(folder), str(Path(__file__).parents[2])])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.command import COMMAND, Figup, Running
+from tests.support.environment import plugged
 from tests.support.processes import Process
 from tests.support.programs import skip
 
@@ -90,11 +91,10 @@ def two_hosts(folder: Path, figup: Figup, plug: str = "") -> Iterator[tuple[Host
 
     `plug`: Python that each process runs at its start.
     """
-    stored, shared, plugs = folder / "stored", folder / "shared", folder / "plug"
-    for made in (stored, shared, plugs):
+    stored, shared = folder / "stored", folder / "shared"
+    for made in (stored, shared):
         made.mkdir()
-    (plugs / "sitecustomize.py").write_text(PLUG + plug, "utf-8")
-    path = os.pathsep.join([str(plugs), str(Path(__file__).parents[2])])
+    path = plugged(folder / "plug", PLUG + plug)
     env = {**figup.env, "PYTHONPATH": path, "FIGUP_STATE_DIR": str(shared / "state")}
     hosts = []
     try:

@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from tests.fakes.clock import VirtualClock
 from tests.fakes.figshare import PART_SIZE, FakeFigshare, Killed, StoredFile
-from tests.fakes.world import KillableDisk, World, md5
+from tests.fakes.world import KILLED, KillableDisk, World, md5
 from uploader.cluster import files as files_module
 from uploader.cluster import member as member_module
 from uploader.cluster import team as team_module
@@ -36,7 +36,6 @@ from uploader.transfer.store import lock
 
 PATIENCE = 40.0
 """Seconds for which the upload service waits for a sender that sends nothing."""
-KILLED = -9
 LONGEST = 50_000.0
 """Seconds of virtual time after which a job must be done."""
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-from tests.support.teams import KILLED, Crew, some_contents
+from tests.fakes.world import KILLED
+from tests.support.teams import Crew, some_contents
 from uploader.cluster import leader
 from uploader.cluster.files import MemberFiles
 from uploader.cluster.messages import Entry, FileHashed, PartDone
