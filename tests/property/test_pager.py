@@ -63,19 +63,27 @@ class Server:
 PLAN = Plan(key="published", undated=True, splits=(("item_type", (1, 2, 3)),), size=SIZE, max_pages=3)
 
 
+def read_page(server: Server, walk: Walk) -> list[int] | None:
+    """The new ids of the next page; None at the end."""
+    asked = walk.next_page()
+    if asked is None:
+        return None
+    rows = server.answer(asked)
+    if rows is None:
+        walk.refuse()
+        return []
+    return [row.id for row in walk.take(rows)]
+
+
 def read(server: Server, walk: Walk) -> tuple[list[int], int]:
     """The ids in the order in which they were found, and the number of requests."""
     found: list[int] = []
     for count in itertools.count():
         assert count < 2000, "it does not end"
-        asked = walk.next_page()
-        if asked is None:
+        page = read_page(server, walk)
+        if page is None:
             return found, count
-        rows = server.answer(asked)
-        if rows is None:
-            walk.refuse()
-        else:
-            found += [row.id for row in walk.take(rows)]
+        found += page
     raise AssertionError
 
 
@@ -136,14 +144,7 @@ def test_a_list_without_crowded_moments_is_complete(server: Server) -> None:
 def test_a_stored_position_continues_where_it_was(server: Server, stop: int) -> None:
     walk, found = Walk(PLAN), []
     for _ in range(stop):
-        asked = walk.next_page()
-        if asked is None:
-            break
-        rows = server.answer(asked)
-        if rows is None:
-            walk.refuse()
-        else:
-            found += [row.id for row in walk.take(rows)]
+        found += read_page(server, walk) or []
     stored = msgspec.json.decode(msgspec.json.encode(walk.position), type=Position)
     again = Walk(PLAN, stored, found)
     rest, _ = read(server, again)
@@ -155,19 +156,15 @@ def test_a_stored_position_continues_where_it_was(server: Server, stop: int) -> 
 @given(st.integers(0, 40), st.sets(st.integers(0, 39)))
 def test_rows_that_go_and_come_while_one_reads_cost_no_other_row(before: int, gone: set[int]) -> None:
     rows = [Row(id=no + 1, published=START + timedelta(hours=no)) for no in range(40)]
-    now, walk, found = Server(rows=rows, limit=12), Walk(PLAN), []
+    now, walk, found = Server(rows=rows, limit=12), Walk(PLAN), list[int]()
     for count in itertools.count():
         if count == before % 9:
             new = [Row(id=500 + no, published=START + timedelta(days=90, hours=no)) for no in range(9)]
             now = dataclasses.replace(now, rows=[row for row in rows if row.id - 1 not in gone] + new)
-        asked = walk.next_page()
-        if asked is None:
+        page = read_page(now, walk)
+        if page is None:
             break
-        answer = now.answer(asked)
-        if answer is None:
-            walk.refuse()
-        else:
-            found += [row.id for row in walk.take(answer)]
+        found += page
     assert {row.id for row in now.rows} <= set(found) or count < before % 9
     assert len(found) == len(set(found))
 
