@@ -1,6 +1,6 @@
 """How throughput adds up over the processes of one job: the real code of all of them, in virtual time.
 
-Each process has a line of its own, and all of them share another one. Only lines take time; a byte stands for 160 KiB,
+Each process has its own line, and all of them share another one. Only lines take time; a byte stands for 160 KiB,
 so that a part of the fake Figshare is one of 10 MiB.
 """
 

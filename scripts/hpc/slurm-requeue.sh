@@ -9,10 +9,10 @@
 #SBATCH --open-mode=append
 # Restart elsewhere after the failure of a node, and when this script asks for it.
 #SBATCH --requeue
-# A last warning for this shell, 90 to 120 s before the limit; figup stops by itself in time (deadline).
+# A last warning for this shell, 90 to 120 s before the limit; figup itself stops in time (deadline).
 #SBATCH --signal=B:TERM@90
 
-# A task of an array has a name of its own. SLURM_JOB_ID of one of them means the whole array: requeueing that would
+# A task of an array has its own name. SLURM_JOB_ID of one of them means the whole array: requeueing that would
 # restart every task, also those that are done.
 me=$SLURM_JOB_ID
 if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then me=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi

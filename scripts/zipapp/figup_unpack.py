@@ -1,6 +1,6 @@
 """Unpack figup.pyz and run what was unpacked: shared objects cannot be loaded from within a zip file.
 
-No locks: each process unpacks into a folder of its own and renames it. Of several, one succeeds, and all use that. A
+No locks: each process unpacks into its own folder and renames it. Of several, one succeeds, and all use that. A
 place that is full, not private, or does not allow programs is passed over. Never storage that is shared with other
 hosts: a hundred tasks would create as many times a thousand files there.
 """

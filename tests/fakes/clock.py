@@ -72,7 +72,7 @@ class VirtualClock(Clock):
 
 
 def _is_idle(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return True if no task could run. There is no public API for this, and uvloop does not show its queue."""
+    """Return True if no task could run. No public API tells, and uvloop does not show its queue."""
     if hasattr(loop, "_ready"):
         return not loop._ready
     waiters = (getattr(task, "_fut_waiter", None) for task in asyncio.all_tasks(loop))

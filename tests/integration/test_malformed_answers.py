@@ -91,7 +91,7 @@ def check_helpful(error: FigupError) -> None:
     assert failure.code not in ("error", "internal")
     assert failure.message.isprintable()
     assert failure.hint
-    # Whoever must fix the response needs a message.
+    # The user needs a message to find the fault.
     if "what Figshare reports" in failure.hint:
         assert "answered 4" in failure.message
         assert failure.message.count(": ") > 1

@@ -20,7 +20,7 @@ from tests.support.programs import require_program
 
 ROOT = Path(__file__).parents[2]
 NEW = re.compile(r"Python 3\.1[1-4]\.")
-NOBODY, SCRATCH = "65534", "/var/tmp"  # noqa: S108 - in a namespace of its own
+NOBODY, SCRATCH = "65534", "/var/tmp"  # noqa: S108 - in a private namespace
 
 
 def _pythons() -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""The soak's sandbox, and a thread that disturbs it with faults, restarts and kills until it is told to stop."""
+"""The soak's sandbox, and a thread that disturbs it with faults, restarts and kills until it is stopped."""
 
 from __future__ import annotations
 

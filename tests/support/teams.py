@@ -147,7 +147,7 @@ class Member:
 
 
 class Crew:
-    """A job and its processes. `strangers`: each is a machine of its own, and no kernel lock reaches another one."""
+    """A job and its processes. `strangers`: each is on a separate machine, and no kernel lock reaches another one."""
 
     def __init__(
         self, folder: Path, patch: pytest.MonkeyPatch, contents: Mapping[str, bytes], *, strangers: bool = False

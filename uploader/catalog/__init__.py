@@ -10,7 +10,7 @@
 | `report` | a package: tables of records from a catalog on disk, continued after any interruption |
 | `lookup` | one item, collection or project by number, DOI or address: the account's own copy, or the public one |
 | `accounts` | accounts of an institution: a list is checked whole, and none is created twice |
-| `statistics` | views, downloads, shares and citations, from a service of its own |
+| `statistics` | views, downloads, shares and citations, from a separate service |
 | `query` | pure: what is searched for, in Figshare's search language, quoted once |
 | `pager` | pure: which page to ask for next, so that each row comes once whatever Figshare's page limit; `Gap`s |
 

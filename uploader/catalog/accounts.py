@@ -28,7 +28,7 @@ COLUMNS = ("email", "last_name", "first_name", "group", "quota", "institution_us
 _ALIASES = {"mail": "email", "emailaddress": "email", "surname": "last_name", "familyname": "last_name",
             "givenname": "first_name", "groupid": "group", "groupname": "group"}  # fmt: skip
 _LOOKED_UP_SINGLY = 20
-"""Accounts up to which each is looked up by itself instead of reading the list of all."""
+"""Maximum number of accounts that are looked up one by one; for more, the list of all is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ def _group(name: str, groups: Sequence[Group]) -> int:
 async def create_accounts(api: AccountService, accounts: Sequence[NewAccount]) -> AsyncIterator[Outcome]:
     """Create the accounts that do not exist, and yield what became of each, in order.
 
-    Raises TransientError and PermissionDenied, after which the same call goes on.
+    Raises TransientError and PermissionDenied, after which the same call continues.
     """
     known = await _known(api, accounts)
     for one in accounts:

@@ -8,7 +8,7 @@ the slice is split by item type. What cannot be read is a `Gap`: a list is compl
 without a date to go by are read page by page.
 
 `Walk` asks for nothing itself: `next_page()` names a page, `take(rows)` or `refuse()` reports its outcome. `position`
-is a value that can be stored; a walk that is made with it goes on there.
+is a value that can be stored; a walk that is made with it continues there.
 """
 
 from __future__ import annotations

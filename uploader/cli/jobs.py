@@ -61,7 +61,7 @@ _ENDED = frozenset({"done", "cancelled"})
 _LEAST_WIDTH = 12
 """Minimum columns of a title."""
 _INDENT = "    "
-"""Before a title on a line of its own."""
+"""Before a title on a separate line."""
 
 
 @click.group("jobs", cls=FigupGroup, epilog=JOBS_HELP + ENVIRONMENT, invoke_without_command=True)

@@ -30,7 +30,7 @@ from uploader.text import printable
 _FOLDER = "pool"
 _KEYS = ("ca", "cert", "key")
 _DEATH_TIMEOUT = 300
-"""Seconds after which a worker without its scheduler ends by itself."""
+"""Seconds after which a worker without its scheduler ends."""
 _ANSWER_TIMEOUT = 60.0
 """Seconds to wait for an answer of Slurm."""
 

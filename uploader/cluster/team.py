@@ -52,7 +52,7 @@ _OF_THIS_PROCESS = (
     *(Interrupted, JobBusy, NoToken, StateLost, StateDiskFull, StateUnusable),
     *(ResourcesExhausted, StorageUnavailable),
 )
-"""Errors of a leader after which another process may do better: the job goes on without it."""
+"""Errors of a leader after which another process may do better: the job continues without it."""
 _WAIT_FOR_LEADER = 300.0
 """Seconds that a process without a token waits for one that has one."""
 _SHOW = 10.0
@@ -67,7 +67,7 @@ def check_shared(folder: Path) -> None:
     if is_local_folder(there):
         raise UsageError(
             f"the state directory {printable(str(folder))} is on a disk of this machine, where other hosts do not see "
-            "it: each would start a job of its own",
+            "it: each would start a separate job",
             facts=Facts("state-not-shared"),
         )
 
@@ -165,7 +165,7 @@ class JoinedTeam:
             await wire.close()
             return await self._conclude(execution, job, end)
         if execution.stop.requested:
-            error = Interrupted("this process stopped; the job goes on in the others, if there are any")
+            error = Interrupted("this process stopped; the job continues in the others, if any")
             if await in_thread(states.readable_state, job) is None:
                 raise error
             raise RunFailed(error, await self._report(execution, job, error.exit_status))

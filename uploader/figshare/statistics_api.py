@@ -1,4 +1,4 @@
-"""Requests to the statistics service, which is a host of its own: with its own budget and its own credentials.
+"""Requests to the statistics service, a separate host with its own budget and credentials.
 
 Source: docs.figshare.com, "Stats"; where clients observed otherwise, the method says so. The API's token is never sent
 here. An unknown id has no events: it is not an error.

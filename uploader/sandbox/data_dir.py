@@ -94,7 +94,7 @@ class DataDir:
         _write(self.note, json.dumps(note) + "\n")
 
     def ports(self) -> tuple[int, int, int]:
-        """Return the last ports of API and upload service, 0 if unknown."""
+        """Return the last ports of API, upload service and statistics service, 0 if unknown."""
         try:
             kept = json.loads((self.directory / "ports").read_text("ascii"))
             return int(kept["api"]), int(kept["upload"]), int(kept.get("statistics", 0))

@@ -31,7 +31,7 @@ def document(
 ) -> tuple[object, ...]:
     """Return the row of a record's document. `key` is its id and number, `people` are objects as the API shows them.
 
-    `group` is the owner's, which says the institution where the record has no group of its own.
+    `group` is the owner's; it decides the institution of a record without a group.
     """
     own_group = meta.get("group_id") or None
     institution = institution_of(own_group or group)

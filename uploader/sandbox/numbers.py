@@ -1,7 +1,7 @@
 """The numbers of the statistics: how often a record was viewed, downloaded, shared and cited until a day. Pure.
 
 They follow from kind, id and day alone, by a formula for the sum since the publication: so totals, timelines, places
-and rankings agree with one another, for any period, and a test can compute them by itself.
+and rankings agree with one another, for any period, and a test can compute them independently.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def _insert(db: sqlite3.Connection, block: list[Seed]) -> None:
 
 
 def _published(one: Seed) -> float | None:
-    """Return when an item became public; with an embargo of its own, at its end."""
+    """Return when an item became public; if hidden, the end of its embargo."""
     embargo = one.metadata.get("embargo")
     if one.state == "hidden":
         return None if embargo is None else embargo["until"]

@@ -42,7 +42,7 @@ class Team(Leader, Protocol):
         """True if this process can make API requests."""
 
     def leading(self, job: OpenJob) -> AbstractAsyncContextManager[None]:
-        """Be the leader of an open job inside; how that ends is told to the members."""
+        """Be the leader of an open job inside; members learn how that ends."""
 
     async def assist(self, execution: Execution, job: str) -> Report | None:
         """Send parts for the leader until the job ends, and return its report; None if it has no leader.

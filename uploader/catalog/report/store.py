@@ -115,7 +115,7 @@ class Store:
 
     def _opened(self) -> sqlite3.Connection:
         with self._errors():
-            # A mode of its own: SQLite would create the file readable by others.
+            # Private: SQLite would create the file readable by others.
             with map_os_errors(self._path):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)

@@ -49,7 +49,7 @@ def tracked(value: Any) -> Any:
 
 
 def mark_read(value: object) -> None:
-    """Count a value with all it contains as read: a remark of its own says what became of it."""
+    """Count a value with all it contains as read: a separate remark says what became of it."""
     if isinstance(value, Tracked):
         value.asked.update(value)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

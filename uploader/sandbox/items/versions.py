@@ -107,7 +107,7 @@ def withdraw(db: sqlite3.Connection, item_id: int) -> None:
 
 
 def publish_copy(db: sqlite3.Connection, now: float) -> None:
-    """Publish a copy of the newest public item, under an id of its own; nothing if there is none."""
+    """Publish a copy of the newest public item under a new id; do nothing without one."""
     item_id = _newest(db, now)
     if item_id is None:
         return
@@ -124,7 +124,7 @@ def publish_copy(db: sqlite3.Connection, now: float) -> None:
 
 
 def withdraw_newest(db: sqlite3.Connection, now: float) -> None:
-    """Take the newest public item back from the public, if there is one."""
+    """Unpublish the newest public item, if any."""
     item_id = _newest(db, now)
     if item_id is not None:
         withdraw(db, item_id)

@@ -14,6 +14,6 @@ those that make archives write them from beginning to end.
 - `packing`: from a selection to the archives to send.
 
 A member is identified by its size and mtime, and the archive as a whole by all sizes, times and inodes of its members.
-The same members with the same times make the same archive, byte for byte: it has no owners, no time of its own, and of
+The same members with the same times make the same archive, byte for byte: it has no owners, no time of packing, and of
 the modes only whether a file is executable.
 """

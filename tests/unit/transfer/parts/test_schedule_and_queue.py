@@ -156,7 +156,7 @@ def test_contiguous_runs_are_identified_by_their_start() -> None:
 
 
 class Digest:
-    """A digest that reads when it is told to."""
+    """A digest that reads when the test says so."""
 
     def __init__(self) -> None:
         self.position = self.advanced = 0
