@@ -204,7 +204,7 @@ def test_few_descriptors_are_enough_whatever_the_rate(bare_figup: Figup, start_s
     sandbox = start_sandbox()
     point(bare_figup, sandbox)
     names = sources(bare_figup, 80)
-    script = 'ulimit -n 48; exec "$@" --title many --api-rate 1000 --connections 32'
+    script = 'ulimit -n 36; exec "$@" --title many --api-rate 1000 --connections 32'
     process = Process(["sh", "-c", script, "sh", *COMMAND, "upload", *names], env=bare_figup.env, cwd=bare_figup.cwd)
     try:
         assert process.wait(60) == 0, process.stderr.text

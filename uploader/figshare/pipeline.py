@@ -40,7 +40,7 @@ _MAY_CONCERN_ACCOUNT = (TokenRejected, PermissionDenied, NotFigshare, ItemNotFou
 
 _API_IN_FLIGHT, _UPLOAD_IN_FLIGHT = 100, 64
 """Maximum number of concurrent small requests, each on its own connection."""
-_API_SHARE, _UPLOAD_SHARE = 0.25, 0.15
+_API_SHARE, _UPLOAD_SHARE = 0.2, 0.15
 """Fraction of the free descriptors that their connections may use."""
 
 _ACCOUNT = object_spec(models.Account, "the account", checks_token=True)

@@ -35,6 +35,23 @@ async def turn_to_start(run: JobRun, transfer: Transfer, seen: frozenset[Start])
     `seen` is `PlaceLog.seen` before the decision to start it. Yields False, without the lock, if another job has
     started the same file since: decide again.
     """
+    with run.stop.interruptible():
+        await run.turns.acquire()
+    try:
+        turn = await _take(run, transfer, seen)
+        if isinstance(turn, Turn):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            os.close(turn)
+    finally:
+        run.turns.release()
+
+
+async def _take(run: JobRun, transfer: Transfer, seen: frozenset[Start]) -> int | Turn:
+    """Return the descriptor of the lock, or OUTDATED after the item was listed again. Raises Stopped."""
     pause = _FIRST_PAUSE
     with run.stop.interruptible():
         while True:
@@ -47,13 +64,7 @@ async def turn_to_start(run: JobRun, transfer: Transfer, seen: frozenset[Start])
             pause = min(pause * _FACTOR, _LONGEST_PAUSE)
         if isinstance(turn, Turn):
             await _look_again(run, seen)
-    if isinstance(turn, Turn):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        os.close(turn)
+        return turn
 
 
 async def add_unlisted(run: JobRun, transfer: Transfer) -> None:

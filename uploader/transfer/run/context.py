@@ -40,10 +40,12 @@ REREADING = 4
 """Sources that are read again at the same time."""
 OPEN_SOURCES = 48
 """Maximum number of open sources: more than connections, so that these need not wait."""
-_OPEN_SHARE, _LOOKS_SHARE = 0.2, 0.15
-"""Fractions of the free descriptors for open sources and for sources being checked."""
+_OPEN_SHARE, _LOOKS_SHARE, _TURNS_SHARE = 0.2, 0.15, 0.1
+"""Fractions of the free descriptors for open sources, for sources being checked, and for locks of files to start."""
 _LOOKS = 32
 """Maximum number of sources being checked, each open briefly."""
+_TURNS = 64
+"""Maximum number of files being started, each with a lock file open."""
 
 
 class StartedElsewhere(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +89,8 @@ class JobRun:
         default_factory=lambda: anyio.CapacityLimiter(descriptor_share(_LOOKS, _LOOKS_SHARE))
     )
     """Limits threads that check a source."""
+    turns: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(descriptor_share(_TURNS, _TURNS_SHARE)))
+    """Limits open locks of files that are being started."""
     learning_address: anyio.Lock = field(default_factory=anyio.Lock)
     """Held while the item's address is requested."""
     looking_again: anyio.Lock = field(default_factory=anyio.Lock)

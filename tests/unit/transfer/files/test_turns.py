@@ -183,6 +183,7 @@ class Rig:
             state=SimpleNamespace(active=self.transfers),
             states=SimpleNamespace(readable_state=lambda _: journal),
             stop=Stop(),
+            turns=anyio.Semaphore(2),
         )
         self.run.places.survey()
 
@@ -257,6 +258,26 @@ async def test_after_a_look_that_failed_the_item_is_looked_at_again(world: World
     assert not await rig.start(0, rig.run.places.seen)
     assert rig.refreshed == 2
     assert set(rig.run.started_elsewhere) == {"a"}
+
+
+async def test_no_more_locks_are_open_than_the_process_has_descriptors_for(world: World) -> None:
+    rig = Rig(world, *(f"f{number}" for number in range(8)))
+    held: list[int] = []
+    most = 0
+
+    async def start(index: int) -> None:
+        nonlocal most
+        async with turns.turn_to_start(rig.run, rig.transfers[index], rig.run.places.seen):
+            held.append(index)
+            most = max(most, len(held))
+            await anyio.sleep(0.001)
+            held.remove(index)
+
+    async with anyio.create_task_group() as tasks:
+        for index in range(8):
+            tasks.start_soon(start, index)
+    assert most == 2
+    assert rig.run.turns.value == 2
 
 
 async def test_two_spellings_of_a_name_are_one_place(world: World) -> None:
