@@ -1,0 +1,1 @@
+"""Harvested records: many items with linked files, created from one file."""
