@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Figup
+from tests.support.command import Figup, events_in, write_program
 from tests.support.environment import clean_environment, plugged
 from tests.support.invariants import check_exactly_once, check_token_stayed_home
 from tests.support.processes import Process
@@ -111,11 +111,18 @@ def test_slurm_starts_the_workers(slurm: Slurm, bare_figup: Figup, start_sandbox
     env = {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token} | {
         k: v for k, v in slurm.env.items() if k != "PATH"
     }
-    bare_figup.env |= env | {"PYTHONPATH": plugged(folder / "plug", SOON)}
-    limits = ("--limit-rate", "1M", "--connections", "6", "--json", "--state-dir", str(folder / "state"))
-    run = bare_figup.start("upload", str(source), "--title", "pool", "--dask", "slurm:2", *limits)
-    result = run.wait(120).expect(0)
-    progress = [event for event in result.events if event["event"] == "progress"]
+    words = ["upload", str(source), "--title", "pool", "--limit-rate", "1M", "--connections", "6", "--json"]
+    words += ["--state-dir", str(folder / "state")]
+    script = folder / "job.sh"
+    script.write_text(bare_figup.run("slurm", "script", "--dask", "2", "--time", "5", *words).expect(0).stdout, "utf-8")
+    write_program(folder / "bin")
+    env |= bare_figup.env | {"PYTHONPATH": plugged(folder / "plug", SOON)}
+    env["PATH"] = f"{folder / 'bin'}:{os.environ['PATH']}"
+    job = slurm.submit(script, f"--output={folder / 'out'}", f"--error={folder / 'err'}", env=env)
+    until(lambda: "figup-pool 5:00" in slurm.run("squeue", "-h", "-o", "%j %l"), 60)
+    assert slurm.wait(job).exit_status == 0, (folder / "err").read_text("utf-8")
+    events = events_in((folder / "out").read_text("utf-8"))
+    progress = [event for event in events if event["event"] == "progress"]
     assert sum(member["bytes_sent"] for member in progress[-1]["members"]) > 0
     assert progress[-1]["members"][0]["task"].startswith("Slurm ")
     check_exactly_once(sandbox, source)

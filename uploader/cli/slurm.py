@@ -14,6 +14,7 @@ HELP = """\b
 Examples:
   figup slurm script upload results.h5 --item 1234567 > job.sh
   figup slurm script --array 4 upload results --title "Results" > job.sh
+  figup slurm script --dask 4 upload results --title "Results" > job.sh
   sbatch job.sh
 
 """
@@ -35,7 +36,7 @@ _SCRIPT = """\
 #SBATCH --requeue
 # A last warning for this shell, 90 to 120 s before the limit; figup itself stops in time (deadline).
 #SBATCH --signal=B:TERM@90
-{array}\
+{array}{dask}\
 
 # A task of an array has its own name. SLURM_JOB_ID of one of them means the whole array: requeueing that would
 # restart every task, also those that are done.
@@ -68,6 +69,12 @@ _ARRAY = """\
 """
 
 
+_DASK = """
+# The workers are jobs of their own, with the partition, account and time limit of this one.
+export SBATCH_PARTITION=$SLURM_JOB_PARTITION SBATCH_TIMELIMIT={limit}
+if [ -n "${{SLURM_JOB_ACCOUNT:-}}" ]; then export SBATCH_ACCOUNT=$SLURM_JOB_ACCOUNT; fi
+"""
+
 _options = grouped("Options")
 
 
@@ -84,9 +91,10 @@ def slurm() -> None:
 )
 @click.argument("command", metavar="[COMMAND]...", nargs=-1, type=click.UNPROCESSED)
 @_options("--array", "tasks", metavar="N", type=click.IntRange(min=2), help="Let N tasks work on one job (--join).")
+@_options("--dask", "workers", metavar="N", type=click.IntRange(min=1), help="Let N workers of Dask send parts, too.")
 @_options("--time", "limit", metavar="LIMIT", default="04:00:00", show_default=True, help="Slurm's time limit.")
 @output_options
-def script(command: tuple[str, ...], tasks: int | None, limit: str, common: GlobalOptions) -> int:
+def script(command: tuple[str, ...], tasks: int | None, workers: int | None, limit: str, common: GlobalOptions) -> int:
     """Print a batch script that runs figup until it succeeds.
 
     The script has comments. Slurm's signals reach figup, which stops before the time limit. It is requeued then, and
@@ -95,9 +103,11 @@ def script(command: tuple[str, ...], tasks: int | None, limit: str, common: Glob
     """
     if command and command[0] not in _COMMANDS:
         raise click.UsageError(f"{command[0]!r} is none of the commands for a batch job: {', '.join(_COMMANDS)}")
-    if tasks is not None and command[:1] == ("download",):
+    if (tasks or workers) and command[:1] == ("download",):
         raise click.UsageError("a download cannot be shared by several tasks")
-    text = slurm_script(command, tasks=tasks, limit=limit)
+    if tasks and workers:
+        raise click.UsageError("--array and --dask cannot be combined: a pool of Dask has one leader")
+    text = slurm_script(command, tasks=tasks, workers=workers, limit=limit)
 
     async def work(session: Session) -> int:
         session.console.result(text.rstrip("\n"))
@@ -107,12 +117,14 @@ def script(command: tuple[str, ...], tasks: int | None, limit: str, common: Glob
     return run(common, work)
 
 
-def slurm_script(command: Sequence[str], *, tasks: int | None, limit: str) -> str:
+def slurm_script(command: Sequence[str], *, tasks: int | None, workers: int | None, limit: str) -> str:
     """Return a batch script for a command of figup; for an upload of what the script is given if there is none.
 
-    `tasks` of an array work on one job, None for a single one. `limit` is Slurm's time limit.
+    `tasks` of an array work on one job, None for a single one. `workers` of a Dask pool send its parts, None for no
+    pool. `limit` is Slurm's time limit.
     """
-    added = ["--deadline", "auto", "--grace", "60s", *(["--join", "--shard", "auto"] if tasks else [])]
+    shared = ["--join", "--shard", "auto"] if tasks else ["--dask", f"slurm:{workers}"] if workers else []
+    added = ["--deadline", "auto", "--grace", "60s", *shared]
     name, *words = command or ("upload",)
     # What the user says comes last, so that it can change the options.
     line = shlex.join(["figup", name, *added, *words])
@@ -121,6 +133,7 @@ def slurm_script(command: Sequence[str], *, tasks: int | None, limit: str) -> st
         limit=limit,
         output="figup-%A_%a.log" if tasks else "figup-%j.log",
         array=_ARRAY.format(tasks=tasks) if tasks else "",
+        dask=_DASK.format(limit=limit) if workers else "",
         command=line if command else f'{line} "$@"',
         restarts=_MAX_RESTARTS,
     )

@@ -15,15 +15,22 @@ LIMIT = "04:00:00"
 
 @pytest.mark.parametrize(("name", "tasks"), [("slurm-requeue.sh", None), ("slurm-array.sh", 4)])
 def test_recipes_are_what_the_command_prints(name: str, tasks: int | None) -> None:
-    assert (RECIPES / name).read_text("utf-8") == slurm_script((), tasks=tasks, limit=LIMIT)
+    assert (RECIPES / name).read_text("utf-8") == slurm_script((), tasks=tasks, workers=None, limit=LIMIT)
 
 
 def test_words_are_quoted_and_the_users_options_come_last() -> None:
-    text = slurm_script(("upload", "my data", "--grace", "5s"), tasks=2, limit="1:00")
+    text = slurm_script(("upload", "my data", "--grace", "5s"), tasks=2, workers=None, limit="1:00")
     line = "figup upload --deadline auto --grace 60s --join --shard auto 'my data' --grace 5s &"
     assert line in text.splitlines()
     assert "#SBATCH --array=1-2" in text
     assert "#SBATCH --time=1:00" in text
+
+
+def test_the_workers_of_a_pool_have_the_limits_of_the_job() -> None:
+    lines = slurm_script(("resume", "JOB"), tasks=None, workers=3, limit="1:00").splitlines()
+    assert "figup resume --deadline auto --grace 60s --dask slurm:3 JOB &" in lines
+    assert "export SBATCH_PARTITION=$SLURM_JOB_PARTITION SBATCH_TIMELIMIT=1:00" in lines
+    assert not any("--array=" in line for line in lines)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.sh")), ids=lambda path: path.name)
