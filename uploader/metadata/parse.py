@@ -88,7 +88,7 @@ def _yaml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
 
 def _json(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=WrittenFloat)
+        value = load_json(text)
     except json.JSONDecodeError as error:
         raise_problem(source, f"invalid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno)
     except _Duplicate as error:
@@ -98,6 +98,11 @@ def _json(source: str, text: str) -> tuple[Any, dict[Location, int]]:
     except RecursionError:
         raise_problem(source, "is nested too deeply")
     return value, _json_lines(source, text) if len(text) <= _MAX_WITH_LINES else {}
+
+
+def load_json(text: str) -> Any:
+    """Parse JSON. Numbers keep their text, and duplicate names are errors. Raises ValueError, RecursionError."""
+    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=WrittenFloat)
 
 
 class _Duplicate(ValueError):

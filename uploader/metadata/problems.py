@@ -39,11 +39,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     hint: str | None = None
     situation: str = ""
     """See `uploader.errors.Facts`."""
+    unit: str = "line"
+    """What `line` counts, where a file has no lines: "row", "record"."""
 
     @property
     def text(self) -> str:
         """The problem in one line, without the name of its file."""
-        where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.field) if part)
+        where = ", ".join(part for part in (f"{self.unit} {self.line}" if self.line else "", self.field) if part)
         return f"{where}: {self.message}" if where else self.message
 
 
@@ -55,11 +57,17 @@ def field_name(place: Location) -> str:
     return name
 
 
+_MAX_SHOWN = 100
+
+
 def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
-    """Return the error for these problems; `source` is the file as the user named it, "" for the command line."""
+    """Return the error for these problems; `source` is the file as the user named it, "" for the command line.
+
+    Its `causes` are the first hundred, and one that counts the rest.
+    """
     prefix = f"{Path(source).name}: " if source else ""
     errors: list[MetadataInvalid] = []
-    for problem in sorted(problems, key=lambda one: one.line or 0):
+    for problem in sorted(problems, key=lambda one: one.line or 0)[:_MAX_SHOWN]:
         message = f"{prefix}{problem.text}"
         errors.append(
             MetadataInvalid(
@@ -73,7 +81,9 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
         )
     if len(errors) == 1:
         return errors[0]
-    message = f"{prefix}{len(errors)} problems; nothing was done"
+    if (more := len(problems) - len(errors)) > 0:
+        errors.append(MetadataInvalid(f"{prefix}{more} more problems", path=source or None, hint=""))
+    message = f"{prefix}{len(problems)} problems; nothing was done"
     return MetadataInvalid(message, path=source or None, causes=errors, facts=Facts("metadata-format"))
 
 

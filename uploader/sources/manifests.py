@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +11,9 @@ from typing import Any
 
 from uploader.errors import UsageError
 from uploader.sources.lists import as_utf8, decoded
+from uploader.sources.tables import read_rows
 
 FIELDS = ("path", "name", "folder", "md5")
-_SEPARATOR = re.compile(r'"?sep=(.)"?\r?', re.IGNORECASE)
 _YAML_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -44,9 +42,7 @@ def parse_manifest(data: bytes, kind: str, origin: str) -> Iterator[tuple[str, R
 
     Raises UsageError if it cannot be read as a manifest.
     """
-    save = 'In Excel, save it as "CSV UTF-8".' if kind == "csv" else "Save it as UTF-8."
-    text = decoded(as_utf8(data, origin), origin, save)
-    entries = _csv_entries(text, origin) if kind == "csv" else _listed(_loaded(text, kind, origin), origin)
+    entries = _csv_entries(data, origin) if kind == "csv" else _listed(_loaded(data, kind, origin), origin)
     empty = True
     for where, entry in entries:
         empty = False
@@ -59,32 +55,21 @@ def parse_manifest(data: bytes, kind: str, origin: str) -> Iterator[tuple[str, R
 Entries = Iterator[tuple[str, Mapping[Any, Any] | UsageError]]
 
 
-def _csv_entries(text: str, origin: str) -> Entries:
-    first, _, rest = text.partition("\n")
-    named = _SEPARATOR.fullmatch(first)
-    if named is not None:
-        text = rest  # Excel's separator line
-    head = text.partition("\n")[0]
-    separator = named[1] if named is not None else max(",", ";", "\t", key=head.count)
-    # Quotes are doubled within quotes in every dialect that spreadsheets write.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    offset = int(named is not None)
-    try:
-        header = [column.strip().lower() for column in next(reader, [])]
-        mistakes = list(_header_mistakes(header, f"{origin}: line {reader.line_num + offset}"))
-        yield from mistakes
-        if header and "path" not in header:
-            return
-        for cells in reader:
-            where = f"{origin}: line {reader.line_num + offset}"
-            if len(cells) > len(header):
-                message = f"{where}: has {len(cells)} columns, but the header has {len(header)}"
-                yield where, UsageError(message)
-            elif any(cell.strip() for cell in cells):
-                yield where, _row_of_cells(header, cells, where)
-    except csv.Error as error:
-        where = f"{origin}: line {reader.line_num + offset}"
-        yield where, UsageError(f"{where}: {error}")
+def _csv_entries(data: bytes, origin: str) -> Entries:
+    header: list[str] = []
+    for line, cells in read_rows(data, origin):
+        where = f"{origin}: line {line}"
+        if isinstance(cells, UsageError):
+            yield where, cells
+        elif not header:
+            header = [column.strip().lower() for column in cells]
+            yield from _header_mistakes(header, where)
+            if "path" not in header:
+                return
+        elif len(cells) > len(header):
+            yield where, UsageError(f"{where}: has {len(cells)} columns, but the header has {len(header)}")
+        else:
+            yield where, _row_of_cells(header, cells, where)
 
 
 def _header_mistakes(header: Sequence[str], where: str) -> Iterator[tuple[str, UsageError]]:
@@ -93,7 +78,7 @@ def _header_mistakes(header: Sequence[str], where: str) -> Iterator[tuple[str, U
         numbers = [str(number) for number, name in enumerate(header, start=1) if name == column]
         if len(numbers) > 1:
             yield where, UsageError(f"{where}: columns {' and '.join(numbers)} are both called {column!r}")
-    if header and "path" not in header:
+    if "path" not in header:
         yield where, UsageError(f"{where}: has no column for the path", hint=f"Columns are {', '.join(FIELDS)}.")
 
 
@@ -108,7 +93,8 @@ def _row_of_cells(header: Sequence[str], cells: Sequence[str], where: str) -> Ma
     return row
 
 
-def _loaded(text: str, kind: str, origin: str) -> Any:
+def _loaded(data: bytes, kind: str, origin: str) -> Any:
+    text = decoded(as_utf8(data, origin), origin, "Save it as UTF-8.")
     if kind == "json":
         try:
             return json.loads(text, object_pairs_hook=_without_duplicates)

@@ -1,0 +1,108 @@
+"""Files of records: what is read from each format, and every mistake with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from uploader.errors import MetadataInvalid
+from uploader.records.formats import RecordFile, read_records
+
+TODAY = date(2026, 1, 1)
+Read = Callable[..., RecordFile]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Write a file of records, and read it."""
+
+    def read(name: str, content: str | bytes, **options: object) -> RecordFile:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_records(path, today=TODAY, **options)  # type: ignore[arg-type]
+
+    return read
+
+
+def told(file: RecordFile) -> list[str]:
+    return [one.text for one in file.problems]
+
+
+def test_a_table_with_figups_own_columns(read: Read) -> None:
+    file = read(
+        "records.csv",
+        "Title,DOI,Authors,Link,custom:Site,First online,note\n"
+        'A dam,10.1234/A,"Doe, Jane (ORCID: 0000-0002-1825-0097) | Rossi",https://a.org/c,Ness,2020-01-01,x\n',
+    )
+    record = file.records[0]
+    assert (file.kind, file.problems, file.unused) == ("csv", [], {"note": 1})
+    assert (record.key, record.line, record.link) == ("10.1234/a", 2, "https://a.org/c")
+    assert [one.display_name for one in record.metadata.authors] == ["Jane Doe", "Rossi"]
+    assert record.metadata.authors[0].orcid == "0000-0002-1825-0097"
+    assert record.metadata.custom_fields == {"Site": "Ness"}
+    assert record.metadata.timeline is not None
+    assert record.metadata.timeline.first_online == "2020-01-01"
+
+
+def test_json_lines_are_metadata_files(read: Read) -> None:
+    file = read("records.jsonl", '{"title": "A dam", "id": 7, "link": "doi:10.1234/a", "keywords": ["x", "y"]}\n\n')
+    assert [(one.key, one.line, one.link) for one in file.records] == [("7", 1, "https://doi.org/10.1234/a")]
+    assert file.records[0].metadata.keywords == ("x", "y")
+
+
+def test_every_mistake_has_its_line(read: Read) -> None:
+    file = read(
+        "records.csv",
+        "title,doi,authors,link,first_online\n"
+        "A dam,10.1234/a,,https://a.org/,\n"
+        ",10.1234/b,,https://a.org/,\n"
+        "A dam,ten,,nowhere,2020\n"
+        "A dam,10.1234/A,Doe 0000-0002-1825-0098,https://a.org/,\n"
+        "A dam,,,https://a.org/,\n"
+        "A dam,10.1234/c,,,\n",
+    )
+    assert told(file) == [
+        "line 3, title: a record needs a title",
+        "line 4, doi: invalid DOI 'ten'; use e.g. 10.6084/m9.figshare.1407024",
+        "line 4, timeline.first_online: invalid date '2020'; use e.g. 2024-05-17",
+        "line 4, link: invalid web address 'nowhere'; use e.g. https://example.org",
+        "line 5, authors[1]: invalid ORCID iD '0000-0002-1825-0098': wrong check digit",
+        "line 5: 10.1234/a is in line 2 already",
+        "line 6: a record needs a doi or an id, by which it is found again",
+        "line 7: a record needs the address of its file (link), or the reason why it has none (metadata_only)",
+    ]
+    assert [one.line for one in file.records] == [2]
+    with pytest.raises(MetadataInvalid, match="8 problems"):
+        file.raise_problems()
+
+
+def test_an_item_without_files_has_the_reason(read: Read) -> None:
+    lines = (
+        '{"title": "A dam", "id": 1, "link": "https://a.org/"}\n{"title": "A dam", "id": 2, "metadata_only": "Lost"}\n'
+    )
+    plain, bare = read("a.jsonl", lines), read("a.jsonl", lines, metadata_only=True)
+    assert [(one.link, one.metadata.metadata_only) for one in plain.records] == [
+        ("https://a.org/", None),
+        (None, "Lost"),
+    ]
+    assert [(one.link, one.metadata.metadata_only) for one in bare.records] == [
+        (None, "Available at https://a.org/"),
+        (None, "Lost"),
+    ]
+
+
+def test_defaults_fill_what_a_record_lacks(read: Read, tmp_path: Path) -> None:
+    common = tmp_path / "defaults.yaml"
+    common.write_text("license: CC0\ncategories: [Zoology]\ncustom_fields: {A: x, B: y}\nmetadata_only: Elsewhere\n")
+    file = read(
+        "records.csv",
+        "title,id,link,license,custom:B\nA dam,1,https://a.org/,MIT,z\nA dam,2,,,\n",
+        defaults=common,
+    )
+    assert file.problems == []
+    first, second = (one.metadata for one in file.records)
+    assert (first.license, first.categories, first.custom_fields) == ("MIT", ("Zoology",), {"A": "x", "B": "z"})
+    assert (second.license, second.metadata_only, first.metadata_only) == ("CC0", "Elsewhere", None)
