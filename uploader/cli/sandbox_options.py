@@ -61,6 +61,7 @@ _CHOICE = click.Choice(["refuse", "accept"])
 
 _where, _limits, _behaviour = grouped("Where"), grouped("Limits"), grouped("Behaviour")
 _stats = grouped("Statistics")
+_oauth = grouped("Signing in")
 _lists, _times, _faults = grouped("Lists and searches"), grouped("Times"), grouped("Faults")
 OPTIONS: list[Callable[[Any], Any]] = [
     _where("--port", metavar="N", type=_PORT, default=0,
@@ -128,6 +129,14 @@ OPTIONS: list[Callable[[Any], Any]] = [
            help="Limit the period of a timeline, like that of places."),
     _stats("--stats-auth-totals/--no-stats-auth-totals", default=False, show_default=True,
            help="Ask for the password for an institution's totals, too."),
+    _oauth("--oauth-client", metavar="ID", default="sandbox", show_default=True,
+           help="Id of the application, or its consumer key; its secret is the token."),
+    _oauth("--oauth-lifetime", metavar="TIME", type=_TIME, default="1h", show_default=True,
+           help="How long an access token is valid."),
+    _oauth("--rotate-refresh/--no-rotate-refresh", default=False, show_default=True,
+           help="Replace the refresh token with every refresh."),
+    _oauth("--https-redirects/--no-https-redirects", default=False, show_default=True,
+           help="Accept https addresses for redirects only."),
     _lists("--seed-items", metavar="N", type=click.IntRange(0, 10**7), default=0, show_default=True,
            help="Fill a new sandbox with N items of several institutions."),
     _lists("--seed", metavar="N", type=click.IntRange(0, 2**32), default=1, show_default=True,

@@ -18,6 +18,7 @@ from uploader.sandbox.blobs import Blobs
 from uploader.sandbox.custom_fields import CustomField, for_group
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultRules
+from uploader.sandbox.grants import Grants
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.locks import PartLocks
 from uploader.sandbox.request_log import RequestCounts, RequestLog
@@ -59,6 +60,7 @@ class Context:
     now: Callable[[], float]
     faults: FaultRules
     effects: Effects
+    grants: Grants
     refresh: Callable[[sqlite3.Connection], None]
     """Makes the documents of what changed; within a transaction."""
     counts: RequestCounts = field(default_factory=RequestCounts)
@@ -69,8 +71,6 @@ class Context:
     """Whether there are seeded records, and the institutions and groups that they belong to."""
     added_values: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Values that were uploaded for large lists, by the id of the custom field."""
-    codes: set[str] = field(default_factory=set)
-    """OAuth codes that were issued but not redeemed."""
     locks: PartLocks = field(default_factory=lambda: PartLocks(time.monotonic))
     listening: str = ""
     """Host and port of the API."""

@@ -136,10 +136,12 @@ def allowed(request: web.Request, context: Context, *, revoked: bool) -> bool:
 
 
 def matches(presented: str | None, context: Context, *, revoked: bool) -> bool:
-    """Return whether this is the sandbox's token, and no fault revoked it."""
+    """Return whether this is the sandbox's token or an access token, and no fault revoked it."""
     if presented is None or revoked:
         return False
-    return hmac.compare_digest(presented.encode("utf-8", "replace"), context.settings.token.encode())
+    return context.grants.is_access_token(presented) or hmac.compare_digest(
+        presented.encode("utf-8", "replace"), context.settings.token.encode()
+    )
 
 
 def may_see_all(request: web.Request, context: Context) -> bool:

@@ -34,6 +34,7 @@ _PEOPLE = frozenset(
         "get-author",
         "create-token",
         "authorize",
+        "consent",
         "update-profile",
         "list-reports",
         "create-report",

@@ -45,6 +45,7 @@ from uploader.sandbox.context import CONTEXT, Context, Effects
 from uploader.sandbox.data_dir import DataDir, SandboxUnusable
 from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultRules
+from uploader.sandbox.grants import Grants
 from uploader.sandbox.hashing import Hasher
 from uploader.sandbox.identifier_routes import IdentifierRoutes
 from uploader.sandbox.items import (
@@ -59,6 +60,7 @@ from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items import store as item_store
 from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import request_middleware
+from uploader.sandbox.oauth import oauth2_routes
 from uploader.sandbox.pages import routes as page_routes
 from uploader.sandbox.people import (
     accounts,
@@ -66,7 +68,6 @@ from uploader.sandbox.people import (
     institution_routes,
     profile_routes,
     role_routes,
-    token_routes,
 )
 from uploader.sandbox.people import routes as people_routes
 from uploader.sandbox.projects import collaborator_routes, note_routes
@@ -100,7 +101,7 @@ API: Final[tuple[Operations, ...]] = (
     people_routes, institution_routes, list_routes,
     item_routes, search_routes, publish_routes, version_routes, public_routes,
     review_routes, file_routes, download_routes, archive_routes, page_routes,
-    report_routes, role_routes, profile_routes, feed_routes, token_routes, unserved,
+    report_routes, role_routes, profile_routes, feed_routes, oauth2_routes, unserved,
     project_routes, project_item_routes, collaborator_routes, note_routes,
     collection_routes, collection_item_routes, public_collection_routes,
     *(
@@ -202,6 +203,7 @@ async def _context(
         now=now,
         faults=FaultRules(list(settings.faults)),
         effects=effects,
+        grants=Grants(settings.token, settings.oauth_lifetime, rotates=settings.rotate_refresh, now=now),
         refresh=indexing.refresh,
         seeded=seeded,
         added_values=added_values,

@@ -107,6 +107,14 @@ class Settings:
     """Whether timelines are limited like breakdowns, for which alone that is documented."""
     stats_auth_totals: bool = False
     """Whether an institution's totals need its password; sources contradict each other."""
+    oauth_client: str = "sandbox"
+    """The id of the one application that may ask for consent; its secret is the token."""
+    oauth_lifetime: float = 3600.0
+    """How long an access token is valid; the default is the documentation's example."""
+    rotate_refresh: bool = False
+    """Whether a refresh replaces the refresh token; the real behaviour is unknown."""
+    https_redirects: bool = False
+    """Whether a redirect_uri must be https, as was enforced in 2016, or may be http on this machine."""
     seed_items: int = 0
     """How many records of several institutions to fill an unseeded sandbox with; they stay."""
     seed: int = 1

@@ -156,6 +156,11 @@ def plain_text(html: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def consent(client: str, redirect: str, ticket: str) -> str:
+    """Render the page on which the owner allows or refuses an application."""
+    return _environment().get_template("consent.html.j2").render(client=client, redirect=redirect, ticket=ticket)
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     # Imported with the first page: most sandboxes never show one.
