@@ -31,7 +31,7 @@ def routes() -> list[Route]:
 
 
 async def authorize(request: web.Request) -> web.Response:
-    """Show what the application asks for. ApiError 400 where a redirect would be unsafe; other errors are redirected."""
+    """Show what the application asks for. ApiError 400 if a redirect would be unsafe; other errors are redirected."""
     context, query = context_of(request), request.query
     if query.get("client_id") != context.settings.oauth_client:
         raise ApiError(400, "BadRequest", "Unknown application: client_id")
