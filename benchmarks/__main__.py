@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    catalog,
     cluster,
     many_files,
     memory,
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "start-up": startup.run,
     "one-pass": one_pass.run,
     "cluster": cluster.run,
+    "catalog": catalog.run,
 }
 
 

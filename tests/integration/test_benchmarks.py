@@ -58,6 +58,12 @@ def test_processes_of_a_job_are_simulated(tmp_path: Path) -> None:
     assert "| files of 5 MiB, 8 processes |" in printed
 
 
+def test_a_report_is_killed_and_compared_with_the_notebook(tmp_path: Path) -> None:
+    printed = bench(tmp_path, "catalog")
+    assert "held   killed 5 times: the same bytes" in printed
+    assert "| the notebook's way | 1,179 |" in printed
+
+
 def test_a_window_and_a_round_trip_bound_what_a_connection_carries() -> None:
     # 100 KB per round trip of 50 ms, whatever the rate: 400 KB take four of them, and one to connect.
     with (
