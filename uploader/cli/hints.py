@@ -67,7 +67,7 @@ class Hint:
 
 _RERUN = "run the same command again"
 _REPLACE_OR_KEEP = "replace that file with --on-conflict replace, or keep both with --on-conflict keep."
-_CONTINUE = Hint("Run the same command again to continue; what was sent is kept.")
+_CONTINUE = Hint("Run the same command again to continue; what was done is kept.")
 _TRANSIENT = frozenset(
     {"unreachable", "server-failing", "upload-failing", "output-lost", "interrupted", "sandbox-failed"}
 )

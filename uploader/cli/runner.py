@@ -159,7 +159,8 @@ async def _run_reporting_errors(session: Session, work: Work) -> int:
         # A job that has created nothing is not kept.
         session.summary.job = job if begun else None
     known = job if session.summary.item_id is not None else None
-    failure = failure_of(ended, job=known, kept=job is not None, begun=begun, repeated=repeated)
+    kept = job is not None or session.resumable
+    failure = failure_of(ended, job=known, kept=kept, begun=begun or job is None, repeated=repeated)
     session.console.failure(failure)
     return _status(session, failure)
 

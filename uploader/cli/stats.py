@@ -97,18 +97,19 @@ def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, 
     async def work(session: Session, service: Service) -> int:
         period = _given_period(values)
         kind, numbers = await _asked(session, service, ids, values)
-        rows = []
-        for number in numbers:
-            totals = await service.counting.totals(kind, number, period)
-            counts = {name: getattr(totals, name) for name in (*COUNTERS, "cites")}
-            rows.append({"id": number, "kind": kind, **counts, **_stamp(values, period)})
-            session.console.event("totals", **rows[-1])
-            words = ", ".join(f"{value:,} {name}" for name, value in counts.items() if value is not None)
-            session.console.result(f"{number}: {words}")
-        if len(rows) > 1:
-            sums = {name: sum(row[name] or 0 for row in rows) for name in COUNTERS}
-            session.console.result("All: " + ", ".join(f"{value:,} {name}" for name, value in sums.items()))
-        return await _finish(session, rows, values, _scope_text(values, period))
+        async with service.counting(session, kind, numbers) as counting:
+            rows = []
+            for number in numbers:
+                totals = await counting.totals(kind, number, period)
+                counts = {name: getattr(totals, name) for name in (*COUNTERS, "cites")}
+                rows.append({"id": number, "kind": kind, **counts, **_stamp(values, period)})
+                session.console.event("totals", **rows[-1])
+                words = ", ".join(f"{value:,} {name}" for name, value in counts.items() if value is not None)
+                session.console.result(f"{number}: {words}")
+            if len(rows) > 1:
+                sums = {name: sum(row[name] or 0 for row in rows) for name in COUNTERS}
+                session.console.result("All: " + ", ".join(f"{value:,} {name}" for name, value in sums.items()))
+            return await _finish(session, rows, values, _scope_text(values, period))
 
     return with_service(common, work, values, requests=requests)
 
@@ -139,22 +140,25 @@ def timeline(
     async def work(session: Session, service: Service) -> int:
         period = _period(values, days=365 if by == "day" else None)
         kind, numbers = await _asked(session, service, ids, values)
-        rows, series = [], {}
-        for number in numbers:
-            for counter in counters:
-                found = await service.counting.timeline(counter, kind, number, period, by)
-                name = str(number) if len(counters) == 1 else f"{number} {counter}"
-                series[name] = found
-                for step, events in found.items():
-                    rows.append({"id": number, "kind": kind, "counter": counter, by: step, "events": events})
-                    session.console.event("timeline", **rows[-1])
-                    session.console.result(f"{step:<10} {events:>8,}  {name}")
-        if plot is not None:
-            steps = list(period.steps(by))
-            lines = {name: [found.get(step, 0) for step in steps] for name, found in series.items()}
-            title = f"{', '.join(counters).capitalize()} by {by}, {period}"
-            await _draw(session, stats_plot.Lines(title=title, steps=steps, series=lines), plot, force=values["force"])
-        return await _finish(session, rows, values, _scope_text(values, period))
+        async with service.counting(session, kind, numbers) as counting:
+            rows, series = [], {}
+            for number in numbers:
+                for counter in counters:
+                    found = await counting.timeline(counter, kind, number, period, by)
+                    name = str(number) if len(counters) == 1 else f"{number} {counter}"
+                    series[name] = found
+                    for step, events in found.items():
+                        rows.append({"id": number, "kind": kind, "counter": counter, by: step, "events": events})
+                        session.console.event("timeline", **rows[-1])
+                        session.console.result(f"{step:<10} {events:>8,}  {name}")
+            if plot is not None:
+                steps = list(period.steps(by))
+                lines = {name: [found.get(step, 0) for step in steps] for name, found in series.items()}
+                title = f"{', '.join(counters).capitalize()} by {by}, {period}"
+                await _draw(
+                    session, stats_plot.Lines(title=title, steps=steps, series=lines), plot, force=values["force"]
+                )
+            return await _finish(session, rows, values, _scope_text(values, period))
 
     return with_service(common, work, values, plot, requests=requests)
 
@@ -180,23 +184,24 @@ def places(
     async def work(session: Session, service: Service) -> int:
         period = _period(values, days=365)
         kind, numbers = await _asked(session, service, ids, values)
-        rows: list[dict[str, Any]] = []
-        sums: dict[str, int] = {}
-        for number in numbers:
-            for counter in counters:
-                for country in await service.counting.places(counter, kind, number, period):
-                    sums[country.name] = sums.get(country.name, 0) + country.total
-                    row = {"id": number, "kind": kind, "counter": counter, "country": country.name}
-                    rows.append({**row, "city": None, "events": country.total})
-                    rows += [{**row, "city": city, "events": events} for city, events in country.cities.items()]
-                    session.console.event("place", **row, events=country.total, cities=country.cities)
-        ranked = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
-        for name, events in ranked:
-            session.console.result(f"{events:>8,}  {name}")
-        if plot is not None:
-            title = f"{', '.join(counters).capitalize()} by country, {period}"
-            await _draw(session, stats_plot.Bars(title=title, values=ranked), plot, force=values["force"])
-        return await _finish(session, rows, values, _scope_text(values, period))
+        async with service.counting(session, kind, numbers) as counting:
+            rows: list[dict[str, Any]] = []
+            sums: dict[str, int] = {}
+            for number in numbers:
+                for counter in counters:
+                    for country in await counting.places(counter, kind, number, period):
+                        sums[country.name] = sums.get(country.name, 0) + country.total
+                        row = {"id": number, "kind": kind, "counter": counter, "country": country.name}
+                        rows.append({**row, "city": None, "events": country.total})
+                        rows += [{**row, "city": city, "events": events} for city, events in country.cities.items()]
+                        session.console.event("place", **row, events=country.total, cities=country.cities)
+            ranked = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
+            for name, events in ranked:
+                session.console.result(f"{events:>8,}  {name}")
+            if plot is not None:
+                title = f"{', '.join(counters).capitalize()} by country, {period}"
+                await _draw(session, stats_plot.Bars(title=title, values=ranked), plot, force=values["force"])
+            return await _finish(session, rows, values, _scope_text(values, period))
 
     return with_service(common, work, values, plot, requests=requests)
 

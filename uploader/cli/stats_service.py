@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uploader.catalog.rows import FORMATS, check_ending
 from uploader.cli import stats_plot
-from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context
+from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context, state_dir
 from uploader.cli.options import GlobalOptions, ParsedParam, grouped
 from uploader.cli.output.progress import Display
 from uploader.cli.runner import Session, run
@@ -36,8 +36,22 @@ class Service:
     """A session with the statistics service, and a way to Figshare itself, which alone knows DOIs."""
 
     api: StatisticsApi
-    counting: Counting
+    scope: str | None
+    answers: Path
+    """Folder of the answers to commands that were interrupted."""
     open_client: Callable[[], Client]
+
+    @asynccontextmanager
+    async def counting(self, session: Session, kind: str, numbers: Sequence[int]) -> AsyncIterator[Counting]:
+        """Yield what counts. If the block does not end well, the same command continues with the answers so far."""
+        from uploader.catalog.statistics.answers import KeptAnswers
+        from uploader.catalog.statistics.counting import Counting
+
+        kept = KeptAnswers(self.api, self.answers, [self.api.endpoint, self.scope, kind, numbers])
+        await in_thread(kept.load)
+        session.resumable = True
+        yield Counting(kept, self.scope)
+        await in_thread(kept.remove)
 
     async def identify(self, session: Session, references: Sequence[Reference], kind: DoiKind) -> list[int]:
         """Return the ids of records. Asks Figshare only for DOIs without an id in them. Raises ItemNotFound."""
@@ -100,7 +114,7 @@ def with_service(
     with open_service(common, values["stats_endpoint"]) as (context, endpoint):
 
         async def connected(session: Session) -> int:
-            from uploader.catalog.statistics.counting import Counting
+            from uploader.catalog.report.make import FOLDER
             from uploader.figshare.statistics_api import StatisticsApi
 
             scope = values.get("scope")
@@ -114,7 +128,7 @@ def with_service(
                 f"{reason}; trying again in {delay:.0f} s"))  # fmt: skip
             try:
                 return await work(session, Service(
-                    api=api, counting=Counting(api, scope),
+                    api=api, scope=scope, answers=state_dir(common) / FOLDER,
                     open_client=lambda: context.client(requests=requests, retry=retry, anonymous=True),
                 ))  # fmt: skip
             finally:

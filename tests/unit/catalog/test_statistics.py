@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fakes.clock import VirtualClock
+from uploader.catalog.statistics.answers import KeptAnswers
 from uploader.catalog.statistics.counting import Counting, Country, Totals
 from uploader.catalog.statistics.periods import Period
+from uploader.concurrency import in_thread
 from uploader.errors import UsageError
 from uploader.figshare.statistics_api import Counter, Granularity, Kind, Places
 
@@ -146,3 +150,22 @@ async def test_places_are_added_up_and_unknown_ones_are_one() -> None:
     assert found == [
         Country(name="Norway", total=18, cities={"Oslo": 10, "Unknown": 6}), Country(name="Unknown", total=8),
     ]  # fmt: skip
+
+
+async def test_answers_are_kept_for_hours_and_a_torn_one_is_asked_for_again(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    service = Service(COMBINED, SINGLE)
+
+    async def ask(*about: object) -> list[str]:
+        kept = KeptAnswers(service, tmp_path / "catalogs", about, clock=clock)
+        await in_thread(kept.load)
+        assert await Counting(kept).totals("article", 1) == WHOLE
+        asked, service.requests = service.requests, []
+        return asked
+
+    every = ["all", *SINGLE]
+    assert [await ask("x"), await ask("x"), await ask("y")] == [every, [], every]
+    await in_thread(lambda: [one.write_bytes(one.read_bytes()[:-9]) for one in (tmp_path / "catalogs").iterdir()])
+    assert [await ask("x"), await ask("x")] == [["shares"], []]
+    await clock.sleep(13 * 3600)
+    assert await ask("x") == every
