@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -40,3 +41,13 @@ def decide(address: str, decision: str = "allow") -> tuple[str, str]:
     assert status == 200, page
     _, page, target = fetch(address, {"ticket": ticket_of(page), "decision": decision})
     return page, target
+
+
+def main() -> None:
+    """Be the BROWSER of a command: `consent.py allow|refuse ADDRESS`; press the button, and go where it leads."""
+    _, target = decide(sys.argv[2], sys.argv[1])
+    fetch(target)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,28 +6,44 @@ import contextlib
 import getpass
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import click
 import msgspec
+from click.core import ParameterSource
 
 from uploader import units
+from uploader.cli import oauth_login
 from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.oauth_login import REDIRECT
+from uploader.cli.options import (
+    ENVIRONMENT,
+    FigupCommand,
+    GlobalOptions,
+    check_exclusive,
+    common_options,
+    grouped,
+    with_options,
+)
 from uploader.cli.output.progress import Display
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin_line
-from uploader.errors import NoToken, UsageError
+from uploader.concurrency import in_thread
+from uploader.errors import FigupError, NoToken, UsageError
 from uploader.figshare import auth as tokens
+from uploader.figshare.grants import OAuth2Grant
 from uploader.figshare.models import Account
 from uploader.text import printable
 
+_oauth = grouped("OAuth")
 LOGIN_HELP = """\b
 Examples:
   figup auth login                        prompts for it, without echo
   figup auth login < token.txt            reads it
   pass figshare | figup auth login
+  figup auth login --oauth2 --client-id ID
+  figup auth login --oauth2 --client-id ID --paste    no browser here
 
 """
 
@@ -40,33 +56,89 @@ def auth() -> None:
     """
 
 
+_LOGIN_OPTIONS = [
+    _oauth("--oauth2", is_flag=True, help="Have the account's owner consent in a browser, instead of a token."),
+    _oauth("--client-id", metavar="ID", help="The application's id, as figshare.com/account/applications shows it."),
+    _oauth("--client-secret-file", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+           help="File with its secret, readable only by you.  [default: prompted for, or read from stdin]"),
+    _oauth("--redirect", metavar="URL", default=REDIRECT, show_default=True,
+           help="Address to which the application's users are sent; at http, figup listens there."),
+    _oauth("--paste", is_flag=True, help="Paste that address instead; always so if it is https."),
+]  # fmt: skip
+
+
 @auth.command("login", cls=FigupCommand, epilog=LOGIN_HELP + ENVIRONMENT, context_settings={"allow_extra_args": True})
+@(lambda command: with_options(command, _LOGIN_OPTIONS))
 @common_options
 @click.pass_context
-def login(context: click.Context, common: GlobalOptions) -> int:
+def login(context: click.Context, /, common: GlobalOptions, *, oauth2: bool, **oauth: Any) -> int:
     """Check a token and store it for this endpoint.
 
     It is prompted for without echo, or read from stdin. It is stored in the keyring if the package "keyring" is
     installed and works, otherwise in a file that only you can read.
+
+    With --oauth2 (extra figup[oauth]) an application obtains the token. It is refreshed when it has expired.
     """
     if context.args:
         # click's own error would show the token.
         raise click.UsageError("the token is not given on the command line; it is prompted for, or read from stdin")
     if common.sandbox:
         raise UsageError("a sandbox needs no login: --sandbox finds its token in its folder")
+    _check_options(context, common, oauth2=oauth2)
     with open_context(common) as at:
-        token = _read_token(common, at)
-        client = at.client(retry=INTERACTIVE_RETRY, token=token.reveal())
+        if oauth2:
+            obtain = oauth_login.prepare(
+                at, oauth["client_id"], oauth["redirect"], oauth["client_secret_file"], paste=oauth["paste"]
+            )
+        else:
+            token = _read_token(common, at)
 
         async def work(session: Session) -> int:
-            async with client:
+            grant = await obtain(session) if oauth2 else None
+            used = token.reveal() if grant is None else grant.access_token
+            async with at.client(retry=INTERACTIVE_RETRY, token=used) as client:
                 account = await client.account(on_event=Display(session.console, None).show)
-            where = await anyio.to_thread.run_sync(_store, token, at.endpoint)
-            session.console.event("login", endpoint=at.endpoint, stored=where, **_account_fields(account))
-            session.console.result(f"Logged in at {at.endpoint} as {_name(account)}. The token is in {where}.")
+            if grant is not None:
+                grant = msgspec.structs.replace(grant, account=_name(account))
+            where = await in_thread(_store, used if grant is None else grant.dump(), at.endpoint)
+            session.console.event(
+                "login", endpoint=at.endpoint, stored=where, **_kind_fields(grant), **_account_fields(account)
+            )
+            what = "token" if grant is None else "sign-in"
+            session.console.result(f"Logged in at {at.endpoint} as {_name(account)}. The {what} is in {where}.")
             return 0
 
         return run(common, work)
+
+
+def _check_options(context: click.Context, common: GlobalOptions, *, oauth2: bool) -> None:
+    """Raise UsageError if options of OAuth and others do not fit together."""
+    if not oauth2:
+        names = ("client_id", "client_secret_file", "redirect", "paste")
+        given = [one for one in names if context.get_parameter_source(one) is ParameterSource.COMMANDLINE]
+        if given:
+            raise click.UsageError(f"--{given[0].replace('_', '-')} needs --oauth2")
+        return
+    if not context.params["client_id"]:
+        raise click.UsageError("--oauth2 needs --client-id")
+    check_exclusive({"--oauth2": True, "--token-file": common.token_file})
+
+
+def _kind_fields(grant: OAuth2Grant | None) -> dict[str, Any]:
+    """Return what JSON says of the kind of a token."""
+    if grant is None:
+        return {"kind": "token"}
+    return {
+        "kind": "oauth2",
+        "application": grant.client_id,
+        "until": grant.until.isoformat() if grant.until is not None else None,
+    }
+
+
+def _kind_text(grant: OAuth2Grant) -> str:
+    until = f"valid until {grant.until:%Y-%m-%d %H:%M:%S} UTC" if grant.until is not None else "valid without an end"
+    then = ", and then refreshed" if grant.until is not None and grant.refresh_token else ""
+    return f"It is an OAuth 2 sign-in of {grant.account} through the application {grant.client_id}, {until}{then}."
 
 
 def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
@@ -86,8 +158,10 @@ def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
     return tokens.Token(text, origin="the input")
 
 
-def _store(token: tokens.Token, endpoint: str) -> str:
-    return tokens.store_token(token, endpoint=endpoint, config_dir=tokens.default_config_dir(), environ=os.environ)
+def _store(text: str, endpoint: str) -> str:
+    """Store a token or a grant; return the place, and what takes precedence."""
+    where = tokens.store_text(text, endpoint=endpoint, config_dir=tokens.default_config_dir())
+    return where + tokens.precedence_note(os.environ)
 
 
 def _find(common: GlobalOptions, context: Context) -> tokens.FoundToken:
@@ -112,25 +186,41 @@ def _name(account: Account) -> str:
 @auth.command("status", cls=FigupCommand, epilog=ENVIRONMENT)
 @common_options
 def status(common: GlobalOptions) -> int:
-    """Show where the token is stored, whose it is, and the free quota."""
+    """Show whose token it is, of which kind, and the free quota.
+
+    Also where it is stored, and until when a sign-in with OAuth is valid.
+    """
     with open_context(common) as context:
         found = (
             tokens.FoundToken(tokens.Token(context.token), "the sandbox's folder")
             if context.token
             else _find(common, context)
         )
-        client = context.client(retry=INTERACTIVE_RETRY, token=found.token.reveal())
+        given = found.token.reveal() if found.grant is None else None
+        client = context.client(retry=INTERACTIVE_RETRY, token=given)
 
         async def work(session: Session) -> int:
-            session.console.event("token", endpoint=context.endpoint, origin=found.origin)
-            session.console.result(f"The token for {context.endpoint} is in {found.origin}.")
-            async with client:
-                account = await client.account(on_event=Display(session.console, None).show)
+            try:
+                async with client:
+                    account = await client.account(on_event=Display(session.console, None).show)
+            except FigupError:
+                _show_token(session, context.endpoint, found)
+                raise
+            # A sign-in may have been refreshed.
+            now = await in_thread(_find, common, context) if found.grant is not None else found
+            _show_token(session, context.endpoint, now)
             session.console.event("account", **_account_fields(account)["account"])
             session.console.result(f"It works, as {_name(account)}.\n{_quota_text(account)}")
             return 0
 
         return run(common, work)
+
+
+def _show_token(session: Session, endpoint: str, found: tokens.FoundToken) -> None:
+    session.console.event("token", endpoint=endpoint, origin=found.origin, **_kind_fields(found.grant))
+    session.console.result(f"The token for {endpoint} is in {found.origin}.")
+    if found.grant is not None:
+        session.console.result(_kind_text(found.grant))
 
 
 def _quota_text(account: Account) -> str:
@@ -155,7 +245,7 @@ def logout(common: GlobalOptions) -> int:
     with open_context(common) as context:
 
         async def work(session: Session) -> int:
-            gone = await anyio.to_thread.run_sync(_forget, context.endpoint)
+            gone = await in_thread(_forget, context.endpoint)
             left = [f"the environment variable {tokens.VARIABLE}"] if tokens.VARIABLE in os.environ else []
             session.console.event("logout", endpoint=context.endpoint, removed=gone, left=left)
             where = f"removed from {' and '.join(gone)}" if gone else "not stored on this machine"

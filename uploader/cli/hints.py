@@ -104,6 +104,23 @@ HINTS: dict[str, Hint] = {
         "Create a new token at figshare.com/account/applications and run `figup auth login{login_options}`.",
         complete=True,
     ),
+    "sign-in-again": Hint(
+        "Sign in again: `figup auth login --oauth2 --client-id ID{login_options}`.",
+        complete=True,
+    ),
+    "sign-in-failed": Hint(
+        "Sign in once more; check the application's id and secret, and that it knows the address of --redirect.",
+        complete=True,
+    ),
+    "no-consent": Hint(
+        "Run the same command again, and consent in time; or use --paste, with a browser of any computer.",
+        complete=True,
+    ),
+    "redirect-port": Hint(
+        "Free the port, name another address that the application knows with --redirect, or use --paste.",
+        complete=True,
+    ),
+    "no-oauth": Hint("Install it: pip install 'figup[oauth]'.", complete=True),
     "not-allowed": Hint(
         f"`figup auth status{{options}}` shows whose token this is; use one that may do this, then {_RERUN}.",
         complete=True,

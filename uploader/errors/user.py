@@ -78,6 +78,14 @@ class TokenRejected(UserError):
     default_hint = "Make a new token at figshare.com/account/applications."
 
 
+class SignInFailed(UserError):
+    """Signing in with OAuth did not succeed; nothing was stored."""
+
+    code = "sign-in-failed"
+    exit_status = ExitStatus.NOT_PERMITTED
+    default_hint = "Sign in once more; check the application's id, secret and redirect address."
+
+
 class PermissionDenied(UserError):
     """The token is valid but lacks the permission."""
 

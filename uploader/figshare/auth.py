@@ -1,4 +1,4 @@
-"""Find, store and delete the token, and wrap it so that it is never shown."""
+"""Find, store and delete the token, or what OAuth granted in its place, and wrap it so that it is never shown."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import platformdirs
 
 from uploader.disk import Disk
 from uploader.errors import Facts, NoToken, TokenFileExposed, UsageError
+from uploader.figshare.grants import OAuth2Grant, parse_grant
 from uploader.redaction import add_secret
-from uploader.system import PATH_FAULTS, passing_error
+from uploader.system import PATH_FAULTS, passing_error, path_error
 
 SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
@@ -65,10 +66,11 @@ class Token:
 
 @dataclass(frozen=True)
 class FoundToken:
-    """A token, and where it was found, for messages."""
+    """A token, and where it was found, for messages. `grant` is what it belongs to if it was granted by OAuth 2."""
 
     token: Token
     origin: str
+    grant: OAuth2Grant | None = None
 
 
 def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, str], config_dir: Path) -> FoundToken:
@@ -83,15 +85,21 @@ def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, 
         return _found(text, f"the token file {token_file}")
     if VARIABLE in environ:
         return _found(environ[VARIABLE], f"the environment variable {VARIABLE}")
+    stored = read_stored(endpoint=endpoint, config_dir=config_dir)
+    if stored is not None:
+        return _found_stored(*stored)
+    raise NoToken(f"no token for {endpoint}")
+
+
+def read_stored(*, endpoint: str, config_dir: Path) -> tuple[str, str] | None:
+    """Return what is stored for this endpoint, and where; None for nothing. Raises TokenFileExposed, UsageError."""
     ring = _keyring()
     if ring is not None:
         secret = ring.get(endpoint)
         if secret is not None:
-            return _found(secret, ring.name)
+            return secret, ring.name
     stored = _read_store(config_dir / _FILE_NAME).get(endpoint)
-    if stored is not None:
-        return _found(stored, f"the file {config_dir / _FILE_NAME}")
-    raise NoToken(f"no token for {endpoint}")
+    return (stored, f"the file {config_dir / _FILE_NAME}") if stored is not None else None
 
 
 def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mapping[str, str]) -> str:
@@ -99,13 +107,22 @@ def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mappi
 
     The place is the keyring if usable, else a 0600 file in a 0700 folder. Raises StateUnusable, StateDiskFull.
     """
-    note = f" (but {VARIABLE} is set and takes precedence)" if VARIABLE in environ else ""
+    return store_text(token.reveal(), endpoint=endpoint, config_dir=config_dir) + precedence_note(environ)
+
+
+def precedence_note(environ: Mapping[str, str]) -> str:
+    """Return what to add to the place of a stored token if another one takes precedence."""
+    return f" (but {VARIABLE} is set and takes precedence)" if VARIABLE in environ else ""
+
+
+def store_text(text: str, *, endpoint: str, config_dir: Path) -> str:
+    """Store a token, or a grant as text, as `store_token` does; return the place."""
     ring = _keyring()
-    if ring is not None and ring.set(endpoint, token.reveal()):
-        return ring.name + note
+    if ring is not None and ring.set(endpoint, text):
+        return ring.name
     path = config_dir / _FILE_NAME
-    _write_store(path, {**_read_store(path), endpoint: token.reveal()})
-    return f"the file {path}{note}"
+    _write_store(path, {**_read_store(path), endpoint: text})
+    return f"the file {path}"
 
 
 def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
@@ -124,6 +141,30 @@ def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
 
 def _found(text: str, origin: str) -> FoundToken:
     return FoundToken(Token(text, origin=origin), origin)
+
+
+def _found_stored(text: str, origin: str) -> FoundToken:
+    try:
+        grant = parse_grant(text)
+    except ValueError:
+        raise UsageError(f"the sign-in in {origin} is damaged", facts=Facts("token-store-damaged")) from None
+    return FoundToken(Token(text if grant is None else grant.access_token, origin=origin), origin, grant)
+
+
+def read_secret_file(path: Path, what: str) -> str:
+    """Return the secret in a private file, without its line end; `what` names it, such as "password". Raises
+    UsageError, and what `path_error` gives.
+    """
+    try:
+        text = path.read_text("utf-8-sig").rstrip("\r\n")
+        exposed = os.name == "posix" and path.is_file() and path.stat().st_mode & 0o077
+    except PATH_FAULTS as fault:
+        raise path_error(fault, str(path)) from None
+    if exposed:
+        raise UsageError(f"other users can read the {what} file {path}", facts=Facts("password-file-exposed"))
+    if not text:
+        raise UsageError(f"the {what} file {path} is empty")
+    return text
 
 
 # --- the file ---------------------------------------------------------------------------------------------------

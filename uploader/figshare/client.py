@@ -14,10 +14,10 @@ from typing import NoReturn, Self
 from uploader.clock import Clock
 from uploader.figshare import models, parts, urls
 from uploader.figshare.accounts_api import Accounts
-from uploader.figshare.auth import Token
 from uploader.figshare.decode import NotJson
 from uploader.figshare.downloads import Downloads
 from uploader.figshare.item_api import CreatedKind, Items
+from uploader.figshare.middleware import AnyToken
 from uploader.figshare.network import Network
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
@@ -53,7 +53,7 @@ class Figshare:
     def __init__(
         self,
         settings: Settings,
-        token: Token | None,
+        token: AnyToken | None,
         *,
         clock: Clock | None = None,
         on_retry: Callable[[str, float], None] | None = None,
@@ -70,7 +70,7 @@ class Figshare:
         """Requests that read lists, searches and single records."""
         self.accounts = Accounts(self._calls)
         """Requests about an institution's accounts, for its administrators."""
-        self.downloads = Downloads(settings, self._endpoint, token, self._network, self._calls.server_now)
+        self.downloads = Downloads(settings, self._endpoint, self._calls.token, self._network, self._calls.server_now)
         """Bytes of files."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
         self._sender = PartUploader(settings, self._network, self._watch, self._clock, self._calls.server_now)

@@ -42,7 +42,12 @@ class Downloads:
     """
 
     def __init__(
-        self, settings: Settings, endpoint: str, token: Token | None, network: Network, now: Callable[[], datetime]
+        self,
+        settings: Settings,
+        endpoint: str,
+        token: Callable[[], Awaitable[Token | None]],
+        network: Network,
+        now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
@@ -80,8 +85,8 @@ class Downloads:
         for hop in range(_HOPS + 1):
             url = self._usable(url)
             headers = {"Range": f"bytes={start}-{end - 1}"}
-            if hop == 0 and authorized and self._token is not None and self._may_have_token(url):
-                headers["Authorization"] = f"token {self._token.reveal()}"
+            if hop == 0 and authorized and self._may_have_token(url) and (token := await self._token()) is not None:
+                headers["Authorization"] = f"token {token.reveal()}"
             async with self._network.upload.get(
                 yarl_url(url),
                 headers=headers,

@@ -7,7 +7,8 @@ import logging
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -26,14 +27,42 @@ log = logging.getLogger("uploader.figshare.http")
 T = TypeVar("T")
 
 
-def authorized(send: Send, token: Token, endpoint: str) -> Send:
-    """Add the token, only for the endpoint's own URLs."""
+class Renewable(Protocol):
+    """A token that can be replaced by a newer one; both methods send what they have to, see `oauth2.RenewableToken`."""
 
-    async def authorized_send(request: Request) -> Response:
+    async def current(self, send: Send) -> Token: ...
+
+    async def renewed(self, rejected: Token, send: Send) -> Token: ...
+
+
+AnyToken = Token | Renewable
+
+
+def authorized(send: Send, token: AnyToken, endpoint: str) -> Send:
+    """Add the token, only for the endpoint's own URLs. A renewable one is renewed once if it is rejected."""
+
+    async def attempt(request: Request, used: Token) -> Response:
         if not request.url.startswith(endpoint + "/"):
             raise ValueError("the token is sent to the endpoint only")
-        headers = {**request.headers, "Authorization": f"token {token.reveal()}"}
+        headers = {**request.headers, "Authorization": f"token {used.reveal()}"}
         return await send(dataclasses.replace(request, headers=headers))
+
+    async def is_rejected(answer: Response, used: Token) -> bool:
+        """Figshare answers 403 both to a bad token and to missing permissions (observed): the account tells."""
+        if answer.status != 403 or answer.is_html:
+            return answer.status == 401
+        url = f"{endpoint}/account"
+        own = await attempt(Request(method="GET", url=url, redacted_url=urlsplit(url).path), used)
+        return own.status in (401, 403) and not own.is_html
+
+    async def authorized_send(request: Request) -> Response:
+        if isinstance(token, Token):
+            return await attempt(request, token)
+        used = await token.current(send)
+        answer = await attempt(request, used)
+        if await is_rejected(answer, used):
+            answer = await attempt(request, await token.renewed(used, send))
+        return answer
 
     return authorized_send
 

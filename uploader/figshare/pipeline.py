@@ -23,7 +23,7 @@ from uploader.errors import (
 )
 from uploader.figshare import models
 from uploader.figshare.auth import Token
-from uploader.figshare.middleware import RateLimited, Retrier, ServerClock, authorized, limited, traced
+from uploader.figshare.middleware import AnyToken, RateLimited, Retrier, ServerClock, authorized, limited, traced
 from uploader.figshare.models import PAGE
 from uploader.figshare.network import Network
 from uploader.figshare.ratelimit import OnTurn, TokenBucket
@@ -53,7 +53,7 @@ class Pipeline:
         self,
         endpoint: str,
         settings: Settings,
-        token: Token | None,
+        token: AnyToken | None,
         network: Network,
         clock: Clock,
         on_retry: Callable[[str, float], None] | None,
@@ -66,12 +66,10 @@ class Pipeline:
         self._server_clock = ServerClock(clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
         bucket = TokenBucket(settings.api_rate, settings.api_burst, clock)
-        raw_api = exchange_on(network, network.api, **times)
+        raw_api = traced(exchange_on(network, network.api, **times), clock)
         # Inside the rate limit, so that the traced time excludes waiting for it.
         self._budget = RateLimited(
-            self._server_clock.recording(
-                traced(raw_api if token is None else authorized(raw_api, token, endpoint), clock)
-            ),
+            self._server_clock.recording(raw_api if token is None else authorized(raw_api, token, endpoint)),
             bucket,
             descriptor_share(_API_IN_FLIGHT, _API_SHARE),
         )
@@ -91,6 +89,7 @@ class Pipeline:
             traced(raw_upload, clock), settings.retry, clock, self._server_clock.now, on_retry=on_retry
         )
         self.wait = self._api.wait
+        self._token, self._raw_api = token, raw_api
 
     @property
     def requests(self) -> int:
@@ -116,6 +115,12 @@ class Pipeline:
     def answered(self) -> float:
         """When the API last responded properly (monotonic seconds)."""
         return self._api.answered
+
+    async def token(self) -> Token | None:
+        """Return the token to use now, None for none. Raises as a call does."""
+        if self._token is None or isinstance(self._token, Token):
+            return self._token
+        return await self._token.current(self._raw_api)
 
     def server_now(self) -> datetime:
         return self._server_clock.now()

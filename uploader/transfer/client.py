@@ -21,6 +21,7 @@ from uploader.errors import NoToken, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
 from uploader.figshare.client import Figshare
 from uploader.figshare.ids import Reference
+from uploader.figshare.middleware import AnyToken
 from uploader.figshare.models import Account
 from uploader.figshare.settings import Settings
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
@@ -102,7 +103,7 @@ class Client:
         )
         self._settings = dataclasses.replace(settings or Settings(self.endpoint), endpoint=self.endpoint)
         self._options = options or Options()
-        self._token: Token | None = None
+        self._token: AnyToken | None = None
         try:
             self._token = Token(token) if token is not None else self._find_token(as_path("token_file", token_file))
         except NoToken:
@@ -116,10 +117,14 @@ class Client:
         self._open_api: Figshare | None = None
         self._throttle = Throttle(self._options.limit_rate, self._clock)
 
-    def _find_token(self, token_file: Path | None) -> Token:
-        return find_token(
-            token_file=token_file, endpoint=self.endpoint, environ=os.environ, config_dir=default_config_dir()
-        ).token
+    def _find_token(self, token_file: Path | None) -> AnyToken:
+        folder = default_config_dir()
+        found = find_token(token_file=token_file, endpoint=self.endpoint, environ=os.environ, config_dir=folder)
+        if found.grant is None:
+            return found.token
+        from uploader.figshare.oauth2 import RenewableToken
+
+        return RenewableToken(found.grant, endpoint=self.endpoint, config_dir=folder)
 
     @property
     def settings(self) -> Settings:

@@ -151,10 +151,13 @@ async def test_a_portals_page_may_pass(connect: Connect, service: Service) -> No
     ],
 )
 async def test_who_gets_the_token(endpoint: str, url: str, sent: bool) -> None:
+    async def token() -> Token:
+        return Token(TOKEN)
+
     settings = Settings(endpoint)
     network = Network(settings)
     try:
-        downloads = Downloads(settings, endpoint, Token(TOKEN), network, FakeClock().now)
+        downloads = Downloads(settings, endpoint, token, network, FakeClock().now)
         assert downloads._may_have_token(url) is sent
     finally:
         await network.close()

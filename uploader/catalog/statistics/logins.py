@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from uploader.errors import Facts, NoToken, UsageError
+from uploader.errors import NoToken, UsageError
 from uploader.figshare import auth
 from uploader.figshare.auth import Token
 from uploader.figshare.statistics_api import credential
-from uploader.system import PATH_FAULTS, path_error
 
 USER, PASSWORD_FILE = "FIGSHARE_STATS_USER", "FIGSHARE_STATS_PASSWORD_FILE"
 
@@ -26,7 +24,7 @@ def find(endpoint: str, scope: str | None, *, environ: Mapping[str, str], config
     if USER in environ or PASSWORD_FILE in environ:
         if not (environ.get(USER) and environ.get(PASSWORD_FILE)):
             raise UsageError(f"{USER} and {PASSWORD_FILE} must be set together")
-        return {scope: credential(environ[USER], _password(Path(environ[PASSWORD_FILE])))}
+        return {scope: credential(environ[USER], auth.read_secret_file(Path(environ[PASSWORD_FILE]), "password"))}
     try:
         found = auth.find_token(token_file=None, endpoint=_key(endpoint, scope), environ={}, config_dir=config_dir)
     except NoToken:
@@ -46,16 +44,3 @@ def forget(endpoint: str, scope: str, *, config_dir: Path) -> list[str]:
 
 def _key(endpoint: str, scope: str) -> str:
     return f"{endpoint}/{scope}"
-
-
-def _password(path: Path) -> str:
-    try:
-        text = path.read_text("utf-8-sig").rstrip("\r\n")
-        exposed = os.name == "posix" and path.is_file() and path.stat().st_mode & 0o077
-    except PATH_FAULTS as fault:
-        raise path_error(fault, str(path)) from None
-    if exposed:
-        raise UsageError(f"other users can read the password file {path}", facts=Facts("password-file-exposed"))
-    if not text:
-        raise UsageError(f"the password file {path} is empty")
-    return text

@@ -1,0 +1,46 @@
+"""What OAuth granted, as it is kept in place of a token: secrets, whose they are, and until when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from uploader.redaction import add_secret
+
+_SHORTEST = 8
+"""Characters of a secret that is redacted; one of an application may be short."""
+
+
+class OAuth2Grant(msgspec.Struct, kw_only=True, frozen=True):
+    """`until` is None if the server named no end; `refresh_token` is "" without one. Its repr shows no secret."""
+
+    client_id: str
+    client_secret: str
+    access_token: str
+    refresh_token: str = ""
+    until: datetime | None = None
+    account: str = ""
+    """Whose it is, for people."""
+    refreshing: bool = False
+    """A refresh was sent, and its answer is not stored: the refresh token may be used up."""
+
+    def __post_init__(self) -> None:
+        for secret in (self.client_secret, self.access_token, self.refresh_token):
+            add_secret(secret, shortest=_SHORTEST)
+
+    def __repr__(self) -> str:
+        return f"OAuth2Grant({self.client_id!r}, …)"
+
+    def dump(self) -> str:
+        """Return the text that `parse_grant` reads."""
+        return msgspec.json.encode(self).decode()
+
+    def expired(self, now: datetime) -> bool:
+        """Return whether its end has passed."""
+        return self.until is not None and self.until <= now
+
+
+def parse_grant(text: str) -> OAuth2Grant | None:
+    """Return the grant in a stored text, None if the text is a token. Raises ValueError for a damaged one."""
+    return msgspec.json.decode(text, type=OAuth2Grant) if text.lstrip().startswith("{") else None
