@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import html
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 LONGEST = 20_000
@@ -20,6 +22,10 @@ _WHOLE = {
     "object": "object", "embed": "object", "svg": "drawing", "canvas": "drawing", "form": "form",
 }  # fmt: skip
 """Elements removed with their content; of other removed elements the content stays."""
+_LINE = re.compile(r"[^\W\d_][^\x00-\x1f\x7f-\xa0*_`#\[\]<>&\\!~|]*")
+"""A line that is the same in Markdown and as plain text."""
+_ELEMENT = re.compile(r"</\w[\w:]*\s*>|<(?:br|hr|p|li)\b[^<>]*>", re.IGNORECASE)
+"""An end tag, or a tag that needs none: plain text with a "<" in it has neither."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,32 @@ class Html:
 
 def to_html(text: str) -> Html:
     """Convert Markdown, HTML or a mix into clean HTML without scripts, styles, images, classes and unusual links."""
+    if _LINE.fullmatch(text.strip()):
+        return Html(f"<p>{text.strip()}</p>")
+    return _clean(_markdown()(text.strip()))
+
+
+def as_html(text: str) -> Html:
+    """Return HTML as clean HTML, or plain text as paragraphs: nothing in it is Markdown."""
+    if _ELEMENT.search(text):
+        return _clean(text.strip())
+    paragraphs = (" ".join(one.split()) for one in re.split(r"\n\s*\n", html.unescape(text)))
+    return Html("".join(f"<p>{html.escape(one, quote=False)}</p>" for one in paragraphs if one))
+
+
+@functools.cache
+def _markdown() -> Callable[[str], str]:
     # Imported here because most uploads have no description and should start fast.
-    import nh3
     from markdown_it import MarkdownIt
 
-    rendered = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text.strip())
-    clean = functools.partial(nh3.clean, rendered, attributes={"a": {"href"}}, url_schemes=_SCHEMES, link_rel=None)
+    render: Callable[[str], str] = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render
+    return render
+
+
+def _clean(text: str) -> Html:
+    import nh3
+
+    clean = functools.partial(nh3.clean, text, attributes={"a": {"href"}}, url_schemes=_SCHEMES, link_rel=None)
     kept = clean(tags=_TAGS).strip()
     return Html(re.sub(r">\n+<", "><", kept), _dropped(clean(tags=_TAGS | set(_WHOLE), clean_content_tags=set())))
 

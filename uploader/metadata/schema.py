@@ -16,7 +16,7 @@ import msgspec
 
 from uploader.metadata import identifiers, materials, people, vocabulary
 from uploader.metadata.cursor import Context, Cursor
-from uploader.metadata.markdown import LONGEST, to_html
+from uploader.metadata.markdown import LONGEST, as_html, to_html
 from uploader.metadata.model import (
     Author,
     Embargo,
@@ -37,10 +37,11 @@ PERMANENT = "0"
 
 @dataclass(frozen=True)
 class Validator:
-    """Validates fields. `today` decides whether an embargo is over. `whole_names`: do not split names at a comma."""
+    """Validates fields. `today` decides whether an embargo is over."""
 
     today: date
-    whole_names: bool = False
+    whole_names: bool = False  # do not split names at a comma
+    markdown: bool = True  # False: descriptions are HTML or plain text
 
     def metadata(self, context: Context) -> Metadata:
         """Return the valid fields of the document; problems are recorded in `context`."""
@@ -56,14 +57,14 @@ def _title(_: Validator, node: Cursor) -> str | None:
     return node.text(min_length=TITLE[0], max_length=TITLE[1])
 
 
-def _description(_: Validator, node: Cursor) -> str | None:
+def _description(validator: Validator, node: Cursor) -> str | None:
     if isinstance(node.value, str) and len(node.value) > 10 * LONGEST:
         node.problem(f"has {len(node.value)} characters; Figshare allows {LONGEST}")
         return None
     text = node.text(max_length=10 * LONGEST, lines=True)
     if text is None:
         return None
-    html = to_html(text)
+    html = to_html(text) if validator.markdown else as_html(text)
     if len(html.text) > LONGEST:
         node.problem(
             f"has {len(html.text)} characters as HTML; Figshare allows {LONGEST}",
@@ -292,10 +293,6 @@ def _custom_fields(_: Validator, node: Cursor) -> dict[str, Value] | None:
     return values
 
 
-def _group(_: Validator, node: Cursor) -> str | int | None:
-    return name_or_id(node)
-
-
 _TIMELINE = ("first_online", "publisher_publication", "publisher_acceptance")
 _TIMELINE_ALIASES = {"published": "publisher_publication", "accepted": "publisher_acceptance"}
 
@@ -382,7 +379,7 @@ FIELDS: dict[str, Callable[[Validator, Cursor], Any]] = {
     "related_materials": _materials,
     "funding": _funding,
     "custom_fields": _custom_fields,
-    "group": _group,
+    "group": lambda _, node: name_or_id(node),
     "timeline": _timeline,
     "embargo": _embargo,
     "doi": _doi,

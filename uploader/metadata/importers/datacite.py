@@ -29,7 +29,7 @@ _ACCESS = {
 
 def extract(value: dict[str, Any], today: date) -> Extracted:
     """Extract metadata about the accompanying dataset. Its DOI is another publication's and not used for the item."""
-    value, found = _attributes(value), Findings()
+    value, found = attributes(value), Findings()
     titles = [one for one in as_list(value, "titles") if not text(one, "titleType")] or as_list(value, "titles")
     abstracts = [one for one in as_list(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
     described = abstracts or as_list(value, "descriptions")
@@ -50,7 +50,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     return found.extracted(fields, access_restriction=_restriction(value, embargo_ends, "embargo" in fields))
 
 
-def _attributes(value: dict[str, Any]) -> dict[str, Any]:
+def attributes(value: dict[str, Any]) -> dict[str, Any]:
     """Return the metadata without the wrapper of DataCite's API."""
     data = value.get("data")
     inner = data.get("attributes") if isinstance(data, dict) else value.get("attributes")

@@ -18,14 +18,17 @@ _STRUCTURE = frozenset({
 
 
 class Tracked(dict[str, Any]):
-    """An object of a document that records which of its keys were asked for."""
+    """An object of a document that records which of its keys were asked for.
+
+    What it contains is tracked from when it is asked for: a long list that nobody reads costs nothing.
+    """
 
     def __init__(self, fields: dict[str, Any]) -> None:
-        super().__init__({key: tracked(value) for key, value in fields.items()})
+        super().__init__(fields)
         self.asked: set[str] = set()
 
     def __getitem__(self, key: str) -> Any:
-        self.asked.add(key)
+        self._ask(key)
         return super().__getitem__(key)
 
     @overload
@@ -33,8 +36,14 @@ class Tracked(dict[str, Any]):
     @overload
     def get(self, key: str, default: Any, /) -> Any: ...
     def get(self, key: str, default: Any = None, /) -> Any:
-        self.asked.add(key)
+        self._ask(key)
         return super().get(key, default)
+
+    def _ask(self, key: str) -> None:
+        if key not in self.asked:
+            self.asked.add(key)
+            if isinstance(value := super().get(key), dict | list):
+                self[key] = tracked(value)
 
 
 @overload

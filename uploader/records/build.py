@@ -1,0 +1,148 @@
+"""Turn the fields of entries into records, and collect every problem, remark and unused field of a file."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from uploader.metadata import identifiers
+from uploader.metadata.cursor import Context
+from uploader.metadata.load import Loaded, root_field
+from uploader.metadata.model import Metadata
+from uploader.metadata.parse import Document
+from uploader.metadata.problems import Problem
+from uploader.metadata.schema import Validator
+from uploader.records.model import Record
+
+_DISPENSABLE = frozenset({"keywords", "type", "references", "related_materials", "funding", "timeline"})
+"""Fields of a service's records whose invalid values are left out with a remark; who harvests cannot correct them."""
+
+
+@dataclass(kw_only=True)
+class Builder:
+    """Builds the records of one file. `unit` is what counts their places; `metadata_only`: they get no link."""
+
+    unit: str
+    defaults: Loaded | None
+    metadata_only: bool
+    records: list[Record] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    unused: Counter[str] = field(default_factory=Counter)
+    _lines: dict[str, int] = field(default_factory=dict)
+    _remarks: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, line: int, fields: dict[str, Any], validator: Validator, *, harvested: bool = False) -> None:
+        """Add a record with these fields of metadata files, and `id` and `link`; or its problems.
+
+        `harvested`: the fields are those of a service, as it writes them.
+        """
+        found: list[Problem] = []
+        fields = dict(fields)
+        source_id, link = _text(fields.pop("id", None)), _text(fields.pop("link", None))
+        own = self._validated(line, fields, validator, found, harvested=harvested)
+        record = self._record(line, own, source_id, link, found)
+        self.fail(line, found)
+        if record is not None and not found:
+            self.records.append(record)
+
+    def fail(self, line: int, problems: Iterable[Problem]) -> None:
+        """Add the problems of an entry."""
+        self.problems += [msgspec.structs.replace(one, line=line, unit=self.unit) for one in problems]
+
+    def remark(self, line: int, texts: Iterable[str]) -> None:
+        """Add remarks on an entry."""
+        for text in texts:
+            self._remarks.setdefault(text, []).append(line)
+
+    def remarks(self) -> list[str]:
+        """Return each remark once, with the place of its first record and the number of others."""
+        return [f"{_place(self.unit, lines)}: {text}" for text, lines in self._remarks.items()]
+
+    def _record(self, line: int, own: Metadata, source_id: str, link: str, problems: list[Problem]) -> Record | None:
+        metadata = self._with_defaults(own)
+        if metadata.title is None and not _concerns(problems, "title"):
+            problems.append(Problem(message="a record needs a title", field="title"))
+        address = self._address(link, problems)
+        metadata = self._without_files(metadata, own.metadata_only, address, problems)
+        key = self._key(source_id, own.doi, line, problems)
+        if key is None:
+            return None
+        return Record(key=key, line=line, metadata=metadata, link=address if metadata.metadata_only is None else None)
+
+    def _validated(
+        self, line: int, fields: dict[str, Any], validator: Validator, problems: list[Problem], *, harvested: bool
+    ) -> Metadata:
+        context = Context(document=Document(source="", value=fields))
+        metadata = validator.metadata(context)
+        for one in context.problems:
+            if harvested and root_field(one) in _DISPENSABLE:
+                self.remark(line, [f"{re.sub(r'[[][0-9]+[]]', '', one.field)}: {one.message}; left out"])
+            else:
+                problems.append(one)
+        self.remark(line, (_without_place(one) for one in (*context.remarks, *context.unverified)))
+        return metadata
+
+    def _with_defaults(self, own: Metadata) -> Metadata:
+        if self.defaults is None:
+            return own
+        common = self.defaults.metadata
+        merged = own.overriding(common)
+        return msgspec.structs.replace(merged, custom_fields={**common.custom_fields, **own.custom_fields})
+
+    def _address(self, link: str, problems: list[Problem]) -> str | None:
+        try:
+            return identifiers.address(link) if link else None
+        except ValueError as error:
+            problems.append(Problem(message=str(error), field="link"))
+            return None
+
+    def _without_files(
+        self, metadata: Metadata, own_reason: str | None, link: str | None, problems: list[Problem]
+    ) -> Metadata:
+        """Return the metadata with the reason why the item has no files, if it is to have none."""
+        if self.metadata_only:
+            reason = metadata.metadata_only or (f"Available at {link}" if link else "The files are kept elsewhere")
+            return msgspec.structs.replace(metadata, metadata_only=reason)
+        if link is not None and own_reason is not None:
+            problems.append(Problem(message="has a link, so it cannot be metadata-only", field="metadata_only"))
+        if link is not None:
+            return msgspec.structs.replace(metadata, metadata_only=None)
+        if metadata.metadata_only is None and not _concerns(problems, "link", "doi"):
+            message = "a record needs the address of its file (link), or the reason why it has none (metadata_only)"
+            problems.append(Problem(message=message))
+        return metadata
+
+    def _key(self, source_id: str, doi: str | None, line: int, problems: list[Problem]) -> str | None:
+        """Return what identifies the record: DOIs are the same in any case."""
+        key = doi.lower() if doi else source_id
+        if not key:
+            if not _concerns(problems, "doi"):
+                problems.append(Problem(message="a record needs a doi or an id, by which it is found again"))
+            return None
+        first = self._lines.setdefault(key, line)
+        if first != line:
+            problems.append(Problem(message=f"{key} is in {self.unit} {first} already"))
+        return key
+
+
+def _text(value: object) -> str:
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _concerns(problems: Iterable[Problem], *names: str) -> bool:
+    return any(root_field(one) in names for one in problems)
+
+
+def _without_place(problem: Problem) -> str:
+    text = f"{root_field(problem)}: {problem.message}"
+    return f"{text}. {problem.hint}" if problem.hint else text
+
+
+def _place(unit: str, lines: list[int]) -> str:
+    more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return f"{unit} {lines[0]}{more}"

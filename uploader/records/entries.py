@@ -1,0 +1,129 @@
+"""The entries of a file of records, whatever they mean: rows of a table, elements of a JSON list, JSON Lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from uploader.metadata.parse import load_json
+from uploader.metadata.problems import raise_problem
+from uploader.records.tables import XLSX_MAGIC, Row, csv_rows, xlsx_rows
+from uploader.sources.lists import as_utf8
+
+_CSV = frozenset({".csv", ".tsv", ".txt"})
+_WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
+_JSON_LINES = frozenset({".jsonl", ".ndjson"})
+_LISTS = ("publications", "items", "data", "results", "records")
+"""Where services put the list of records."""
+_INSIDE = ("message", "response")
+"""Objects in which services put it."""
+_BLANKS = b" \t\r\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One record as the file has it, with the problems that its reading found. `header`: the columns of a table."""
+
+    line: int
+    value: dict[str, Any]
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    header: Sequence[str] = ()
+
+
+def entries_of(path: Path, data: bytes, records: str | None) -> tuple[str, Iterator[Entry]]:
+    """Return what counts the places of entries (line, row, record), and the entries.
+
+    `records` is the path of the list in a JSON file, None to find it. Raises UsageError and MetadataInvalid, also from
+    the iterator.
+    """
+    suffix = path.suffix.lower()
+    if data.startswith(XLSX_MAGIC) or suffix in _WORKBOOKS:
+        return "row", _rows(xlsx_rows(data, str(path)))
+    if suffix in _CSV:
+        return "line", _rows(csv_rows(data, str(path)))
+    data = as_utf8(data, str(path))
+    if suffix in _JSON_LINES:
+        return "line", _json_lines(data)
+    if data.lstrip(_BLANKS)[:1] not in (b"[", b"{"):
+        hint = "The name of a table ends with .csv, .tsv or .xlsx."
+        raise_problem(str(path), "is neither CSV, XLSX, JSON nor JSON Lines", hint=hint)
+    try:
+        return "record", _objects(_elements(data, records))
+    except msgspec.DecodeError as error:
+        if "trailing characters" in str(error):
+            return "line", _json_lines(data)
+        raise_problem(str(path), *_explained(error, data))
+    except LookupError:
+        raise_problem(str(path), f"has no list of records at {records!r}")
+
+
+def _rows(rows: Iterable[Row]) -> Iterator[Entry]:
+    for row in rows:
+        yield Entry(line=row.line, value=row.cells, problems=row.problems, remarks=row.remarks, header=row.header)
+
+
+def _json_lines(data: bytes) -> Iterator[Entry]:
+    lines = ((number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip(_BLANKS))
+    for number, line in lines:
+        yield _entry(number, line)
+
+
+def _objects(elements: Iterable[msgspec.Raw | bytes]) -> Iterator[Entry]:
+    for number, element in enumerate(elements, start=1):
+        yield _entry(number, bytes(element))
+
+
+def _entry(number: int, data: bytes) -> Entry:
+    try:
+        value = load_json(data.decode())
+    except UnicodeDecodeError:
+        return Entry(line=number, value={}, problems=("is not UTF-8",))
+    except ValueError as error:
+        return Entry(line=number, value={}, problems=(f"invalid JSON: {error}",))
+    except RecursionError:
+        return Entry(line=number, value={}, problems=("is nested too deeply",))
+    if not isinstance(value, dict):
+        return Entry(line=number, value={}, problems=("is no object with the fields of a record",))
+    return Entry(line=number, value=value)
+
+
+def _elements(data: bytes | msgspec.Raw, records: str | None) -> Sequence[msgspec.Raw | bytes]:
+    """Return the elements of the list of records, undecoded: they are many, and decoded one by one.
+
+    Without a list, the object is the only record. Raises msgspec.DecodeError, LookupError.
+    """
+    for name in records.split(".") if records else ():
+        data = _members(data)[name]
+    if _begins(data, b"["):
+        return msgspec.json.decode(data, type=list[msgspec.Raw])
+    if records:
+        raise LookupError(records)
+    members = _members(data)
+    if name := next((name for name in _LISTS if name in members and _begins(members[name], b"[")), ""):
+        return _elements(members[name], None)
+    if name := next((name for name in _INSIDE if name in members and _begins(members[name], b"{")), ""):
+        return _elements(members[name], None)
+    return [data]
+
+
+def _members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    if not _begins(data, b"{"):
+        raise LookupError
+    return msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+
+
+def _begins(data: bytes | msgspec.Raw, mark: bytes) -> bool:
+    return bytes(memoryview(data)[:100]).lstrip(_BLANKS).startswith(mark)
+
+
+def _explained(error: msgspec.DecodeError, data: bytes) -> tuple[str, int | None]:
+    """Return what is wrong with JSON, and the line."""
+    place = re.search(r" \(byte (\d+)\)", str(error))
+    message = str(error).replace(place[0], "") if place else str(error)
+    return f"invalid JSON: {message}", data.count(b"\n", 0, int(place[1])) + 1 if place else None

@@ -1,0 +1,45 @@
+"""What records of publications have in common, whichever service they come from. Pure."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from uploader.metadata.identifiers import is_doi
+from uploader.metadata.importers.extract import Findings, compact
+
+_TAG = re.compile(r"</?[a-z][\w:-]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d(?:T.*)?")
+_PARTIAL = re.compile(r"\d{4}(?:-\d\d?)?")
+
+
+def plain_title(title: str | None) -> str | None:
+    """Return a title without the elements and entities that services leave in it."""
+    return " ".join(html.unescape(_TAG.sub("", title)).split()) or None if title is not None else None
+
+
+def day(found: Findings, dates: Iterable[tuple[str, str | None]]) -> str | None:
+    """Return the first of these named dates that is a whole day.
+
+    A year or month is not made into a day: Figshare has days only, and the first of January would be invented.
+    """
+    partial = None
+    for name, text in dates:
+        if text is not None and _DAY.fullmatch(text):
+            return text[:10]
+        if text is not None and _PARTIAL.fullmatch(text):
+            partial = partial or name
+    if partial is not None:
+        found.remark(f"{partial} is only a year or a month, not a day; left out")
+    return None
+
+
+def published(doi: str | None, title: str | None, *addresses: str | None) -> dict[str, Any]:
+    """Return the fields that identify a publication: its DOI, its address, and itself as the publication to link to."""
+    if doi is None or not is_doi(doi):
+        return compact(doi=doi, link=next(filter(None, addresses), None))
+    link = doi if doi.lower().startswith("http") else f"https://doi.org/{doi.strip()}"
+    itself = {"identifier": doi, "identifier_type": "DOI", "relation": "IsIdenticalTo", "is_linkout": True}
+    return {"doi": doi, "link": link, "related_materials": [compact(**itself, title=title)]}
