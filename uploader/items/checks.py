@@ -5,7 +5,7 @@ from __future__ import annotations
 from uploader.errors import PermissionDenied, RequestRejected
 from uploader.figshare.models import ItemDetail
 from uploader.items.payload import ItemPayload
-from uploader.items.service import ItemRequests
+from uploader.items.service import ItemRequests, Lookup
 
 _READ_ONLY_ROLE = "Viewer"
 
@@ -23,10 +23,11 @@ async def missing_required_fields(
         return [name for name in item.lacking_fields if name not in filled]
     if item is not None:
         filled |= set(item.custom_fields)
-    return [name for name in await _required_fields(items, group, project) if name not in filled]
+    return [name for name in await required_fields(items, group, project) if name not in filled]
 
 
-async def _required_fields(items: ItemRequests, group: int | None, project: int | None) -> list[str]:
+async def required_fields(items: Lookup, group: int | None, project: int | None = None) -> list[str]:
+    """Return the custom fields that a new item of this group, or in this project, needs; none if they are unknown."""
     if await items.institution() is None:
         return []
     if group is None and project is not None:

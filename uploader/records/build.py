@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from uploader.figshare.ids import parse_id
 from uploader.metadata import identifiers
 from uploader.metadata.cursor import Context
 from uploader.metadata.load import Loaded, root_field
@@ -17,19 +18,29 @@ from uploader.metadata.model import Metadata
 from uploader.metadata.parse import Document
 from uploader.metadata.problems import Problem
 from uploader.metadata.schema import Validator
-from uploader.records.model import Record
+from uploader.records.model import ItemKey, Record
 
+_NEEDED: dict[ItemKey | None, str] = {
+    None: "a record needs a doi or an id, by which it is found again",
+    "doi": "a record needs the doi of its item",
+    "id": "a record needs the id of its item: its number on Figshare, or the address of its page",
+}
 _DISPENSABLE = frozenset({"keywords", "type", "references", "related_materials", "funding", "timeline"})
 """Fields of a service's records whose invalid values are left out with a remark; who harvests cannot correct them."""
 
 
 @dataclass(kw_only=True)
 class Builder:
-    """Builds the records of one file. `unit` is what counts their places; `metadata_only`: they get no link."""
+    """Builds the records of one file.
+
+    `unit` is what counts their places. `metadata_only`: they get no link. `key`: they are about items that exist, which
+    they name by this, and need no other field.
+    """
 
     unit: str
     defaults: Loaded | None
     metadata_only: bool
+    key: ItemKey | None
     records: list[Record] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     unused: Counter[str] = field(default_factory=Counter)
@@ -65,7 +76,7 @@ class Builder:
 
     def _record(self, line: int, own: Metadata, source_id: str, link: str, problems: list[Problem]) -> Record | None:
         metadata = self._with_defaults(own)
-        if metadata.title is None and not _concerns(problems, "title"):
+        if metadata.title is None and self.key is None and not _concerns(problems, "title"):
             problems.append(Problem(message="a record needs a title", field="title"))
         address = self._address(link, problems)
         metadata = self._without_files(metadata, own.metadata_only, address, problems)
@@ -112,22 +123,31 @@ class Builder:
             problems.append(Problem(message="has a link, so it cannot be metadata-only", field="metadata_only"))
         if link is not None:
             return msgspec.structs.replace(metadata, metadata_only=None)
-        if metadata.metadata_only is None and not _concerns(problems, "link", "doi"):
+        if metadata.metadata_only is None and self.key is None and not _concerns(problems, "link", "doi"):
             message = "a record needs the address of its file (link), or the reason why it has none (metadata_only)"
             problems.append(Problem(message=message))
         return metadata
 
     def _key(self, source_id: str, doi: str | None, line: int, problems: list[Problem]) -> str | None:
         """Return what identifies the record: DOIs are the same in any case."""
-        key = doi.lower() if doi else source_id
+        dois = doi.lower() if doi else ""
+        key = {"doi": dois, "id": _item_number(source_id), None: dois or source_id}[self.key]
         if not key:
             if not _concerns(problems, "doi"):
-                problems.append(Problem(message="a record needs a doi or an id, by which it is found again"))
+                problems.append(Problem(message=_NEEDED[self.key], field=self.key or ""))
             return None
         first = self._lines.setdefault(key, line)
         if first != line:
             problems.append(Problem(message=f"{key} is in {self.unit} {first} already"))
         return key
+
+
+def _item_number(text: str) -> str:
+    """Return the number of the item that a text names, "" if it names none."""
+    try:
+        return str(parse_id(text))
+    except ValueError:
+        return ""
 
 
 def _text(value: object) -> str:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from uploader.errors import MetadataInvalid
+import anyio.lowlevel
+
+from uploader.errors import FigupError, MetadataInvalid
+from uploader.figshare.models import CustomField
+from uploader.items.checks import required_fields
 from uploader.items.payload import ItemPayload
+from uploader.items.release import REQUIRED_TO_PUBLISH
 from uploader.items.service import Lookup
 from uploader.metadata.description import Description, resolve
 from uploader.metadata.load import Loaded
+from uploader.metadata.model import Metadata
 from uploader.metadata.problems import Problem, invalid
-from uploader.metadata.resolve import Resolver
+from uploader.metadata.resolve import Resolver, UnknownName, Unresolvable
 from uploader.records.formats import RecordFile
 from uploader.records.model import Record
+
+T = TypeVar("T")
+_BY_DEFAULT = frozenset({"authors", "license", "type"})
+"""Required fields that a new item has anyway."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,40 +39,142 @@ class CheckedRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """The records of a file in their order; those with problems are missing."""
+    """The records of a file in their order; those with problems are missing.
+
+    `lacking` has the fields without which an item cannot be published, with the number of records that lack them.
+    `remarks` are lines for the user.
+    """
 
     path: Path
     records: list[CheckedRecord]
     problems: list[Problem]
+    lacking: dict[str, int]
     remarks: list[str]
+    defaults: MetadataInvalid | None = None
+    """Problems of the file of defaults."""
 
     def raise_problems(self) -> None:
-        """Raise MetadataInvalid with all problems, if there are any."""
+        """Raise MetadataInvalid with all problems, those of the defaults first, if there are any."""
+        if self.defaults is not None:
+            raise self.defaults
         if self.problems:
             raise invalid(str(self.path), self.problems)
 
 
-async def check(file: RecordFile, lookup: Lookup) -> Checked:
-    """Resolve every name of every record: lists are requested once. Creates nothing. Problems are returned.
+async def check(file: RecordFile, lookup: Lookup, *, publish: bool = False) -> Checked:
+    """Resolve every name of every record. Creates nothing. Problems are returned, those of `file` included.
 
-    They include those of `file`.
+    Each list is requested once, and each grant and author is looked up once. `publish`: a record that lacks what is
+    required to publish has a problem. Raises what requests raise.
     """
-    names = Resolver(lookup=lookup)
-    records: list[CheckedRecord] = []
-    problems = list(file.problems)
-    remarks: dict[str, None] = {}
-    for record in file.records:
+    return await _Check(file=file, names=_Names(lookup=lookup), publish=publish).run()
+
+
+@dataclass(kw_only=True)
+class _Check:
+    file: RecordFile
+    names: _Names
+    publish: bool
+    records: list[CheckedRecord] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    lacking: Counter[str] = field(default_factory=Counter)
+    remarks: dict[str, None] = field(default_factory=dict)
+
+    async def run(self) -> Checked:
+        self.problems += self.file.problems
+        wrong = await self._defaults()
+        known = {one.message.partition(": ")[2] for one in _each(wrong)}
+        for record in self.file.records:
+            await anyio.lowlevel.checkpoint()
+            await self._record(record, known)
+        return Checked(
+            path=self.file.path, records=self.records, problems=self.problems, lacking=dict(self.lacking),
+            remarks=list(self.remarks), defaults=wrong,
+        )  # fmt: skip
+
+    async def _defaults(self) -> MetadataInvalid | None:
+        """Return the problems of the defaults, which are not those of every record."""
+        if self.file.defaults is None:
+            return None
+        try:
+            await resolve(Description((self.file.defaults,)), self.names, publish=False)
+        except MetadataInvalid as error:
+            return error
+        return None
+
+    async def _record(self, record: Record, known: set[str]) -> None:
         part = Loaded(source="", kind="figup", metadata=record.metadata)
         try:
-            found = await resolve(Description((part,)), names, publish=False)
+            found = await resolve(Description((part,)), self.names, publish=False)
         except MetadataInvalid as error:
-            problems += [_problem(one, record.line, file.unit) for one in error.causes or (error,)]
-            continue
-        remarks.update(dict.fromkeys(found.remarks))
-        records.append(CheckedRecord(record=record, payload=found.spec))
-    return Checked(path=file.path, records=records, problems=problems, remarks=list(remarks))
+            new = (one for one in _each(error) if one.message not in known)
+            self.problems += [self._problem(record, one) for one in new]
+            return
+        self.remarks.update(dict.fromkeys(one.removeprefix(": ") for one in found.remarks))
+        absent = [*_missing(record.metadata), *await self.names.missing_fields(found.spec)]
+        self.lacking.update(absent)
+        if absent and self.publish:
+            message = f"lacks what is required to publish: {', '.join(absent)}"
+            self.problems.append(Problem(message=message, line=record.line, unit=self.file.unit))
+        else:
+            self.records.append(CheckedRecord(record=record, payload=found.spec))
+
+    def _problem(self, record: Record, error: FigupError) -> Problem:
+        return Problem(
+            message=error.message, line=record.line, unit=self.file.unit, hint=error.hint,
+            situation=error.facts.situation,
+        )  # fmt: skip
 
 
-def _problem(error: BaseException, line: int, unit: str) -> Problem:
-    message = error.message if isinstance(error, MetadataInvalid) else str(error)
-    return Problem(message=message, line=line, unit=unit)
+def _missing(metadata: Metadata) -> list[str]:
+    present = metadata.present_fields()
+    return [name for name in REQUIRED_TO_PUBLISH if name not in present and name not in _BY_DEFAULT]
+
+
+def _each(error: FigupError | None) -> Iterable[FigupError]:
+    return () if error is None else error.causes or (error,)
+
+
+@dataclass(kw_only=True)
+class _Names(Resolver):
+    """Looks up each name once, however many records have it, and remembers those that are unknown."""
+
+    _results: dict[tuple[str, object], object] = field(default_factory=dict)
+
+    async def _once(self, kind: str, name: object, ask: Callable[[], Awaitable[T]]) -> T:
+        key = (kind, name)
+        if key not in self._results:
+            try:
+                self._results[key] = await ask()
+            except (UnknownName, Unresolvable) as error:
+                self._results[key] = error
+        found = self._results[key]
+        if isinstance(found, Exception):
+            raise found.with_traceback(None)
+        return found  # type: ignore[return-value]
+
+    async def category(self, name: str | int) -> int:
+        return await self._once("category", name, lambda: super(_Names, self).category(name))
+
+    async def license(self, wanted: str | int) -> int:
+        return await self._once("license", wanted, lambda: super(_Names, self).license(wanted))
+
+    async def group(self, name: str | int) -> int:
+        return await self._once("group", name, lambda: super(_Names, self).group(name))
+
+    async def author(self, author_id: int) -> int:
+        return await self._once("author", author_id, lambda: super(_Names, self).author(author_id))
+
+    async def grant(self, name: str | int) -> str | int:
+        return await self._once("grant", name, lambda: super(_Names, self).grant(name))
+
+    async def custom_fields(self, group: int | None, needed: Iterable[str]) -> list[CustomField]:
+        names = frozenset(needed)
+        return await self._once("fields", (group, names), lambda: super(_Names, self).custom_fields(group, names))
+
+    async def missing_fields(self, spec: ItemPayload) -> list[str]:
+        """Return the custom fields that are required in the item's group and have no value."""
+        group = spec.fields.get("group_id")
+        required = await self._once("required", group, lambda: required_fields(self.lookup, group))
+        filled = {one["name"] for one in spec.fields.get("custom_fields_list", ()) if one["value"]}
+        return [name for name in required if name not in filled]

@@ -18,7 +18,7 @@ _TYPES = {
 }  # fmt: skip
 _HTML = {
     "title": "h4", "italic": "i", "bold": "b", "list-item": "li", "disp-quote": "blockquote", "underline": "u",
-    "monospace": "code", "break": "br",
+    "monospace": "code", "break": "br", "list": "ul",
 }  # fmt: skip
 """JATS elements and the HTML for them; others have the same name, or only their content is kept."""
 _TAG = re.compile(r"<(/?)(?:jats:)?([\w-]+)([^<>]*)>")
@@ -51,8 +51,8 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
 
 
 def _title(value: dict[str, Any]) -> str | None:
-    titles = (plain_title(text(one)) for key in ("title", "subtitle") for one in as_list(value, key)[:1])
-    return ": ".join(one for one in titles if one) or None
+    title, subtitle = (plain_title(text(next(iter(as_list(value, key)), None))) for key in ("title", "subtitle"))
+    return f"{title}: {subtitle}" if title and subtitle else title
 
 
 def _author(value: Any) -> dict[str, Any] | str | None:
@@ -86,8 +86,6 @@ def html_of_jats(abstract: str) -> str:
 
 def _tag(found: re.Match[str]) -> str:
     name = found[2]
-    if name == "list":
-        name = "ol" if 'list-type="order"' in found[3] else "ul"
     if name == "ext-link":
         address = re.search(r'xlink:href="([^"]*)"', found[3])
         return f'<a href="{address[1]}">' if address else "</a>" if found[1] else "<a>"

@@ -18,8 +18,10 @@ from uploader.records import columns, crossref, datacite, dimensions
 from uploader.records.build import Builder
 from uploader.records.entries import Entry, entries_of
 from uploader.records.mapping import Map, load_map
-from uploader.records.model import Record
+from uploader.records.model import ItemKey, Record
 from uploader.system import PATH_FAULTS, path_error
+
+__all__ = ["ItemKey", "RecordFile", "read_records"]
 
 Extract = Callable[[dict[str, Any], date], Extracted]
 _SERVICES: dict[str, Extract] = {
@@ -54,11 +56,18 @@ class RecordFile:
 
 
 def read_records(
-    path: Path, *, map_file: Path | None = None, defaults: Path | None = None, today: date, metadata_only: bool = False
+    path: Path,
+    *,
+    map_file: Path | None = None,
+    defaults: Path | None = None,
+    today: date,
+    metadata_only: bool = False,
+    key: ItemKey | None = None,
 ) -> RecordFile:
     """Read a file of records. Their problems are returned, not raised.
 
-    `map_file` says where fields are in another shape. `metadata_only`: the items get no link. Raises SourceNotFound,
+    `map_file` says where fields are in another shape. `metadata_only`: the items get no link. `key`: the records are
+    about items that exist, which they name by this, so that no other field is required. Raises SourceNotFound,
     SourceUnreadable, UsageError and MetadataInvalid for a file that cannot be read as a whole, and for an invalid
     map or defaults.
     """
@@ -66,12 +75,12 @@ def read_records(
     common = load(defaults, today) if defaults is not None else None
     unit, entries = entries_of(path, _content(path), mapped.records if mapped is not None else None)
     reader: _Reader | None = None
-    builder = Builder(unit=unit, defaults=common, metadata_only=metadata_only)
+    builder = Builder(unit=unit, defaults=common, metadata_only=metadata_only, key=key)
     for entry in entries:
         builder.fail(entry.line, (Problem(message=text) for text in entry.problems))
         builder.remark(entry.line, entry.remarks)
         if not entry.problems:
-            reader = reader or _reader(path, unit, entry, mapped, today)
+            reader = reader or _reader(path, unit, entry, mapped, today, titled=key is None)
             reader.add(builder, entry)
     if reader is None and not builder.problems:
         raise_problem(str(path), "contains no record")
@@ -125,13 +134,13 @@ class _Reader:
         builder.unused.update(unread_keys(record))
 
 
-def _reader(path: Path, unit: str, entry: Entry, mapped: Map | None, today: date) -> _Reader:
-    """Return the reader for the format of an entry. Raises MetadataInvalid for a table without titles."""
+def _reader(path: Path, unit: str, entry: Entry, mapped: Map | None, today: date, *, titled: bool) -> _Reader:
+    """Return the reader for the format of an entry. `titled`: raises MetadataInvalid for a table without titles."""
     if dimensions.is_export(entry.header):
         return _Reader(kind="dimensions", extract=dimensions.extract_row, mapped=mapped, today=today)
     if entry.header:
-        titled = columns.has_title(entry.header) or (mapped is not None and "title" in mapped.fields)
-        if not titled:
+        has_title = columns.has_title(entry.header) or (mapped is not None and "title" in mapped.fields)
+        if titled and not has_title:
             known = ", ".join(columns.COLUMNS)
             raise_problem(str(path), "has no column for the title", hint=f"Columns are {known} and custom:NAME.")
         kind = "xlsx" if unit == "row" else "csv"

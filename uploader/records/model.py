@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from uploader.metadata.model import Metadata
+
+ItemKey: TypeAlias = Literal["doi", "id"]
+"""By what records name items that exist: their DOI, or their number on Figshare."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

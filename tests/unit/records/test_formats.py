@@ -106,3 +106,17 @@ def test_defaults_fill_what_a_record_lacks(read: Read, tmp_path: Path) -> None:
     first, second = (one.metadata for one in file.records)
     assert (first.license, first.categories, first.custom_fields) == ("MIT", ("Zoology",), {"A": "x", "B": "z"})
     assert (second.license, second.metadata_only, first.metadata_only) == ("CC0", "Elsewhere", None)
+
+
+def test_records_about_existing_items_need_only_what_names_them(read: Read) -> None:
+    table = (
+        "id,doi,custom:Funder\n123,10.1234/A,WWF\nhttps://figshare.com/articles/dataset/A_dam/456,,RSPB\n"
+        ",10.1234/c,\nno number,,\n"
+    )
+    by_id, by_doi = read("a.csv", table, key="id"), read("a.csv", table, key="doi")
+    assert [one.key for one in by_id.records] == ["123", "456"]
+    assert [one.key for one in by_doi.records] == ["10.1234/a", "10.1234/c"]
+    assert told(by_doi) == [f"line {line}, doi: a record needs the doi of its item" for line in (3, 5)]
+    assert told(by_id)[0] == (
+        "line 4, id: a record needs the id of its item: its number on Figshare, or the address of its page"
+    )
