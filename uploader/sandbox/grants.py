@@ -22,6 +22,8 @@ class Consent:
     client_id: str
     redirect: str
     state: str | None = None
+    request_token: str = ""
+    """The temporary token of OAuth 1; "" for OAuth 2."""
 
 
 class Grants:
@@ -34,6 +36,11 @@ class Grants:
         self._now = now
         self._once: dict[str, tuple[float, Consent]] = {}
         self._spent: set[str] = set()
+        self._nonces: dict[str, float] = {}
+        self.callbacks: dict[str, str] = {}
+        """Where the owner is sent after consenting, by request token; "" for nowhere, then there is a PIN."""
+        self.verifiers: dict[str, str] = {}
+        """Of request tokens to which the owner consented."""
 
     def access_token(self) -> str:
         """Issue an access token."""
@@ -73,6 +80,36 @@ class Grants:
         """Return what the value leads to, which it then does no more; None if it is unknown, used or expired."""
         expires, consent = self._once.pop(name, (0.0, None))
         return consent if expires > self._now() else None
+
+    def request_token(self, lifetime: float) -> str:
+        """Issue a temporary token of OAuth 1, valid for so many seconds."""
+        return self._signed("request", f"{int((self._now() + lifetime) * 1000):x}")
+
+    def is_request_token(self, token: str) -> bool:
+        """Return whether this is a temporary token that has not expired."""
+        moment = self._content("request", token)
+        return moment is not None and int(moment, 16) > self._now() * 1000
+
+    def first_api_token(self) -> str:
+        """Issue an access token of OAuth 1, which does not expire."""
+        return self._signed("first", "0")
+
+    def is_first_api_token(self, token: str) -> bool:
+        """Return whether this is an access token of OAuth 1."""
+        return self._content("first", token) is not None
+
+    def secret_of(self, token: str) -> str:
+        """Return the secret with which requests that carry this token of OAuth 1 are signed."""
+        return self._signature(f"secret of {token}")
+
+    def first_use(self, nonce: str, lifetime: float) -> bool:
+        """Return whether a nonce was not used before; it is remembered for twice as many seconds."""
+        now = self._now()
+        self._nonces = {one: until for one, until in self._nonces.items() if until > now}
+        if nonce in self._nonces:
+            return False
+        self._nonces[nonce] = now + 2 * lifetime
+        return True
 
     def _signed(self, kind: str, content: str) -> str:
         unsigned = f"{kind}-{content}-{secrets.token_hex(12)}"

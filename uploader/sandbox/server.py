@@ -60,7 +60,7 @@ from uploader.sandbox.items import routes as item_routes
 from uploader.sandbox.items import store as item_store
 from uploader.sandbox.link_routes import LinkRoutes
 from uploader.sandbox.middleware import request_middleware
-from uploader.sandbox.oauth import oauth2_routes
+from uploader.sandbox.oauth import first_api_routes, oauth1_routes, oauth2_routes
 from uploader.sandbox.pages import routes as page_routes
 from uploader.sandbox.people import (
     accounts,
@@ -102,6 +102,7 @@ API: Final[tuple[Operations, ...]] = (
     item_routes, search_routes, publish_routes, version_routes, public_routes,
     review_routes, file_routes, download_routes, archive_routes, page_routes,
     report_routes, role_routes, profile_routes, feed_routes, oauth2_routes, unserved,
+    oauth1_routes, first_api_routes,
     project_routes, project_item_routes, collaborator_routes, note_routes,
     collection_routes, collection_item_routes, public_collection_routes,
     *(

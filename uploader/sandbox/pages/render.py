@@ -161,6 +161,11 @@ def consent(client: str, redirect: str, ticket: str) -> str:
     return _environment().get_template("consent.html.j2").render(client=client, redirect=redirect, ticket=ticket)
 
 
+def pin(number: str) -> str:
+    """Render the page that shows the verifier of OAuth 1."""
+    return _environment().get_template("pin.html.j2").render(pin=number)
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     # Imported with the first page: most sandboxes never show one.
