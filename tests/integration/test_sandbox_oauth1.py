@@ -60,7 +60,7 @@ async def access(api: Api, token: str, secret: str, verifier: str) -> tuple[int,
     )  # fmt: skip
 
 
-async def signed_in(api: Api) -> dict[str, str]:
+async def signed_in(api: Api) -> dict[str, Any]:
     token, secret = await request_token(api)
     _, back = await consented(api, token)
     assert back["oauth_token"] == [token]
