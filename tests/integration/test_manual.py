@@ -176,15 +176,20 @@ def test_items(here: tuple[dict[str, str], Path]) -> None:
     assert "is under embargo until 2090-01-01" in run(item_in(block, int(made.split()[0])), env, folder)
 
 
-def test_catalog(here: tuple[dict[str, str], Path]) -> None:
+def test_catalog(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
-    block, tables = blocks("catalog", "sh")
+    block, tables, batch = blocks("catalog", "sh")
     made = run("figup item create --metadata dataset.yaml", env, folder)
     assert "Beavers of the north" in run(item_in(block, int(made.split()[0])), env, folder)
     assert (folder / "jane.csv").exists()
     run(tables.replace('"Iowa State University"', "2000"), env, folder)
     assert (folder / "mine.csv").read_text("utf-8-sig").count("\nitem,") == 1
     assert (folder / "public.xlsx").exists()
+    with zipfile.ZipFile(folder / "metadata.zip", "w") as archive:
+        archive.writestr("metadata.csv", "article_id,title,status\n5,A draft,draft\n")
+    run(batch, env | {"FIGSHARE_STATS_ENDPOINT": sandbox.stats_url}, folder)
+    assert "<svg" in (folder / "summary.html").read_text("utf-8")
+    assert (folder / "records.xlsx").exists()
 
 
 def test_reports(here: tuple[dict[str, str], Path]) -> None:

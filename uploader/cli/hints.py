@@ -83,6 +83,7 @@ HINTS: dict[str, Hint] = {
     "catalog-newer": Hint("Update figup, or read everything anew with --fresh.", complete=True),
     "catalog-damaged": Hint("Read everything anew with --fresh.", complete=True),
     "no-xlsx": Hint("Install it: pip install 'figup[xlsx]'; or write .csv.", complete=True),
+    "values-unread": Hint("{hint}", complete=True),
     "records-failed": Hint("Run the same command again to read them once more.", complete=True),
     "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
     "name-missing": Hint("Check its spelling, or give its id."),

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "metadata": ("uploader.cli.metadata:metadata", "Write and check files that describe items."),
     "stats": ("uploader.cli.stats_login:stats", "Count views, downloads, shares and citations."),
     "report": ("uploader.cli.report:report", "Make complete tables of records."),
+    "batch": ("uploader.cli.batch:batch", "Convert and summarize the administrators' metadata report."),
     "search": ("uploader.cli.search:search", "Find items, collections and projects."),
     "project": ("uploader.cli.project:project", "List, show and create projects."),
     "collection": ("uploader.cli.collection:collection", "List, show and create collections; add items to them."),

@@ -16,7 +16,7 @@ FORMATS: Final = (".svg", ".html", ".png")
 _WIDTH, _HEIGHT = 860, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 56, 64
 _BAR, _MOST_BARS = 22, 25
-_NAMES = 190
+_NAMES = 260
 """Width of the names beside bars."""
 _COLORS: Final = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
 _MOST_LABELS: Final = 12
@@ -116,7 +116,7 @@ def _bars(plot: Bars) -> str:
     parts = []
     for place, (name, value) in enumerate(rows):
         y = _TOP + place * _BAR
-        parts.append(_text(_NAMES - 8, y + 15, _short(name, 26), "end"))
+        parts.append(_text(_NAMES - 8, y + 15, _short(name, 32), "end"))
         size = f'width="{width * value / top:.1f}" height="{_BAR - 6}"'
         parts.append(f'<rect x="{_NAMES}" y="{y + 3}" {size} fill="{_COLORS[0]}"/>')
         parts.append(_text(_NAMES + width * value / top + 6, y + 15, f"{value:,}", "start"))

@@ -19,6 +19,7 @@ from uploader.cli.stats_output import check_output
 from uploader.concurrency import in_thread
 
 if TYPE_CHECKING:
+    from uploader.catalog.kept import Kept
     from uploader.catalog.statistics.counting import Counting
     from uploader.figshare.auth import Token
     from uploader.figshare.ids import Reference
@@ -37,8 +38,6 @@ class Service:
 
     api: StatisticsApi
     scope: str | None
-    answers: Path
-    """Folder of the answers to commands that were interrupted."""
     open_client: Callable[[], Client]
 
     @asynccontextmanager
@@ -47,11 +46,8 @@ class Service:
         from uploader.catalog.statistics.answers import KeptAnswers
         from uploader.catalog.statistics.counting import Counting
 
-        kept = KeptAnswers(self.api, self.answers, [self.api.endpoint, self.scope, kind, numbers])
-        await in_thread(kept.load)
-        session.resumable = True
-        yield Counting(kept, self.scope)
-        await in_thread(kept.remove)
+        async with kept_answers(session, "statistics", [self.api.endpoint, self.scope, kind, numbers]) as kept:
+            yield Counting(KeptAnswers(self.api, kept), self.scope)
 
     async def identify(self, session: Session, references: Sequence[Reference], kind: DoiKind) -> list[int]:
         """Return the ids of records. Asks Figshare only for DOIs without an id in them. Raises ItemNotFound."""
@@ -66,6 +62,19 @@ class Service:
 
 
 Work = Callable[[Session, Service], Awaitable[int]]
+
+
+@asynccontextmanager
+async def kept_answers(session: Session, kind: str, asked: object) -> AsyncIterator[Kept]:
+    """Yield the answers that earlier runs of the same command had; they are kept if the block does not end well."""
+    from uploader.catalog.kept import Kept
+    from uploader.catalog.report.make import FOLDER
+
+    kept = Kept(state_dir(session.common) / FOLDER, kind, asked)
+    await in_thread(kept.load)
+    session.resumable = True
+    yield kept
+    await in_thread(kept.remove)
 
 
 def _scope(text: str) -> str:
@@ -114,7 +123,6 @@ def with_service(
     with open_service(common, values["stats_endpoint"]) as (context, endpoint):
 
         async def connected(session: Session) -> int:
-            from uploader.catalog.report.make import FOLDER
             from uploader.figshare.statistics_api import StatisticsApi
 
             scope = values.get("scope")
@@ -128,7 +136,7 @@ def with_service(
                 f"{reason}; trying again in {delay:.0f} s"))  # fmt: skip
             try:
                 return await work(session, Service(
-                    api=api, scope=scope, answers=state_dir(common) / FOLDER,
+                    api=api, scope=scope,
                     open_client=lambda: context.client(requests=requests, retry=retry, anonymous=True),
                 ))  # fmt: skip
             finally:

@@ -1,16 +1,24 @@
-"""The control endpoint: set, list and clear faults while the sandbox runs. Only served if enabled."""
+"""The control endpoint: faults while the sandbox runs, and what has no API. Only served if enabled."""
 
 from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
 from uploader.sandbox.answers import ApiError, json_answer
+from uploader.sandbox.batch_csv import DATES, ENCODINGS, SHAPES, batch_csv
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.faults import read_rule
+from uploader.sandbox.institutions import OWN
+from uploader.sandbox.items import store
+from uploader.sandbox.items.routes import read_whole
 from uploader.sandbox.routes import Route
 
-FAULTS, REQUESTS = "/sandbox/faults", "/sandbox/requests"
+FAULTS, REQUESTS, BATCH = "/sandbox/faults", "/sandbox/requests", "/sandbox/batch.csv"
 
 
 def routes() -> list[Route]:
@@ -20,6 +28,7 @@ def routes() -> list[Route]:
         Route("control", "POST", FAULTS, add),
         Route("control", "DELETE", FAULTS, clear),
         Route("control", "GET", REQUESTS, counts),
+        Route("control", "GET", BATCH, batch),
     ]
 
 
@@ -55,3 +64,30 @@ async def clear(request: web.Request) -> web.Response:
     context.faults.clear()
     context.effects.clear()
     return web.Response(status=204)
+
+
+async def batch(request: web.Request) -> web.Response:
+    """Return the institution's metadata report, which the real service has on its administration pages only.
+
+    Query: `shape`, `dates`, `encoding` (see `batch_csv`), `zip` for one in a ZIP. 422 for others.
+    """
+    context, query = context_of(request), request.query
+    shape, dates = _one_of(query, "shape", SHAPES), _one_of(query, "dates", tuple(DATES))
+    encoding = _one_of(query, "encoding", ENCODINGS)
+    at = context.addresses(request)
+
+    def items(db: sqlite3.Connection) -> list[dict[str, Any]]:
+        every = reversed(store.page(db, None, -1, 0))
+        own = [item.id for item in every if item.metadata["group_id"] in (None, *OWN.groups)]
+        return [read_whole(db, number, None, context, at) for number in own]
+
+    whole = await context.db.run(items)
+    body = batch_csv(whole, shape=shape, dates=dates, encoding=encoding, zipped="zip" in query)
+    return web.Response(body=body, content_type="application/zip" if "zip" in query else "text/csv")
+
+
+def _one_of(query: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    value = query.get(name, known[0])
+    if value not in known:
+        raise ApiError(422, "UnprocessableEntity", f"{name} must be one of {', '.join(known)}")
+    return value

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.clock import VirtualClock
+from uploader.catalog.kept import Kept
 from uploader.catalog.statistics.answers import KeptAnswers
 from uploader.catalog.statistics.counting import Counting, Country, Totals
 from uploader.catalog.statistics.periods import Period
@@ -157,9 +158,9 @@ async def test_answers_are_kept_for_hours_and_a_torn_one_is_asked_for_again(tmp_
     service = Service(COMBINED, SINGLE)
 
     async def ask(*about: object) -> list[str]:
-        kept = KeptAnswers(service, tmp_path / "catalogs", about, clock=clock)
+        kept = Kept(tmp_path / "catalogs", "statistics", about, clock=clock)
         await in_thread(kept.load)
-        assert await Counting(kept).totals("article", 1) == WHOLE
+        assert await Counting(KeptAnswers(service, kept)).totals("article", 1) == WHOLE
         asked, service.requests = service.requests, []
         return asked
 

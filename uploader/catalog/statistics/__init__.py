@@ -2,7 +2,7 @@
 
 | module | contents |
 |---|---|
-| `answers` | what the service answered so far, kept while a command needs more than one run |
+| `answers` | a source whose answers are kept while a command needs more than one run |
 | `counting` | questions about one record or group, in as many requests as Figshare's limits need |
 | `periods` | pure: days as periods, cut into adjoining slices that one request may ask for |
 

@@ -1,0 +1,89 @@
+"""What a report of the administration pages lacks, from Figshare: events of records, names of funders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from uploader.catalog.kept import Kept
+from uploader.catalog.report import values as v
+from uploader.catalog.report.columns import Column, Entry
+from uploader.catalog.statistics.counting import Counting
+from uploader.errors import FigupError, ItemNotFound, ProtocolViolation, RequestRejected
+from uploader.figshare.ids import Kind
+from uploader.figshare.records import Record
+
+_COUNTERS: Final = ("views", "downloads", "shares", "cites")
+_OF_ONE_RECORD: Final = (ItemNotFound, ProtocolViolation, RequestRejected)
+
+
+class Source(Protocol):
+    """The request needed; `uploader.figshare.records_api.Records` has it."""
+
+    async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record: ...
+
+
+@dataclass(kw_only=True)
+class Additions:
+    """What was read, by the ids of records; `failures` say what could not be."""
+
+    numbers: dict[int, dict[str, int | None]] = field(default_factory=dict)
+    funding: dict[int, list[Any]] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
+
+    def to(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield the records with what was read."""
+        for entry in entries:
+            number = entry.raw.get("id", 0)
+            added: dict[str, Any] = dict(self.numbers.get(number, {}))
+            if (grants := self.funding.get(number)) is not None:
+                added["funding_list"] = grants
+            missing = "; ".join(filter(None, (entry.missing, self.failures.get(number))))
+            yield replace(entry, full={**entry.raw, **added}, missing=missing)
+
+    async def count(self, counting: Counting, number: int) -> None:
+        """Read the events of a record, of all time."""
+        try:
+            totals = await counting.totals("article", number)
+        except _OF_ONE_RECORD as error:
+            self._fail(number, error)
+        else:
+            self.numbers[number] = {name: getattr(totals, name) for name in _COUNTERS}
+
+    async def find_funders(self, source: Source, kept: Kept, number: int) -> None:
+        """Read the grants of a public record with their funders."""
+
+        async def grants(number: int) -> list[Any]:
+            return list(v.entries((await source.record("item", number, public=True)).raw, "funding_list"))
+
+        try:
+            self.funding[number] = await kept.get(grants, number)
+        except _OF_ONE_RECORD as error:
+            self._fail(number, error)
+
+    def _fail(self, number: int, error: FigupError) -> None:
+        self.failures[number] = "; ".join(filter(None, (self.failures.get(number), error.message)))
+
+
+def public_ids(entries: Iterable[Entry]) -> Sequence[int]:
+    """Return the ids of public records, each once."""
+    return list(dict.fromkeys(entry.raw["id"] for entry in entries if v.flag(entry.raw.get("is_public")) is not False))
+
+
+def _text(name: str, meaning: str, key: str | None = None) -> Column:
+    return Column(name=name, meaning=meaning, read=lambda _, raw: v.text(raw.get(key or name)))
+
+
+def _number(name: str, meaning: str) -> Column:
+    return Column(name=name, meaning=meaning, read=lambda _, raw: v.number(raw.get(name)), kind="number")
+
+
+COLUMNS: Final = (
+    _text("status", "public, private or draft"),
+    _text("private_link", "address of its private link"),
+    _text("linked_address", "address that its file is a link to", "linked_file"),
+    _text("embargo_title", "title of the embargo"),
+    *(_number(name, f"{name} of all time") for name in _COUNTERS),
+)
+"""Columns that these records have beside those of other reports."""

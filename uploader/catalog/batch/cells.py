@@ -1,0 +1,98 @@
+"""Values of the cells of a metadata report: lists and objects in JSON or as Python literals, flags, dates. Pure.
+
+Text of strangers is never evaluated: what is no JSON is read as a Python literal, by `ast.literal_eval`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+_MAX_LITERAL: Final = 2**20
+"""Characters of a Python literal; JSON has no limit."""
+_SLASHED = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AaPp])[Mm])?)?")
+_SERIAL = re.compile(r"[2-6]\d{4}")
+"""Excel's number of a day from 1954 to 2091."""
+_SERIAL_START: Final = date(1899, 12, 30)
+
+
+def structure(text: str) -> Any:
+    """Return the list or object in a cell. Raises ValueError if it is neither JSON nor a Python literal."""
+    if not (text.startswith("[") and text.endswith("]")) and not (text.startswith("{") and text.endswith("}")):
+        raise ValueError("neither JSON nor a Python literal")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if len(text) > _MAX_LITERAL:
+        raise ValueError("too long for a Python literal")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of backslashes in its texts
+            value = ast.literal_eval(text)
+        json.dumps(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise ValueError("neither JSON nor a Python literal") from None
+    return value
+
+
+def flag(text: str) -> bool | str:
+    """Return a truth value as Figshare, Excel or Python writes it; any other text as it is."""
+    return {"1": True, "true": True, "0": False, "false": False, "1.0": True, "0.0": False}.get(text.lower(), text)
+
+
+def whole_number(text: str) -> int | None:
+    """Return a number, also one that a program wrote as 12.0; None for anything else, such as Excel's 1.2E+07."""
+    number = text.removesuffix(".0")
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else None
+
+
+@dataclass
+class Dates:
+    """Dates of one file. Excel writes them as the computer's owner does; one of them after the twelfth tells how."""
+
+    day_first: bool = False
+    month_first: bool = False
+    rewritten: int = 0
+    unclear: int = 0
+
+    def learn(self, text: str) -> None:
+        """Note what a date tells of the order of day and month."""
+        if (found := _SLASHED.fullmatch(text)) is not None:
+            self.day_first |= found[2] == "." or int(found[1]) > 12
+            self.month_first |= int(found[3]) > 12
+
+    def iso(self, text: str) -> str:
+        """Return a date as ISO 8601, or the text as it is if that cannot be told."""
+        if _SERIAL.fullmatch(text):
+            self.rewritten += 1
+            return (_SERIAL_START + timedelta(days=int(text))).isoformat()
+        found = _SLASHED.fullmatch(text)
+        if found is None:
+            return text
+        first, second, year = int(found[1]), int(found[3]), int(found[4])
+        if self.day_first == self.month_first and first != second:
+            self.unclear += 1
+            return text
+        day, month = (first, second) if self.day_first and not self.month_first else (second, first)
+        try:
+            whole = datetime(year, month, day, *_time(found[5], found[6], found[7], found[8]))  # noqa: DTZ001 - none said
+        except ValueError:
+            self.unclear += 1
+            return text
+        self.rewritten += 1
+        return whole.isoformat() if found[5] else whole.date().isoformat()
+
+
+def _time(hour: str | None, minute: str | None, second: str | None, half: str | None) -> tuple[int, int, int]:
+    if hour is None or minute is None:
+        return 0, 0, 0
+    hours = int(hour)
+    if half is not None:
+        hours = hours % 12 + 12 * (half in "pP")
+    return hours, int(minute), int(second or 0)
