@@ -193,6 +193,79 @@ def test_a_job_script_refreshes_or_says_what_to_do(person: Figup, provider: Sand
     assert "was lost" in person.run("auth", "status").expect(3).stderr
 
 
+# --- the first API ----------------------------------------------------------------------------------------------------
+
+FIRST = ("--oauth1", "--client-id", "sandbox", "--client-secret-file", "secret")
+
+
+def type_pin(figup: Figup, pin: str | None = None) -> Result:
+    """Sign in with the PIN that the page shows, or with this one."""
+    args = ("auth", "login", *FIRST, "--pin", *LOUD)
+    with subprocess.Popen(
+        [*COMMAND, *args], env=figup.env, cwd=figup.cwd, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        shown = ""
+        while "/v1/pbl/oauth/authorize" not in shown or shown[-1] != "\n" or "figup: open" in shown.splitlines()[-1]:
+            line = process.stderr.readline()
+            assert line, shown
+            shown += line
+        page = re.search(r"^http\S+/authorize\S+$", shown, re.MULTILINE)
+        assert page is not None
+        found = re.search(r'id="pin">(\d+)<', decide(page[0])[0])
+        assert found is not None
+        out, err = process.communicate(f"{pin or found[1]}\n", timeout=60)
+    return Result(args, process.returncode, out, shown + err)
+
+
+def test_the_first_api_by_callback(person: Figup, provider: Sandbox) -> None:
+    person.env["BROWSER"] = f"{sys.executable} {consent.__file__} allow %s &"
+    done = person.run("auth", "login", *FIRST, "--redirect", free_redirect()).expect(0)
+    assert f"Logged in at {provider.url[:-2]}v1 as account" in done.stdout
+    grant = grant_in(person)
+    for title in ("Beavers", "Otters"):
+        made = person.run("item", "create", "--title", title, "--token-file", "secret").expect(0)
+    listed = person.run("v1", "list").expect(0)
+    assert made.stdout.split()[0] in listed.stdout
+    assert "nothing found" in person.run("v1", "search", "nothing such", "--since", "2020-01-01").expect(0).stderr
+    status = person.run("auth", "status").expect(0)
+    assert "OAuth 1 sign-in at the first API" in status.stdout
+    secrets = [SECRET, grant["token"], grant["token_secret"]]
+    texts = [one for run in (done, listed, status) for one in (run.stdout, run.stderr)]
+    check_silent(person.cwd, texts, secrets, but=(store(person), person.cwd / "secret"))
+    person.env["BROWSER"] = f"{sys.executable} {consent.__file__} refuse %s &"
+    refused = person.run("auth", "login", *FIRST, "--redirect", free_redirect()).expect(3)
+    assert "the owner of the account refused consent" in refused.stderr
+    person.run("auth", "logout").expect(0)
+    assert json.loads(store(person).read_text())["tokens"] == {}
+    assert "no OAuth 1 sign-in" in person.run("v1", "list").expect(3).stderr
+
+
+def test_the_first_api_by_pin(person: Figup) -> None:
+    wrong = type_pin(person, "0000000").expect(3)
+    assert "Wrong or used verifier" in wrong.stderr
+    assert not store(person).exists()
+    type_pin(person).expect(0)
+    assert grant_in(person)["type"] == "oauth1"
+    assert "--pin needs --oauth1" in person.run("auth", "login", "--pin").expect(2).stderr
+    words = ("auth", "login", "--oauth1", "--client-id", "another", "--client-secret-file", "secret", "--pin")
+    assert "Unknown consumer or token" in person.run(*words).expect(3).stderr
+
+
+def test_more_own_items_than_the_first_api_shows(person: Figup) -> None:
+    type_pin(person).expect(0)
+    for number in range(11):
+        person.run("item", "create", "--title", f"Item {number}", "--token-file", "secret").expect(0)
+    listed = person.run("v1", "list").expect(1)
+    assert len(listed.stdout.splitlines()) == 10
+    assert "the first API shows 10 of" in listed.stderr
+    assert "figup item list" in listed.stderr
+
+
+# --- in the middle of work --------------------------------------------------------------------------------------------
+
+
 async def test_an_upload_goes_on_when_its_token_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox's clock jumps beyond the token's end between two parts; one refresh is enough."""
     folder = tmp_path / "config"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import os
 import sys
@@ -32,8 +33,9 @@ from uploader.cli.source_options import read_stdin_line
 from uploader.concurrency import in_thread
 from uploader.errors import FigupError, NoToken, UsageError
 from uploader.figshare import auth as tokens
-from uploader.figshare.grants import OAuth2Grant
+from uploader.figshare.grants import OAuth1Grant, OAuth2Grant
 from uploader.figshare.models import Account
+from uploader.figshare.oauth1 import first_endpoint
 from uploader.text import printable
 
 _oauth = grouped("OAuth")
@@ -44,6 +46,7 @@ Examples:
   pass figshare | figup auth login
   figup auth login --oauth2 --client-id ID
   figup auth login --oauth2 --client-id ID --paste    no browser here
+  figup auth login --oauth1 --client-id ID --pin
 
 """
 
@@ -58,12 +61,14 @@ def auth() -> None:
 
 _LOGIN_OPTIONS = [
     _oauth("--oauth2", is_flag=True, help="Have the account's owner consent in a browser, instead of a token."),
+    _oauth("--oauth1", is_flag=True, help="Sign in at Figshare's first API, for `figup v1`."),
     _oauth("--client-id", metavar="ID", help="The application's id, as figshare.com/account/applications shows it."),
     _oauth("--client-secret-file", metavar="FILE", type=click.Path(path_type=Path, readable=False),
            help="File with its secret, readable only by you.  [default: prompted for, or read from stdin]"),
     _oauth("--redirect", metavar="URL", default=REDIRECT, show_default=True,
            help="Address to which the application's users are sent; at http, figup listens there."),
     _oauth("--paste", is_flag=True, help="Paste that address instead; always so if it is https."),
+    _oauth("--pin", is_flag=True, help="With --oauth1: type a PIN instead."),
 ]  # fmt: skip
 
 
@@ -71,21 +76,26 @@ _LOGIN_OPTIONS = [
 @(lambda command: with_options(command, _LOGIN_OPTIONS))
 @common_options
 @click.pass_context
-def login(context: click.Context, /, common: GlobalOptions, *, oauth2: bool, **oauth: Any) -> int:
+def login(context: click.Context, /, common: GlobalOptions, *, oauth2: bool, oauth1: bool, **oauth: Any) -> int:
     """Check a token and store it for this endpoint.
 
     It is prompted for without echo, or read from stdin. It is stored in the keyring if the package "keyring" is
     installed and works, otherwise in a file that only you can read.
 
     With --oauth2 (extra figup[oauth]) an application obtains the token. It is refreshed when it has expired.
+
+    --oauth1 is for applications of the first API. New ones can no longer be registered since 2016, and whether
+    Figshare still answers is unknown: figup's part is proved against its sandbox only.
     """
     if context.args:
         # click's own error would show the token.
         raise click.UsageError("the token is not given on the command line; it is prompted for, or read from stdin")
     if common.sandbox:
         raise UsageError("a sandbox needs no login: --sandbox finds its token in its folder")
-    _check_options(context, common, oauth2=oauth2)
+    _check_options(context, common)
     with open_context(common) as at:
+        if oauth1:
+            return _login_at_first(common, at, oauth)
         if oauth2:
             obtain = oauth_login.prepare(
                 at, oauth["client_id"], oauth["redirect"], oauth["client_secret_file"], paste=oauth["paste"]
@@ -111,17 +121,38 @@ def login(context: click.Context, /, common: GlobalOptions, *, oauth2: bool, **o
         return run(common, work)
 
 
-def _check_options(context: click.Context, common: GlobalOptions, *, oauth2: bool) -> None:
+def _login_at_first(common: GlobalOptions, at: Context, oauth: dict[str, Any]) -> int:
+    obtain = oauth_login.prepare_first(
+        at, oauth["client_id"], oauth["redirect"], oauth["client_secret_file"], pin=oauth["pin"]
+    )
+
+    async def work(session: Session) -> int:
+        grant, endpoint = await obtain(session)
+        where = await in_thread(_store, grant.dump(), endpoint)
+        session.console.event("login", endpoint=endpoint, stored=where, **_first_fields(grant))
+        session.console.result(f"Logged in at {endpoint} as account {grant.account}. The sign-in is in {where}.")
+        return 0
+
+    return run(common, work)
+
+
+def _check_options(context: click.Context, common: GlobalOptions) -> None:
     """Raise UsageError if options of OAuth and others do not fit together."""
-    if not oauth2:
-        names = ("client_id", "client_secret_file", "redirect", "paste")
-        given = [one for one in names if context.get_parameter_source(one) is ParameterSource.COMMANDLINE]
-        if given:
-            raise click.UsageError(f"--{given[0].replace('_', '-')} needs --oauth2")
-        return
-    if not context.params["client_id"]:
-        raise click.UsageError("--oauth2 needs --client-id")
-    check_exclusive({"--oauth2": True, "--token-file": common.token_file})
+    ways = {"--oauth2": context.params["oauth2"], "--oauth1": context.params["oauth1"]}
+    check_exclusive({**ways, "--token-file": common.token_file})
+    way = next((name for name, given in ways.items() if given), None)
+    fitting = {"--oauth2": "paste", "--oauth1": "pin"}
+    allowed = {"client_id", "client_secret_file", "redirect", fitting[way]} if way is not None else set()
+    for name in ("client_id", "client_secret_file", "redirect", "paste", "pin"):
+        if name not in allowed and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            needed = {"paste": "--oauth2", "pin": "--oauth1"}.get(name, "--oauth2 or --oauth1")
+            raise click.UsageError(f"--{name.replace('_', '-')} needs {needed}")
+    if way is not None and not context.params["client_id"]:
+        raise click.UsageError(f"{way} needs --client-id")
+
+
+def _first_fields(grant: OAuth1Grant) -> dict[str, Any]:
+    return {"kind": "oauth1", "application": grant.consumer, "until": None, "account": {"id": grant.account}}
 
 
 def _kind_fields(grant: OAuth2Grant | None) -> dict[str, Any]:
@@ -191,11 +222,17 @@ def status(common: GlobalOptions) -> int:
     Also where it is stored, and until when a sign-in with OAuth is valid.
     """
     with open_context(common) as context:
-        found = (
-            tokens.FoundToken(tokens.Token(context.token), "the sandbox's folder")
-            if context.token
-            else _find(common, context)
-        )
+        first = _find_first(context)
+        try:
+            found = (
+                tokens.FoundToken(tokens.Token(context.token), "the sandbox's folder")
+                if context.token
+                else _find(common, context)
+            )
+        except NoToken:
+            if first is None or common.token_file is not None:
+                raise
+            return run(common, functools.partial(_show_first, *first))
         given = found.token.reveal() if found.grant is None else None
         client = context.client(retry=INTERACTIVE_RETRY, token=given)
 
@@ -211,7 +248,7 @@ def status(common: GlobalOptions) -> int:
             _show_token(session, context.endpoint, now)
             session.console.event("account", **_account_fields(account)["account"])
             session.console.result(f"It works, as {_name(account)}.\n{_quota_text(account)}")
-            return 0
+            return await _show_first(*first, session) if first is not None else 0
 
         return run(common, work)
 
@@ -221,6 +258,22 @@ def _show_token(session: Session, endpoint: str, found: tokens.FoundToken) -> No
     session.console.result(f"The token for {endpoint} is in {found.origin}.")
     if found.grant is not None:
         session.console.result(_kind_text(found.grant))
+
+
+def _find_first(context: Context) -> tuple[OAuth1Grant, str] | None:
+    """Return the sign-in at the first API, and where it is stored; None for none."""
+    if not context.endpoint.endswith("/v2"):
+        return None
+    return tokens.find_first_grant(endpoint=first_endpoint(context.endpoint), config_dir=tokens.default_config_dir())
+
+
+async def _show_first(grant: OAuth1Grant, origin: str, session: Session) -> int:
+    session.console.event("token", origin=origin, **_first_fields(grant))
+    session.console.result(
+        f"The OAuth 1 sign-in at the first API is in {origin}. It is of account {grant.account} through the "
+        f"application {grant.consumer}, valid without an end."
+    )
+    return 0
 
 
 def _quota_text(account: Account) -> str:
@@ -258,4 +311,9 @@ def logout(common: GlobalOptions) -> int:
 
 
 def _forget(endpoint: str) -> list[str]:
-    return tokens.forget_token(endpoint=endpoint, config_dir=tokens.default_config_dir())
+    """Delete the token and the sign-in at the first API; return the places they were in."""
+    folder = tokens.default_config_dir()
+    places = tokens.forget_token(endpoint=endpoint, config_dir=folder)
+    if endpoint.endswith("/v2"):
+        places += tokens.forget_token(endpoint=first_endpoint(endpoint), config_dir=folder)
+    return list(dict.fromkeys(places))

@@ -109,6 +109,13 @@ HINTS: dict[str, Hint] = {
         "Sign in again: `figup auth login --oauth2 --client-id ID{login_options}`.",
         complete=True,
     ),
+    "sign-in-again-v1": Hint(
+        "Sign in again: `figup auth login --oauth1 --client-id ID{login_options}`.",
+        complete=True,
+    ),
+    "clock-wrong": Hint("Set this computer's clock, then run the same command again.", complete=True),
+    "no-v1": Hint("Sign in first: `figup auth login --oauth1 --client-id ID{login_options}`.", complete=True),
+    "v1-incomplete": Hint("`figup item list{options}` lists all of them.", complete=True),
     "sign-in-failed": Hint(
         "Sign in once more; check the application's id and secret, and that it knows the address of --redirect.",
         complete=True,

@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "group": ("uploader.cli.directory:group", "List the groups of your institution."),
     "institution": ("uploader.cli.directory:institution", "Find institutions and their ids."),
     "account": ("uploader.cli.account:account", "Administer an institution's accounts."),
+    "v1": ("uploader.cli.first_api:v1", "List and search through Figshare's first API."),
     "auth": ("uploader.cli.auth:auth", "Log in and out; show whose token is used."),
     "slurm": ("uploader.cli.slurm:slurm", "Write batch scripts for Slurm."),
     "doctor": ("uploader.cli.doctor:doctor", "Check whether uploads can work on this host."),

@@ -1,4 +1,4 @@
-"""Consent for `figup auth login --oauth2`: in a browser, by a local callback or a pasted address."""
+"""Consent for `figup auth login --oauth2|--oauth1`: by a local callback, a pasted address or a PIN."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from uploader.cli.callback import listening, open_browser
+from uploader.cli.confirm import next_line
 from uploader.cli.context import INTERACTIVE_RETRY, Context
 from uploader.cli.runner import Session
 from uploader.cli.source_options import read_stdin_line
 from uploader.clock import Clock
-from uploader.errors import UsageError
+from uploader.errors import SignInFailed, UsageError
 from uploader.figshare import auth
-from uploader.figshare.grants import OAuth2Grant
+from uploader.figshare.grants import OAuth1Grant, OAuth2Grant
+from uploader.figshare.oauth1 import FirstApi
 from uploader.figshare.oauth2 import Consent, is_local_http, redeem
 from uploader.figshare.urls import is_address
 
@@ -41,6 +44,56 @@ def prepare(at: Context, client_id: str, redirect: str, secret_file: Path | None
     return obtain
 
 
+ObtainFirst = Callable[[Session], Awaitable[tuple[OAuth1Grant, str]]]
+
+
+def prepare_first(at: Context, consumer: str, redirect: str, secret_file: Path | None, *, pin: bool) -> ObtainFirst:
+    """Read what is typed, and return what signs in at the first API; it returns its address, too. Raises UsageError."""
+    if not (pin or (is_address(redirect) and is_local_http(redirect))):
+        raise UsageError(f"figup cannot listen at {redirect}", hint="Use an http address of this machine, or --pin.")
+    secret = read_secret(secret_file, f"Secret of the consumer {consumer}")
+
+    async def obtain(session: Session) -> tuple[OAuth1Grant, str]:
+        empty, settings = OAuth1Grant(consumer=consumer, consumer_secret=secret), at.settings(retry=INTERACTIVE_RETRY)
+        api = FirstApi(empty, settings)
+        try:
+            grant = await (_by_pin(session, api) if pin else _by_callback(session, api, redirect))
+        finally:
+            await api.close()
+        signed = FirstApi(grant, settings)
+        try:
+            await signed.own()
+        finally:
+            await signed.close()
+        return grant, api.endpoint
+
+    return obtain
+
+
+async def _by_callback(session: Session, api: FirstApi, redirect: str) -> OAuth1Grant:
+    async with listening(redirect) as callback:
+        temporary = await api.request_token(redirect)
+        await _show(session, temporary.page)
+        query = parse_qs(urlsplit(await callback.address(Clock())).query)
+    if "denied" in query:
+        raise SignInFailed("the owner of the account refused consent", hint="")
+    if query.get("oauth_token") != [temporary.token] or "oauth_verifier" not in query:
+        raise SignInFailed("the answer does not belong to this sign-in: its token differs")
+    return await api.access(temporary, query["oauth_verifier"][0])
+
+
+async def _by_pin(session: Session, api: FirstApi) -> OAuth1Grant:
+    if sys.stdin is None:
+        raise UsageError("stdin is closed, and the PIN is read from it")
+    temporary = await api.request_token("oob")
+    session.console.output.err(f"figup: open this page in any browser; consent there:\n{temporary.page}")
+    session.console.output.err("figup: type the PIN that it shows, and Enter")
+    typed = (await next_line(sys.stdin.fileno())).decode("utf-8", "replace").strip()
+    if not typed:
+        raise UsageError("no PIN was given")
+    return await api.access(temporary, typed)
+
+
 def read_secret(file: Path | None, prompt: str) -> str:
     """Return a secret from its file, else from a prompt without echo or a line of stdin. Raises UsageError."""
     if file is not None:
@@ -59,10 +112,15 @@ def read_secret(file: Path | None, prompt: str) -> str:
 async def _redirected(session: Session, page: str, redirect: str) -> str:
     """Show the page, and return the address that the browser is sent to."""
     async with listening(redirect) as callback:
-        opened = await open_browser(page)
-        how = "your browser shows this page" if opened else "open this page in a browser of this computer"
-        session.console.output.err(f"figup: {how}; consent there:\n{page}")
+        await _show(session, page)
         return await callback.address(Clock())
+
+
+async def _show(session: Session, page: str) -> None:
+    """Show the page of consent, in a browser where there is one."""
+    opened = await open_browser(page)
+    how = "your browser shows this page" if opened else "open this page in a browser of this computer"
+    session.console.output.err(f"figup: {how}; consent there:\n{page}")
 
 
 def _pasted(page: str) -> str:

@@ -16,7 +16,7 @@ import platformdirs
 
 from uploader.disk import Disk
 from uploader.errors import Facts, NoToken, TokenFileExposed, UsageError
-from uploader.figshare.grants import OAuth2Grant, parse_grant
+from uploader.figshare.grants import OAuth1Grant, OAuth2Grant, parse_grant
 from uploader.redaction import add_secret
 from uploader.system import PATH_FAULTS, passing_error, path_error
 
@@ -144,11 +144,35 @@ def _found(text: str, origin: str) -> FoundToken:
 
 
 def _found_stored(text: str, origin: str) -> FoundToken:
-    try:
-        grant = parse_grant(text)
-    except ValueError:
-        raise UsageError(f"the sign-in in {origin} is damaged", facts=Facts("token-store-damaged")) from None
+    grant = _grant_in(text, origin)
+    if isinstance(grant, OAuth1Grant):
+        raise _damaged(origin)
     return FoundToken(Token(text if grant is None else grant.access_token, origin=origin), origin, grant)
+
+
+def find_first_grant(*, endpoint: str, config_dir: Path) -> tuple[OAuth1Grant, str] | None:
+    """Return the sign-in at this endpoint of the first API, and where it is stored; None for none.
+
+    Blocks. Raises TokenFileExposed, UsageError.
+    """
+    stored = read_stored(endpoint=endpoint, config_dir=config_dir)
+    if stored is None:
+        return None
+    grant = _grant_in(*stored)
+    if not isinstance(grant, OAuth1Grant):
+        raise _damaged(stored[1])
+    return grant, stored[1]
+
+
+def _grant_in(text: str, origin: str) -> OAuth2Grant | OAuth1Grant | None:
+    try:
+        return parse_grant(text)
+    except ValueError:
+        raise _damaged(origin) from None
+
+
+def _damaged(origin: str) -> UsageError:
+    return UsageError(f"the sign-in in {origin} is damaged", facts=Facts("token-store-damaged"))
 
 
 def read_secret_file(path: Path, what: str) -> str:

@@ -12,7 +12,7 @@ _SHORTEST = 8
 """Characters of a secret that is redacted; one of an application may be short."""
 
 
-class OAuth2Grant(msgspec.Struct, kw_only=True, frozen=True):
+class OAuth2Grant(msgspec.Struct, kw_only=True, frozen=True, tag="oauth2"):
     """`until` is None if the server named no end; `refresh_token` is "" without one. Its repr shows no secret."""
 
     client_id: str
@@ -41,6 +41,31 @@ class OAuth2Grant(msgspec.Struct, kw_only=True, frozen=True):
         return self.until is not None and self.until <= now
 
 
-def parse_grant(text: str) -> OAuth2Grant | None:
+class OAuth1Grant(msgspec.Struct, kw_only=True, frozen=True, tag="oauth1"):
+    """A sign-in at the first API, which has no end. Its repr shows no secret."""
+
+    consumer: str
+    consumer_secret: str
+    token: str = ""
+    token_secret: str = ""
+    account: str = ""
+    """Whose it is, for people."""
+
+    def __post_init__(self) -> None:
+        for secret in (self.consumer_secret, self.token, self.token_secret):
+            add_secret(secret, shortest=_SHORTEST)
+
+    def __repr__(self) -> str:
+        return f"OAuth1Grant({self.consumer!r}, …)"
+
+    def dump(self) -> str:
+        """Return the text that `parse_grant` reads."""
+        return msgspec.json.encode(self).decode()
+
+
+def parse_grant(text: str) -> OAuth2Grant | OAuth1Grant | None:
     """Return the grant in a stored text, None if the text is a token. Raises ValueError for a damaged one."""
-    return msgspec.json.decode(text, type=OAuth2Grant) if text.lstrip().startswith("{") else None
+    if not text.lstrip().startswith("{"):
+        return None
+    grant: OAuth2Grant | OAuth1Grant = msgspec.json.decode(text, type=OAuth2Grant | OAuth1Grant)
+    return grant

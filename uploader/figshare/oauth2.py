@@ -286,7 +286,7 @@ class RenewableToken:
         """Return what is stored now. Raises TokenRejected if that is no sign-in any more."""
         stored = auth.read_stored(endpoint=self._endpoint, config_dir=self._config_dir)
         grant = parse_grant(stored[0]) if stored is not None else None
-        if grant is None:
+        if not isinstance(grant, OAuth2Grant):
             raise _sign_in_again("the sign-in has ended, and was removed from this machine")
         return grant
 

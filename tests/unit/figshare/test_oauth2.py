@@ -90,7 +90,7 @@ async def kept(folder: Path) -> OAuth2Grant:
     stored = await in_thread(lambda: read_stored(endpoint=ENDPOINT, config_dir=folder))
     assert stored is not None
     grant = parse_grant(stored[0])
-    assert grant is not None
+    assert isinstance(grant, OAuth2Grant)
     return grant
 
 
