@@ -21,6 +21,7 @@ import anyio.lowlevel
 from uploader.clock import Clock
 from uploader.errors import FigupError, ItemNotFound, ProjectNotFound, RequestRejected, ServerFailing, Unreachable
 from uploader.figshare.models import (
+    PAGE,
     Account,
     Author,
     Category,
@@ -39,6 +40,7 @@ from uploader.figshare.models import (
 )
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, Outcome, PartFailed, PartLocked, UploadGone
 from uploader.figshare.ratelimit import OnTurn
+from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record
 
 T = TypeVar("T")
 
@@ -111,6 +113,8 @@ class StoredItem:
     links: list[PrivateLink] = field(default_factory=list)
     version: int = 0
     doi: str = ""
+    changes: int = 0
+    """Changes since its creation; the time of the last one is as many seconds later."""
 
 
 class FakeFigshare:
@@ -130,6 +134,9 @@ class FakeFigshare:
         self.md5_delay = 0.0
         """Seconds from completing a file until its MD5 is known."""
         self.quota: int | None = None
+        self.institution_id: int | None = None
+        self.institution_rows: list[Record] = []
+        """Items of other accounts of the institution, which its administrator can list."""
         self.resent_parts: list[tuple[int, int]] = []
         """(file id, part number) of parts that were sent again although they were complete."""
         self.on_request: dict[str, Callable[[str], None]] = {}
@@ -142,6 +149,7 @@ class FakeFigshare:
         self.request_rate: float | None = None
         self.requests = 0
         self.items = FakeItems(self)
+        self.records = FakeRecords(self)
         self.clock = clock
         self._ids = itertools.count(100)
         self._counts: Counter[str] = Counter()
@@ -275,7 +283,7 @@ class FakeFigshare:
             for no, start in enumerate(starts, start=1)
         )
 
-    def _row(self, file: StoredFile) -> File:
+    def row(self, file: StoredFile) -> File:
         md5_known = file.status != "created" and file.link is None and self.clock.monotonic() >= file.md5_at
         return File(
             id=file.id,
@@ -305,7 +313,8 @@ class FakeFigshare:
 
     async def account(self) -> Account:
         used = None if self.quota is None else 0
-        return await self.request("account", lambda: Account(id=1, quota=self.quota, used_quota=used))
+        found = Account(id=1, institution_id=self.institution_id, quota=self.quota, used_quota=used)
+        return await self.request("account", lambda: found)
 
     async def item(self, item_id: int) -> Item:
         def read() -> Item:
@@ -335,7 +344,7 @@ class FakeFigshare:
     async def files(self, item_id: int) -> AsyncIterator[File]:
         def rows() -> list[File]:
             now = self.clock.monotonic()
-            return [self._row(file) for file in self.stored(item_id).files.values() if file.visible_at <= now]
+            return [self.row(file) for file in self.stored(item_id).files.values() if file.visible_at <= now]
 
         for row in await self.request("files", rows):
             yield row
@@ -343,6 +352,7 @@ class FakeFigshare:
     def _new_file(self, item_id: int, file: StoredFile) -> int:
         file.visible_at = self.clock.monotonic() + self.files_lag
         self.stored(item_id).files[file.id] = file
+        self.stored(item_id).changes += 1
         return file.id
 
     async def initiate(
@@ -370,7 +380,7 @@ class FakeFigshare:
         if fresh:
             await self.clock.sleep(self.files_lag)
         try:
-            return await self.request("file", lambda: self._row(self._file(item_id, file_id)))
+            return await self.request("file", lambda: self.row(self._file(item_id, file_id)))
         except FileGone:
             if not fresh or self._aged is None:
                 raise
@@ -459,13 +469,18 @@ class FakeItems:
 
     async def detail(self, item_id: int) -> ItemDetail:
         def read() -> ItemDetail:
-            item = self._figshare.stored(item_id)
+            item, public = self._figshare.stored(item_id), self._figshare.stored(item_id).version > 0
             return ItemDetail(
                 id=item.id,
                 title=item.title,
                 doi=item.doi,
                 version=item.version,
-                is_public=item.version > 0,
+                is_public=public,
+                url=f"https://example.org/account/{item_id}",
+                public_url=f"https://example.org/{item_id}" if public else "",
+                created=item.created,
+                modified=item.created + timedelta(seconds=item.changes),
+                files=tuple(map(self._figshare.row, item.files.values())),
                 description=str(item.fields.get("description", "")),
                 authors=tuple(item.authors),
                 categories=tuple(Category(id=number) for number in _numbers(item.fields.get("categories"))),
@@ -483,6 +498,7 @@ class FakeItems:
             item.visible_at += figshare.items_lag
             item.created += figshare.created_skew
             item.fields.update(fields)
+            item.doi = str(fields.get("doi", ""))
             return item.id
 
         return await self._figshare.request("create", create)
@@ -492,6 +508,8 @@ class FakeItems:
             item = self._figshare.stored(item_id)
             item.fields.update(fields)
             item.title = str(fields.get("title", item.title))
+            item.doi = str(fields.get("doi", item.doi))
+            item.changes += 1
 
         await self._figshare.request("update", update)
 
@@ -501,6 +519,7 @@ class FakeItems:
     async def set_authors(self, item_id: int, authors: Sequence[Mapping[str, object]]) -> None:
         def replace() -> None:
             item = self._figshare.stored(item_id)
+            item.changes += 1
             known = {author.id: author for author in item.authors}
             item.authors = [
                 known[number]
@@ -541,6 +560,37 @@ class FakeItems:
             return link.url or ""
 
         return await self._figshare.request("create_private_link", create)
+
+
+class FakeRecords:
+    """The requests that read lists: own items, and those of the institution for its administrator."""
+
+    def __init__(self, figshare: FakeFigshare) -> None:
+        self._figshare = figshare
+
+    async def page(
+        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
+    ) -> list[Record]:
+        def rows() -> list[Record]:
+            if listing.path == INSTITUTION_ITEMS.path:
+                return self._figshare.institution_rows
+            now = self._figshare.clock.monotonic()
+            return [_record(item) for item in self._figshare.items_held.values() if item.visible_at <= now]
+
+        found = await self._figshare.request(f"list {listing.path}", rows)
+        return found[(page - 1) * size : page * size]
+
+
+def _record(item: StoredItem) -> Record:
+    return Record(
+        id=item.id,
+        title=item.title,
+        doi=item.doi,
+        resource_doi=str(item.fields.get("resource_doi", "")),
+        url=f"https://example.org/{item.id}",
+        created=item.created,
+        published=item.created if item.version else None,
+    )
 
 
 async def _pass(_: str) -> None:

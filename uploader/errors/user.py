@@ -236,8 +236,16 @@ class SomeFilesFailed(UserError):
     default_hint = "Fix what the messages report; the other files are not sent again."
 
 
+class SomeRecordsFailed(UserError):
+    """Some of several records could not be created, updated or removed; the report names them."""
+
+    code = "some-records-failed"
+    exit_status = ExitStatus.SOME_FAILED
+    default_hint = "Fix what the messages report, and repeat the call; what is done is not done again."
+
+
 class Conflict(UserError):
-    """The item already has another file of this name; nothing was replaced."""
+    """Something else is there already: a file of this name, an item with this DOI; nothing was replaced."""
 
     code = "conflict"
     exit_status = ExitStatus.SOME_FAILED

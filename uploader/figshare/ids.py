@@ -70,7 +70,12 @@ def parse_version(text: str) -> int | None:
 
 def same_doi(one: str, other: str) -> bool:
     """Return whether two DOIs are of the same record, whatever versions they name."""
-    return _VERSION.sub("", one.lower()) == _VERSION.sub("", other.lower())
+    return comparable_doi(one) == comparable_doi(other)
+
+
+def comparable_doi(doi: str) -> str:
+    """Return what is the same for all spellings and versions of a DOI."""
+    return _VERSION.sub("", doi.lower())
 
 
 def _doi_in(text: str) -> str | None:

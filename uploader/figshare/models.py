@@ -364,3 +364,5 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     curation_status: str = ""
     citation: str = ""
     folders: Annotated[Mapping[int, str], From("folder_structure"), _folders] = {}
+    files: tuple[File, ...] = ()
+    """Documented: the first ten; observed: all."""

@@ -2,7 +2,8 @@
 
 Format 1: one line per event, `JSON SPACE CHECKSUM NEWLINE`. The checksum is the 64-bit xxh3 of the JSON, in 16 hex
 digits, seeded with the checksum of the line before, so that a changed, lost or moved line is detected. The first line
-holds the format version. The meaning of events is in `lifecycle` and `state`.
+holds the format version. The meaning of a job's events is in `lifecycle` and `state`; other journals, with a `decoder`
+of their own, have other events.
 
 A file beside the journal has its length and last checksum as of the last sync. A journal that is shorter was cut off,
 which is damage: a line that is only torn was never synced.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -26,6 +28,8 @@ from uploader.disk import Disk, as_resumable
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.system import system_errors
 from uploader.transfer.journal.events import AnyEvent
+
+E = TypeVar("E", bound=msgspec.Struct)
 
 FORMAT = 1
 _SUM = 16
@@ -39,18 +43,19 @@ class Header(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyEvent)
+EVENTS = msgspec.json.Decoder(AnyEvent)
+"""Decodes the events of a job of transfers."""
 _header_decoder = msgspec.json.Decoder(Header)
 
 
-def encode_line(value: AnyEvent | Header, seed: int) -> tuple[bytes, int]:
+def encode_line(value: msgspec.Struct, seed: int) -> tuple[bytes, int]:
     """One line of the journal, and the seed for the next one."""
     body = _encoder.encode(value)
     checksum = xxhash.xxh3_64_intdigest(body, seed)
     return b"%b %016x\n" % (body, checksum), checksum
 
 
-def encode(events: Iterable[AnyEvent]) -> tuple[bytes, int]:
+def encode(events: Iterable[msgspec.Struct]) -> tuple[bytes, int]:
     """Encode a whole journal; return it with the seed for the next line."""
     line, seed = encode_line(Header(FORMAT), _SEED)
     lines = [line]
@@ -68,12 +73,12 @@ class Synced(msgspec.Struct, frozen=True):
 
 
 @dataclass(kw_only=True)
-class Replay:
+class Replay(Generic[E]):
     """What was read from a journal. `synced`: what it must contain at least; None if that is not known."""
 
     synced: Synced | None = None
 
-    events: list[AnyEvent] = field(default_factory=list)
+    events: list[E] = field(default_factory=list)
     seed: int = _SEED
     length: int = 0
     """Bytes of the complete lines."""
@@ -114,14 +119,16 @@ def _encode_synced(synced: Synced) -> bytes:
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 
 
-def decode(data: bytes, synced: Synced | None = None) -> Replay:
+def decode(data: bytes, synced: Synced | None = None) -> Replay[AnyEvent]:
     """Read the intact part of a journal. Raises JournalNewer; damage is reported in the result, not raised."""
-    replay = Replay(synced=synced)
-    scan(io.BytesIO(data), replay, replay.events.append)
+    replay: Replay[AnyEvent] = Replay(synced=synced)
+    scan(io.BytesIO(data), replay, replay.events.append, EVENTS)
     return replay
 
 
-def scan(lines: Iterable[bytes], replay: Replay, take: Callable[[AnyEvent], None]) -> None:
+def scan(
+    lines: Iterable[bytes], replay: Replay[E], take: Callable[[E], None], decoder: msgspec.json.Decoder[E]
+) -> None:
     """Read a journal line by line, pass each event to `take`, and record the rest in `replay`.
 
     Raises what `decode` and `take` raise.
@@ -150,7 +157,7 @@ def scan(lines: Iterable[bytes], replay: Replay, take: Callable[[AnyEvent], None
             _check_header(body)
             continue
         try:
-            event = _decoder.decode(body)
+            event = decoder.decode(body)
         except msgspec.MsgspecError:
             replay.damaged.append(number)
         else:
@@ -198,7 +205,7 @@ class Journal:
         self._turn = anyio.Lock()
 
     @classmethod
-    def create(cls, path: Path, events: Iterable[AnyEvent], disk: Disk) -> Journal:
+    def create(cls, path: Path, events: Iterable[msgspec.Struct], disk: Disk) -> Journal:
         """Write a whole new journal in place of `path`, durably, and open it. Blocks."""
         data, seed = encode(events)
         disk.replace(path, data)
@@ -207,7 +214,7 @@ class Journal:
         return journal
 
     @classmethod
-    def reopen(cls, path: Path, replay: Replay, disk: Disk) -> Journal:
+    def reopen(cls, path: Path, replay: Replay[E], disk: Disk) -> Journal:
         """Open a journal that was read as `replay`, to append to it. Blocks.
 
         A torn or damaged journal is rewritten from what could be read; the original of a damaged one is kept beside it
@@ -221,7 +228,7 @@ class Journal:
                 disk.replace(path.with_name(f"{path.name}.damaged"), original)
         return cls.create(path, replay.events, disk)
 
-    def record(self, event: AnyEvent) -> None:
+    def record(self, event: msgspec.Struct) -> None:
         """Queue an event; it reaches the file with the next `commit`."""
         line, seed = encode_line(event, self._seed)
         self._pending.append(line)

@@ -21,7 +21,7 @@ from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
 from uploader.sources.models import Selection
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent
-from uploader.transfer.journal.log import Replay, decode, read_synced, scan
+from uploader.transfer.journal.log import EVENTS, Replay, decode, read_synced, scan
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.journal.recovery import is_whole, recover, replay
 from uploader.transfer.journal.state import JobState, StateLoader
@@ -107,7 +107,9 @@ class JobStore:
         """Read the state of a job. Raises JobNotFound, JournalNewer, JournalDamaged (the plan is lost)."""
         return self._whole(job, self.load(job)[1])
 
-    def recover(self, job: str, plan: Callable[[], Sequence[ev.AnyEvent]] | None) -> tuple[Replay, JobState]:
+    def recover(
+        self, job: str, plan: Callable[[], Sequence[ev.AnyEvent]] | None
+    ) -> tuple[Replay[ev.AnyEvent], JobState]:
         """Read a job to continue it. What a damaged journal lost becomes intents: see `journal.recovery`.
 
         `plan` makes the plan of the user's command; None if unknown. Raises as `read` does.
@@ -123,7 +125,7 @@ class JobStore:
             raise JournalDamaged(f"the journal of job {job} is damaged and its plan is lost")
         return state
 
-    def load(self, job: str) -> tuple[Replay, JobState | None]:
+    def load(self, job: str) -> tuple[Replay[ev.AnyEvent], JobState | None]:
         """Read a job's journal, intact or not, and its state; the events only if it is not clean.
 
         The state lacks sources, or is None, if the plan is damaged. Events after a gap in a damaged journal that are
@@ -131,10 +133,11 @@ class JobStore:
         JournalDamaged.
         """
         journal = self.folder(job) / "journal"
-        log, loader = Replay(synced=read_synced(journal, self.disk)), StateLoader()
+        log: Replay[ev.AnyEvent] = Replay(synced=read_synced(journal, self.disk))
+        loader = StateLoader()
         try:
             # A journal may have millions of lines: do not hold them all in memory.
-            scan(self.disk.lines(journal), log, loader.apply)
+            scan(self.disk.lines(journal), log, loader.apply, EVENTS)
         except IllegalEvent:
             pass
         else:
@@ -154,7 +157,7 @@ class JobStore:
         except FigupError:
             return None
 
-    def log(self, job: str) -> Replay:
+    def log(self, job: str) -> Replay[ev.AnyEvent]:
         """Read a job's journal as it is. Raises JobNotFound, JournalNewer, JournalDamaged."""
         journal = self.folder(job) / "journal"
         synced, data = read_synced(journal, self.disk), self.disk.read(journal)

@@ -1,0 +1,397 @@
+"""Items of records: each is created once, whatever happens to requests and to the process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.fakes.figshare import Fault
+from tests.fakes.records import CrashingDisk, RecordWorld, record
+from tests.fakes.world import KILLED
+from uploader.catalog.report.collect import Limits
+from uploader.errors import ItemNotFound, PermissionDenied, RequestRejected, ServerFailing, TokenRejected
+from uploader.figshare.records import Record
+from uploader.items.payload import ItemPayload
+from uploader.records.plan import Planned
+from uploader.records.run import MAX_ALIKE, Wishes
+
+pytestmark = pytest.mark.anyio
+
+RECORDS = [record(1), record(2, link=False)]
+
+
+@pytest.fixture(autouse=True)
+def threads_are_fakes(no_blocking_calls: object) -> None:
+    """Blocking calls are not detected here."""
+    no_blocking_calls.deactivate()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordWorld:
+    return RecordWorld(tmp_path, monkeypatch)
+
+
+def shown(world: RecordWorld) -> list[tuple[str, list[str], list[str | None]]]:
+    """Title, authors and links of each item, in the order of their titles."""
+    return sorted(
+        (item.title, [one.full_name for one in item.authors], [file.link for file in item.files.values()])
+        for item in world.items()
+    )
+
+
+WANTED = [
+    ("A dam 1", ["Author 1"], ["https://doi.org/10.1234/1"]),
+    ("A dam 2", ["Author 2"], []),
+]
+
+
+async def test_items_are_created_once_with_their_own_authors_and_links(world: RecordWorld) -> None:
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+    assert world.results() == ["created", "created"]
+    assert [one.doi for one in world.outcomes] == ["10.1234/1", "10.1234/2"]
+    world.figshare.log.clear()
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+    assert world.results() == ["created", "created"]
+    assert world.figshare.log == ["account", "list /account/articles"]
+
+
+async def test_published_once(world: RecordWorld) -> None:
+    for _ in range(2):
+        assert await world.run(RECORDS, Wishes(publish=True)) == 0
+    assert [item.version for item in world.items()] == [1, 1]
+    assert [(one.published, one.url) for one in world.outcomes] == [
+        ("public", f"https://example.org/{item.id}") for item in world.items()
+    ]
+
+
+async def test_items_created_before_are_published_when_that_is_asked_for(world: RecordWorld) -> None:
+    assert await world.run(RECORDS) == 0
+    assert await world.run(RECORDS, Wishes(publish=True)) == 0
+    assert [item.version for item in world.items()] == [1, 1]
+
+
+@pytest.mark.parametrize("publish", [False, True])
+async def test_killed_at_any_request_each_record_is_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, publish: bool
+) -> None:
+    wishes = Wishes(publish=publish)
+    quiet = RecordWorld(tmp_path / "quiet", monkeypatch)
+    await quiet.run(RECORDS, wishes)
+    points = [(name, quiet.figshare.log[: at + 1].count(name)) for at, name in enumerate(quiet.figshare.log)]
+    for number, (name, occurrence) in enumerate(points):
+        for fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
+            world = RecordWorld(tmp_path / f"{number}-{fault.name}", monkeypatch)
+            world.figshare.items_lag = 5.0
+            world.figshare.fail(name, fault, first=occurrence)
+            assert await world.run(RECORDS, wishes) == KILLED, (name, occurrence)
+            assert await world.run(RECORDS, wishes) == 0, (name, occurrence, fault)
+            assert shown(world) == WANTED, (name, occurrence, fault)
+            assert [item.version for item in world.items()] == [publish, publish], (name, occurrence, fault)
+
+
+@pytest.mark.parametrize("how", ["before", "torn", "after"])
+async def test_killed_at_any_journal_write_each_record_is_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    quiet = RecordWorld(tmp_path / "quiet", monkeypatch)
+    assert await quiet.run(RECORDS, Wishes(publish=True)) == 0
+    for at in range(1, quiet.disk.writes + 1):
+        world = RecordWorld(tmp_path / str(at), monkeypatch)
+        await world.run(RECORDS, Wishes(publish=True), disk=CrashingDisk(at, how))
+        assert await world.run(RECORDS, Wishes(publish=True)) == 0, at
+        assert shown(world) == WANTED, at
+        assert [item.version for item in world.items()] == [1, 1], at
+
+
+@pytest.mark.parametrize("request_name", ["create", "link", "publish"])
+@pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER])
+async def test_a_lost_response_is_looked_up(world: RecordWorld, request_name: str, fault: Fault) -> None:
+    world.figshare.fail(request_name, fault)
+    assert await world.run(RECORDS, Wishes(publish=True)) == 0
+    assert shown(world) == WANTED
+    assert [item.version for item in world.items()] == [1, 1]
+
+
+async def test_a_draft_that_appears_late_is_removed(world: RecordWorld) -> None:
+    world.figshare.items_lag = 100.0
+    world.figshare.fail("create", Fault.LOST_AFTER)
+    assert await world.run(RECORDS) == 0
+    assert len(world.items()) == 3
+    await world.clock.sleep(200)
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+    assert "it was empty and has been removed" in world.warnings[0]
+
+
+async def test_one_record_that_fails_does_not_stop_the_others(world: RecordWorld) -> None:
+    world.figshare.fail("link", RequestRejected("no such address"))
+    assert await world.run(RECORDS) == 1
+    first, second = world.outcomes
+    assert (first.result, first.reason, second.result) == ("failed", "no such address", "created")
+    assert first.item_id is not None
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+
+
+async def test_a_refused_creation_leaves_nothing_behind(world: RecordWorld) -> None:
+    world.figshare.fail("create", RequestRejected("bad licence"))
+    assert await world.run(RECORDS) == 1
+    assert shown(world) == WANTED[1:]
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+
+
+async def test_records_that_fail_alike_end_the_run(world: RecordWorld) -> None:
+    world.figshare.fail("create", RequestRejected("the account is full"), times=100)
+    many = [record(number) for number in range(20)]
+    assert await world.run(many) == 1
+    assert world.error is not None
+    assert world.error.message == "5 records in a row failed: the account is full"
+    assert world.figshare.log.count("create") == MAX_ALIKE
+    assert world.results() == ["failed"] * (MAX_ALIKE - 1) + ["left"] * (20 - MAX_ALIKE + 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [(TokenRejected("expired"), 3), (Fault.LOST_AFTER, 75)],
+)
+async def test_what_concerns_all_records_ends_the_run(
+    world: RecordWorld, fault: Fault | Exception, status: int
+) -> None:
+    world.figshare.fail("update", fault)
+    assert await world.run(RECORDS) == status
+    world.figshare.mend()
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+
+
+async def test_a_refusal_because_of_an_expired_token_ends_the_run(world: RecordWorld) -> None:
+    world.figshare.fail("create", PermissionDenied("not allowed"))
+    world.figshare.fail("account", TokenRejected("expired"), first=2)
+    assert await world.run(RECORDS) == 3
+    assert world.items() == []
+
+
+async def test_a_record_on_which_figshare_fails_does_not_stop_the_others(world: RecordWorld) -> None:
+    world.figshare.fail("create", ServerFailing("creating the item: 500"))
+    assert await world.run(RECORDS) == 1
+    assert shown(world) == WANTED[1:]
+
+
+async def test_a_stop_leaves_what_is_done(world: RecordWorld) -> None:
+    world.figshare.on_request["link"] = lambda _: world.running.stop() if world.running is not None else None
+    assert await world.run(RECORDS) == 75
+    assert world.error is not None
+    assert "2 of 2 records left" in world.error.message
+    world.figshare.on_request.clear()
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+
+
+async def test_a_budget_of_requests_ends_the_run_between_records(world: RecordWorld) -> None:
+    limited = Wishes(limits=Limits(max_requests=2))
+    statuses = [await world.run(RECORDS, limited) for _ in range(2)]
+    assert statuses == [75, 0]
+    assert shown(world) == WANTED
+
+
+async def test_a_deadline_ends_the_run(world: RecordWorld) -> None:
+    slow = RECORDS
+
+    async def wait(_: str) -> None:
+        await world.clock.sleep(10)
+
+    world.figshare.gate = wait
+    assert await world.run(slow, Wishes(limits=Limits(deadline=world.clock.monotonic() + 45))) == 75
+    assert world.error is not None
+    assert "before the deadline" in world.error.message
+    assert await world.run(slow) == 0
+    assert shown(world) == WANTED
+
+
+# --- duplicates -------------------------------------------------------------------------------------------------------
+
+
+async def test_an_own_item_with_the_doi_is_not_created_again(world: RecordWorld) -> None:
+    theirs = world.figshare.add_item("older")
+    theirs.doi = "10.1234/1.V2"
+    assert await world.run(RECORDS) == 0
+    assert [item.title for item in world.items()] == ["older", "A dam 2"]
+    found = world.outcomes[0]
+    assert (found.result, found.item_id, found.reason) == (
+        "was there",
+        theirs.id,
+        "an item of this account has the DOI",
+    )
+
+
+async def test_an_item_that_belongs_to_the_same_publication_counts(world: RecordWorld) -> None:
+    world.figshare.add_item("older").fields["resource_doi"] = "10.1234/1"
+    assert await world.run(RECORDS) == 0
+    assert world.results() == ["was there", "created"]
+
+
+async def test_duplicates_are_updated_or_refused_on_request(world: RecordWorld) -> None:
+    world.figshare.add_item("older").doi = "10.1234/1"
+    assert await world.run(RECORDS, Wishes(on_duplicate="fail")) == 1
+    assert world.outcomes[0].reason == f"item {world.items()[0].id} has the DOI 10.1234/1 already"
+    assert await world.run(RECORDS, Wishes(on_duplicate="update")) == 0
+    assert world.results() == ["updated", "created"]
+    assert shown(world) == WANTED
+
+
+async def test_items_of_others_in_the_institution_are_found_and_left_alone(world: RecordWorld) -> None:
+    world.figshare.institution_id = 7
+    world.figshare.institution_rows = [Record(id=5, doi="10.1234/1", url="https://example.org/5")]
+    for policy in ("skip", "update"):
+        assert await world.run(RECORDS, Wishes(on_duplicate=policy)) == 0
+        assert (world.outcomes[0].result, world.outcomes[0].item_id) == ("was there", 5)
+    assert [item.title for item in world.items()] == ["A dam 2"]
+
+
+async def test_without_rights_the_public_items_of_the_institution_are_searched(world: RecordWorld) -> None:
+    world.figshare.institution_id = 7
+    world.figshare.fail("list /account/institution/articles", PermissionDenied("no administrator"))
+    assert await world.run(RECORDS) == 0
+    assert "list /articles/search" in world.figshare.log
+
+
+async def test_a_list_is_read_once_however_many_records(world: RecordWorld) -> None:
+    assert await world.run([record(number) for number in range(50)]) == 0
+    assert world.figshare.log.count("list /account/articles") == 1
+
+
+# --- what changed -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_record_that_changed_in_the_file_is_updated_only_on_request(world: RecordWorld) -> None:
+    await world.run(RECORDS)
+    changed = [record(1, description="Higher"), RECORDS[1]]
+    assert await world.run(changed) == 0
+    assert "changed in the file" in world.outcomes[0].reason
+    assert world.items()[0].fields["description"] == "Dam 1"
+    assert await world.run(changed, Wishes(on_duplicate="update")) == 0
+    assert world.items()[0].fields["description"] == "Higher"
+    assert world.results() == ["updated", "created"]
+
+
+async def test_an_item_that_was_deleted_is_created_anew(world: RecordWorld) -> None:
+    await world.run(RECORDS)
+    world.figshare.items_held.pop(world.items()[0].id)
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+    assert "was deleted; it is created anew" in world.warnings[0]
+
+
+# --- updates ----------------------------------------------------------------------------------------------------------
+
+
+def change(number: int, doi: str = "", key: str = "") -> Planned:
+    fields = {"description": f"new {number}"}
+    return Planned(key=key or doi, line=number, title=None, payload=ItemPayload(fields=fields), dois=(doi,) * bool(doi))
+
+
+async def test_items_are_updated_by_their_doi_or_number(world: RecordWorld) -> None:
+    one, other = world.figshare.add_item("one"), world.figshare.add_item("other")
+    one.doi = "10.1234/1.v3"
+    records = [change(1, doi="10.1234/1"), change(2, key=str(other.id)), change(3, doi="10.1234/9")]
+    assert await world.run(records, action="update") == 1
+    assert [item.fields["description"] for item in (one, other)] == ["new 1", "new 2"]
+    assert [item.title for item in world.items()] == ["one", "other"]
+    assert world.results() == ["updated", "updated", "failed"]
+    assert world.outcomes[2].reason == "no item of this account has the DOI 10.1234/9"
+    world.figshare.log.clear()
+    assert await world.run(records[:2], action="update") == 0
+    assert "update" not in world.figshare.log
+
+
+async def test_a_doi_of_several_items_is_not_updated(world: RecordWorld) -> None:
+    for _ in range(2):
+        world.figshare.add_item().doi = "10.1234/1"
+    assert await world.run([change(1, doi="10.1234/1")], action="update") == 1
+    assert "several items have the DOI 10.1234/1" in world.outcomes[0].reason
+
+
+# --- undo -------------------------------------------------------------------------------------------------------------
+
+
+async def test_undo_removes_drafts_that_nobody_changed(world: RecordWorld) -> None:
+    theirs = world.figshare.add_item("theirs")
+    await world.run([record(1), record(2), record(3)])
+    second, third = world.items()[2:]
+    second.fields["description"] = "Mended by hand"
+    await world.figshare.items.publish(third.id)
+    found = await world.undo()
+    assert found is not None
+    assert [(one.key, one.fate, one.reason) for one in found] == [
+        ("10.1234/1", "removed", ""),
+        ("10.1234/2", "kept", "it was changed since"),
+        ("10.1234/3", "kept", "it is published"),
+    ]
+    assert [item.id for item in world.items()] == [theirs.id, second.id, third.id]
+    assert await world.run([record(1)]) == 0
+    assert len(world.items()) == 4
+
+
+async def test_undo_notices_a_later_change_by_its_time(world: RecordWorld) -> None:
+    await world.run(RECORDS)
+    world.items()[0].changes += 1
+    found = await world.undo()
+    assert found is not None
+    assert [one.fate for one in found] == ["kept", "removed"]
+
+
+async def test_undo_killed_at_any_point_removes_all_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for at in range(1, 4):
+        for name, fault in (("detail", Fault.KILLED_AFTER), ("delete_item", Fault.KILLED_BEFORE),
+                            ("delete_item", Fault.KILLED_AFTER)):  # fmt: skip
+            world = RecordWorld(tmp_path / f"{at}-{name}-{fault.name}", monkeypatch)
+            await world.run([record(1), record(2), record(3)])
+            world.figshare.fail(name, fault, first=at)
+            assert await world.undo() is None
+            assert await world.undo() is not None
+            assert world.items() == []
+
+
+async def test_undo_finds_the_draft_of_a_creation_that_was_killed(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_AFTER)
+    assert await world.run(RECORDS) == KILLED
+    found = await world.undo()
+    assert found is not None
+    assert [one.fate for one in found] == ["removed"]
+    assert world.items() == []
+
+
+async def test_undo_keeps_an_unfinished_draft_that_may_have_been_changed(world: RecordWorld) -> None:
+    world.figshare.fail("link", Fault.KILLED_BEFORE)
+    assert await world.run(RECORDS) == KILLED
+    found = await world.undo()
+    assert found is not None
+    assert "it was not finished" in found[0].reason
+
+
+async def test_a_marked_draft_that_was_edited_is_kept(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_AFTER)
+    assert await world.run(RECORDS) == KILLED
+    world.items()[0].changes = int(timedelta(hours=1).total_seconds())
+    found = await world.undo()
+    assert found is not None
+    assert found[0].fate == "kept"
+
+
+async def test_an_item_that_vanishes_meanwhile_fails_alone(world: RecordWorld) -> None:
+    world.figshare.fail("set_authors", ItemNotFound("gone"), times=100)
+    assert await world.run(RECORDS[:1]) == 1
+    assert "does not show the new item" in world.outcomes[0].reason
+
+
+def test_a_record_and_its_fingerprint() -> None:
+    one = record(1)
+    assert one.fingerprint == record(1).fingerprint
+    assert one.fingerprint != msgspec.structs.replace(one, title="B").fingerprint
+    assert one.fingerprint == msgspec.structs.replace(one, line=9).fingerprint

@@ -1,0 +1,110 @@
+"""What exists before a job changes anything: one listing of the account's own items, one of the institution's.
+
+A job of thousands of records asks for no search a record. Only what concerns the job is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from uploader.catalog.pager import Gap
+from uploader.catalog.reading import Reading
+from uploader.errors import PermissionDenied
+from uploader.figshare.ids import comparable_doi
+from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record, own_list, search_of
+from uploader.items.mark import bears_mark
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
+
+Owner: TypeAlias = Literal["own", "institution"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An item that exists. `owner`: the account, or another one of its institution."""
+
+    id: int
+    url: str
+    doi: str
+    published: bool
+    owner: Owner
+
+
+@dataclass(kw_only=True)
+class Existing:
+    """What exists. `own` are the ids of the account's own items; the rest is by DOI, and by the mark in the title."""
+
+    own: set[int] = field(default_factory=set)
+    by_doi: dict[str, list[Row]] = field(default_factory=dict)
+    marked: dict[str, int] = field(default_factory=dict)
+
+    def with_doi(self, dois: Iterable[str]) -> list[Row]:
+        """Return the items that have, or belong to a publication that has, one of these DOIs; own ones first."""
+        found = {row.id: row for doi in dois for row in self.by_doi.get(comparable_doi(doi), ())}
+        return sorted(found.values(), key=lambda row: (row.owner != "own", row.id))
+
+
+async def look(
+    api: Figshare,
+    dois: Collection[str],
+    marks: Collection[str],
+    *,
+    institution: int | None,
+    elsewhere: bool,
+    warn: Callable[[str], None],
+) -> Existing:
+    """List what has one of these (comparable) DOIs or marks.
+
+    `elsewhere`: also among the items of the `institution`, for its administrators with drafts, for others what is
+    public. `warn` is told of lists that Figshare cuts off.
+    """
+    found, wanted = Existing(), frozenset(dois)
+
+    def add(row: Record, owner: Owner) -> None:
+        for doi in {comparable_doi(row.doi), comparable_doi(row.resource_doi)} & wanted:
+            seen = Row(id=row.id, url=row.url, doi=row.doi, published=row.published is not None, owner=owner)
+            found.by_doi.setdefault(doi, []).append(seen)
+
+    async for row in _rows(api, own_list("item"), {}, warn):
+        found.own.add(row.id)
+        add(row, "own")
+        for mark in marks:
+            if bears_mark(row.title, [mark]):
+                found.marked[mark] = min(row.id, found.marked.get(mark, row.id))
+    if elsewhere and institution is not None and dois:
+        async for row in _of_institution(api, institution, warn):
+            if row.id not in found.own:
+                add(row, "institution")
+    return found
+
+
+async def _of_institution(api: Figshare, institution: int, warn: Callable[[str], None]) -> AsyncIterator[Record]:
+    try:
+        async for row in _rows(api, INSTITUTION_ITEMS, {}, warn):
+            yield row
+    except PermissionDenied:  # no administrator
+        async for row in _rows(api, search_of("item"), {"institution": institution}, warn):
+            yield row
+
+
+async def _rows(
+    api: Figshare, listing: Listing, criteria: dict[str, str | int], warn: Callable[[str], None]
+) -> AsyncIterator[Record]:
+    reading = Reading(api.records, listing, criteria)
+    async for row in reading.rows():
+        yield row
+    for gap in reading.gaps:
+        warn(_incomplete(listing, gap))
+
+
+def _incomplete(listing: Listing, gap: Gap) -> str:
+    return f"{listing.resource} is not complete, so that duplicates may be missed: {gap.message}"
+
+
+async def items_with_mark(api: Figshare, marks: Collection[str]) -> list[Record]:
+    """Return the account's own items with one of these marks."""
+    reading = Reading(api.records, own_list("item"))
+    return [row async for row in reading.rows() if bears_mark(row.title, marks)]

@@ -1,0 +1,130 @@
+"""One job of records on this machine: its folder, lock and journal, as a job of transfers has them.
+
+`<state-dir>/records/jobs/<job>/` holds `journal`, `journal.synced`, `lock` and a numbered `lease-…`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+import msgspec
+
+from uploader._version import __version__
+from uploader.clock import Clock
+from uploader.concurrency import in_thread
+from uploader.disk import Disk
+from uploader.errors import JobNotFound, JournalDamaged
+from uploader.records.journal import EVENTS, Action, AnyEvent, JobPlanned, JobState
+from uploader.transfer.journal.log import Journal, Replay, read_synced, scan
+from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.lock import JobLock
+
+_ID_LENGTH = 10
+
+
+def job_store(state_dir: Path, disk: Disk | None = None) -> JobStore:
+    """Return the store of these jobs, apart from the jobs of transfers."""
+    return JobStore(state_dir / "records", disk or Disk())
+
+
+def plan(endpoint: str, account: int, action: Action, path: Path, clock: Clock) -> JobPlanned:
+    """Return the plan of a job: the same command with the same file and account is the same job."""
+    identity = msgspec.json.encode([endpoint, account, action, str(path)])
+    name = base64.b32encode(hashlib.sha256(identity).digest()).decode("ascii").lower()[:_ID_LENGTH]
+    return JobPlanned(
+        job=name, endpoint=endpoint, account=account, action=action, path=str(path),
+        created=clock.now().isoformat(timespec="seconds"), version=__version__,
+    )  # fmt: skip
+
+
+def read_state(states: JobStore, job: str) -> tuple[Replay[AnyEvent], JobState]:
+    """Read a job's journal; a torn last line was never acted upon. Blocks. Raises JobNotFound, JournalDamaged,
+    JournalNewer.
+    """
+    path = states.folder(job) / "journal"
+    if states.disk.read(path) is None:
+        raise JobNotFound(f"job {job!r} not found in {states.path}")
+    log: Replay[AnyEvent] = Replay(synced=read_synced(path, states.disk))
+    state = JobState()
+
+    def take(event: AnyEvent) -> None:
+        log.events.append(event)
+        state.apply(event)
+
+    scan(states.disk.lines(path), log, take, EVENTS)
+    if log.damaged or state.plan is None:
+        raise JournalDamaged(
+            f"the journal of job {job} is damaged: {path}",
+            hint="Move it away and repeat the command; items with a DOI are found again, others may be created twice.",
+        )
+    return log, state
+
+
+class OpenJob:
+    """A job that this process holds. An async context manager.
+
+    Raises JobBusy if another process works on it, JobNotFound without a `plan` if it does not exist, and what
+    `read_state` raises.
+    """
+
+    def __init__(self, states: JobStore, name: str, clock: Clock, plan: JobPlanned | None = None) -> None:
+        self.name = name
+        self.resumed = False
+        self._states, self._plan = states, plan
+        self._folder = states.folder(name)
+        self.lock = JobLock(self._folder, states.disk, clock)
+        self.state = JobState()
+        self._journal: Journal
+
+    async def __aenter__(self) -> Self:
+        if self._plan is not None:
+            await in_thread(self._states.disk.make_folder, self._folder)
+        await self.lock.acquire()
+        try:
+            await in_thread(self._open_journal)
+        except BaseException:
+            await self.lock.release()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._journal.close()
+        with anyio.CancelScope(shield=True):
+            await self.lock.release()
+
+    def _open_journal(self) -> None:
+        path, disk = self._folder / "journal", self._states.disk
+        data = disk.read(path)
+        if data is None and self._plan is not None:
+            self._journal = Journal.create(path, [self._plan], disk)
+            self.state.apply(self._plan)
+            return
+        if data is not None and self.lock.took_over:
+            # The previous holder may wake up: what it still writes then goes to an unlinked file.
+            disk.replace(path, data)
+        log, self.state = read_state(self._states, self.name)
+        self.resumed = True
+        self._journal = Journal.reopen(path, log, disk)
+
+    async def commit(self, event: AnyEvent) -> None:
+        """Apply an event that must be on disk before anything else is done.
+
+        Raises StateDiskFull, StateLost, and JobBusy if another machine has taken over the job.
+        """
+        await self.lock.check()
+        self.state.apply(event)
+        self._journal.record(event)
+        await self._journal.commit()
+
+    async def commit_intent(self, intent: AnyEvent) -> None:
+        """Commit an intent, directly before its request. Raises as `commit` does."""
+        await self.commit(intent)
+        # The process may have been suspended while the intent was written.
+        await self.lock.check()

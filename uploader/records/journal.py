@@ -1,0 +1,219 @@
+"""The journal of a job that creates or updates items: its events, and the state that follows from them. Pure.
+
+A record is named by its key. As in a job of transfers, an intent is journaled before each request that creates
+something, and the id that it led to directly after; what is between the two in a crash is looked up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Action: TypeAlias = Literal["create", "update"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="e"):
+    """Base of all events."""
+
+
+class JobPlanned(Event, frozen=True, kw_only=True, tag="records"):
+    """The job was begun. `account` is the id of the account, `path` that of the file; `created` by this clock."""
+
+    job: str
+    endpoint: str
+    account: int
+    action: Action
+    path: str
+    created: str
+    version: str
+
+
+class RecordEvent(Event, frozen=True, kw_only=True):
+    """An event of one record."""
+
+    key: str = msgspec.field(name="k")
+
+    def changes(self) -> dict[str, Any]:
+        """Return what it changes in the state of the record: attributes of `RecordState` and their values."""
+        raise NotImplementedError
+
+
+class CreateIntended(RecordEvent, frozen=True, kw_only=True, tag="intent"):
+    """An item with this mark in its title is about to be created. `at` is by the server's clock."""
+
+    at: str
+    mark: str
+
+    def changes(self) -> dict[str, Any]:
+        return {"intent": self}
+
+
+class NotCreated(RecordEvent, frozen=True, kw_only=True, tag="none"):
+    """The request had no effect; `late`: none has been found, but it may appear."""
+
+    late: bool = False
+
+    def changes(self) -> dict[str, Any]:
+        return {"intent": None}
+
+
+class ItemCreated(RecordEvent, frozen=True, kw_only=True, tag="item"):
+    """The item exists. `late`: a response was lost, so that a second one may appear."""
+
+    id: int
+    late: bool = False
+
+    def changes(self) -> dict[str, Any]:
+        return {"intent": None, "item_id": self.id, "created": True}
+
+
+class ItemFound(RecordEvent, frozen=True, kw_only=True, tag="found"):
+    """An item that the job did not create is updated."""
+
+    id: int
+
+    def changes(self) -> dict[str, Any]:
+        return {"item_id": self.id}
+
+
+class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
+    """The item has its title, without a mark, and the metadata of this fingerprint."""
+
+    fingerprint: str
+
+    def changes(self) -> dict[str, Any]:
+        return {"described": self.fingerprint, "done": False}
+
+
+class LinkIntended(RecordEvent, frozen=True, kw_only=True, tag="linking"):
+    """The item's link is about to be created."""
+
+    def changes(self) -> dict[str, Any]:
+        return {"linking": True, "done": False}
+
+
+class Linked(RecordEvent, frozen=True, kw_only=True, tag="linked"):
+    """The item refers to this address."""
+
+    link: str
+
+    def changes(self) -> dict[str, Any]:
+        return {"linking": False, "link": self.link}
+
+
+class PublishIntended(RecordEvent, frozen=True, kw_only=True, tag="publishing"):
+    """The item, now of this version and curation status, is about to be published."""
+
+    version: int
+    curation: str = ""
+
+    def changes(self) -> dict[str, Any]:
+        return {"publishing": self, "done": False}
+
+
+class NotPublished(RecordEvent, frozen=True, kw_only=True, tag="refused"):
+    """Figshare refused to publish the item."""
+
+    def changes(self) -> dict[str, Any]:
+        return {"publishing": None}
+
+
+class Published(RecordEvent, frozen=True, kw_only=True, tag="published"):
+    """The item was published: `public`, `embargoed` or `review`, as in `items.release.visibility`."""
+
+    visibility: str
+
+    def changes(self) -> dict[str, Any]:
+        return {"publishing": None, "published": self.visibility}
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An item as Figshare described it. `modified` is ISO 8601, "" if not stated; `content` hashes its metadata."""
+
+    url: str = ""
+    doi: str = ""
+    modified: str = ""
+    content: str = ""
+
+
+class Observed(RecordEvent, frozen=True, kw_only=True, tag="seen"):
+    """What Figshare says of the item after the job's last change. `done`: nothing is left to do."""
+
+    seen: Seen
+    done: bool = False
+
+    def changes(self) -> dict[str, Any]:
+        return {"seen": self.seen, "done": self.done}
+
+
+class Failed(RecordEvent, frozen=True, kw_only=True, tag="failed"):
+    """The record failed in this run; the others go on."""
+
+    code: str
+    message: str
+
+    def changes(self) -> dict[str, Any]:
+        return {"failure": (self.code, self.message)}
+
+
+class Removed(RecordEvent, frozen=True, kw_only=True, tag="removed"):
+    """The item does not exist any more."""
+
+    id: int
+
+    def changes(self) -> dict[str, Any]:
+        return {name: getattr(RecordState(), name) for name in RecordState.__slots__}
+
+
+AnyEvent = (
+    JobPlanned | CreateIntended | NotCreated | ItemCreated | ItemFound | Described | LinkIntended | Linked
+    | PublishIntended | NotPublished | Published | Observed | Failed | Removed
+)  # fmt: skip
+EVENTS = msgspec.json.Decoder(AnyEvent)
+
+
+@dataclass(slots=True)
+class RecordState:
+    """What is known of one record. `created`: the job created its item; otherwise it only updates it."""
+
+    item_id: int | None = None
+    created: bool = False
+    intent: CreateIntended | None = None
+    """A create request whose outcome is unknown."""
+    described: str | None = None
+    linking: bool = False
+    link: str | None = None
+    publishing: PublishIntended | None = None
+    """A publish request whose outcome is unknown."""
+    published: str = ""
+    seen: Seen | None = None
+    done: bool = False
+    failure: tuple[str, str] | None = None
+    """Code and message of the error by which it failed last; None once it went on."""
+
+
+@dataclass
+class JobState:
+    """The state of a job. `marks` are of requests whose effect may appear late, by mark."""
+
+    plan: JobPlanned | None = None
+    records: dict[str, RecordState] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
+
+    def of(self, key: str) -> RecordState:
+        """Return the state of a record, which may not have been begun."""
+        return self.records.get(key) or RecordState()
+
+    def apply(self, event: AnyEvent) -> None:
+        """Apply one event."""
+        if isinstance(event, JobPlanned):
+            self.plan = event
+            return
+        record = self.records.setdefault(event.key, RecordState())
+        if isinstance(event, NotCreated | ItemCreated) and event.late and record.intent is not None:
+            self.marks[record.intent.mark] = event.key
+        record.failure = None
+        for name, value in event.changes().items():
+            setattr(record, name, value)

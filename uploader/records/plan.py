@@ -1,0 +1,58 @@
+"""What is to be done: checked records as they are to be on Figshare."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from uploader.items.payload import ItemPayload
+from uploader.metadata import identifiers
+from uploader.records.check import CheckedRecord
+from uploader.records.model import ItemKey
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A record as it is to be on Figshare. `title` None: the item keeps its own. `line` is its place in the file.
+
+    `dois` are those by which an item is recognized as the same; `payload` has everything else.
+    """
+
+    key: str
+    line: int
+    title: str | None
+    payload: ItemPayload
+    link: str | None = None
+    dois: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the title and the metadata."""
+        content = msgspec.json.encode([self.title, self.payload], order="deterministic")
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def plan_records(checked: Iterable[CheckedRecord], key: ItemKey | None = None) -> list[Planned]:
+    """Return the records as they are to be created, or with `key` to update the items that they name by it."""
+    return [_planned(one, key) for one in checked]
+
+
+def _planned(one: CheckedRecord, key: ItemKey | None) -> Planned:
+    record, fields = one.record, dict(one.payload.fields)
+    doi = record.metadata.doi
+    if key is None:
+        named = (doi, fields.get("resource_doi"), record.key, record.link)
+        dois = tuple(dict.fromkeys(identifiers.doi(text) for text in named if text and identifiers.is_doi(text)))
+    else:
+        dois = (doi,) if key == "doi" and doi is not None else ()
+        if dois:
+            del fields["doi"]  # it names the item, and may be that of a version
+    return Planned(
+        key=record.key,
+        line=record.line,
+        title=record.metadata.title,
+        payload=msgspec.structs.replace(one.payload, fields=fields),
+        link=record.link,
+        dois=dois,
+    )

@@ -1,0 +1,301 @@
+"""Create or update the items of a file's records, one after the other, until each is there once.
+
+A record that fails does not stop the others. What concerns all of them ends the run, which the same call continues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from uploader.catalog.report.collect import Limits, Progress
+from uploader.concurrency import Stopped
+from uploader.errors import (
+    Conflict,
+    FigupError,
+    Interrupted,
+    ItemNotFound,
+    NotPublishable,
+    PermissionDenied,
+    ProtocolViolation,
+    RequestRejected,
+    ServerFailing,
+)
+from uploader.figshare.ids import comparable_doi
+from uploader.figshare.models import Account
+from uploader.records import journal as ev
+from uploader.records.existing import Existing, Row, look
+from uploader.records.job import OpenJob
+from uploader.records.plan import Planned
+from uploader.records.steps import Steps, remove_late_items
+from uploader.transfer.run.stop import Stop, run_until
+from uploader.units import format_count
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
+
+OnDuplicate: TypeAlias = Literal["skip", "update", "fail"]
+Result: TypeAlias = Literal["created", "was there", "updated", "failed", "left"]
+
+MAX_ALIKE = 5
+"""Records in a row that may fail with the same message, or because Figshare fails; then it concerns all of them."""
+GRACE = 10.0
+"""Seconds that a request may take after the deadline."""
+_OF_ONE_RECORD = (
+    *(Conflict, ItemNotFound, NotPublishable, PermissionDenied),
+    *(ProtocolViolation, RequestRejected, ServerFailing),
+)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a record. `reason` says why it failed, or what was not done.
+
+    `published`: public, embargoed, review, or "" for a draft.
+    """
+
+    line: int
+    key: str
+    title: str
+    result: Result
+    reason: str = ""
+    item_id: int | None = None
+    url: str = ""
+    doi: str = ""
+    published: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a call asks for. `on_duplicate`: what to do about an item that exists already."""
+
+    publish: bool = False
+    on_duplicate: OnDuplicate = "skip"
+    limits: Limits = field(default_factory=Limits)
+
+
+class Run:
+    """One run of a job that is open. `stop()` ends it in good order; what was done is in its journal."""
+
+    def __init__(
+        self,
+        api: Figshare,
+        job: OpenJob,
+        account: Account,
+        records: Sequence[Planned],
+        wishes: Wishes,
+        *,
+        warn: Callable[[str], None],
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self._api, self._job, self._account = api, job, account
+        self._records, self._wishes = records, wishes
+        self._warn, self._on_progress = warn, on_progress
+        self._stop = Stop()
+        self._begun = api.requests
+        self._results: dict[str, tuple[Result, str, Row | None]] = {}
+        """Result, reason, and the item that was there, of the records of this run."""
+        self._failures: list[str] = []
+        """What the records that failed last, one after the other, have in common: see MAX_ALIKE."""
+        self.made = 0
+        """Items created or updated by this run."""
+        self.failed = 0
+        """Records that failed in this run."""
+
+    def stop(self) -> None:
+        """Begin no further request; `run` raises Interrupted. A second call has no effect."""
+        self._stop.request()
+
+    async def run(self) -> None:
+        """Do what is left to do. Raises Interrupted to be continued, JobBusy, and what concerns all records."""
+        limits = self._wishes.limits
+        try:
+            await run_until(
+                limits.deadline,
+                lambda: self._job.lock.held_while(self._work),
+                stop=self._stop,
+                grace=GRACE,
+                clock=self._api.clock,
+            )
+        except Stopped:
+            left = len(self._records) - len(self._results)
+            why = "before the deadline" if self._stop.at_deadline else "before everything was done"
+            if self._budget_is_spent():
+                why = f"after {format_count(self._requests, 'request')}"
+            raise Interrupted(f"stopped {why}: {left} of {format_count(len(self._records), 'record')} left") from None
+
+    async def _work(self) -> None:
+        with self._stop.interruptible():
+            existing = await self._look()
+        for record in self._records:
+            self._check_may_go_on()
+            await self._one(record, existing)
+            done, total = len(self._results), len(self._records)
+            self._on_progress(Progress(done=done, total=total, failed=self.failed, requests=self._requests))
+        with self._stop.interruptible():
+            await remove_late_items(self._api, self._job, self._warn)
+
+    @property
+    def _requests(self) -> int:
+        return self._api.requests - self._begun
+
+    def _budget_is_spent(self) -> bool:
+        most = self._wishes.limits.max_requests
+        return most is not None and self._requests >= most
+
+    def _check_may_go_on(self) -> None:
+        if self._stop.requested or self._budget_is_spent():
+            raise Stopped
+
+    async def _look(self) -> Existing:
+        """List what exists: for new records by DOI, for interrupted ones by mark, for others whether they exist."""
+        state = self._job.state
+        new = [one for one in self._records if state.of(one.key).item_id is None]
+        marks = [*state.marks, *(one.intent.mark for one in state.records.values() if one.intent is not None)]
+        creates = state.plan is not None and state.plan.action == "create"
+        return await look(
+            self._api,
+            {comparable_doi(doi) for one in new for doi in one.dois},
+            marks,
+            institution=self._account.institution_id,
+            elsewhere=creates,
+            warn=self._warn,
+        )
+
+    # --- one record --------------------------------------------------------------------------------------------------
+
+    async def _one(self, record: Planned, existing: Existing) -> None:
+        """Do what is left to do for a record. Raises what concerns all records."""
+        steps = Steps(api=self._api, job=self._job, stop=self._stop, record=record, publish=self._wishes.publish)
+        try:
+            result, reason, row = await self._handled(steps, existing)
+        except _OF_ONE_RECORD as error:
+            await self._failed(steps, error)
+            return
+        self._results[record.key] = (result, reason, row)
+        self.made += result in ("created", "updated")
+        self._failures.clear()
+
+    async def _handled(self, steps: Steps, existing: Existing) -> tuple[Result, str, Row | None]:
+        state, record = steps.state, steps.record
+        if state.item_id is not None and state.item_id not in existing.own:
+            await self._forget_if_gone(steps)
+        await self._look_up(steps, existing)
+        if steps.state.item_id is None:
+            row = self._duplicate(record, existing)
+            if row is not None and (refusal := self._may_not_update(row)) is not None:
+                return "was there", refusal, row
+            if row is not None:
+                await self._job.commit(ev.ItemFound(key=record.key, id=row.id))
+            elif self._is_update:
+                raise ItemNotFound(f"no item of this account has the {self._named(record)}")
+            else:
+                await steps.create()
+        return await self._completed(steps)
+
+    async def _look_up(self, steps: Steps, existing: Existing) -> None:
+        """Find what became of earlier requests to create the item."""
+        key, marked = steps.record.key, existing.marked
+        if steps.state.intent is not None:
+            await steps.look_up(marked.get(steps.state.intent.mark))
+        late = [marked[mark] for mark, whose in self._job.state.marks.items() if whose == key and mark in marked]
+        if steps.state.item_id is None and late:
+            await self._job.commit(ev.ItemCreated(key=key, id=min(late)))
+
+    async def _completed(self, steps: Steps) -> tuple[Result, str, Row | None]:
+        state = steps.state
+        result: Result = "created" if state.created else "updated"
+        if steps.is_complete() and state.described == steps.record.fingerprint:
+            return "was there", "", None
+        if steps.is_complete() and not self._is_update and self._wishes.on_duplicate != "update":
+            changed = "changed in the file since it was created"
+            if self._wishes.on_duplicate == "fail":
+                raise Conflict(f"item {state.item_id} exists, and the record {changed}")
+            return "was there", f"{changed}; the item was not updated", None
+        if state.done and state.described != steps.record.fingerprint:
+            result = "updated"
+        await steps.complete()
+        return result, "", None
+
+    @property
+    def _is_update(self) -> bool:
+        return self._job.state.plan is not None and self._job.state.plan.action == "update"
+
+    @staticmethod
+    def _named(record: Planned) -> str:
+        return f"DOI {record.dois[0]}" if record.dois else f"number {record.key}"
+
+    async def _forget_if_gone(self, steps: Steps) -> None:
+        """Record that an item was deleted, so that the record is created anew."""
+        try:
+            await self._api.items.detail(steps.item_id)
+        except ItemNotFound:
+            if self._is_update:
+                raise
+            self._warn(f"item {steps.item_id} ({steps.record.key}) was deleted; it is created anew")
+            await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
+
+    def _duplicate(self, record: Planned, existing: Existing) -> Row | None:
+        """Return the item that is this record's already. Raises Conflict if it must not be there, or several are."""
+        rows = existing.with_doi(record.dois)
+        if self._is_update:
+            rows = [row for row in rows if row.owner == "own"]
+            if not record.dois and record.key.isdecimal() and int(record.key) in existing.own:
+                rows = [Row(id=int(record.key), url="", doi="", published=False, owner="own")]
+            if len(rows) > 1:
+                raise Conflict(f"several items have the {self._named(record)}: {', '.join(str(r.id) for r in rows)}")
+        elif rows and self._wishes.on_duplicate == "fail":
+            raise Conflict(f"item {rows[0].id} has the DOI {rows[0].doi or record.dois[0]} already")
+        return rows[0] if rows else None
+
+    def _may_not_update(self, row: Row) -> str | None:
+        """Return why an item that exists is left as it is; None if it is to be updated."""
+        if self._is_update:
+            return None
+        if row.owner != "own":
+            return "an item of another account of the institution has the DOI"
+        return None if self._wishes.on_duplicate == "update" else "an item of this account has the DOI"
+
+    async def _failed(self, steps: Steps, error: FigupError) -> None:
+        """Record why a record failed. Raises the error if it is no matter of this record."""
+        record = steps.record
+        if isinstance(error, PermissionDenied):
+            # An expired token gets the same answer as a request that is not allowed.
+            await self._api.account()
+        alike = error.code if isinstance(error, ServerFailing) else error.message
+        self._failures = [*(one for one in self._failures if one == alike), alike]
+        if len(self._failures) >= MAX_ALIKE:
+            raise error.with_context(prefix=f"{MAX_ALIKE} records in a row failed") from error
+        if steps.state.item_id is not None:
+            with suppress(*_OF_ONE_RECORD):
+                await steps.observe(done=False)
+        await self._job.commit(ev.Failed(key=record.key, code=error.code, message=error.message))
+        self._results[record.key] = ("failed", error.message, None)
+        self.failed += 1
+
+    # --- results -----------------------------------------------------------------------------------------------------
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what came of every record, in the order of the file."""
+        return [self._outcome(record) for record in self._records]
+
+    def _outcome(self, record: Planned) -> Outcome:
+        state = self._job.state.of(record.key)
+        result, reason, row = self._results.get(record.key, ("left", "", None))
+        if result == "was there" and row is None:  # by an earlier run
+            result = "created" if state.created else "updated"
+        seen = state.seen or ev.Seen()
+        return Outcome(
+            line=record.line,
+            key=record.key,
+            title=record.title or "",
+            result=result,
+            reason=reason,
+            item_id=row.id if row is not None else state.item_id,
+            url=row.url if row is not None else seen.url,
+            doi=row.doi if row is not None else seen.doi,
+            published=("public" if row.published else "") if row is not None else state.published,
+        )

@@ -1,0 +1,253 @@
+"""The steps of one record: create its item, describe it, link it, publish it, and read what came of that.
+
+Every step is journaled, and looked up before it is repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from uploader.clock import Clock
+from uploader.errors import Conflict, ItemNotFound, PermissionDenied, ProtocolViolation, RequestRejected, TokenRejected
+from uploader.figshare.models import ItemDetail
+from uploader.figshare.outcomes import NO_EFFECT
+from uploader.figshare.retry import poll
+from uploader.items import release
+from uploader.items.describe import describe
+from uploader.items.mark import bears_mark, mark_prefix, marked_title, new_mark
+from uploader.items.reconcile import confirm
+from uploader.records import journal as ev
+from uploader.records.existing import items_with_mark
+from uploader.records.job import OpenJob
+from uploader.records.plan import Planned
+from uploader.transfer.run.stop import Stop
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
+
+_VISIBLE_AFTER = timedelta(days=1)
+"""Time after which the effect of a request is visible, if it has one."""
+SETTLE_TIMEOUT = 30.0
+"""Seconds to look for the effect of a request whose response was lost."""
+
+
+@dataclass(kw_only=True)
+class Steps:
+    """The steps of one record in one run of a job. Raise Stopped, and errors of requests and of the journal."""
+
+    api: Figshare
+    job: OpenJob
+    stop: Stop
+    record: Planned
+    publish: bool = False
+    new: bool = False
+    """This run created the item."""
+
+    @property
+    def state(self) -> ev.RecordState:
+        """What is known of the record."""
+        return self.job.state.of(self.record.key)
+
+    @property
+    def item_id(self) -> int:
+        """The item, once it is known."""
+        if self.state.item_id is None:
+            raise RuntimeError("the item is unknown")
+        return self.state.item_id
+
+    @property
+    def _clock(self) -> Clock:
+        return self.api.clock
+
+    def is_complete(self) -> bool:
+        """Return whether nothing is left to do but to apply metadata that changed in the file."""
+        return self.state.done and bool(self.state.published or not self.publish)
+
+    # --- the item ----------------------------------------------------------------------------------------------------
+
+    async def look_up(self, found: int | None) -> None:
+        """Find the item that an intent led to; `found` is one that a listing showed."""
+        intent = self.state.intent
+        if intent is None:
+            return
+        if found is None:
+            age = self.api.server_now() - datetime.fromisoformat(intent.at)
+            limit = SETTLE_TIMEOUT if age < _VISIBLE_AFTER else 0.0
+            with self.stop.interruptible():
+                found = await poll(lambda: self._marked(intent.mark), limit, self._clock)
+        key = self.record.key
+        await self.job.commit(
+            ev.NotCreated(key=key, late=True) if found is None else ev.ItemCreated(key=key, id=found, late=True)
+        )
+
+    async def _marked(self, mark: str) -> int | None:
+        return min((row.id for row in await items_with_mark(self.api, [mark])), default=None)
+
+    async def create(self) -> None:
+        """Create the item, with a mark in its title."""
+        key, mark, late = self.record.key, new_mark(self.job.name), False
+        fields = self.record.payload.creation_fields(in_project=False)
+        body = {"title": marked_title(self.record.title or "", mark), **fields}
+        await self.job.commit_intent(ev.CreateIntended(key=key, at=self.api.server_now().isoformat(), mark=mark))
+
+        async def check() -> int | None:
+            nonlocal late
+            late = True
+            return await self._marked(mark)
+
+        try:
+            ask = partial(self.api.items.create, body)
+            item_id = await confirm(self.api, ask, check, "creating the item", time_limit=SETTLE_TIMEOUT)
+        except NO_EFFECT:
+            if not late:
+                await self.job.commit(ev.NotCreated(key=key))
+            raise
+        await self.job.commit(ev.ItemCreated(key=key, id=item_id, late=late))
+        self.new = True
+
+    # --- its content -------------------------------------------------------------------------------------------------
+
+    async def complete(self) -> None:
+        """Run the steps that are left."""
+        record, detail = self.record, None
+        if self.state.described != record.fingerprint:
+            await self._describe()
+        if record.link is not None and self.state.link != record.link:
+            await self._link(record.link)
+        if self.publish and not self.state.published:
+            detail = await self._publish()
+        if detail is not None or not self.state.done:
+            await self.observe(detail, done=True)
+
+    async def _describe(self) -> None:
+        """Set metadata and title, which takes the mark off, and the authors, which takes off the account's owner."""
+        record = self.record
+        spec = msgspec.structs.replace(record.payload, fields={}) if self.new else record.payload
+
+        async def attempt() -> bool | None:
+            try:
+                await describe(self.api, self.item_id, spec, title=record.title)
+            except ItemNotFound:
+                if not self.new:
+                    raise
+                return None
+            return True
+
+        with self.stop.interruptible():
+            await self.job.lock.check()
+            if not await poll(attempt, SETTLE_TIMEOUT, self._clock):
+                raise ItemNotFound(f"Figshare does not show the new item {self.item_id}")
+        await self.job.commit(ev.Described(key=record.key, fingerprint=record.fingerprint))
+
+    async def _link(self, link: str) -> None:
+        async def check() -> bool | None:
+            files = [file async for file in self.api.files(self.item_id)]
+            if any(file.is_link_only and file.download_url == link for file in files):
+                return True
+            if files:
+                raise Conflict(f"item {self.item_id} has other files, so that its link was not set")
+            return None
+
+        async def ask() -> bool:
+            await self.api.link(self.item_id, link)
+            return True
+
+        linked: bool | None = None
+        if not self.new or self.state.linking:
+            with self.stop.interruptible():
+                linked = await poll(check, SETTLE_TIMEOUT if self.state.linking else 0.0, self._clock)
+        if not linked:
+            self._check_stop()
+            await self.job.commit_intent(ev.LinkIntended(key=self.record.key))
+            await confirm(self.api, ask, check, "linking the file", time_limit=SETTLE_TIMEOUT)
+        await self.job.commit(ev.Linked(key=self.record.key, link=link))
+
+    async def _publish(self) -> ItemDetail:
+        key, intent = self.record.key, self.state.publishing
+        with self.stop.interruptible():
+            detail = await self.api.items.detail(self.item_id)
+            published = await self._published_since(intent) if intent is not None else None
+            if published is None:
+                await release.check_publishable(self.api, detail)
+        if published is None:
+            self._check_stop()
+            intent = ev.PublishIntended(key=key, version=detail.version, curation=detail.curation_status)
+            await self.job.commit_intent(intent)
+            try:
+                published = await release.publish(self.api, detail, time_limit=SETTLE_TIMEOUT)
+            except (RequestRejected, PermissionDenied, TokenRejected):
+                await self.job.commit(ev.NotPublished(key=key))
+                raise
+        await self.job.commit(ev.Published(key=key, visibility=release.visibility(published)))
+        return published
+
+    async def _published_since(self, intent: ev.PublishIntended) -> ItemDetail | None:
+        async def check() -> ItemDetail | None:
+            item = await self.api.items.detail(self.item_id)
+            return item if item.version > intent.version or item.curation_status != intent.curation else None
+
+        return await poll(check, SETTLE_TIMEOUT, self._clock)
+
+    # --- what came of it ---------------------------------------------------------------------------------------------
+
+    async def observe(self, detail: ItemDetail | None = None, *, done: bool) -> None:
+        """Read the item, and record it. With `done`, raises ProtocolViolation if a step shows no effect."""
+        if detail is None:
+            with self.stop.interruptible():
+                detail = await self.api.items.detail(self.item_id)
+        if done:
+            self._check(detail)
+        await self.job.commit(ev.Observed(key=self.record.key, seen=seen_of(detail), done=done))
+
+    def _check(self, detail: ItemDetail) -> None:
+        link = self.record.link
+        if bears_mark(detail.title, [mark_prefix(self.job.name)]):
+            raise ProtocolViolation(f"item {detail.id} still has the title by which it was created")
+        if link is not None and link not in {file.download_url for file in detail.files}:
+            raise ProtocolViolation(f"item {detail.id} does not show its link")
+
+    def _check_stop(self) -> None:
+        with self.stop.interruptible() as proceed:
+            proceed()
+
+
+def seen_of(item: ItemDetail) -> ev.Seen:
+    """Return what is recorded of an item, from which it can be told whether somebody changed it."""
+    content = [
+        *(item.title, item.description, [one.id for one in item.authors], [one.id for one in item.categories]),
+        *(item.keywords, item.license, item.type, item.references, item.related_materials, item.funding),
+        *(item.custom_fields, item.group_id, item.timeline, item.embargo, item.doi, item.handle, item.metadata_reason),
+        [(file.id, file.name, file.size, file.download_url) for file in item.files],
+    ]
+    digest = hashlib.blake2b(msgspec.json.encode(content, order="deterministic"), digest_size=8).hexdigest()
+    return ev.Seen(
+        url=item.public_url if item.is_public else item.url,
+        doi=item.doi,
+        modified=item.modified.isoformat() if item.modified is not None else "",
+        content=digest,
+    )
+
+
+async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> None:
+    """Remove drafts that appeared late. It looks once, at the end of a run; the next run finds what comes later."""
+    state = job.state
+    if not state.marks:
+        return
+    known = {one.item_id for one in state.records.values()}
+    for row in await items_with_mark(api, list(state.marks)):
+        if row.id in known or row.published is not None:
+            continue
+        made = f"item {row.id} was created by a request of this job whose response was lost"
+        if [file async for file in api.files(row.id)]:
+            warn(f"{made}; it is not empty and is kept")
+            continue
+        await job.lock.confirm()
+        await api.delete_item(row.id)
+        warn(f"{made}; it was empty and has been removed")

@@ -1,0 +1,116 @@
+"""Remove the drafts that a job created and that nobody changed since. Everything else is kept, and named.
+
+Killed and run again, it goes on: what is gone is recorded as removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from uploader.concurrency import Stopped
+from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, RequestRejected
+from uploader.figshare.models import ItemDetail
+from uploader.items.mark import bears_mark, mark_prefix
+from uploader.records import journal as ev
+from uploader.records.existing import items_with_mark
+from uploader.records.job import OpenJob
+from uploader.records.steps import remove_late_items, seen_of
+from uploader.transfer.run.stop import Stop
+from uploader.units import format_count
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
+
+_CLOCK_SLACK = timedelta(minutes=1)
+"""A new item's times of creation and of its last change may differ by so much."""
+Fate: TypeAlias = Literal["removed", "gone", "kept"]
+
+
+class Undone(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an item that the job created. `reason`: why it is kept."""
+
+    key: str
+    item_id: int
+    fate: Fate
+    reason: str = ""
+
+
+async def undo(
+    api: Figshare,
+    job: OpenJob,
+    stop: Stop,
+    *,
+    warn: Callable[[str], None],
+    on_undone: Callable[[Undone], None] = lambda _: None,
+) -> list[Undone]:
+    """Remove what the job created. Raises Interrupted, JobBusy, and what concerns all requests."""
+    found: list[Undone] = []
+    try:
+        with stop.interruptible():
+            await _look_up(api, job)
+        for key, record in list(job.state.records.items()):
+            if record.created and record.item_id is not None:
+                with stop.interruptible():
+                    one = await _undone(api, job, key, record)
+                found.append(one)
+                on_undone(one)
+        with stop.interruptible():
+            await remove_late_items(api, job, warn)
+    except Stopped:
+        left = sum(one.created for one in job.state.records.values()) - sum(one.fate == "kept" for one in found)
+        raise Interrupted(f"stopped before everything was removed: {format_count(left, 'item')} left") from None
+    return found
+
+
+async def _look_up(api: Figshare, job: OpenJob) -> None:
+    """Find the items of requests whose outcome is unknown."""
+    state = job.state
+    intents = {one.intent.mark: key for key, one in state.records.items() if one.intent is not None}
+    if not intents and not state.marks:
+        return
+    for row in await items_with_mark(api, [*intents, *state.marks]):
+        for mark, key in (state.marks | intents).items():
+            if bears_mark(row.title, [mark]) and state.of(key).item_id is None:
+                await job.commit(ev.ItemCreated(key=key, id=row.id, late=True))
+
+
+async def _undone(api: Figshare, job: OpenJob, key: str, record: ev.RecordState) -> Undone:
+    """Remove one item, or say why not."""
+    item_id = record.item_id or 0
+    try:
+        item = await api.items.detail(item_id)
+        reason = _reason_to_keep(job, record, item)
+        if reason:
+            return Undone(key=key, item_id=item_id, fate="kept", reason=reason)
+        await job.lock.confirm()
+        await api.delete_item(item_id)
+    except ItemNotFound:
+        await job.commit(ev.Removed(key=key, id=item_id))
+        return Undone(key=key, item_id=item_id, fate="gone")
+    except (PermissionDenied, RequestRejected) as error:
+        await api.account()  # an expired token gets the same answer
+        return Undone(key=key, item_id=item_id, fate="kept", reason=error.message)
+    await job.commit(ev.Removed(key=key, id=item_id))
+    return Undone(key=key, item_id=item_id, fate="removed")
+
+
+def _reason_to_keep(job: OpenJob, record: ev.RecordState, item: ItemDetail) -> str:
+    """Return why an item must not be removed, "" if it may."""
+    if item.is_public or item.version or item.published is not None:
+        return "it is published"
+    if record.published or record.publishing is not None or item.curation_status:
+        return "it was submitted for publishing"
+    if bears_mark(item.title, [mark_prefix(job.name)]):
+        return "it has files" if item.files else "it was changed since" if _was_changed(item) else ""
+    if record.seen is None:
+        return "it was not finished, so that it is not known whether it was changed"
+    return "" if seen_of(item) == record.seen else "it was changed since"
+
+
+def _was_changed(item: ItemDetail) -> bool:
+    """Return whether an item was changed after its creation, as far as its times say."""
+    return item.modified is not None and item.created is not None and item.modified - item.created > _CLOCK_SLACK
