@@ -26,7 +26,7 @@ from benchmarks.report import Bar, Column, Report
 from tests.support.environment import clean_environment
 from tests.support.processes import Process
 from tests.support.sandbox import Sandbox
-from uploader.catalog.report.collect import AT_ONCE, COMMIT_RECORDS
+from uploader.catalog.report.phase import AT_ONCE, COMMIT_RECORDS
 
 SEEDED = 173_000
 """Items in the sandbox, of which 99,857 are public records of the institution."""

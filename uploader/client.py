@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import os
     from types import TracebackType
 
-    from uploader.catalog.report.collect import Progress, ReportName
+    from uploader.catalog.report.collect import Progress
     from uploader.catalog.report.make import Made
+    from uploader.catalog.report.spec import ReportName
     from uploader.catalog.search import Order
     from uploader.catalog.statistics.session import Statistics
     from uploader.figshare.records import Record
@@ -178,49 +179,71 @@ class Client(TransferClient):
         report: ReportName,
         output: str | os.PathLike[str],
         *,
+        author: str | None = None,
+        orcid: str | None = None,
+        author_ids: Sequence[int] = (),
+        strict: bool = False,
         institution: int | str | None = None,
         group: int | None = None,
         type: str | None = None,  # noqa: A002 - as on the command line
+        states: Sequence[str] = (),
+        status: str | None = None,
         kinds: Sequence[Kind] = ("item",),
         columns: str = "default",
+        versions: bool = False,
+        tables: bool = False,
+        emails: bool = True,
+        stats: bool = False,
+        scope: str | None = None,
         replace: bool = False,
         fresh: bool = False,
         deadline: float | datetime | None = None,
         max_requests: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Made:
-        """Make a table of all records: "public", those of an `institution`, or "own", the account's with drafts.
+        """Make a complete table, as `figup report` does.
 
-        `output` ends in .xlsx, .csv or .jsonl; `columns` as on the command line. What was read is kept in the state
-        directory: the same call continues after an interruption, and later reads what changed, or with `fresh`
-        everything. `deadline` is in seconds from now, or an aware time. Records that could not be read are in `failed`
-        of the result, missing parts of lists in `gaps`. Raises OutputExists unless `replace`, CatalogBusy, Interrupted.
+        "public": the records of an `institution`; "own": the account's, with drafts; "author": those of an `author` or
+        `orcid`; for administrators "published", "embargoes", "accounts", "quotas", "reviews". What limits one report
+        is refused with the others.
+
+        `output` ends in .xlsx, .csv or .jsonl; `columns` as on the command line. `versions`: a row for each; `tables`:
+        separate ones of authors, files and others; `stats`: numbers, those of an institution's portal with `scope`.
+        What was read is kept in the state directory: the same call continues after an interruption, and later reads
+        what changed, or with `fresh` everything. `deadline` is in seconds from now, or an aware time. Records that
+        could not be read are in `failed` of the result, missing parts of lists in `gaps`. Raises OutputExists unless
+        `replace`, CatalogBusy, Interrupted.
         """
-        from uploader.catalog.names import Names, find_type
-        from uploader.catalog.report.collect import Limits, Spec, seconds_until
-        from uploader.catalog.report.columns import parse_columns
-        from uploader.catalog.report.make import Place, Report
+        from uploader.catalog.report.collect import Extras, Limits, seconds_until
+        from uploader.catalog.report.make import Place, Report, Table
+        from uploader.catalog.report.wish import Wish
 
-        _one_of("report", report, ("public", "own"))
-        if not kinds or isinstance(kinds, str):
+        if isinstance(kinds, str):
             raise wrong_type("kinds", kinds, "a list of 'item', 'collection' or 'project'")
-        for kind in kinds:
-            _one_of("kinds", kind, get_args(Kind))
-        if (report == "public") != (institution is not None) or (report == "own" and (group or type) is not None):
-            raise UsageError('an institution, group or type is given with report="public", which needs the first')
-        selection = _valid(parse_columns, columns)
-        number = await Names(self._api).institution(str(institution)) if institution is not None else None
-        type_id = find_type(type) if type is not None else None
-        spec = Spec(report=report, kinds=tuple(kinds), institution=number, group=group, type_id=type_id)
-        account = (await self._api.account()).id if report == "own" else None
-        place = Place(state_dir=self._states.path, endpoint=self.endpoint, account=account)
-        verify = self._api.account if account is not None else None
-        limits = Limits(deadline=seconds_until(deadline, self._api.clock), max_requests=max_requests)
-        making = Report(self._api.records, spec, place, verify=verify, clock=self._api.clock)
-        return await making.make(
-            Path(output), selection, replace=replace, fresh=fresh, limits=limits,
-            on_progress=on_progress or (lambda _: None),
+        wish = Wish(
+            report=report, author=author, orcid=orcid, author_ids=tuple(author_ids), strict=strict,
+            institution=str(institution) if institution is not None else None, group=group, type=type,
+            states=tuple(states), status=status, kinds=tuple(kinds),
+            columns=columns, versions=versions, tables=tables, emails=emails, stats=stats, scope=scope,
         )  # fmt: skip
+        spec = await wish.spec(self._api)
+        private = spec.definition.private
+        place = Place(
+            state_dir=self._states.path,
+            endpoint=self.endpoint,
+            account=(await self._api.account()).id if private else None,
+        )
+        counted = self.stats if scope is None else self.stats.portal(scope)
+        numbers = (await counted.open())[0] if stats else None
+        making = Report(
+            self._api.records, spec, place, extras=Extras(numbers=numbers, scope=scope, versions=versions),
+            verify=self._api.account if private else None, clock=self._api.clock,
+        )  # fmt: skip
+        table = Table(
+            output=Path(output), selection=wish.selection, choice=wish.choice, sides=wish.sides, replace=replace
+        )  # fmt: skip
+        limits = Limits(deadline=seconds_until(deadline, self._api.clock), max_requests=max_requests)
+        return await making.make(table, fresh=fresh, limits=limits, on_progress=on_progress or (lambda _: None))
 
 
 def _one_of(name: str, value: object, choices: Sequence[str]) -> None:

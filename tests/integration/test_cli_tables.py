@@ -16,7 +16,8 @@ import pytest
 from tests.support.command import Figup
 from tests.support.served import Served, served
 from uploader import Client, errors
-from uploader.catalog.report.collect import AT_ONCE, COMMIT_RECORDS, Progress
+from uploader.catalog.report.collect import Progress
+from uploader.catalog.report.phase import AT_ONCE, COMMIT_RECORDS
 from uploader.figshare.settings import Settings
 from uploader.sandbox.faults import read_rule
 

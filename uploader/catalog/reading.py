@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from uploader.catalog.pager import Gap, PageRequest, Plan, Position, Walk
+from uploader.errors import ProtocolViolation
 from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.records import Listing, Record
@@ -102,3 +103,30 @@ class Reading:
             wanted = criteria.get("search_for")
             criteria["search_for"] = f"({wanted}) AND {UNDATED}" if wanted else UNDATED
         return criteria
+
+
+class ReadingById:
+    """A list in the order of ids, read beyond Figshare's limit: each page begins after the last id of the one before.
+
+    `seen` are the ids of an earlier reading that ended early.
+    """
+
+    gaps: tuple[Gap, ...] = ()
+    position = Position(pending=())
+
+    def __init__(
+        self, source: Source, listing: Listing, criteria: Mapping[str, str | int], *, seen: Iterable[int] = ()
+    ) -> None:
+        self._source, self._listing, self._criteria = source, listing, criteria
+        self._first = max(seen, default=-1) + 1
+
+    async def pages(self) -> AsyncIterator[list[Record]]:
+        """Yield the rows of each page, as it arrives. Raises what `Records.page` raises."""
+        while True:
+            rows = await self._source.page(self._listing, {**self._criteria, "id_gte": self._first}, page=1)
+            if any(row.id < self._first for row in rows):
+                raise ProtocolViolation(f"Figshare ignores where a page of {self._listing.resource} begins")
+            yield rows
+            if len(rows) < PAGE:
+                return
+            self._first = max(row.id for row in rows) + 1

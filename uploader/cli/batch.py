@@ -52,19 +52,16 @@ _SHOWN = 10
 
 def _columns(text: str) -> Selection:
     from uploader.catalog.batch.additions import COLUMNS
-    from uploader.catalog.report.columns import Selection, parse_columns
+    from uploader.catalog.report.columns import Columns, parse_columns
+    from uploader.catalog.report.known_columns import RECORDS
 
-    names = [name.strip() for name in text.split(",")]
     own = {one.name: one for one in COLUMNS}
-    if text == "default":
-        usual = parse_columns(text)
-        known = {one.name for one in usual.columns}
-        added = [one for one in COLUMNS if one.name not in known]
-        return Selection(columns=(*usual.columns[:-1], *added, usual.columns[-1]), all_custom=True)
-    chosen = parse_columns(",".join(name for name in names if name not in own) or "id")
-    by_name = {one.name: one for one in chosen.columns} | own
-    columns = tuple(by_name[name] for name in dict.fromkeys(names) if name in by_name)
-    return Selection(columns=columns if text != "notebook" else chosen.columns, all_custom=chosen.all_custom)
+    known = {one.name for one in RECORDS.default}
+    usual, notebook = ([own.get(one.name, one) for one in some] for some in (RECORDS.default, RECORDS.notebook))
+    added = [one for one in COLUMNS if one.name not in known]
+    return parse_columns(
+        text, Columns(default=(*usual, *added), further=RECORDS.further, notebook=tuple(notebook), custom=True)
+    )
 
 
 _PATH = click.Path(path_type=Path, readable=False)

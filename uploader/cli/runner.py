@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from uploader.cli.context import INTERACTIVE_RETRY, job_store, open_context
+from uploader.cli.context import INTERACTIVE_RETRY, Context, job_store, open_context
 from uploader.cli.errors import Failure, failure_of
 from uploader.cli.options import GlobalOptions
 from uploader.cli.output.console import Console, Summary
@@ -185,6 +185,7 @@ def _log_unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 OnFigshare: TypeAlias = "Callable[[Session, Figshare], Awaitable[int]]"
+OnContext: TypeAlias = "Callable[[Session, Context, Figshare], Awaitable[int]]"
 OnItem: TypeAlias = "Callable[[Session, Figshare, ItemDetail], Awaitable[int]]"
 
 
@@ -195,6 +196,17 @@ def on_figshare(
 
     `requests` of a command that reads much: what fails or is throttled is repeated for as long as they say.
     """
+
+    async def without_context(session: Session, _: Context, api: Figshare) -> int:
+        return await work(session, api)
+
+    return on_context(common, without_context, anonymous=anonymous, requests=requests)
+
+
+def on_context(
+    common: GlobalOptions, work: OnContext, *, anonymous: bool = False, requests: RequestOptions | None = None
+) -> int:
+    """Run the work as `on_figshare` does, with the context that the command line describes."""
     with open_context(common) as context:
         client = context.client(
             requests=requests, retry=INTERACTIVE_RETRY if requests is None else None, anonymous=anonymous
@@ -204,7 +216,7 @@ def on_figshare(
             display = Display(session.console, None)
             async with client:
                 with client.figshare(display.show) as api:
-                    return await work(session, api)
+                    return await work(session, context, api)
 
         return run(common, connected, remark=context.remark)
 

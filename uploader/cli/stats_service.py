@@ -84,21 +84,58 @@ def _scope(text: str) -> str:
 
 
 SCOPE = ParsedParam("institution", _scope)
-_which = grouped("Which")
-SERVICE = [
-    _which("--stats-endpoint", metavar="URL", envvar=VARIABLE, show_envvar=True,
-           help="The statistics service.  [default: Figshare's]"),
-]  # fmt: skip
+
+
+def service_option(group: str) -> Any:
+    """Return the option that names the service, in this group of the help."""
+    return grouped(group)(
+        "--stats-endpoint", metavar="URL", envvar=VARIABLE, show_envvar=True,
+        help="The statistics service.  [default: Figshare's]",
+    )  # fmt: skip
+
+
+SERVICE = [service_option("Which")]
 
 
 @contextmanager
 def open_service(common: GlobalOptions, given: str | None) -> Iterator[tuple[Context, str]]:
     """Yield the context and the address of the statistics service that belongs to it. Raises UsageError."""
+    with open_context(common) as context:
+        yield context, service_endpoint(context, given)
+
+
+def service_endpoint(context: Context, given: str | None) -> str:
+    """Return the address of the statistics service that belongs to a context. Raises UsageError."""
     from uploader.catalog.statistics.session import endpoint_for
 
-    with open_context(common) as context:
-        chosen = context.stats_endpoint if common.sandbox else given
-        yield context, endpoint_for(context.endpoint, chosen, insecure_http=common.insecure_http)
+    chosen = context.stats_endpoint if context.common.sandbox else given
+    return endpoint_for(context.endpoint, chosen, insecure_http=context.common.insecure_http)
+
+
+@asynccontextmanager
+async def open_statistics(
+    session: Session,
+    context: Context,
+    endpoint: str,
+    scope: str | None,
+    requests: RequestOptions | None,
+    login: Token | None = None,
+) -> AsyncIterator[StatisticsApi]:
+    """Yield a session with the statistics service. `login` is used instead of a stored one."""
+    from uploader.figshare.statistics_api import StatisticsApi
+
+    if login is not None and scope is not None:
+        found = {scope: login}
+    else:
+        found = await in_thread(lambda: find_logins(context, endpoint, scope))
+    retry = INTERACTIVE_RETRY if requests is None else None
+    settings = replace(context.settings(requests, retry=retry), impersonate=None)
+    api = StatisticsApi(endpoint, settings, found, on_retry=lambda reason, delay: session.console.note(
+        f"{reason}; trying again in {delay:.0f} s"))  # fmt: skip
+    try:
+        yield api
+    finally:
+        await api.close()
 
 
 def with_service(
@@ -123,24 +160,13 @@ def with_service(
     with open_service(common, values["stats_endpoint"]) as (context, endpoint):
 
         async def connected(session: Session) -> int:
-            from uploader.figshare.statistics_api import StatisticsApi
-
             scope = values.get("scope")
-            if login is not None and scope is not None:
-                found = {scope: login}
-            else:
-                found = await in_thread(lambda: find_logins(context, endpoint, scope))
             retry = INTERACTIVE_RETRY if requests is None else None
-            settings = replace(context.settings(requests, retry=retry), impersonate=None)
-            api = StatisticsApi(endpoint, settings, found, on_retry=lambda reason, delay: session.console.note(
-                f"{reason}; trying again in {delay:.0f} s"))  # fmt: skip
-            try:
+            async with open_statistics(session, context, endpoint, scope, requests, login) as api:
                 return await work(session, Service(
                     api=api, scope=scope,
                     open_client=lambda: context.client(requests=requests, retry=retry, anonymous=True),
                 ))  # fmt: skip
-            finally:
-                await api.close()
 
         return run(common, connected)
 

@@ -111,6 +111,8 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+RowKind: TypeAlias = Kind | Literal["account", "group", "review"]
+"""What the rows of a list are about."""
 SliceKey: TypeAlias = Literal["published", "modified"]
 """The date by which a list can be read in slices: it is sorted by it, and filtered with the `…_since` of it."""
 
@@ -119,15 +121,18 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """A list of records. `method` GET sends filters in the query, POST in a JSON body.
 
     `public`: no token is needed, and a 403 without JSON is throttling. `key` is None for a list that cannot be read in
-    slices. `resource` names it in messages.
+    slices. `resource` names it in messages. `paging`: by number of page, by offset, by the least id of a page, or all
+    rows at once. `changes`: it can be limited to records that were modified since some time.
     """
 
     path: str
-    kind: Kind
+    kind: RowKind
     resource: str
     method: Literal["GET", "POST"] = "GET"
     public: bool = False
     key: SliceKey | None = None
+    paging: Literal["page", "offset", "id", "whole"] = "page"
+    changes: bool = False
 
 
 def search_of(kind: Kind, *, own: bool = False) -> Listing:
@@ -136,8 +141,9 @@ def search_of(kind: Kind, *, own: bool = False) -> Listing:
     whose = "own" if own else "public"
     key: SliceKey | None = None if own else "published"
     return Listing(
-        path=path, kind=kind, resource=f"the search of {whose} {kind}s", method="POST", public=not own, key=key
-    )
+        path=path, kind=kind, resource=f"the search of {whose} {kind}s", method="POST", public=not own, key=key,
+        changes=kind != "project",
+    )  # fmt: skip
 
 
 def own_list(kind: Kind) -> Listing:
@@ -152,6 +158,17 @@ def items_of(kind: Literal["collection", "project"], container: int, *, public: 
 
 
 INSTITUTION_ITEMS = Listing(
-    path="/account/institution/articles", kind="item", resource="the list of the institution's items", key="modified"
-)
+    path="/account/institution/articles", kind="item", resource="the list of the institution's items", key="modified",
+    changes=True,
+)  # fmt: skip
 """All items of the institution, drafts included; for its administrators."""
+INSTITUTION_ACCOUNTS = Listing(
+    path="/account/institution/accounts", kind="account", resource="the list of the institution's accounts", paging="id"
+)
+INSTITUTION_GROUPS = Listing(
+    path="/account/institution/groups", kind="group", resource="the list of the institution's groups", paging="whole"
+)
+"""The groups that the account administers; items of others have a number without a name."""
+REVIEWS = Listing(
+    path="/account/institution/reviews", kind="review", resource="the list of reviews", paging="offset"
+)  # fmt: skip

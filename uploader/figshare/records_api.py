@@ -33,7 +33,9 @@ class Records:
 
     async def page(self, listing: Listing, criteria: Criteria, *, page: int, size: int = PAGE) -> list[Record]:
         """Return one page of a list, counted from 1. Raises PageLimitReached if Figshare does not list that far."""
-        asked = {**criteria, "page": page, "page_size": size}
+        if listing.paging == "whole" and page > 1:
+            return []
+        asked = {**criteria, **_paging(listing, page, size)}
         spec = list_spec(
             Record,
             listing.resource,
@@ -43,7 +45,8 @@ class Records:
         try:
             if listing.method == "POST":
                 return await self._calls.api("POST", listing.path, spec, body=asked)
-            return await self._calls.api("GET", f"{listing.path}?{urlencode(asked)}", spec)
+            path = f"{listing.path}?{urlencode(asked)}" if asked else listing.path
+            return await self._calls.api("GET", path, spec)
         except RequestRejected as refusal:
             if page > 1 and refusal.status in _PAGE_REFUSED:
                 raise PageLimitReached(refusal.message) from None
@@ -94,6 +97,24 @@ class Records:
         spec = object_spec(Record, which, public=public, on_not_found=record_not_found(which, public=public))
         return await self._calls.api("GET", path, spec)
 
+    async def review(self, number: int) -> Record:
+        """Return a review with its item, under "item". Raises ItemNotFound."""
+        path, which = f"/account/institution/review/{number}", f"review {number}"
+        spec = object_spec(Record, which, on_not_found=record_not_found(which, public=False))
+        return await self._calls.api("GET", path, spec)
+
+    async def account(self, number: int) -> Record:
+        """Return an account of the institution in full. Raises ItemNotFound."""
+        path, which = f"/account/institution/accounts/{number}", f"account {number}"
+        spec = object_spec(Record, which, on_not_found=record_not_found(which, public=False))
+        return await self._calls.api("GET", path, spec)
+
+    async def usage(self, account: int, *, own: bool) -> Record:
+        """Return an account with what it uses. `own`: it is the token's, which cannot impersonate itself (observed)."""
+        path, which = "/account" if own else f"/account?impersonate={account}", f"account {account}"
+        spec = object_spec(Record, which, on_not_found=record_not_found(which, public=False))
+        return await self._calls.api("GET", path, spec)
+
     async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]:
         """Return the public versions, oldest first; none if all were unpublished (observed). Raises ItemNotFound."""
         spec = list_spec(
@@ -102,3 +123,11 @@ class Records:
         )  # fmt: skip
         found = await self._calls.api("GET", f"/{SEGMENTS[kind]}/{number}/versions", spec)
         return sorted(found, key=lambda one: one.version)
+
+
+def _paging(listing: Listing, page: int, size: int) -> Criteria:
+    if listing.paging == "whole":
+        return {}
+    if listing.paging == "offset":
+        return {"limit": size, "offset": (page - 1) * size}
+    return {"page": page, "page_size": size}

@@ -71,6 +71,8 @@ class StatisticsApi:
         self._network = Network(settings)
         # A sandbox asks for no restraint.
         rate = None if is_loopback(urlsplit(endpoint).hostname or "") else settings.api_rate
+        self.request_rate = rate
+        """Requests a second that the budget allows; None for no limit."""
         bucket = TokenBucket(rate, _BURST, clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
         server_clock = ServerClock(clock)

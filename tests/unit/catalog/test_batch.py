@@ -17,6 +17,7 @@ from uploader.catalog.batch.files import read_batch
 from uploader.catalog.batch.records import Batch
 from uploader.catalog.batch.summary import summarize
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
+from uploader.catalog.report.known_columns import RECORDS
 from uploader.errors import FigupError
 
 ROW: dict[str, str] = {
@@ -45,7 +46,7 @@ def read(text: str | bytes) -> Batch:
 
 
 def cells(entry: Entry, names: str) -> list[Any]:
-    return Layout.of(parse_columns(names), ()).cells(entry)
+    return Layout.of(parse_columns(names, RECORDS), ()).cells(entry)
 
 
 def test_a_row_becomes_a_record_in_the_form_of_the_api() -> None:

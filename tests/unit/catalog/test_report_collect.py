@@ -5,20 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
 
 from tests.fakes.clock import VirtualClock
-from uploader.catalog.report import collect
-from uploader.catalog.report.collect import Collector, Limits, Spec
+from uploader.catalog.report import phase
+from uploader.catalog.report.collect import Collector, Limits
+from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
-from uploader.errors import CatalogBusy, Interrupted, ItemNotFound, ProtocolViolation, ServerFailing, Throttled
+from uploader.errors import Interrupted, ItemNotFound, ProtocolViolation, ServerFailing, Throttled
 from uploader.figshare.decode import decode
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
-from uploader.figshare.records import Listing, Record
+from uploader.figshare.records import Listing, Record, VersionRecord
 
 COUNT = 130
 
@@ -55,6 +56,18 @@ class Figshare:
             raise ItemNotFound(f"Figshare has no public item {number}")
         return decode(Record, self._raw(number) | {"is_public": True}, "a record")
 
+    async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]:
+        return [VersionRecord(version=one) for one in (1, 2, 3)]
+
+    async def review(self, number: int) -> Record:
+        raise NotImplementedError
+
+    async def usage(self, account: int, *, own: bool) -> Record:
+        raise NotImplementedError
+
+    async def account(self, number: int) -> Record:
+        raise NotImplementedError
+
 
 @pytest.fixture
 def figshare() -> Figshare:
@@ -63,7 +76,7 @@ def figshare() -> Figshare:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "catalogs" / "c.sqlite")
+    opened = Store(tmp_path / "catalogs" / "c.sqlite", ["item"])
     yield opened
     opened.close()
 
@@ -99,7 +112,7 @@ def test_records_are_read_once_and_then_only_what_changed(figshare: Figshare, st
     whole(figshare, store)
     assert sorted(figshare.asked) == [5, 7, 9, COUNT + 1]
     assert titles(store) == list(figshare.titles.values())
-    assert store.counts() == (COUNT, 0, 1)
+    assert store.counts() == (COUNT, 1)
 
 
 @pytest.mark.parametrize("error", [ProtocolViolation("HTML"), ItemNotFound("no")], ids=["odd", "missing"])
@@ -127,7 +140,7 @@ def test_an_outage_ends_the_run(figshare: Figshare, store: Store) -> None:
     figshare.broken = dict.fromkeys(range(30, COUNT), ServerFailing("503"))
     with pytest.raises(ServerFailing):
         run_once(figshare, store)
-    assert len(figshare.asked) < 30 + collect.MAX_OUTAGE + collect.AT_ONCE
+    assert len(figshare.asked) < 30 + phase.MAX_OUTAGE + phase.AT_ONCE
     figshare.broken = {}
     whole(figshare, store)
     assert titles(store) == list(figshare.titles.values())
@@ -150,27 +163,22 @@ def test_runs_with_few_requests_come_to_the_same(figshare: Figshare, store: Stor
 @pytest.mark.parametrize("delay", [0.02, 0.4])
 def test_what_was_read_is_committed_often(figshare: Figshare, tmp_path: Path, delay: float) -> None:
     path = tmp_path / "c.sqlite"
-    store = Store(path)
+    store = Store(path, ["item"])
     figshare.delay = delay
     figshare.broken[90] = MemoryError()
     commits = []
     save = store.save
 
-    def counted(outcomes: Any) -> None:
+    def counted(outcomes: Any, now: float) -> None:
         some = list(outcomes)
         commits.append((len(some), figshare.clock.monotonic()))
-        save(some)
+        save(some, now)
 
     store.save = counted  # type: ignore[method-assign]
     with pytest.raises(MemoryError):
         run_once(figshare, store)
-    assert max(count for count, _ in commits) <= collect.COMMIT_RECORDS
+    assert max(count for count, _ in commits) <= phase.COMMIT_RECORDS
     times = [0.0, *(at for _, at in commits)]
     # The clock may jump while a thread commits; without the timer it would be five seconds.
-    assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 2 * collect.COMMIT_SECONDS
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 2 * phase.COMMIT_SECONDS
     store.close()
-
-
-def test_a_catalog_is_for_one_process(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(CatalogBusy):
-        Store(tmp_path / "catalogs" / "c.sqlite")

@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.programs import require_program
-from uploader.catalog.report import sheets
+from uploader.catalog.report import workbook
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
+from uploader.catalog.report.known_columns import RECORDS
 from uploader.catalog.report.sheets import write_table
 from uploader.catalog.report.values import plain_text, state
 from uploader.errors import CatalogDamaged, OutputExists, TargetFull, UsageError
@@ -51,7 +52,7 @@ ENTRIES = [entry(RECORD), entry(row=ROW, missing="HTML instead of JSON")]
 
 def write(path: Path, entries: Sequence[Entry] = ENTRIES, columns: str = "default", **more: Any) -> Counter[str]:
     names = {one["name"] for each in entries for one in (each.full or {}).get("custom_fields", [])}
-    layout = Layout.of(parse_columns(columns), names)
+    layout = Layout.of(parse_columns(columns, RECORDS), names)
     scratch = path.with_name("scratch")
     scratch.mkdir(exist_ok=True)
     more.setdefault("expected", len(entries))
@@ -120,7 +121,7 @@ def test_any_text_is_read_back_from_a_workbook(text: str, tmp_path_factory: pyte
     path = tmp_path_factory.mktemp("book") / "t.xlsx"
     write(path, [entry({"id": 1, "title": text})], "id,title")
     rows = python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_name("Records").to_python()
-    assert rows[1][1] == sheets._Xlsx._fitting(text)[0]
+    assert rows[1][1] == workbook.fitting(text)[0]
 
 
 NASTY = [
@@ -135,7 +136,7 @@ def test_nasty_values_are_read_back_and_long_ones_are_beside(tmp_path: Path) -> 
     changes = write(path, [entry({"id": at, "title": text}) for at, text in enumerate(NASTY)], "id,title")
     found = [row[1] for row in openpyxl.load_workbook(path)["Records"].iter_rows(values_only=True, min_row=2)]
     for text, cell in zip(NASTY, found, strict=True):
-        expected, _ = sheets._Xlsx._fitting(text)
+        expected, _ = workbook.fitting(text)
         # openpyxl does not undo the escape of what looks like one; LibreOffice and calamine do.
         assert str(cell or "").replace("_x005F_", "_") == expected
         assert len(expected.encode("utf-16-le")) <= 2 * 32_767
@@ -157,11 +158,11 @@ def test_libreoffice_opens_a_workbook(tmp_path: Path) -> None:
     )  # fmt: skip
     with (tmp_path / "out" / "t.csv").open(encoding="utf-8", newline="") as file:
         _, *rows = csv.reader(file)
-    assert [row[1] for row in rows] == [sheets._Xlsx._fitting(text)[0] for text in texts]
+    assert [row[1] for row in rows] == [workbook.fitting(text)[0] for text in texts]
 
 
 def test_rows_beyond_a_sheet_go_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "MAX_ROWS", 3)
+    monkeypatch.setattr(workbook, "MAX_ROWS", 3)
     write(tmp_path / "t.xlsx", [entry({"id": at}) for at in range(5)], "id")
     book = openpyxl.load_workbook(tmp_path / "t.xlsx")
     assert book.sheetnames == ["Records", "Records 2", "Records 3", "About"]
@@ -197,10 +198,10 @@ def test_an_existing_table_is_replaced_only_on_request(tmp_path: Path) -> None:
 
 
 def test_columns_are_chosen_by_name() -> None:
-    layout = Layout.of(parse_columns("title,custom:Sex,custom,id"), {"Sex", "sex"})
+    layout = Layout.of(parse_columns("title,custom:Sex,custom,id", RECORDS), {"Sex", "sex"})
     assert layout.header == ["title", "custom:Sex", "id", "custom:sex"]
     assert layout.cells(entry(RECORD)) == ['=HYPERLINK("x")', "Male | Female", 123456, "m"]
-    assert Layout.of(parse_columns("notebook"), ()).header == [
+    assert Layout.of(parse_columns("notebook", RECORDS), ()).header == [
         *(
             "id",
             "title",
@@ -214,12 +215,13 @@ def test_columns_are_chosen_by_name() -> None:
             "group_id",
         ),
         *("url_private_api", "url_public_api", "url_private_html", "url_public_html", "resource_title", "resource_doi"),
+        *("views", "downloads"),
         *("posted", "firstOnline", "publisherPublication", "publisherAcceptance", "revision", "submission"),
     ]
     with pytest.raises(ValueError, match="unknown column 'titel'; did you mean \"title\""):
-        parse_columns("titel")
+        parse_columns("titel", RECORDS)
     with pytest.raises(UsageError):
-        Layout.of(parse_columns("default"), map(str, range(17_000)))
+        Layout.of(parse_columns("default", RECORDS), map(str, range(17_000)))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,16 @@
 
 | module | contents |
 |---|---|
+| `wish` | what somebody asks of a report, checked |
 | `make` | a report from its catalog to its table, and what it would cost |
-| `collect` | lists, then records, then those that failed once more; each run asks for what is missing |
-| `store` | the catalog: one SQLite file a report, with a lock |
-| `sheets` | tables as CSV, XLSX and JSON Lines; what Excel cannot hold |
-| `columns` | pure: the columns of a table, and the cells of a record |
+| `collect` | lists, then records and numbers, then those that failed once more; each run asks for what is missing |
+| `phase` | many records read by a few workers, and committed often |
+| `spec` | one table of definitions: what each report reads, and with which columns |
+| `store`, `database` | the catalog: one SQLite file a report |
+| `sheets`, `workbook` | tables as CSV, XLSX and JSON Lines; what Excel cannot hold |
+| `annotate` | pure: the rows of a table: names of groups and owners, numbers, the author that matched |
+| `columns`, `known_columns` | pure: the cells of a record, and which columns there are |
+| `side_tables` | pure: separate tables of authors, files and others |
 | `values` | pure: text of HTML, states, entries of lists |
 
 The promise: run the same report again until it succeeds, and every record is in the table exactly once, with what is

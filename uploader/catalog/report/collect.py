@@ -1,97 +1,48 @@
-"""Read what a report is about into its catalog: lists, then records, then those that failed once more.
+"""Read what a report is about into its catalog: lists, then records and numbers, then those that failed once more.
 
 Each phase asks the catalog what is missing, and asks Figshare for nothing else, so a run that ended early is continued
-by the next one. Records are committed every `COMMIT_RECORDS` or `COMMIT_SECONDS`, the pages of lists at once.
+by the next one. Pages of lists are committed at once.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Protocol, TypeAlias
 
 import anyio
 import msgspec
 
-from uploader.catalog.checks import RowChecks, equals
-from uploader.catalog.pager import Gap
-from uploader.catalog.reading import Reading
-from uploader.catalog.report.store import Outcome, Store, Wanted
+from uploader.catalog.pager import Gap, Position
+from uploader.catalog.reading import Reading, ReadingById
+from uploader.catalog.report.phase import NoMore, Phase, Tally
+from uploader.catalog.report.spec import RowList, Spec
+from uploader.catalog.report.store import Part, Store, Wanted
+from uploader.catalog.report.values import Raw
+from uploader.catalog.statistics.counting import AllTime, TotalsSource
 from uploader.clock import Clock
 from uploader.concurrency import in_thread, unwrap_group
-from uploader.errors import (
-    FigupError,
-    Interrupted,
-    ItemNotFound,
-    NotFigshare,
-    PermissionDenied,
-    ProtocolViolation,
-    RequestRejected,
-    ServerFailing,
-    Throttled,
-    Unreachable,
-)
+from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, ProtocolViolation
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
-from uploader.figshare.records import Listing, Record, own_list, search_of
+from uploader.figshare.records import Listing, Record, RowKind, VersionRecord
+from uploader.figshare.statistics_api import Counter
+from uploader.figshare.statistics_api import Kind as CountedKind
 from uploader.units import format_count
 
-COMMIT_RECORDS: Final = 50
-COMMIT_SECONDS: Final = 2.0
-AT_ONCE: Final = 4
-"""Requests at the same time: enough that slow answers do not halve the one request a second that Figshare asks for."""
-MAX_OUTAGE: Final = 10
-"""Records in a row that may fail as if Figshare were not there; then the run ends, to be continued."""
 DEADLINE_MARGIN: Final = 5.0
 """Seconds before the deadline at which no request is awaited any more."""
+SLOW_WALK: Final = 60.0
+"""Seconds of reading lists after which records may have moved between their pages."""
+_ROUNDS: Final = 2
+"""How often changes are listed at most, while they show records that are new."""
+_DAY: Final = timedelta(days=1)
 _CONTINUE: Final = "Run the same command again to continue; what was read is kept."
-_OUTAGE = (ServerFailing, Unreachable, NotFigshare)
-_OF_ONE_RECORD = (*_OUTAGE, PermissionDenied, ProtocolViolation, RequestRejected)
+_COUNTED: Final[Mapping[RowKind, CountedKind]] = {"item": "article", "collection": "collection", "project": "project"}
 
 Verify: TypeAlias = Callable[[], Awaitable[object]]
-ReportName: TypeAlias = Literal["public", "own"]
-
-
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report is about. "public": an institution's public records; "own": the account's, drafts included.
-
-    `institution`, `group` and `type_id` are Figshare's ids; the latter two limit "public", None for no limit.
-    """
-
-    report: ReportName
-    kinds: tuple[Kind, ...] = ("item",)
-    institution: int | None = None
-    group: int | None = None
-    type_id: int | None = None
-
-    @property
-    def public(self) -> bool:
-        """Whether the records are read as everyone sees them."""
-        return self.report == "public"
-
-    def listing(self, kind: Kind) -> Listing:
-        """Return the list of the records of this kind."""
-        return search_of(kind) if self.public else own_list(kind)
-
-    def criteria(self, kind: Kind) -> Mapping[str, int]:
-        """Return the filters of that list."""
-        wanted = {"institution": self.institution, "group": self.group}
-        wanted |= {"item_type": self.type_id} if kind == "item" else {}
-        return {name: value for name, value in wanted.items() if value is not None}
-
-    def checks(self, kind: Kind) -> RowChecks:
-        """Return the tests of whether rows fit the filters that show in them."""
-        tests = [equals("group_id", self.group)] if self.group is not None else []
-        tests += [equals("type_id", self.type_id)] if self.type_id is not None and kind == "item" else []
-        return RowChecks(tests)
-
-    def catalog_name(self, endpoint: str, account: int | None) -> str:
-        """Return the name of the catalog's file: one for each endpoint, account, report and its filters."""
-        about = msgspec.json.encode([endpoint, account, self])
-        return f"{self.report}-{hashlib.blake2b(about, digest_size=8).hexdigest()}.sqlite"
 
 
 class Source(Protocol):
@@ -101,6 +52,19 @@ class Source(Protocol):
         self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
     ) -> list[Record]: ...
     async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record: ...
+    async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]: ...
+    async def review(self, number: int) -> Record: ...
+    async def usage(self, account: int, *, own: bool) -> Record: ...
+    async def account(self, number: int) -> Record: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What is read beyond the records: their numbers, in a scope (None: everywhere), and their earlier versions."""
+
+    numbers: TotalsSource | None = None
+    scope: str | None = None
+    versions: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +85,10 @@ class Limits:
     max_requests: int | None = None
 
 
+async def _no_fence() -> None:
+    """Let everything pass."""
+
+
 class Collector:
     """One run of a report. `stop()` ends it in good order; what was read is in the catalog."""
 
@@ -130,14 +98,20 @@ class Collector:
         store: Store,
         spec: Spec,
         *,
+        account: int | None = None,
+        extras: Extras | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
         verify: Verify | None = None,
+        fence: Callable[[], Awaitable[None]] = _no_fence,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        """`verify` is called when a record may not be read; it raises TokenRejected if the token is not valid."""
+        """`account` is the token's. `verify` is called when a record may not be read; it raises TokenRejected if the
+        token is not valid. `fence` is awaited before each commit; it raises if another process has the catalog.
+        """
         self._source, self._store, self._spec = source, store, spec
-        self._verify = verify
+        self._account, self._verify, self._fence = account, verify, fence
+        self._extras = extras or Extras()
         self._limits = limits or Limits()
         self._clock = clock or Clock()
         self._on_progress = on_progress
@@ -145,21 +119,21 @@ class Collector:
         """Why the run ends early, "" while it does not."""
         self.requests = 0
         """Requests begun, without retries."""
-        self.read = 0
-        """Records read in this run."""
         self.left_out = 0
         """Rows that did not fit the filters."""
-        self._failed = 0
-        self._outage = 0
-        self._total = 0
+        self._tally = Tally()
         self._known = 0
-        self._done = 0
-        self._only_failed = False
-        self._buffer: list[Outcome] = []
-        self._queue: deque[Wanted] = deque()
-        self._after = ("", 0)
         self._lock = anyio.Lock()
-        self._committed = self._clock.monotonic()
+        self._counting = (
+            AllTime(_CountedNumbers(self._extras.numbers, self._begin_request), self._extras.scope)
+            if self._extras.numbers is not None
+            else None
+        )
+
+    @property
+    def read(self) -> int:
+        """Records read in full in this run."""
+        return self._tally.read
 
     def stop(self) -> None:
         """Begin no further request; `run` raises Interrupted once those under way have ended."""
@@ -179,173 +153,229 @@ class Collector:
         return gaps
 
     async def _phases(self) -> tuple[Gap, ...]:
-        await in_thread(self._store.begin)
+        await in_thread(self._store.begin, self._clock.now().timestamp())
         gaps: list[Gap] = []
-        for kind in self._spec.kinds:
-            gaps += await self._list(kind)
-        if self._stopping:
+        try:
+            for one in (*self._spec.lookups(), *self._spec.lists()):
+                gaps += await self._list(one)
+            for one in self._spec.lists():
+                gaps += await self._changes(one)
+        except NoMore:
             return ()
         if gaps:
             await in_thread(self._store.keep_unlisted)
+        bare = [one.listing.kind for one in self._spec.lookups()]
+        bare += self._spec.rows if self._spec.definition.detail is None else ()
+        await in_thread(self._store.drop_unlisted, bare)
         for failed in (False, True):
-            await self._details(failed=failed)
+            await self._parts(failed=failed)
         return tuple(gaps)
 
-    def _may_ask(self) -> bool:
-        """Return whether a further request may begin, and count it."""
+    def _begin_request(self) -> None:
+        """Count a request that begins. Raises NoMore if none may."""
         most = self._limits.max_requests
         if not self._stopping and most is not None and self.requests >= most:
             self._stopping = f"stopped after {format_count(self.requests, 'request')}"
         if self._stopping:
-            return False
+            raise NoMore
         self.requests += 1
-        return True
 
     async def _interruption(self) -> str:
-        known, wanted, _ = await in_thread(self._store.counts)
-        complete = [(await in_thread(self._store.position, kind))[1] for kind in self._spec.kinds]
-        if not all(complete):
-            return f"{self._stopping}: {format_count(known, 'record')} listed so far"
-        return f"{self._stopping}: {wanted:,} of {format_count(known, 'record')} left to read"
+        listed, _ = await in_thread(self._store.counts)
+        if not all([(await in_thread(self._store.position, one.name))[1] for one in self._spec.lists()]):
+            return f"{self._stopping}: {format_count(listed, 'record')} listed so far"
+        wanted = await self._left()
+        return f"{self._stopping}: {wanted:,} of {format_count(listed, 'record')} left to read"
 
     # --- lists -------------------------------------------------------------------------------------------------------
 
-    async def _list(self, kind: Kind) -> list[Gap]:
-        position, complete = await in_thread(self._store.position, kind)
+    async def _list(self, wanted: RowList) -> list[Gap]:
+        listing, name = wanted.listing, wanted.name
+        position, complete = await in_thread(self._store.position, name)
         if complete and position is not None:
             return list(position.gaps)
-        seen = await in_thread(self._store.seen, kind)
-        source = _Counted(self._source, self._may_ask)
-        reading = Reading(source, self._spec.listing(kind), self._spec.criteria(kind), position=position, seen=seen)
-        checks = self._spec.checks(kind)
+        seen = await in_thread(self._store.seen, listing.kind)
+        source = _CountedPages(self._source, self._begin_request)
+        reading: Reading | ReadingById
+        if listing.paging == "id":
+            reading = ReadingById(source, listing, wanted.criteria, seen=seen)
+        else:
+            reading = Reading(source, listing, wanted.criteria, position=position, seen=seen)
+        checks = wanted.checks()
         self._known += len(seen)
-        try:
-            async for page in reading.pages():
-                rows = checks.fitting(page)
-                await in_thread(lambda rows=rows: self._store.add_page(kind, rows, reading.position, complete=False))
-                self._known += len(rows)
-                self._report(self._known, None)
-        except _NoMore:
-            return []
+        async for page in reading.pages():
+            rows = checks.fitting(page)
+            await self._add_page(name, listing.kind, rows, reading.position)
+            self._known += len(rows)
+            self._report(self._known, None)
         self.left_out += checks.left_out
-        await in_thread(lambda: self._store.add_page(kind, (), reading.position, complete=True))
+        await self._add_page(name, listing.kind, (), reading.position, complete=True)
         return list(reading.gaps)
+
+    async def _add_page(
+        self, name: str, kind: RowKind, rows: Sequence[Record], position: Position, *, complete: bool = False
+    ) -> None:
+        await self._fence()
+        await in_thread(lambda: self._store.add_page(name, kind, rows, position, complete=complete))
+
+    async def _changes(self, wanted: RowList) -> list[Gap]:
+        """List what was modified since the run before, where rows do not show that, or since a slow walk began."""
+        name, kind = f"changes of {wanted.name}", wanted.listing.kind
+        position, complete = await in_thread(self._store.position, name)
+        if complete and position is not None:
+            return list(position.gaps)
+        since = await in_thread(self._changed_since, wanted)
+        gaps: list[Gap] = []
+        for _ in range(_ROUNDS if since is not None and wanted.listing.changes else 0):
+            known = set(await in_thread(self._store.seen, kind))
+            criteria = {**wanted.criteria, "modified_since": f"{since:%Y-%m-%dT%H:%M:%SZ}"}
+            source = _CountedPages(self._source, self._begin_request)
+            reading = Reading(source, wanted.listing, criteria, in_slices=False)
+            found: set[int] = set()
+            async for page in reading.pages():
+                rows = wanted.checks().fitting(page)
+                found.update(row.id for row in rows)
+                await self._add_page(name, kind, rows, reading.position)
+            await in_thread(self._store.outdate, kind, found)
+            gaps = list(reading.gaps)
+            if found <= known:
+                break
+        done = Position(pending=(), gaps=tuple(gaps))
+        await self._add_page(name, kind, (), done, complete=True)
+        return gaps
+
+    def _changed_since(self, wanted: RowList) -> datetime | None:
+        """Return since when changes are listed, None if that is not needed. Blocks."""
+        began, previous = self._store.began, self._store.previous
+        if previous and self._store.hides_changes(wanted.listing.kind):
+            return datetime.fromtimestamp(previous, UTC) - _DAY
+        if wanted.listing.key == "published" and self._clock.now().timestamp() - began > SLOW_WALK:
+            return datetime.fromtimestamp(began, UTC) - _DAY
+        return None
 
     # --- records -----------------------------------------------------------------------------------------------------
 
-    async def _details(self, *, failed: bool) -> None:
-        """Read the records that the catalog lacks, or those that failed in this run once more."""
-        self._total, left, _ = await in_thread(self._store.counts)
-        self._after, self._failed = ("", 0), 0 if failed else self._failed
-        self._queue.clear()
-        self._done = self._total - left
-        self._only_failed = failed
-        try:
+    def _readers(self) -> dict[Part, Callable[[Wanted], Awaitable[Raw]]]:
+        readers: dict[Part, Callable[[Wanted], Awaitable[Raw]]] = {}
+        if self._spec.definition.detail is not None:
+            readers["record"] = self._read_record
+        if self._counting is not None:
+            readers["numbers"] = self._read_numbers
+        return readers
+
+    @property
+    def _undated(self) -> bool:
+        """Whether records without a date of publication are counted, too: elsewhere they are drafts."""
+        return not self._spec.definition.private
+
+    async def _left(self) -> int:
+        parts: list[Part] = [*self._readers(), *(["versions"] if self._extras.versions else [])]  # type: ignore[list-item]
+        return await in_thread(lambda: sum(self._store.left(one, undated=self._undated) for one in parts))
+
+    async def _parts(self, *, failed: bool) -> None:
+        """Read the parts that the catalog lacks, or those that failed in this run once more."""
+        if not failed:
+            left = await self._left()
+            listed, _ = await in_thread(self._store.counts)
+            parts = len(self._readers()) + self._extras.versions
+            self._tally.total, self._tally.done = listed * parts, listed * parts - left
+        with unwrap_group():
+            async with anyio.create_task_group() as group:  # two hosts, each with a budget of its own
+                for part, read in self._readers().items():
+                    group.start_soon(functools.partial(self._phase(part, read).run, failed=failed))
+        if self._extras.versions and not self._stopping:
             with unwrap_group():
-                async with anyio.create_task_group() as timer:
-                    timer.start_soon(self._commit_regularly)
-                    async with anyio.create_task_group() as workers:
-                        for _ in range(AT_ONCE):
-                            workers.start_soon(self._work)
-                    timer.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                async with self._lock:
-                    await self._commit()
+                await self._phase("versions", self._read_versions).run(failed=failed)
 
-    async def _commit_regularly(self) -> None:
-        while True:
-            await self._clock.sleep(COMMIT_SECONDS / 4)
-            async with self._lock:
-                if self._clock.monotonic() - self._committed >= COMMIT_SECONDS / 2:
-                    with anyio.CancelScope(shield=True):
-                        await self._commit()
+    def _phase(self, part: Part, read: Callable[[Wanted], Awaitable[Raw]]) -> Phase:
+        return Phase(
+            part, read, self._store, self._lock, self._tally, self._clock, undated=self._undated, fence=self._fence,
+            verify=self._verify if part != "numbers" else None,
+            on_progress=lambda: self._report(self._tally.done, self._tally.total),
+        )  # fmt: skip
 
-    async def _work(self) -> None:
-        while (wanted := await self._next()) is not None:
-            outcome = await self._read(wanted)
-            # All wait while records are committed: no more than these are ever at risk.
-            async with self._lock:
-                self._buffer.append(outcome)
-                if len(self._buffer) >= COMMIT_RECORDS:
-                    with anyio.CancelScope(shield=True):
-                        await self._commit()
-            self._report(self._done, self._total)
+    async def _read_record(self, wanted: Wanted) -> Raw:
+        self._begin_request()
+        detail = self._spec.definition.detail
+        if detail == "review":
+            record = await self._source.review(wanted.id)
+        elif detail == "usage":
+            record = await self._read_usage(wanted.id)
+        else:
+            record = await self._source.record(_record_kind(wanted), wanted.id, public=detail == "public")
+        if record.id != wanted.id:
+            raise ProtocolViolation(f"the answer is about {wanted.kind} {record.id}")
+        return record.raw
 
-    async def _next(self) -> Wanted | None:
-        async with self._lock:
-            if not self._queue:
-                after, failed = self._after, self._only_failed
-                self._queue.extend(await in_thread(lambda: self._store.wanted(after, failed=failed)))
-            if not self._queue or not self._may_ask():
-                return None
-            wanted = self._queue.popleft()
-            self._after = (wanted.kind, wanted.id)
-            return wanted
-
-    async def _read(self, wanted: Wanted) -> Outcome:
-        """Read one record. Raises what concerns all records."""
+    async def _read_usage(self, account: int) -> Record:
         try:
-            record = await self._source.record(wanted.kind, wanted.id, public=self._spec.public)
-            if record.id != wanted.id:
-                raise ProtocolViolation(f"the answer is about {wanted.kind} {record.id}")
-        except ItemNotFound as error:
-            if not wanted.listed:
-                self._done += 1
-                return Outcome(wanted=wanted, gone=True)
-            return self._failure(wanted, error)
-        except Throttled as error:
-            # One record may be refused like this for ever. It comes last, also in the next run, and then only fails.
-            self._outage += 1
-            failure = self._failure(wanted, error)
-            if self._only_failed and self._outage < MAX_OUTAGE:
-                return failure
-            self._buffer.append(failure)
-            raise
-        except _OF_ONE_RECORD as error:
-            if isinstance(error, PermissionDenied) and self._verify is not None:
-                # An expired token gets the same answer as a record of somebody else.
-                await self._verify()
-            self._outage = self._outage + 1 if isinstance(error, _OUTAGE) else 0
-            if self._outage >= MAX_OUTAGE:
-                raise
-            return self._failure(wanted, error)
-        self._outage = 0
-        self._done += 1
-        self.read += 1
-        return Outcome(wanted=wanted, record=record.raw)
+            return await self._source.usage(account, own=account == self._account)
+        except (ItemNotFound, PermissionDenied):
+            self._begin_request()  # an inactive account cannot be impersonated
+            return await self._source.account(account)
 
-    def _failure(self, wanted: Wanted, error: FigupError) -> Outcome:
-        self._failed += 1
-        return Outcome(wanted=wanted, failure=error.message)
+    async def _read_numbers(self, wanted: Wanted) -> Raw:
+        if self._counting is None:
+            raise NoMore
+        found: Raw = msgspec.to_builtins(await self._counting.totals(_COUNTED[wanted.kind], wanted.id))
+        return found
 
-    async def _commit(self) -> None:
-        """Store what was read; the caller holds the lock."""
-        some, self._buffer = self._buffer, []
-        self._committed = self._clock.monotonic()
-        if some:
-            await in_thread(self._store.save, some)
+    async def _read_versions(self, wanted: Wanted) -> Raw:
+        """Read the public versions but the one that the record is. Of a first version there are none."""
+        kind = _record_kind(wanted)
+        record = await in_thread(self._store.record, kind, wanted.id)
+        shown = record.get("version")
+        public = self._spec.definition.detail == "public" or record.get("is_public") is True
+        if kind == "project" or (public and shown == 1) or not record.get("published_date"):
+            return {"versions": []}
+        self._begin_request()
+        numbers = [one.version for one in await self._source.versions(kind, wanted.id)]
+        found = []
+        for number in numbers:
+            if not (public and number == shown):
+                self._begin_request()
+                found.append((await self._source.record(kind, wanted.id, public=True, version=number)).raw)
+        return {"versions": found}
 
     def _report(self, done: int, total: int | None) -> None:
-        self._on_progress(Progress(done=done, total=total, failed=self._failed, requests=self.requests))
+        self._on_progress(
+            Progress(done=done, total=total, failed=len(self._tally.failed), requests=self.requests)
+        )  # fmt: skip
 
 
-class _NoMore(Exception):
-    """No further request may begin."""
+def _record_kind(wanted: Wanted) -> Kind:
+    if wanted.kind in ("item", "collection", "project"):
+        return wanted.kind
+    raise ProtocolViolation(f"unexpected {wanted.kind}")
 
 
-class _Counted:
-    """Reads pages while requests may begin; raises _NoMore then."""
+class _CountedPages:
+    """Counts the pages of a list."""
 
-    def __init__(self, source: Source, may_ask: Callable[[], bool]) -> None:
-        self._source, self._may_ask = source, may_ask
+    def __init__(self, source: Source, begin: Callable[[], None]) -> None:
+        self._source, self._begin = source, begin
 
     async def page(
         self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
     ) -> list[Record]:
-        if not self._may_ask():
-            raise _NoMore
+        if listing.paging != "whole" or page == 1:
+            self._begin()
         return await self._source.page(listing, criteria, page=page, size=size)
+
+
+class _CountedNumbers:
+    """Counts the requests to the statistics service. Periods are not asked for."""
+
+    def __init__(self, source: TotalsSource, begin: Callable[[], None]) -> None:
+        self._source, self._begin = source, begin
+
+    async def total(self, counter: Counter, kind: CountedKind, number: int, scope: str | None = None) -> int:
+        self._begin()
+        return await self._source.total(counter, kind, number, scope)
+
+    async def totals(self, kind: CountedKind, number: int, scope: str | None = None) -> dict[str, int] | None:
+        self._begin()
+        return await self._source.totals(kind, number, scope)
 
 
 def seconds_until(deadline: float | datetime | None, clock: Clock) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +12,20 @@ import anyio
 
 from uploader._version import __version__
 from uploader.catalog.pager import Gap
-from uploader.catalog.reading import Reading
-from uploader.catalog.report.collect import Collector, Limits, Progress, Source, Spec, Verify
+from uploader.catalog.reading import Reading, ReadingById
+from uploader.catalog.report.annotate import Annotator, Choice, Findings
+from uploader.catalog.report.collect import Collector, Extras, Limits, Progress, Source, Verify
 from uploader.catalog.report.columns import Layout, Selection
-from uploader.catalog.report.sheets import CHANGES, About, check_output, write_table
-from uploader.catalog.report.store import Failed, Store
+from uploader.catalog.report.sheets import CHANGES, check_output, write_table
+from uploader.catalog.report.side_tables import SideTable
+from uploader.catalog.report.spec import RowList, Spec
+from uploader.catalog.report.store import Failed, Part, Store
+from uploader.catalog.report.workbook import About
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
+from uploader.disk import Disk
+from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy
+from uploader.transfer.store.lock import JobLock
 
 FOLDER = "catalogs"
 """Folder of catalogs in the state directory."""
@@ -37,11 +45,24 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """A report that was made. `written` = `listed`; `gone` are records that exist no more and are left out.
+class Table:
+    """The table to be written: its columns, the choice of rows, and separate tables beside it."""
 
-    `failed` are records of which only the row of Figshare's list is in the table, or what an earlier run has read.
-    `changes` are counts by the keys of `sheets.CHANGES`; `gaps` are parts of lists that are missing.
+    output: Path
+    selection: Selection
+    choice: Choice
+    sides: Sequence[SideTable] = ()
+    replace: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A report that was made. `written` is `listed` and the further `versions`, without those `excluded` by the choice.
+
+    `gone` are records that exist no more. `failed` are records of which something could not be read: the table has what
+    an earlier run has read, or the row of Figshare's list. `changes` are counts by the keys of `sheets.CHANGES`; `gaps`
+    are parts of lists that are missing. `unnamed` counts groups and owners without a name. `sums` are those of views
+    and so on, of all but `uncounted` records. `candidates` are authors of the wanted name: name and number of records.
     """
 
     listed: int
@@ -51,31 +72,53 @@ class Made:
     left_out: int
     failed: list[Failed]
     gaps: tuple[Gap, ...]
+    versions: int = 0
+    excluded: Counter[str] = field(default_factory=Counter)
+    unnamed: Counter[str] = field(default_factory=Counter)
+    sums: Counter[str] = field(default_factory=Counter)
+    uncounted: int = 0
+    candidates: dict[int, tuple[str, int]] = field(default_factory=dict)
     changes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What a run would cost: rows listed, requests for lists and for records, and the records that are known."""
+    """What a run would cost: rows listed, requests for lists and for records, and the records that are known.
+
+    `number_requests` go to the statistics service; there are three times as many if it cannot combine them.
+    """
 
     listed: int
     list_requests: int
     record_requests: int
+    number_requests: int
     known: int
 
 
 class Report:
-    """One report, to be made once."""
+    """One report, to be made once.
+
+    `failed` are the records that could not be read, also after a run that failed; None before the catalog was opened.
+    """
 
     def __init__(
-        self, source: Source, spec: Spec, place: Place, *, verify: Verify | None = None, clock: Clock | None = None
+        self,
+        source: Source,
+        spec: Spec,
+        place: Place,
+        *,
+        extras: Extras | None = None,
+        verify: Verify | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`verify` raises TokenRejected if the token is not valid, None if there is none."""
         self._source, self._spec, self._place = source, spec, place
+        self._extras = extras or Extras()
         self._verify = verify
         self._clock = clock or Clock()
         self._collector: Collector | None = None
         self._stopped = False
+        self.failed: list[Failed] | None = None
 
     def stop(self) -> None:
         """End in good order: `make` raises Interrupted."""
@@ -85,92 +128,180 @@ class Report:
 
     async def make(
         self,
-        output: Path,
-        selection: Selection,
+        table: Table,
         *,
-        replace: bool = False,
         fresh: bool = False,
         limits: Limits | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> Made:
         """Make the report. `fresh`: read everything anew. Raises CatalogBusy, Interrupted and others."""
-        await in_thread(lambda: check_output(output, replace=replace))
-        store = await in_thread(lambda: Store(self._place.catalog(self._spec), fresh=fresh))
+        await in_thread(lambda: check_output(table.output, sides=table.sides, replace=table.replace))
+        async with self._locked() as lock, self._opened(fresh=fresh) as store:
+
+            async def work() -> Made:
+                return await self._make(store, lock.check, table, limits, on_progress)
+
+            try:
+                return await lock.held_while(work)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    self.failed = await in_thread(store.failures)
+
+    async def _make(
+        self,
+        store: Store,
+        fence: Callable[[], Awaitable[None]],
+        table: Table,
+        limits: Limits | None,
+        on_progress: Callable[[Progress], None],
+    ) -> Made:
+        collector = Collector(
+            self._source,
+            store,
+            self._spec,
+            account=self._place.account,
+            extras=self._extras,
+            limits=limits,
+            clock=self._clock,
+            verify=self._verify,
+            fence=fence,
+            on_progress=on_progress,
+        )
+        self._collector = collector
+        if self._stopped:
+            collector.stop()
+        gaps = await collector.run()
+        made = await in_thread(lambda: self._write(store, collector, gaps, table))
+        await fence()
+        await in_thread(store.finish)
+        return made
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator[JobLock]:
+        """Exclude other processes, also where the file system has no locks. Raises CatalogBusy."""
+        folder = self._place.catalog(self._spec).with_suffix(".lock")
+        await in_thread(Disk().make_folder, folder)
+        lock = JobLock(folder, Disk(), self._clock)
         try:
-            collector = Collector(
-                self._source,
-                store,
-                self._spec,
-                limits=limits,
-                clock=self._clock,
-                verify=self._verify,
-                on_progress=on_progress,
-            )
-            self._collector = collector
-            if self._stopped:
-                collector.stop()
-            gaps = await collector.run()
-            made = await in_thread(lambda: self._write(store, collector, gaps, output, selection, replace=replace))
-            await in_thread(store.finish)
-            return made
+            await lock.acquire()
+            try:
+                yield lock
+            finally:
+                await lock.release()
+        except JobBusy as busy:
+            raise CatalogBusy("another process is making this report") from busy
+
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        parts: dict[Part, bool] = {
+            "record": self._spec.definition.detail is not None,
+            "numbers": self._extras.numbers is not None,
+            "versions": self._extras.versions,
+        }
+        return tuple(part for part, wanted in parts.items() if wanted)
+
+    @asynccontextmanager
+    async def _opened(self, *, fresh: bool = False) -> AsyncIterator[Store]:
+        path = self._place.catalog(self._spec)
+        store = await in_thread(lambda: Store(path, self._spec.rows, self._parts, fresh=fresh))
+        try:
+            yield store
         finally:
             with anyio.CancelScope(shield=True):
                 await in_thread(store.close)
 
-    def _write(
-        self,
-        store: Store,
-        collector: Collector,
-        gaps: tuple[Gap, ...],
-        output: Path,
-        selection: Selection,
-        *,
-        replace: bool,
-    ) -> Made:
-        listed, _, gone = store.counts()
+    def _write(self, store: Store, collector: Collector, gaps: tuple[Gap, ...], table: Table) -> Made:
+        listed, gone = store.counts()
         failed = store.failures()
-        layout = Layout.of(selection, store.custom_names() if selection.all_custom else ())
-        scratch = self._place.catalog(self._spec).with_suffix(".tmp")
-        scratch.mkdir(mode=0o700, exist_ok=True)
-        for litter in scratch.iterdir():
-            litter.unlink()
+        first = self._survey(store, table.choice)
+        if first.records != listed:
+            raise CatalogDamaged(f"this report's catalog is damaged: it has {first.records} of {listed} records")
+        selection = table.selection
+        layout = Layout.of(selection, first.custom_names if selection.all_custom else ())
+        expected = listed - first.excluded.total() + first.versions
+        findings = Findings()
 
         def about(changes: Counter[str]) -> About:
             lines: list[tuple[str, str | int]] = [
-                ("Report", f"{self._spec.report} ({', '.join(f'{kind}s' for kind in self._spec.kinds)})"),
+                ("Report", f"{self._spec.report} ({', '.join(f'{kind}s' for kind in self._spec.rows)})"),
                 ("Source", self._place.endpoint),
-                *((name, value) for name, value in self._spec.criteria("item").items()),
+                *((name, value) for name, value in self._spec.limits.items()),
                 ("Written", f"{self._clock.now():%Y-%m-%d %H:%M:%S} UTC, by figup {__version__}"),
                 ("Records", listed),
+                *((f"Records {reason}, left out", count) for reason, count in findings.excluded.items()),
+                *([("Rows of earlier versions", findings.versions)] if table.choice.versions else []),
+                *((f"Sum of {name}", count) for name, count in findings.sums.items()),
                 ("Records that exist no more, left out", gone),
-                ("Records that could not be read in full", len(failed)),
+                ("Records that could not be read in full", len({(one.kind, one.id) for one in failed})),
                 ("The list is complete", "no: " + "; ".join(gap.message for gap in gaps) if gaps else "yes"),
             ]
             return [*lines, *((CHANGES[name], count) for name, count in changes.items() if count)]
 
         written, changes = write_table(
-            output, layout, store.entries(), about, replace=replace, private=not self._spec.public, scratch=scratch,
-            expected=listed,
+            table.output, layout, self._annotator(store, table.choice).rows(store.entries(), findings), about,
+            sides=table.sides, replace=table.replace, private=self._spec.definition.private, scratch=self._scratch(),
+            expected=expected,
         )  # fmt: skip
         return Made(
             listed=listed, written=written, read=collector.read, gone=gone, left_out=collector.left_out, failed=failed,
-            gaps=gaps, changes=changes,
+            gaps=gaps, versions=findings.versions, excluded=findings.excluded, unnamed=+findings.unnamed,
+            sums=findings.sums, uncounted=findings.uncounted if self._extras.numbers is not None else 0,
+            candidates=findings.candidates, changes=changes,
         )  # fmt: skip
+
+    def _survey(self, store: Store, choice: Choice) -> Findings:
+        """Go through the rows of the table once, to know its columns and their number."""
+        findings = Findings()
+        for _ in self._annotator(store, choice).rows(store.entries(), findings):
+            pass
+        return findings
+
+    def _annotator(self, store: Store, choice: Choice) -> Annotator:
+        named = {one.listing.kind for one in self._spec.lookups()}
+        annotator = Annotator(
+            choice,
+            groups=store.rows("group") if "group" in named else (),
+            accounts=store.rows("account") if "account" in named else (),
+        )
+        annotator.learn(store.entries())
+        return annotator
+
+    def _scratch(self) -> Path:
+        """Return an empty folder for temporary files of a workbook."""
+        scratch = self._place.catalog(self._spec).with_suffix(".tmp")
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        for litter in scratch.iterdir():
+            litter.unlink()
+        return scratch
 
     async def price(self) -> Price:
         """Return what making the report would cost; reads the lists, and changes nothing. Raises CatalogBusy."""
-        path = self._place.catalog(self._spec)
-        store = await in_thread(lambda: Store(path)) if await in_thread(path.exists) else None
-        try:
-            listed = requests = known = 0
-            for kind in self._spec.kinds:
-                reading = Reading(self._source, self._spec.listing(kind), self._spec.criteria(kind))
-                async for page in reading.pages():
-                    requests += 1
-                    listed += len(page)
-                    known += await in_thread(store.known, kind, page) if store is not None else 0
-            return Price(listed=listed, list_requests=requests, record_requests=listed - known, known=known)
-        finally:
-            if store is not None:
-                with anyio.CancelScope(shield=True):
-                    await in_thread(store.close)
+        if not await in_thread(self._place.catalog(self._spec).exists):
+            return await self._price(None)
+        async with self._locked(), self._opened() as store:
+            return await self._price(store)
+
+    async def _price(self, store: Store | None) -> Price:
+        requests = known = 0
+        seen: set[tuple[str, int]] = set()
+        for wanted in (*self._spec.lookups(), *self._spec.lists()):
+            async for page in self._reading(wanted).pages():
+                requests += 1
+                if wanted in self._spec.lookups():
+                    continue
+                new = [row for row in page if (wanted.listing.kind, row.id) not in seen]
+                seen.update((wanted.listing.kind, row.id) for row in new)
+                known += await in_thread(store.known, new, wanted.listing.kind) if store is not None else 0
+        details = self._spec.definition.detail is not None
+        return Price(
+            listed=len(seen),
+            list_requests=requests,
+            record_requests=len(seen) - known if details else 0,
+            number_requests=len(seen) if self._extras.numbers is not None else 0,
+            known=known,
+        )
+
+    def _reading(self, wanted: RowList) -> Reading | ReadingById:
+        if wanted.listing.paging == "id":
+            return ReadingById(self._source, wanted.listing, wanted.criteria)
+        return Reading(self._source, wanted.listing, wanted.criteria)

@@ -1,64 +1,71 @@
 """The catalog of a report on disk: one SQLite file with the rows of Figshare's lists, the records, and what failed.
 
-Everything that was read is committed as it comes (see `collect`), so that a crash costs at most what came last. A lock
-beside the file excludes other processes of this machine. Blocking: callers work in a thread, one at a time.
+Everything that was read is committed as it comes (see `collect`), so that a crash costs at most what came last. Each
+row has parts that are read one by one: the record in full, its numbers, its earlier versions. The caller excludes other
+processes (see `make`). Blocking: callers work in a thread, one at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from uploader.catalog.pager import Position
 from uploader.catalog.report.columns import Entry
-from uploader.catalog.report.values import Raw, custom_fields
-from uploader.disk import Disk, map_os_errors, open_lock_file, try_flock
-from uploader.errors import CatalogBusy, CatalogDamaged, CatalogNewer, StateDiskFull, StateUnusable
-from uploader.figshare.ids import Kind
-from uploader.figshare.records import Record
+from uploader.catalog.report.database import Database
+from uploader.catalog.report.values import Raw
+from uploader.figshare.records import Record, RowKind
 
-FORMAT: Final = 1
-"""Version of the tables, in SQLite's user_version; a catalog of a later one is refused."""
+MAX_AGE: Final = 86_400.0
+"""Seconds for which numbers of a record are not asked for again."""
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE lists (kind TEXT PRIMARY KEY, position TEXT, complete INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE lists (name TEXT PRIMARY KEY, position TEXT, complete INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE rows (
     kind TEXT NOT NULL, id INTEGER NOT NULL, published TEXT NOT NULL, mark TEXT NOT NULL, row BLOB NOT NULL,
     run INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)
 );
 CREATE INDEX rows_in_order ON rows (published, id);
 CREATE TABLE records (
-    kind TEXT NOT NULL, id INTEGER NOT NULL, mark TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (kind, id)
+    kind TEXT NOT NULL, id INTEGER NOT NULL, part TEXT NOT NULL, mark TEXT NOT NULL, read REAL NOT NULL,
+    record BLOB NOT NULL, PRIMARY KEY (kind, id, part)
 );
 CREATE TABLE failures (
-    kind TEXT NOT NULL, id INTEGER NOT NULL, run INTEGER NOT NULL, attempts INTEGER NOT NULL, message TEXT NOT NULL,
-    PRIMARY KEY (kind, id)
+    kind TEXT NOT NULL, id INTEGER NOT NULL, part TEXT NOT NULL, run INTEGER NOT NULL, attempts INTEGER NOT NULL,
+    message TEXT NOT NULL, PRIMARY KEY (kind, id, part)
 );
 """
-_WANTED = """rows LEFT JOIN records USING (kind, id) WHERE NOT gone
-    AND (records.mark IS NULL OR records.mark <> rows.mark OR rows.run < :run)"""
-"""Rows whose record is not known, is known as it was before a change, or that Figshare lists no more."""
+_PARTS = """rows LEFT JOIN records ON records.kind = rows.kind AND records.id = rows.id AND records.part = :part
+    WHERE NOT gone AND (records.mark IS NULL OR """
+_HAS_FULL = """EXISTS (SELECT 1 FROM records AS full
+    WHERE full.kind = rows.kind AND full.id = rows.id AND full.part = 'record' AND full.mark = rows.mark)"""
+_WANTED = {
+    "record": f"{_PARTS} records.mark <> rows.mark OR rows.run < :run)",
+    "numbers": f"{_PARTS} records.read < :stale) AND (:undated OR published <> '')",
+    "versions": f"{_PARTS} records.mark <> rows.mark) AND {_HAS_FULL}",
+}
+"""Rows of which a part is not known, is known as it was before a change, is too old, or that are listed no more."""
 
+Part: TypeAlias = Literal["record", "numbers", "versions"]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A record to read. `mark` is that of its row, `listed` False if Figshare lists it no more."""
+    """A part of a record to read. `mark` is that of its row, `listed` False if Figshare lists it no more."""
 
-    kind: Kind
+    kind: RowKind
     id: int
     mark: str
     listed: bool
+    part: Part = "record"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +80,9 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """A record that could not be read, and why."""
+    """A record of which a part could not be read, and why."""
 
-    kind: Kind
+    kind: RowKind
     id: int
     title: str
     message: str
@@ -85,88 +92,25 @@ def mark_of(row: Record) -> str:
     """Return what changes whenever the record does: the time of its last change, if stated, else all of the row."""
     if row.modified is not None:
         return str(row.raw.get("modified_date"))
-    return hashlib.blake2b(msgspec.json.encode(row.raw, order="sorted"), digest_size=12).hexdigest()
+    return "#" + hashlib.blake2b(msgspec.json.encode(row.raw, order="sorted"), digest_size=12).hexdigest()
 
 
 class Store:
-    """An open catalog, locked for this process. Every method commits. Raises StateDiskFull, CatalogDamaged."""
+    """An open catalog. Every method commits. Raises StateDiskFull, CatalogDamaged."""
 
-    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+    def __init__(
+        self, path: Path, kinds: Sequence[RowKind], parts: Sequence[Part] = ("record",), *, fresh: bool = False
+    ) -> None:
         """Open the catalog at `path`, or make one; `fresh` drops what it has.
 
-        Raises CatalogBusy, CatalogNewer, CatalogDamaged, StateUnusable, StateDiskFull.
+        `kinds` are what the table is about; rows of other kinds only give names. `parts` are what it needs.
+        Raises CatalogNewer, CatalogDamaged, StateUnusable, StateDiskFull.
         """
-        self._path = path
-        Disk().make_folder(path.parent)
-        self._lock = open_lock_file(path.with_suffix(".lock"))
-        try:
-            with map_os_errors(path):
-                self._take_lock()
-                for old in (path, path.with_name(f"{path.name}-journal")) if fresh else ():
-                    old.unlink(missing_ok=True)
-            self._db = self._opened()
-        except BaseException:
-            os.close(self._lock)
-            raise
-
-    def _take_lock(self) -> None:
-        if not try_flock(self._lock):
-            raise CatalogBusy("another process is making this report")
-
-    def _opened(self) -> sqlite3.Connection:
-        with self._errors():
-            # Private: SQLite would create the file readable by others.
-            with map_os_errors(self._path):
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-            db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            try:
-                self._check_format(db)
-            except BaseException:
-                db.close()
-                raise
-            return db
-
-    def _check_format(self, db: sqlite3.Connection) -> None:
-        """Make the tables of a new catalog. Raises CatalogNewer."""
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > FORMAT:
-            raise CatalogNewer(f"this report's catalog was written by a newer figup: {self._path}")
-        if version == 0:
-            db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {FORMAT}; COMMIT;")
+        self._kinds, self._parts = (f"({', '.join(map(repr, names))})" for names in (kinds, parts))
+        self._base = Database(path, _TABLES, fresh=fresh)
 
     def close(self) -> None:
-        """Close the catalog and release its lock."""
-        self._db.close()
-        os.close(self._lock)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as fault:
-            if "full" in str(fault):
-                raise StateDiskFull(f"the disk that holds figup's state is full: {self._path}") from None
-            raise StateUnusable(f"figup's state cannot be used: {self._path}: {fault}") from None
-        except sqlite3.DatabaseError as fault:
-            raise CatalogDamaged(f"this report's catalog is damaged: {self._path}: {fault}") from None
-        except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
-            raise CatalogDamaged(f"this report's catalog is damaged: {self._path}") from None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._errors():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _query(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        with self._errors():
-            return read(self._db)
+        self._base.close()
 
     # --- listing -----------------------------------------------------------------------------------------------------
 
@@ -181,54 +125,93 @@ class Store:
         return self._meta("finished") == "1"
 
     def _meta(self, name: str) -> str | None:
-        row = self._query(lambda db: db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone())
+        row = self._base.query(lambda db: db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone())
         return str(row[0]) if row is not None else None
 
-    def begin(self) -> None:
-        """Begin to read the lists anew, unless an earlier run has not come to its end."""
+    def begin(self, now: float) -> None:
+        """Begin to read the lists anew, unless an earlier run has not come to its end. `now` is in Unix time."""
         if self.run and not self.finished:
             return
-        run = self.run + 1
-        with self._transaction() as db:
+        values = {"run": self.run + 1, "finished": 0, "previous": self.began, "began": now}
+        with self._base.transaction() as db:
             db.execute("DELETE FROM lists")
-            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("run", str(run)), ("finished", "0")])
+            db.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, str(one)) for key, one in values.items()]
+            )
 
-    def position(self, kind: Kind) -> tuple[Position | None, bool]:
-        """Return the position in the list of this kind, None for the beginning, and whether it was read to its end."""
-        row = self._query(
-            lambda db: db.execute("SELECT position, complete FROM lists WHERE kind = ?", (kind,)).fetchone()
+    @property
+    def began(self) -> float:
+        """When the reading of the lists began, in seconds of Unix time; 0 before the first."""
+        return float(self._meta("began") or 0)
+
+    @property
+    def previous(self) -> float:
+        """When the run before this one began, 0 if there was none."""
+        return float(self._meta("previous") or 0)
+
+    def position(self, name: str) -> tuple[Position | None, bool]:
+        """Return the position in a list, None for the beginning, and whether it was read to its end."""
+        row = self._base.query(
+            lambda db: db.execute("SELECT position, complete FROM lists WHERE name = ?", (name,)).fetchone()
         )
         if row is None:
             return None, False
-        with self._errors():
+        with self._base.errors():
             return msgspec.json.decode(row[0], type=Position), bool(row[1])
 
-    def seen(self, kind: Kind) -> list[int]:
-        """Return the ids that this reading of the list has shown."""
+    def seen(self, kind: RowKind) -> list[int]:
+        """Return the ids that this reading of the lists has shown."""
         run = self.run
-        return self._query(
+        return self._base.query(
             lambda db: [row[0] for row in db.execute("SELECT id FROM rows WHERE kind = ? AND run = ?", (kind, run))]
         )
 
-    def add_page(self, kind: Kind, rows: Sequence[Record], position: Position, *, complete: bool) -> None:
+    def add_page(
+        self, name: str, kind: RowKind, rows: Sequence[Record], position: Position, *, complete: bool
+    ) -> None:  # fmt: skip
         """Store the rows of a page together with the position after it."""
         run = self.run
         values = [
             (kind, row.id, _published(row), mark_of(row), msgspec.json.encode(row.raw), run) for row in rows
         ]  # fmt: skip
-        with self._transaction() as db:
+        with self._base.transaction() as db:
             db.executemany(
                 "INSERT INTO rows (kind, id, published, mark, row, run) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
                 " SET published = excluded.published, mark = excluded.mark, row = excluded.row, run = excluded.run,"
                 " gone = 0",
                 values,
             )
-            db.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", (kind, msgspec.json.encode(position), complete))
+            db.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", (name, msgspec.json.encode(position), complete))
+
+    def hides_changes(self, kind: RowKind) -> bool:
+        """Return whether rows of this kind do not state when they were modified."""
+        return self._base.query(
+            lambda db: (
+                db.execute(
+                    "SELECT 1 FROM rows WHERE kind = ? AND NOT gone AND mark LIKE '#%' LIMIT 1", (kind,)
+                ).fetchone()
+                is not None
+            )
+        )
+
+    def outdate(self, kind: RowKind, ids: Iterable[int]) -> None:
+        """Have records read anew that were read before this run: Figshare says that they changed."""
+        with self._base.transaction() as db:
+            db.executemany(
+                "UPDATE records SET mark = '' WHERE kind = ? AND id = ? AND part <> 'numbers' AND read < ?",
+                [(kind, number, self.began) for number in ids],
+            )
 
     def keep_unlisted(self) -> None:
         """Count records that Figshare did not list as listed: the lists are known to be incomplete."""
-        with self._transaction() as db:
+        with self._base.transaction() as db:
             db.execute("UPDATE rows SET run = ? WHERE NOT gone", (self._run_of(db),))
+
+    def drop_unlisted(self, kinds: Iterable[RowKind]) -> None:
+        """Count rows that Figshare did not list as gone: these kinds have nothing but rows."""
+        with self._base.transaction() as db:
+            run = self._run_of(db)
+            db.executemany("UPDATE rows SET gone = 1 WHERE kind = ? AND run < ?", [(kind, run) for kind in kinds])
 
     @staticmethod
     def _run_of(db: sqlite3.Connection) -> int:
@@ -236,69 +219,88 @@ class Store:
 
     # --- records -----------------------------------------------------------------------------------------------------
 
-    def wanted(self, after: tuple[str, int], *, failed: bool, count: int = 500) -> list[Wanted]:
-        """Return the next records to read, in the order of kind and id.
+    def wanted(
+        self, part: Part, after: tuple[str, int], *, failed: bool, undated: bool, count: int = 500
+    ) -> list[Wanted]:
+        """Return the next parts to read, in the order of kind and id.
 
-        `failed`: those that failed in this run; otherwise those that did not.
+        `failed`: those that failed in this run; otherwise those that did not. `undated`: numbers also of records
+        without a date of publication.
         """
         run = self.run
         condition = "EXISTS" if failed else "NOT EXISTS"
-        rows = self._query(
+        rows = self._base.query(
             lambda db: db.execute(
-                f"SELECT kind, id, rows.mark, rows.run FROM {_WANTED} AND (kind, id) > (:kind, :id) AND {condition}"  # noqa: S608 - constants
-                " (SELECT 1 FROM failures WHERE failures.kind = rows.kind AND failures.id = rows.id"
-                " AND failures.run = :run) ORDER BY kind, id LIMIT :count",
-                {"run": run, "kind": after[0], "id": after[1], "count": count},
+                f"SELECT rows.kind, rows.id, rows.mark, rows.run FROM {_WANTED[part]} AND rows.kind IN {self._kinds}"  # noqa: S608 - constants
+                f" AND (rows.kind, rows.id) > (:kind, :id) AND {condition} (SELECT 1 FROM failures WHERE"
+                " failures.kind = rows.kind AND failures.id = rows.id AND failures.part = :part"
+                " AND failures.run = :run) ORDER BY rows.kind, rows.id LIMIT :count",
+                {**self._values(part), "kind": after[0], "id": after[1], "count": count, "undated": undated},
             ).fetchall()
         )
-        return [Wanted(kind=kind, id=number, mark=mark, listed=last == run) for kind, number, mark, last in rows]
+        return [Wanted(kind=kind, id=one, mark=mark, listed=last == run, part=part) for kind, one, mark, last in rows]
 
-    def save(self, outcomes: Iterable[Outcome]) -> None:
-        """Store what came of reading records, all or nothing."""
-        with self._transaction() as db:
+    def _values(self, part: Part) -> dict[str, object]:
+        return {"part": part, "run": self.run, "stale": self.began - MAX_AGE}
+
+    def left(self, part: Part, *, undated: bool) -> int:
+        """Return how many of these parts are to be read."""
+        return self._base.query(
+            lambda db: int(
+                db.execute(
+                    f"SELECT count(*) FROM {_WANTED[part]} AND rows.kind IN {self._kinds}",  # noqa: S608 - constants
+                    {**self._values(part), "undated": undated},
+                ).fetchone()[0]
+            )
+        )
+
+    def save(self, outcomes: Iterable[Outcome], now: float) -> None:
+        """Store what came of reading, all or nothing. `now` is seconds of Unix time."""
+        with self._base.transaction() as db:
             run = self._run_of(db)
             for one in outcomes:
                 key = (one.wanted.kind, one.wanted.id)
+                part = (*key, one.wanted.part)
                 if one.record is not None:
-                    db.execute("DELETE FROM failures WHERE kind = ? AND id = ?", key)
+                    db.execute("DELETE FROM failures WHERE kind = ? AND id = ? AND part = ?", part)
                     packed = zlib.compress(msgspec.json.encode(one.record))
-                    db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", (*key, one.wanted.mark, packed))
-                    db.execute("UPDATE rows SET run = ? WHERE kind = ? AND id = ?", (run, *key))
+                    values = (*part, one.wanted.mark, now, packed)
+                    db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", values)
+                    if one.wanted.part == "record":
+                        db.execute("UPDATE rows SET run = ? WHERE kind = ? AND id = ?", (run, *key))
                 elif one.gone:
                     db.execute("DELETE FROM failures WHERE kind = ? AND id = ?", key)
                     db.execute("UPDATE rows SET gone = 1 WHERE kind = ? AND id = ?", key)
                 else:
                     db.execute(
-                        "INSERT INTO failures VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET run = excluded.run,"
+                        "INSERT INTO failures VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET run = excluded.run,"
                         " attempts = attempts + 1, message = excluded.message",
-                        (*key, run, one.failure),
+                        (*part, run, one.failure),
                     )
 
     def finish(self) -> None:
         """Record that the run came to its end: the next one reads the lists anew."""
-        with self._transaction() as db:
+        with self._base.transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('finished', '1')")
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
-    def counts(self) -> tuple[int, int, int]:
-        """Return the numbers of records listed, of those to be read, and of those gone."""
-        run = self.run
-        return self._query(
-            lambda db: (
-                db.execute("SELECT count(*) FROM rows WHERE NOT gone").fetchone()[0],
-                db.execute(f"SELECT count(*) FROM {_WANTED}", {"run": run}).fetchone()[0],  # noqa: S608 - a constant
-                db.execute("SELECT count(*) FROM rows WHERE gone").fetchone()[0],
+    def counts(self) -> tuple[int, int]:
+        """Return the numbers of records listed, and of those gone."""
+        return self._base.query(
+            lambda db: tuple(
+                db.execute(f"SELECT count(*) FROM rows WHERE {which} gone AND kind IN {self._kinds}").fetchone()[0]  # noqa: S608 - constants
+                for which in ("NOT", "")
             )
         )
 
-    def known(self, kind: Kind, rows: Sequence[Record]) -> int:
+    def known(self, rows: Sequence[Record], kind: RowKind) -> int:
         """Return how many of these rows have a record that was read since they changed last."""
-        return self._query(
+        return self._base.query(
             lambda db: sum(
                 int(
                     db.execute(
-                        "SELECT count(*) FROM records WHERE kind = ? AND id = ? AND mark = ?",
+                        "SELECT count(*) FROM records WHERE kind = ? AND id = ? AND part = 'record' AND mark = ?",
                         (kind, row.id, mark_of(row)),
                     ).fetchone()[0]
                 )
@@ -306,35 +308,66 @@ class Store:
             )
         )
 
-    def failures(self) -> list[Failed]:
-        """Return the records that could not be read."""
-        rows = self._query(
+    def record(self, kind: RowKind, number: int) -> Raw:
+        """Return a record that was read in full; empty if it was not."""
+        packed = self._base.query(
             lambda db: db.execute(
-                "SELECT kind, id, row, message FROM failures JOIN rows USING (kind, id) WHERE NOT gone"
-                " ORDER BY kind, id"
+                "SELECT record FROM records WHERE kind = ? AND id = ? AND part = 'record'", (kind, number)
+            ).fetchone()
+        )
+        with self._base.errors():
+            return _unpacked(packed[0] if packed is not None else None) or {}
+
+    def failures(self) -> list[Failed]:
+        """Return the records of which a part could not be read, with every reason."""
+        rows = self._base.query(
+            lambda db: db.execute(
+                "SELECT kind, id, row, message FROM failures JOIN rows USING (kind, id)"  # noqa: S608 - constants
+                f" WHERE NOT gone AND kind IN {self._kinds} AND part IN {self._parts} ORDER BY kind, id, part"
             ).fetchall()
         )
-        with self._errors():
+        with self._base.errors():
             titles = [msgspec.json.decode(row).get("title") for _, _, row, _ in rows]
         return [
             Failed(kind=kind, id=number, title=str(title or ""), message=message)
             for (kind, number, _, message), title in zip(rows, titles, strict=True)
         ]
 
+    def rows(self, kind: RowKind) -> Iterator[Raw]:
+        """Yield the rows of a kind that Figshare lists, by id."""
+        with self._base.errors():
+            cursor = self._base.execute("SELECT row FROM rows WHERE kind = ? AND NOT gone ORDER BY id", (kind,))
+            for (row,) in cursor:
+                yield msgspec.json.decode(row)
+
     def entries(self) -> Iterator[Entry]:
         """Yield all records that exist, by date of publication and id; those without a date come first."""
-        with self._errors():
-            cursor = self._db.execute(
-                "SELECT kind, row, record, message FROM rows LEFT JOIN records USING (kind, id)"
-                " LEFT JOIN failures USING (kind, id) WHERE NOT gone ORDER BY published, rows.id, kind"
+        parts = "".join(
+            f" LEFT JOIN records AS {one} ON {one}.kind = rows.kind AND {one}.id = rows.id AND {one}.part = '{one}'"
+            for one in ("record", "numbers", "versions")
+        )
+        counted_too = "numbers" in self._parts
+        with self._base.errors():
+            cursor = self._base.execute(
+                "SELECT rows.kind, row, record.record, numbers.record, numbers.read, versions.record,"  # noqa: S608 - constants
+                " (SELECT group_concat(message, '; ') FROM failures WHERE failures.kind = rows.kind"
+                f" AND failures.id = rows.id AND failures.part IN {self._parts}) FROM rows{parts}"
+                f" WHERE NOT gone AND rows.kind IN {self._kinds} ORDER BY published, rows.id, rows.kind"
             )
-            for kind, row, record, message in cursor:
-                full: Any = msgspec.json.decode(zlib.decompress(record)) if record is not None else None
-                yield Entry(kind=kind, row=msgspec.json.decode(row), full=full, missing=message or "")
+            for kind, row, full, numbers, counted, versions, message in cursor:
+                yield Entry(
+                    kind=kind,
+                    row=msgspec.json.decode(row),
+                    full=_unpacked(full),
+                    missing=message or "",
+                    numbers=_unpacked(numbers) if counted_too else None,
+                    counted=counted,
+                    versions=tuple((_unpacked(versions) or {}).get("versions", ())),
+                )
 
-    def custom_names(self) -> set[str]:
-        """Return the names of all custom fields of all records."""
-        return {name for entry in self.entries() for name in custom_fields(entry.raw)}
+
+def _unpacked(packed: bytes | None) -> Any:
+    return msgspec.json.decode(zlib.decompress(packed)) if packed is not None else None
 
 
 def _published(row: Record) -> str:

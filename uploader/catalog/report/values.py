@@ -153,6 +153,13 @@ def state(record: Raw) -> str:
     """
     public = flag(record.get("is_public"))
     if public is False or (public is None and record.get("status") not in (None, "public")):
+        # What is wholly under embargo is published, but not public.
+        if (
+            flag(record.get("is_embargoed"))
+            and record.get("embargo_type") == "article"
+            and record.get("status") != "draft"
+        ):
+            return "embargoed-item"
         return "unpublished" if record.get("published_date") else "draft"
     if flag(record.get("is_embargoed")):
         return "embargoed-file" if record.get("embargo_type") == "file" else "embargoed-item"
@@ -165,3 +172,37 @@ def size(record: Raw) -> int | float | None:
     """Return the bytes of the record's files; as stated by the record if their list is not shown."""
     sizes = [number(one.get("size")) for one in entries(record, "files") if isinstance(one, Mapping)]
     return sum(one or 0 for one in sizes) if sizes else number(record.get("size"))
+
+
+def inner(record: Raw, name: str) -> Raw:
+    """Return an object inside the record, empty if there is none."""
+    value = record.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def value(record: Raw, name: str) -> Cell | Values:
+    """Return any value: of objects their name, of lists one text for each entry."""
+    found = record.get(name)
+    if isinstance(found, list):
+        return tuple(shown for one in found if (shown := _shown(one)) is not None)
+    return _shown(found) if isinstance(found, Mapping) else found if isinstance(found, int | float) else text(found)
+
+
+def _shown(one: object) -> str | None:
+    if isinstance(one, Mapping):
+        return next(filter(None, (text(one.get(key)) for key in ("full_name", "name", "title", "id"))), None)
+    return text(one)
+
+
+def embargo_problem(record: Raw) -> str | None:
+    """Return what is wrong with the end of an embargo."""
+    end, published = record.get("embargo_date"), record.get("published_date")
+    if not end:
+        return "no end"
+    return "ended before publication" if isinstance(published, str) and str(end)[:10] < published[:10] else None
+
+
+def used_percent(record: Raw) -> float | None:
+    """Return the used share of a quota in percent, None if there is no quota."""
+    used, quota = number(record.get("used_quota")), number(record.get("quota"))
+    return round(100 * used / quota, 1) if used is not None and quota else None

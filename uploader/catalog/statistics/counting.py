@@ -18,12 +18,16 @@ _UNKNOWN: Final = frozenset({"Unkown", "Unknown", ""})
 """Names of unknown places; the service spells them in both ways (observed)."""
 
 
-class Source(Protocol):
-    """The requests needed; `uploader.figshare.statistics_api.StatisticsApi` has them."""
+class TotalsSource(Protocol):
+    """The requests about all time; `uploader.figshare.statistics_api.StatisticsApi` has them."""
 
     async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int: ...
 
     async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None: ...
+
+
+class Source(TotalsSource, Protocol):
+    """All requests needed."""
 
     async def timeline(
         self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
@@ -55,23 +59,21 @@ class Country:
     cities: dict[str, int] = field(default_factory=dict)
 
 
-class Counting:
-    """Counts events in one scope: an institution's, or (None) everywhere."""
+class AllTime:
+    """Counts the events of all time in one scope: an institution's, or (None) everywhere."""
 
-    def __init__(self, source: Source, scope: str | None = None) -> None:
+    def __init__(self, source: TotalsSource, scope: str | None = None) -> None:
         self._source = source
         self._scope = scope
         self._combined: dict[Kind, bool] = {}
         """Whether one request for all counters may be believed, by kind, once that was tried."""
 
-    async def totals(self, kind: Kind, number: int, period: Period | None = None) -> Totals:
-        """Return the events of a record, in a period or (None) of all time.
+    async def totals(self, kind: Kind, number: int) -> Totals:
+        """Return the events of a record.
 
-        For all time, one request gives all counters where its first answer with events agrees with the documented
-        requests; else there is one request for each counter.
+        One request gives all counters where its first answer with events agrees with the documented requests; else
+        there is one request for each counter.
         """
-        if period is not None:
-            return Totals(**{name: await self._sum(name, kind, number, period) for name in COUNTERS})
         found = None
         if self._combined.get(kind, True):
             found = await self._source.totals(kind, number, self._scope)
@@ -86,6 +88,21 @@ class Counting:
         if any(single.values()):
             self._combined[kind] = agree
         return Totals(**single, cites=found.get("cites") if agree else None)
+
+
+class Counting:
+    """Counts events in one scope: an institution's, or (None) everywhere."""
+
+    def __init__(self, source: Source, scope: str | None = None) -> None:
+        self._source = source
+        self._scope = scope
+        self._all_time = AllTime(source, scope)
+
+    async def totals(self, kind: Kind, number: int, period: Period | None = None) -> Totals:
+        """Return the events of a record, in a period or (None) of all time."""
+        if period is None:
+            return await self._all_time.totals(kind, number)
+        return Totals(**{name: await self._sum(name, kind, number, period) for name in COUNTERS})
 
     async def timeline(
         self, counter: Counter, kind: Kind, number: int, period: Period, granularity: Granularity

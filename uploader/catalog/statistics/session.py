@@ -60,37 +60,38 @@ class Statistics:
     ) -> Totals:
         """Return the events of a record, of all time or from `since` to `until`, both included."""
         period = _period(since, until) if since or until else None
-        return await (await self._session())[1].totals(kind, number, period)
+        return await (await self.open())[1].totals(kind, number, period)
 
     async def timeline(
         self, number: int, kind: Kind = "article", *, counter: Counter = "views", by: Granularity = "month",
         since: date | None = None, until: date | None = None,
     ) -> dict[str, int]:  # fmt: skip
         """Return the events by day, month or year, in order; without entries for none."""
-        return await (await self._session())[1].timeline(counter, kind, number, _period(since, until), by)
+        return await (await self.open())[1].timeline(counter, kind, number, _period(since, until), by)
 
     async def places(
         self, number: int, kind: Kind = "article", *, counter: Counter = "views", since: date | None = None,
         until: date | None = None,
     ) -> list[Country]:  # fmt: skip
         """Return the events by country, the most first."""
-        return await (await self._session())[1].places(counter, kind, number, _period(since, until))
+        return await (await self.open())[1].places(counter, kind, number, _period(since, until))
 
     async def top(
         self, kind: Kind = "article", *, counter: Counter = "views", count: int = 10, group: int | None = None,
         since: date | None = None, until: date | None = None,
     ) -> list[tuple[int, int]]:  # fmt: skip
         """Return the ids with the most events, and how many, greatest first."""
-        api, _ = await self._session()
+        api, _ = await self.open()
         period = _period(since, until) if since or until else None
         dates = None if period is None else (period.first, period.last)
         return await api.top(counter, kind, count, period=dates, group=group, scope=self._scope)
 
     async def count(self, *groups: int) -> dict[int, int]:
         """Return the number of public items in each group."""
-        return await (await self._session())[0].count(groups, self._scope)
+        return await (await self.open())[0].count(groups, self._scope)
 
-    async def _session(self) -> tuple[StatisticsApi, Counting]:
+    async def open(self) -> tuple[StatisticsApi, Counting]:
+        """Return the session with the service, and what counts with it; opened once. Raises UsageError."""
         if self._open is None or self._counting is None:
             endpoint = endpoint_for(
                 self._api_endpoint, os.environ.get(VARIABLE), insecure_http=self._settings.insecure_http

@@ -1,0 +1,176 @@
+"""Read many parts of records, a few at a time: what fails is noted, and what was read is committed often."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+
+from uploader.catalog.report.store import Outcome, Part, Store, Wanted
+from uploader.catalog.report.values import Raw
+from uploader.clock import Clock
+from uploader.concurrency import in_thread
+from uploader.errors import (
+    FigupError,
+    ItemNotFound,
+    NotFigshare,
+    PermissionDenied,
+    ProtocolViolation,
+    RequestRejected,
+    ServerFailing,
+    Throttled,
+    Unreachable,
+)
+
+COMMIT_RECORDS: Final = 50
+COMMIT_SECONDS: Final = 2.0
+AT_ONCE: Final = 4
+"""Requests at the same time: enough that slow answers do not halve the one request a second that Figshare asks for."""
+MAX_OUTAGE: Final = 10
+"""Records in a row that may fail as if Figshare were not there; then the run ends, to be continued."""
+_OUTAGE = (ServerFailing, Unreachable, NotFigshare)
+_OF_ONE_RECORD = (*_OUTAGE, PermissionDenied, ProtocolViolation, RequestRejected)
+_NAMES: Final[dict[Part, str]] = {"record": "", "numbers": "no numbers: ", "versions": "no earlier versions: "}
+"""How the reason for a failure begins."""
+
+
+class NoMore(Exception):
+    """No further request may begin."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What the phases of a run have done: records (not parts) read and failed, and those that need no reading."""
+
+    total: int = 0
+    done: int = 0
+    read: int = 0
+    failed: set[tuple[str, int]] = field(default_factory=set)
+
+
+class Phase:
+    """One part of all records, read by a few workers. `lock` guards the catalog, which several phases may share."""
+
+    def __init__(
+        self,
+        part: Part,
+        read: Callable[[Wanted], Awaitable[Raw]],
+        store: Store,
+        lock: anyio.Lock,
+        tally: Tally,
+        clock: Clock,
+        *,
+        undated: bool,
+        fence: Callable[[], Awaitable[None]],
+        verify: Callable[[], Awaitable[object]] | None = None,
+        on_progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`read` raises NoMore to end the phase. `verify` raises TokenRejected if the token is not valid any more."""
+        self._part, self._read_part = part, read
+        self._store, self._lock, self._tally, self._clock = store, lock, tally, clock
+        self._undated = undated
+        self._fence, self._verify, self._on_progress = fence, verify, on_progress
+        self._outage = 0
+        self._only_failed = False
+        self._buffer: list[Outcome] = []
+        self._queue: deque[Wanted] = deque()
+        self._after = ("", 0)
+        self._committed = clock.monotonic()
+
+    async def run(self, *, failed: bool) -> None:
+        """Read the parts that the catalog lacks, or those that failed in this run once more."""
+        self._after = ("", 0)
+        self._queue.clear()
+        self._only_failed = failed
+        try:
+            async with anyio.create_task_group() as timer:
+                timer.start_soon(self._commit_regularly)
+                async with anyio.create_task_group() as workers:
+                    for _ in range(AT_ONCE):
+                        workers.start_soon(self._work)
+                timer.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                async with self._lock:
+                    await self._commit()
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await self._clock.sleep(COMMIT_SECONDS / 4)
+            async with self._lock:
+                if self._clock.monotonic() - self._committed >= COMMIT_SECONDS / 2:
+                    with anyio.CancelScope(shield=True):
+                        await self._commit()
+
+    async def _work(self) -> None:
+        while (wanted := await self._next()) is not None:
+            try:
+                outcome = await self._read(wanted)
+            except NoMore:
+                return
+            # All wait while records are committed: no more than these are ever at risk.
+            async with self._lock:
+                self._buffer.append(outcome)
+                if len(self._buffer) >= COMMIT_RECORDS:
+                    with anyio.CancelScope(shield=True):
+                        await self._commit()
+            self._on_progress()
+
+    async def _next(self) -> Wanted | None:
+        async with self._lock:
+            if not self._queue:
+                after, failed = self._after, self._only_failed
+                self._queue.extend(
+                    await in_thread(lambda: self._store.wanted(self._part, after, failed=failed, undated=self._undated))
+                )
+            if not self._queue:
+                return None
+            wanted = self._queue.popleft()
+            self._after = (wanted.kind, wanted.id)
+            return wanted
+
+    async def _read(self, wanted: Wanted) -> Outcome:
+        """Read one part. Raises what concerns all records."""
+        try:
+            record = await self._read_part(wanted)
+        except ItemNotFound as error:
+            if not wanted.listed:
+                self._tally.done += 1
+                return Outcome(wanted=wanted, gone=True)
+            return self._failure(wanted, error)
+        except Throttled as error:
+            # One record may be refused like this for ever. It comes last, also in the next run, and then only fails.
+            self._outage += 1
+            failure = self._failure(wanted, error)
+            if self._only_failed and self._outage < MAX_OUTAGE:
+                return failure
+            self._buffer.append(failure)
+            raise
+        except _OF_ONE_RECORD as error:
+            if isinstance(error, PermissionDenied) and self._verify is not None:
+                # An expired token gets the same answer as a record of somebody else.
+                await self._verify()
+            self._outage = self._outage + 1 if isinstance(error, _OUTAGE) else 0
+            if self._outage >= MAX_OUTAGE:
+                raise
+            return self._failure(wanted, error)
+        self._outage = 0
+        self._tally.done += 1
+        self._tally.read += self._part == "record"
+        self._tally.failed.discard((wanted.kind, wanted.id))
+        return Outcome(wanted=wanted, record=record)
+
+    def _failure(self, wanted: Wanted, error: FigupError) -> Outcome:
+        self._tally.failed.add((wanted.kind, wanted.id))
+        return Outcome(wanted=wanted, failure=_NAMES[wanted.part] + error.message)
+
+    async def _commit(self) -> None:
+        """Store what was read; the caller holds the lock."""
+        some, self._buffer = self._buffer, []
+        self._committed = self._clock.monotonic()
+        if some:
+            await self._fence()
+            await in_thread(self._store.save, some, self._clock.now().timestamp())

@@ -1,0 +1,116 @@
+"""Separate tables of what a record has several of: authors, categories, files and others, by the record's id. Pure.
+
+One row an entry, in the record's order. Empty cells are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from uploader.catalog.report import values as v
+from uploader.catalog.report.columns import Column, ColumnKind
+from uploader.catalog.report.values import Raw
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideTable:
+    """One separate table. `parts` yields its rows of a record, which its columns read."""
+
+    name: str
+    columns: tuple[Column, ...]
+    parts: Callable[[Raw], Iterable[Raw]]
+
+
+def _cell(name: str, meaning: str, key: str | None = None, kind: ColumnKind = "text") -> Column:
+    key = key or name
+    if kind == "number":
+        return Column(name=name, meaning=meaning, read=lambda _, part: v.number(part.get(key)), kind=kind)
+    if kind == "flag":
+        return Column(name=name, meaning=meaning, read=lambda _, part: v.flag(part.get(key)), kind=kind)
+    return Column(name=name, meaning=meaning, read=lambda _, part: v.text(part.get(key)))
+
+
+def _number(name: str, meaning: str, key: str | None = None) -> Column:
+    return _cell(name, meaning, key, "number")
+
+
+_KEY = (
+    Column(name="record_type", meaning="item, collection or project", read=lambda entry, _: entry.kind),
+    Column(name="id", meaning="number of the record", read=lambda entry, _: v.number(entry.raw.get("id")),
+           kind="number"),
+    Column(name="version", meaning="version of the record", read=lambda entry, _: v.number(entry.raw.get("version")),
+           kind="number"),
+)  # fmt: skip
+_POSITION = _number("position", "place in the record's list, from 1")
+
+
+def _objects(name: str) -> Callable[[Raw], Iterator[Raw]]:
+    """Return what yields the objects of a list, or its texts as objects, with their positions."""
+
+    def parts(record: Raw) -> Iterator[Raw]:
+        for at, one in enumerate(v.entries(record, name), start=1):
+            yield {**(one if isinstance(one, Mapping) else {"value": one}), "position": at}
+
+    return parts
+
+
+def _tags(record: Raw) -> Iterator[Raw]:
+    return _objects("tags" if v.entries(record, "tags") else "keywords")(record)
+
+
+def _files(record: Raw) -> Iterator[Raw]:
+    folders = v.inner(record, "folder_structure")
+    for one in _objects("files")(record):
+        yield {**one, "folder": folders.get(str(one.get("id")))}
+
+
+def _custom(record: Raw) -> Iterator[Raw]:
+    for name, values in v.custom_fields(record).items():
+        for at, one in enumerate(values, start=1):
+            yield {"name": name, "position": at, "value": one}
+
+
+def _timeline(record: Raw) -> Iterator[Raw]:
+    for name, moment in v.inner(record, "timeline").items():
+        yield {"name": name, "value": moment}
+
+
+def _table(name: str, parts: Callable[[Raw], Iterable[Raw]], *columns: Column) -> SideTable:
+    return SideTable(name=name, columns=(*_KEY, *columns), parts=parts)
+
+
+SIDE_TABLES: tuple[SideTable, ...] = (
+    _table(
+        "authors", _objects("authors"), _POSITION, _number("author_id", "number of the author", "id"),
+        _cell("name", "full name", "full_name"), _cell("first_name", "first name"), _cell("last_name", "last name"),
+        _cell("orcid", "ORCID iD", "orcid_id"), _cell("is_active", "whether the author has an account", kind="flag"),
+        _cell("url_name", "name in the address of the page"),
+    ),
+    _table(
+        "categories", _objects("categories"), _POSITION, _number("category_id", "number of the category", "id"),
+        _cell("title", "title"), _number("parent_id", "number of the category above it"),
+        _cell("path", "numbers of the categories above it"), _cell("source_id", "code in the taxonomy"),
+        _number("taxonomy_id", "number of the taxonomy"),
+    ),
+    _table("tags", _tags, _POSITION, _cell("tag", "keyword", "value")),
+    _table(
+        "files", _files, _POSITION, _number("file_id", "number of the file", "id"), _cell("name", "name"),
+        _cell("folder", "folder"), _number("size", "bytes"), _cell("is_link_only", "whether it is a link", kind="flag"),
+        _cell("mimetype", "type of its contents"), _cell("download_url", "address of its bytes"),
+        _cell("supplied_md5", "MD5 as supplied"), _cell("computed_md5", "MD5 as computed by Figshare"),
+    ),
+    _table(
+        "funding", _objects("funding_list"), _POSITION, _number("funding_id", "number of the grant", "id"),
+        _cell("title", "title"), _cell("grant_code", "code"), _cell("funder_name", "funder"),
+        _cell("is_user_defined", "whether it was typed by hand", kind="flag"), _cell("url", "address"),
+    ),
+    _table("custom_fields", _custom, _cell("name", "name of the field"), _POSITION, _cell("value", "value")),
+    _table("references", _objects("references"), _POSITION, _cell("reference", "address", "value")),
+    _table(
+        "related_materials", _objects("related_materials"), _POSITION, _cell("identifier", "identifier"),
+        _cell("identifier_type", "kind of identifier"), _cell("relation", "relation"), _cell("title", "title"),
+        _cell("link", "address"),
+    ),
+    _table("timeline", _timeline, _cell("name", "which date"), _cell("date", "date; no time zone is stated", "value")),
+)  # fmt: skip

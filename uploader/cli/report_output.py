@@ -1,0 +1,171 @@
+"""What a report says: how far it is, what it would cost, what was made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uploader import units
+from uploader.cli.output.console import MAX_REPORTED
+from uploader.cli.runner import Session
+from uploader.errors import ExitStatus, Facts, RecordsMissing
+from uploader.text import printable
+from uploader.units import format_count
+
+if TYPE_CHECKING:
+    from uploader.catalog.report.collect import Progress
+    from uploader.catalog.report.make import Made, Price
+    from uploader.catalog.report.store import Failed
+    from uploader.figshare.client import Figshare
+
+_PROGRESS_EVERY = 10.0
+"""Seconds between notes on progress."""
+
+
+class Shown:
+    """Says now and then how far a report is."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._told = self._began = time.monotonic()
+        self._first: int | None = None
+
+    def show(self, progress: Progress) -> None:
+        """Write a note, if it is time for one."""
+        now = time.monotonic()
+        if progress.total is not None and self._first is None:
+            self._first, self._began = progress.done, now
+        if now - self._told < _PROGRESS_EVERY:
+            return
+        self._told = now
+        self._session.console.event(
+            "progress", done=progress.done, total=progress.total, failed=progress.failed, requests=progress.requests
+        )
+        if not (self._session.common.json or self._session.common.no_progress):
+            self._session.console.note(self._text(progress, now))
+
+    def _text(self, progress: Progress, now: float) -> str:
+        if progress.total is None or self._first is None:
+            return f"{format_count(progress.done, 'record')} listed so far"
+        rate = (progress.done - self._first) / max(now - self._began, 1e-3)
+        left = progress.total - progress.done
+        pieces = [f"{progress.done} of {format_count(progress.total, 'record')} read"]
+        pieces += [f"{progress.failed} failed"] if progress.failed else []
+        pieces += [f"{rate:.1f} a second, {units.format_duration(left / rate)} left"] if rate > 0 else []
+        return ", ".join(pieces)
+
+
+def show_price(session: Session, price: Price, hosts: Sequence[tuple[str, float | None]]) -> int:
+    """Say what a report would cost. `hosts` are the API's and the statistics service's address and rate a second."""
+    costs = [price.list_requests + price.record_requests, price.number_requests]
+    times = [cost / rate for cost, (_, rate) in zip(costs, hosts, strict=False) if rate]
+    seconds = max(times, default=None)
+    session.summary.records = {
+        "found": price.listed,
+        "known": price.known,
+        "list_requests": price.list_requests,
+        "record_requests": price.record_requests,
+        "number_requests": price.number_requests,
+        "hosts": [host for host, _ in hosts],
+        "seconds": seconds,
+    }
+    pieces = f"{price.list_requests} for lists and {price.record_requests} for records"
+    text = f"{format_count(costs[0], 'request')} ({pieces}) to {printable(hosts[0][0])}"
+    if price.number_requests:
+        text += f", {format_count(costs[1], 'request')} or more for numbers to {printable(hosts[1][0])}"
+    shortest = f"; at least {units.format_duration(seconds)}" if seconds else ""
+    session.console.result(
+        f"{format_count(price.listed, 'record')}, {price.known} of them unchanged: {text}{shortest}. "
+        "Nothing was written."
+    )
+    return ExitStatus.OK
+
+
+def conclude(session: Session, api: Figshare, made: Made, output: Path, *, private: bool, counted: bool) -> int:
+    """Report what was made, and return the exit status. Raises RecordsMissing."""
+    from uploader.catalog.pager import check_complete
+
+    console = session.console
+    session.summary.records = {
+        "found": made.listed,
+        "written": made.written,
+        "output": str(output),
+        "complete": not made.gaps,
+        "gaps": [gap.message for gap in made.gaps],
+        "read": made.read,
+        "gone": made.gone,
+        "left_out": made.left_out,
+        "failed": [{"kind": one.kind, "id": one.id, "message": one.message} for one in made.failed],
+        "versions": made.versions,
+        "excluded": dict(made.excluded),
+        "unnamed": dict(made.unnamed),
+        "sums": dict(made.sums),
+        "uncounted": made.uncounted,
+        "candidates": {str(number): list(one) for number, one in made.candidates.items()},
+        "changes": dict(made.changes),
+        "requests": api.requests,
+    }
+    console.result(_written(made, output))
+    for note in _notes(made, counted=counted):
+        console.note(note)
+    if private:
+        console.note("the table has unpublished metadata or personal data; only you can read it")
+    for one in made.failed[:MAX_REPORTED]:
+        console.note(f"{one.kind} {one.id} could not be read: {one.message}")
+    if len(made.failed) > MAX_REPORTED:
+        console.note(f"and {len(made.failed) - MAX_REPORTED} more; --failed-to FILE has all")
+    if made.failed:
+        failed = len({(one.kind, one.id) for one in made.failed})
+        raise RecordsMissing(
+            f"{format_count(failed, 'record')} could not be read in full", facts=Facts("records-failed")
+        )
+    check_complete(made.gaps)
+    return ExitStatus.OK
+
+
+def _written(made: Made, output: Path) -> str:
+    text = f"{made.listed - made.excluded.total()} of {format_count(made.listed, 'record')}"
+    text += f" and {format_count(made.versions, 'earlier version')}" if made.versions else ""
+    return f"{text} written to {printable(str(output))}; {made.read} read in this run."
+
+
+def _notes(made: Made, *, counted: bool) -> list[str]:
+    from uploader.catalog.report.sheets import CHANGES
+
+    notes = [f"{CHANGES[name]}: {count}" for name, count in made.changes.items()]
+    notes += [f"{format_count(count, 'record')} left out: {reason}" for reason, count in made.excluded.items()]
+    notes += [f"{format_count(count, 'record')} with a {what} that has no name" for what, count in made.unnamed.items()]
+    if counted:
+        sums = ", ".join(f"{count:,} {name}" for name, count in made.sums.items()) or "no numbers"
+        notes.append(sums + (f"; {format_count(made.uncounted, 'record')} not counted" if made.uncounted else ""))
+    if len(made.candidates) > 1:
+        notes.append(_namesakes(made))
+    if made.gone:
+        notes.append(f"{format_count(made.gone, 'record')} that Figshare had before exist no more and were left out")
+    if made.left_out:
+        notes.append(f"{format_count(made.left_out, 'record')} did not fit the filters and were left out")
+    return notes
+
+
+def _namesakes(made: Made) -> str:
+    """Name the authors that have the wanted name, those of the most records first."""
+    found = sorted(made.candidates.items(), key=lambda one: (-one[1][1], one[0]))
+    shown = [f"{number} ({printable(name)}, {count})" for number, (name, count) in found[:MAX_REPORTED]]
+    more = f" and {len(found) - MAX_REPORTED} more" if len(found) > MAX_REPORTED else ""
+    return f"{len(found)} authors have this name: {', '.join(shown)}{more}; --author-id chooses"
+
+
+def write_failed(path: Path, failed: Sequence[Failed]) -> None:
+    """Write the records that could not be read as CSV, in place of an older file. Blocks briefly."""
+    from uploader.catalog.rows import NewFile, csv_header, csv_line
+
+    lines = [csv_line([one.kind, one.id, one.title, one.message]) for one in failed]
+    file = NewFile(path, replace=True, private=True)
+    written = False
+    try:
+        file.write(csv_header(["record_type", "id", "title", "message"]) + b"".join(lines))
+        written = True
+    finally:
+        file.close(keep=written)
