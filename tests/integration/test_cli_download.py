@@ -108,7 +108,7 @@ def test_a_public_item_needs_no_token(figup: Figup, sandbox: Sandbox) -> None:
     assert draft.stderr.startswith("figup: Figshare has no public item 12345")
     figup.env["FIGSHARE_TOKEN"] = "another"
     refused = figup.run("download", item, "-o", "other").expect(3)
-    assert "token" in refused.stderr
+    assert "Public records need no token: unset FIGSHARE_TOKEN" in refused.stderr
 
 
 def test_an_address_with_a_version_means_that_version(figup: Figup, sandbox: Sandbox) -> None:
@@ -126,6 +126,13 @@ def test_an_address_with_a_version_means_that_version(figup: Figup, sandbox: San
     assert (figup.cwd / "one/a.bin").read_bytes() == b"first"
     figup.run("download", f"10.6084/m9.figshare.{item}.v2", "-o", "two").expect(0)
     assert (figup.cwd / "two/a.bin").read_bytes() == b"second"
+    # A DOI without a version names what is published, the number the account's own copy with its changes.
+    (figup.cwd / "draft.bin").write_bytes(b"draft")
+    figup.run("upload", "draft.bin", "--item", item).expect(0)
+    figup.run("download", f"https://doi.org/10.6084/m9.figshare.{item}", "-o", "three").expect(0)
+    assert [path.name for path in (figup.cwd / "three").iterdir()] == ["a.bin"]
+    figup.run("download", item, "-o", "four").expect(0)
+    assert {path.name for path in (figup.cwd / "four").iterdir()} == {"a.bin", "draft.bin"}
 
 
 def test_two_downloads_of_one_item_at_once(figup: Figup) -> None:

@@ -220,6 +220,9 @@ def test_a_token_file_that_others_can_read(figup: Figup) -> None:
 def test_an_unknown_item(figup: Figup) -> None:
     source(figup)
     refused(figup.run("upload", "data.bin", "--item", "12345"), 4, "no item 12345")
+    source(figup, "more.bin")
+    several = figup.run("upload", "data.bin", "more.bin", "--item", "12345").expect(4)
+    assert several.stdout == "", "nothing was begun that could be unfinished"
 
 
 @pytest.mark.parametrize(

@@ -359,7 +359,9 @@ def test_one_is_created_also_when_the_answer_is_lost(
     sandbox = start_sandbox("--fault", f"create-{kind}:2=lost-answer")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     command = (kind, "create", "Beavers", "--description", "All of them")
-    first, second = (bare_figup.run(*command).expect(0).stdout.split()[0] for _ in range(2))
+    made = bare_figup.run(*command).expect(0)
+    first, second = made.stdout.strip(), bare_figup.run(*command).expect(0).stdout.strip()
+    assert f'created {kind} {first}, "Beavers": http' in made.stderr
     rows = {str(row["id"]): row["title"] for row in ask(sandbox, f"/account/{kind}s?page_size=100")}
     assert rows == {first: "Beavers", second: "Beavers"}
     assert ask(sandbox, f"/account/{kind}s/{first}")["description"] == "All of them"

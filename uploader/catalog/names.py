@@ -6,7 +6,7 @@ Without a token the public lists are used; groups are known to administrators of
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from uploader.catalog.pager import Plan, Walk
 from uploader.errors import Facts, FilterIgnored, NameNotFound, NoToken, PermissionDenied, UsageError
@@ -97,6 +97,15 @@ class Names:
             except PermissionDenied as error:
                 raise error.with_context(hint="Give the ids of groups.") from error
         return self._groups
+
+    async def is_unknown(self, kind: Literal["group", "institution"], number: int) -> bool:
+        """Return True if the account's groups, or the institutions, are known and none has this id."""
+        if kind == "institution":
+            return number not in {one.id async for one in self._api.records.institutions()}
+        try:
+            return number not in {one.id for one in await self.all_groups()}
+        except (NoToken, PermissionDenied):
+            return False
 
     async def category(self, name: str) -> str:
         """Return the title of a category, given by title, id, path or number in its taxonomy. Raises UsageError."""

@@ -174,7 +174,10 @@ class Demo:
             self._write(f"The item's page: {url}")
             removes = "" if self._keep else " and removes everything"
             self._write(f"Open it in a browser; Enter stops the local Figshare{removes}.")
-            await next_line(sys.stdin.fileno())
+            with anyio.CancelScope() as waiting:
+                # All is done: Ctrl-C ends the demo as Enter does.
+                self._session.signals.stop_with(waiting.cancel)
+                await next_line(sys.stdin.fileno())
         if self._keep:
             again = f"`figup sandbox --dir {shlex.quote(str(self._folder / 'sandbox'))}`"
             self._write(f"Files kept in {self._folder}; to see the item's page, {url}, run {again}.")

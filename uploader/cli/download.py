@@ -14,7 +14,7 @@ from uploader.cli.context import open_context
 from uploader.cli.hints import hint_for
 from uploader.cli.options import (
     ENVIRONMENT,
-    ITEM_VERSION,
+    ITEM_AS_NAMED,
     FigupCommand,
     GlobalOptions,
     ParsedParam,
@@ -23,7 +23,7 @@ from uploader.cli.options import (
 )
 from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
-from uploader.cli.runner import Session, run
+from uploader.cli.runner import Session, reading_public, run
 from uploader.cli.transfer_options import DEADLINE, DEADLINE_HELP, LIMIT_RATE, log_deadline
 from uploader.errors import ExitStatus
 from uploader.figshare.ids import Reference
@@ -71,7 +71,7 @@ _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), g
 
 
 @click.command("download", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
-@click.argument("item", metavar="ITEM", type=ITEM_VERSION)
+@click.argument("item", metavar="ITEM", type=ITEM_AS_NAMED)
 @click.argument("names", metavar="[FILE]...", nargs=-1)
 @_what(
     "-o",
@@ -114,13 +114,13 @@ _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), g
 @_speed("--deadline", metavar="auto|TIME", type=DEADLINE, help=DEADLINE_HELP)
 @common_options
 def download(
-    item: tuple[Reference, int | None], names: tuple[str, ...], target: Path, common: GlobalOptions, **values: Any
+    item: tuple[Reference, int | None, bool], names: tuple[str, ...], target: Path, common: GlobalOptions, **values: Any
 ) -> int:
     """Download an item's files, or some of them, in parallel; verify their MD5s.
 
     Run the same command again to continue an interrupted download. Folders of the item become folders; nothing is
     written outside DIR, and no existing file is changed unless --on-conflict replace is given. A DOI or an address
-    with a version means that published version.
+    with a version means that published version, a DOI without one the newest.
     """
     from uploader.transfer.download.report import exit_status
 
@@ -129,6 +129,10 @@ def download(
         client = at.client(options, anonymous=True)
 
         async def work(session: Session) -> int:
+            with reading_public(anonymous=True):
+                return await received(session)
+
+        async def received(session: Session) -> int:
             session.resumable = True
             log_deadline(options)
             display = display_for(session.console, no_progress=common.no_progress)
@@ -139,6 +143,7 @@ def download(
                         item[0],
                         target,
                         version=item[1],
+                        published=item[2],
                         names=names,
                         include=values["include"],
                         exclude=values["exclude"],

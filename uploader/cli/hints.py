@@ -129,6 +129,11 @@ HINTS: dict[str, Hint] = {
         complete=True,
     ),
     "no-oauth": Hint("Install it: pip install 'figup[oauth]'.", complete=True),
+    "token-refused-reading": Hint(
+        "Public records need no token: unset FIGSHARE_TOKEN or run `figup auth logout{options}` to read them "
+        "without. For your own, create a new one at figshare.com/account/applications.",
+        complete=True,
+    ),
     "not-allowed": Hint(
         f"`figup auth status{{options}}` shows whose token this is; use one that may do this, then {_RERUN}.",
         complete=True,

@@ -86,7 +86,8 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         made = await api.items.detail(item_id)
         session.summary.item_id, session.summary.item_url = made.id, made.url or None
         session.console.event("created", **fields(made))
-        session.console.result(f"{made.id}\n{made.url}" if made.url else str(made.id))
+        session.console.result(str(made.id))
+        session.console.note(printable(f'created item {made.id}, "{made.title}": {made.url}'))
         return 0
 
     return on_figshare(common, work)

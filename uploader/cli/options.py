@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from uploader.cli.global_options import with_global_options_last
-from uploader.figshare.ids import Kind, Reference, parse_id, parse_reference, parse_version
+from uploader.figshare.ids import Kind, Reference, is_doi, parse_id, parse_reference, parse_version
 from uploader.text import is_unicode
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ def _item_and_version(text: str, kind: Kind) -> tuple[Reference, int | None]:
     return parse_reference(text, kind), parse_version(text)
 
 
+def _item_as_named(text: str, kind: Kind) -> tuple[Reference, int | None, bool]:
+    return *_item_and_version(text, kind), is_doi(text)
+
+
 ITEM_ID = ParsedParam("id", id_parser("item", parse_reference))
 COLLECTION_ID = ParsedParam("id", id_parser("collection", parse_reference))
 """A number, an address or a DOI; the value is a `Reference`, which `uploader.items.identify` makes an id."""
@@ -116,6 +120,8 @@ PROJECT_ID = ParsedParam("id", id_parser("project", parse_id))
 """A number or an address."""
 ITEM_VERSION = ParsedParam("id", id_parser("item", _item_and_version))
 """An item, with the version that its DOI or address may have."""
+ITEM_AS_NAMED = ParsedParam("id", id_parser("item", _item_as_named))
+"""The same, with whether it is named by a DOI."""
 
 
 class GroupedOption(click.Option):
@@ -146,7 +152,7 @@ class FigupCommand(click.Command):
 
         path = [*(parent.command_path.split()[1:] if parent is not None else []), info_name or ""]
         if not (set(args) & {"-h", "--help"} or extra.get("resilient_parsing")):
-            defaults = option_defaults(path, self.params, _common_names(), named_profile(args))
+            defaults = option_defaults(path, self.params, _common_names(), named_profile(args), _commands(parent))
             extra.setdefault("default_map", defaults)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -172,6 +178,14 @@ class FigupCommand(click.Command):
         if param is self.get_help_option(ctx):
             return COMMON
         return param.group if isinstance(param, GroupedOption) else "Options"
+
+
+def _commands(context: click.Context | None) -> frozenset[str]:
+    """Return the names of all commands, or of none for a command on its own."""
+    root = context.find_root() if context is not None else None
+    if root is None or not isinstance(root.command, click.Group):
+        return frozenset()
+    return frozenset(root.command.list_commands(root))
 
 
 class FigupGroup(FigupCommand, click.Group):

@@ -54,12 +54,17 @@ def named_profile(args: Sequence[str]) -> str | None:
 
 
 def option_defaults(
-    command: Sequence[str], params: Iterable[click.Parameter], common: Iterable[str], profile: str | None
+    command: Sequence[str],
+    params: Iterable[click.Parameter],
+    common: Iterable[str],
+    profile: str | None,
+    commands: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """Return the defaults of a command's options, by parameter name.
 
-    `command` is the path of its names, `common` the names of the options that all commands have. Blocks briefly.
-    Raises UsageError for a file that cannot be read, an unknown profile, or an unknown option.
+    `command` is the path of its names, `common` the names of the options that all commands have, `commands` those of
+    all commands. Blocks briefly.
+    Raises UsageError for a file that cannot be read, an unknown profile, command or option.
     """
     path = config_file()
     content = _read(path)
@@ -70,6 +75,9 @@ def option_defaults(
     options = {opt.lstrip("-"): param for param in params if isinstance(param, click.Option) for opt in param.opts}
     values: dict[str, Any] = {}
     for table in _tables(content, profile, path):
+        for key, value in table.items():
+            if isinstance(value, Mapping) and commands and key not in commands:
+                raise _unknown(key, commands, path)
         for key, value in _of_command(table, command, frozenset(common), frozenset(options), path):
             if key in options:
                 values[options[key].name or ""] = _value(value, options[key], key, path)

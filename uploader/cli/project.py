@@ -10,10 +10,12 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.own_lists import own_list_command
 from uploader.cli.record_views import show_project
 from uploader.cli.runner import Session, on_figshare
+from uploader.text import printable
 from uploader.transfer.journal.plan import checked_title
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
+    from uploader.figshare.ids import Kind
     from uploader.figshare.item_api import Container
 
 CREATE_HELP = """\b
@@ -50,6 +52,9 @@ def create_container(common: GlobalOptions, kind: Container, title: str, descrip
         new = await lists.create_container(api, kind, name, description)
         session.console.event("created", **{f"{kind.removesuffix('s')}_id": new, "title": name})
         session.console.result(str(new))
+        one: Kind = "project" if kind == "projects" else "collection"
+        made = await api.records.record(one, new, public=False)
+        session.console.note(printable(f'created {one} {new}, "{name}": {made.url}'))
         return 0
 
     return on_figshare(common, work)

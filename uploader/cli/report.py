@@ -24,7 +24,7 @@ from uploader.cli.options import (
 from uploader.cli.report_output import Shown, conclude, show_price, write_failed
 from uploader.cli.runner import Session, on_context, run
 from uploader.cli.stats_service import SCOPE, open_statistics, service_endpoint, service_option
-from uploader.cli.transfer_options import DEADLINE, report_request_options
+from uploader.cli.transfer_options import DEADLINE, request_options
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
 from uploader.metadata import identifiers
@@ -129,7 +129,7 @@ def _command(name: ReportName, text: str) -> None:
     def command(requests: RequestOptions, common: GlobalOptions, **values: Any) -> int:
         return _make(name, common, requests, values)
 
-    wrapped: Callable[..., int] = with_options(common_options(report_request_options(command)), [*specific, *_COMMON])
+    wrapped: Callable[..., int] = with_options(common_options(request_options(command)), [*specific, *_COMMON])
     made = click.command(name, cls=FigupCommand, epilog=HELP + ENVIRONMENT, help=text)(wrapped)
     report.add_command(made)
 

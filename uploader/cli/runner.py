@@ -26,7 +26,7 @@ from uploader.cli.output.progress import Display
 from uploader.cli.output.rows import FileRows, row_with_hint
 from uploader.cli.signals import Signals
 from uploader.cli.startup import ASKING, STOPPING, is_ours
-from uploader.errors import FigupError, Interrupted, OutputLost
+from uploader.errors import FigupError, Interrupted, OutputLost, TokenRejected
 from uploader.transfer.report import Report, RunFailed
 
 if TYPE_CHECKING:
@@ -213,12 +213,24 @@ def on_context(
         )
 
         async def connected(session: Session) -> int:
-            display = Display(session.console, None)
+            patience = requests.retry_timeout if requests is not None else INTERACTIVE_RETRY.elapsed_cap
+            display = Display(session.console, None, patience=patience)
             async with client:
-                with client.figshare(display.show) as api:
+                with client.figshare(display.show) as api, reading_public(anonymous=anonymous):
                     return await work(session, context, api)
 
         return run(common, connected, remark=context.remark)
+
+
+@contextmanager
+def reading_public(*, anonymous: bool) -> Iterator[None]:
+    """Let a rejected token be reported as one that is not needed for public records, if that is so."""
+    try:
+        yield
+    except TokenRejected as error:
+        if not anonymous or error.facts.situation not in ("", error.code):
+            raise
+        raise error.with_context(situation="token-refused-reading") from error
 
 
 def on_item(common: GlobalOptions, reference: Reference, work: OnItem) -> int:

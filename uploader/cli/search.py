@@ -143,6 +143,8 @@ def search(
                 pass
         else:
             await put_rows(session, searching.rows(), wanted.kind, output, replace=force)
+            if not searching.conclusion.found:
+                await _note_unknown(session, api, wanted)
         return conclude(session, api, searching.conclusion, output, count=values["count"])
 
     return on_figshare(common, work, anonymous=not values["own"], requests=requests)
@@ -201,6 +203,18 @@ async def _search(api: Figshare, words: tuple[str, ...], values: dict[str, Any])
             for name in ("own", "since", "modified_since", "doi", "resource_doi", "order", "reverse", "limit")
         },
     )
+
+
+async def _note_unknown(session: Session, api: Figshare, search: Search) -> None:
+    """Explain an empty result by an id that Figshare does not know."""
+    from uploader.catalog.names import Names
+
+    names = Names(api)
+    if search.institution is not None and await names.is_unknown("institution", search.institution):
+        session.console.note(f"Figshare lists no institution {search.institution}")
+    for group in search.groups:
+        if await names.is_unknown("group", group):
+            session.console.note(f"your institution has no group {group}")
 
 
 def _explain(session: Session, searching: Searching) -> int:

@@ -32,9 +32,12 @@ from uploader.units import format_count
 
 if TYPE_CHECKING:
     from uploader.catalog.statistics.periods import Period
+    from uploader.figshare.ids import Kind as RecordKind
     from uploader.figshare.statistics_api import Counter, Kind
 
 COUNTERS = ("views", "downloads", "shares")
+_MAX_LOOKED_UP = 20
+"""Records without any event that are looked up, at most."""
 _DAY = ParsedParam("date", identifiers.date_of)
 
 
@@ -104,11 +107,12 @@ def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, 
                 counts = {name: getattr(totals, name) for name in (*COUNTERS, "cites")}
                 rows.append({"id": number, "kind": kind, **counts, **_stamp(values, period)})
                 session.console.event("totals", **rows[-1])
-                words = ", ".join(f"{value:,} {name}" for name, value in counts.items() if value is not None)
+                words = ", ".join(_counted(value, name) for name, value in counts.items() if value is not None)
                 session.console.result(f"{number}: {words}")
+            await _note_unknown(session, service, kind, [row for row in rows if not any(row[one] for one in COUNTERS)])
             if len(rows) > 1:
                 sums = {name: sum(row[name] or 0 for row in rows) for name in COUNTERS}
-                session.console.result("All: " + ", ".join(f"{value:,} {name}" for name, value in sums.items()))
+                session.console.result("All: " + ", ".join(_counted(value, name) for name, value in sums.items()))
             return await _finish(session, rows, values, _scope_text(values, period))
 
     return with_service(common, work, values, requests=requests)
@@ -317,6 +321,18 @@ def _period(values: dict[str, Any], *, days: int | None) -> Period:
 
     last = values["until"] or datetime.now(UTC).date()
     return Period(values["since"] or (days_before(last, days) if days else EARLIEST), last)
+
+
+async def _note_unknown(session: Session, service: Service, kind: Kind, rows: list[dict[str, Any]]) -> None:
+    """Name the ids without events that are not of public records; the service counts none of any id."""
+    known: dict[str, RecordKind] = {"article": "item", "collection": "collection", "project": "project"}
+    if rows and kind in known:
+        for number in await service.not_public(known[kind], [row["id"] for row in rows[:_MAX_LOOKED_UP]]):
+            session.console.note(f"Figshare has no public {known[kind]} {number}")
+
+
+def _counted(value: int, name: str) -> str:
+    return f"{value:,} {name.removesuffix('s') if value == 1 else name}"
 
 
 def _stamp(values: dict[str, Any], period: Period | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from uploader.catalog.kept import Kept
     from uploader.catalog.statistics.counting import Counting
     from uploader.figshare.auth import Token
+    from uploader.figshare.ids import Kind as RecordKind
     from uploader.figshare.ids import Reference
     from uploader.figshare.statistics_api import StatisticsApi
     from uploader.items.identify import DoiKind
@@ -59,6 +60,22 @@ class Service:
         async with await in_thread(self.open_client) as client:
             with client.figshare(Display(session.console, None).show) as figshare:
                 return [await identify(figshare, one, kind) for one in references]
+
+    async def not_public(self, kind: RecordKind, numbers: Sequence[int]) -> list[int]:
+        """Return those of these records that are not public, or do not exist at all; none if that cannot be asked."""
+        from uploader.errors import ItemNotFound, TransientError
+
+        missing = []
+        async with await in_thread(self.open_client) as client:
+            with client.figshare() as figshare:
+                for number in numbers:
+                    try:
+                        await figshare.records.record(kind, number, public=True)
+                    except ItemNotFound:
+                        missing.append(number)
+                    except TransientError:
+                        break
+        return missing
 
 
 Work = Callable[[Session, Service], Awaitable[int]]

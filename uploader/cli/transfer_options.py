@@ -146,17 +146,11 @@ def transfer_options(command: Callable[..., int]) -> Any:
 
 
 def request_options(command: Callable[..., int]) -> Any:
-    """Add the options on requests that commands which read much take, as the argument `requests`."""
-    return _with_requests(command, "15min")
+    """Add the options on requests that commands which read much take, as the argument `requests`.
 
-
-def report_request_options(command: Callable[..., int]) -> Any:
-    """Add the same options; one record that keeps failing does not hold up thousands of others for long."""
-    return _with_requests(command, "2min")
-
-
-def _with_requests(command: Callable[..., int], retry_timeout: str) -> Any:
-    options = [_API_RATE, _retry_timeout(retry_timeout)]
+    Somebody waits for their output, and one record that keeps failing must not hold up thousands of others.
+    """
+    options = [_API_RATE, _retry_timeout("2min")]
 
     @functools.wraps(command)
     def collected(*, api_rate: float | None, retry_timeout: float, **values: Any) -> int:

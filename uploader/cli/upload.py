@@ -252,8 +252,9 @@ async def send(
         observer.close()
         if report is not None:
             session.add_report(report)
-            # If the only file failed, the error is enough.
-            if not session.console.quiet and (report.exit_status == 0 or len(report.files) > 1):
+            # If the only file failed, or nothing was begun, the error is enough.
+            several = len(report.files) > 1 and report.item_id is not None
+            if not session.console.quiet and (report.exit_status == 0 or several):
                 session.console.result(summary_text(report, sent_before=not observer.started))
             await write_outputs(session, accounting, report, on_conflict=options.on_conflict)
     return 0

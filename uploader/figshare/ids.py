@@ -68,6 +68,11 @@ def parse_version(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def is_doi(text: str) -> bool:
+    """Return True for a DOI, with or without the resolver's address: it names what is published."""
+    return _doi_in(text) is not None
+
+
 def same_doi(one: str, other: str) -> bool:
     """Return whether two DOIs are of the same record, whatever versions they name."""
     return comparable_doi(one) == comparable_doi(other)

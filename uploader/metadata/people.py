@@ -11,6 +11,7 @@ from uploader.metadata.model import Author
 
 _WITH_EMAIL = re.compile(r"(.+?)\s*[<(]([^@\s<>()]+@[^@\s<>()]+)[>)]")
 _WITH_ADDRESS = re.compile(r"(.+?)\s*\(https?://(?!orcid\.org/)[^\s()]*\)")
+_ADDRESS = re.compile(r"https?://(?!(?:www\.)?orcid\.org/)", re.IGNORECASE)
 _AND = re.compile(r"\s+(?:and|&)\s+")
 _PERSON_WORD = re.compile(
     r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w.'’-]*|van|von|der|den|de|del|della|di|da|dos|du|la|le|ten|ter|zu|al|bin|ibn"
@@ -63,6 +64,8 @@ def person(text: str) -> Author:
     An address of a page in parentheses is dropped. Braces, as in BibTeX, mark a name that must not be split.
     """
     words = " ".join(text.split())
+    if _ADDRESS.match(words):
+        raise ValueError(f"{words!r} is an address, not a name")
     if whole := re.fullmatch(r"\{(.+)\}", words):
         return Author(name=re.sub(r"[{}]", "", whole[1]))
     if page := _WITH_ADDRESS.fullmatch(words):

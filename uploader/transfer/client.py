@@ -20,7 +20,7 @@ from uploader.disk import Disk
 from uploader.errors import NoToken, UsageError
 from uploader.figshare.auth import Token, default_config_dir, find_token
 from uploader.figshare.client import Figshare
-from uploader.figshare.ids import Reference
+from uploader.figshare.ids import Reference, is_doi
 from uploader.figshare.middleware import AnyToken
 from uploader.figshare.models import Account
 from uploader.figshare.settings import Settings
@@ -299,6 +299,7 @@ class Client:
         folder: AnyPath = ".",
         *,
         version: int | None = None,
+        published: bool = False,
         names: Sequence[str] = (),
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
@@ -308,10 +309,11 @@ class Client:
     ) -> list[DownloadReport]:
         """Download an item's files into a folder, verified; return a report for each. Nothing is sent.
 
-        The account's own item is read, else the public one; `version` is a published version. `names` are files or
-        folders of the item, none for all; `include` and `exclude` are patterns as in .gitignore. `on_conflict` is for a
-        different file that is already there: `fail`, `skip` or `replace`. The same call continues an interrupted
-        download. `on_result` is called with each report as it is known.
+        The account's own item is read, else the public one; `version` is a published version. `published`, or a DOI:
+        the newest published version, and the account's own only if there is none. `names` are files or folders of the
+        item, none for all; `include` and `exclude` are patterns as in .gitignore. `on_conflict` is for a different file
+        that is already there: `fail`, `skip` or `replace`. The same call continues an interrupted download. `on_result`
+        is called with each report as it is known.
 
         Errors of single files are in their reports. Raises ItemNotFound, FileNotHeld, UsageError, TargetFull.
         """
@@ -323,6 +325,7 @@ class Client:
             item_id=await self._identify(given, on_event),
             target=target if target is not None else Path(),
             version=version,
+            published=published or is_doi(str(item)),
             names=names,
             include=include,
             exclude=exclude,

@@ -179,7 +179,7 @@ class Options:
         return clock.monotonic() + left - self.grace - _LAST_STEPS if left is not None else None
 
 
-_THROTTLED = 4
+_THROTTLED = 30
 """How much longer than a failing request one is repeated that Figshare throttles for an unknown time."""
 
 
@@ -220,7 +220,10 @@ class RequestOptions:
             settings,
             api_rate=settings.api_rate if self.api_rate is None else self.api_rate,
             retry=dataclasses.replace(settings.retry, elapsed_cap=self.retry_timeout),
-            throttled=dataclasses.replace(settings.throttled, elapsed_cap=_THROTTLED * self.retry_timeout),
+            throttled=dataclasses.replace(
+                settings.throttled,
+                elapsed_cap=min(settings.throttled.elapsed_cap, _THROTTLED * self.retry_timeout),
+            ),
             stall_timeout=self.stall_timeout,
             visibility_timeout=self.settle_timeout,
         )

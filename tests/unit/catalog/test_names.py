@@ -76,6 +76,19 @@ async def test_groups_include_those_below_them_on_request() -> None:
     assert await Names(Lists()).groups("1", subgroups=True) == (1, 2, 3)
 
 
+async def test_ids_are_looked_up_among_the_known_ones() -> None:
+    lists = Lists()
+    names = Names(lists)
+    known = (await names.all_groups())[0].id
+    assert await names.is_unknown("group", 99999)
+    assert not await names.is_unknown("group", known)
+    assert await names.is_unknown("institution", 99999)
+    assert not await names.is_unknown("institution", 319)
+    lists = Lists()
+    lists.has_token = False
+    assert not await Names(lists).is_unknown("group", 99999), "nothing is known without a token"
+
+
 async def test_a_list_is_requested_once() -> None:
     lists = Lists()
     names = Names(lists)

@@ -133,3 +133,11 @@ def test_a_wrong_value_is_reported_like_one_on_the_command_line(config: Path) ->
 def test_help_works_whatever_the_file_contains(config: Path) -> None:
     config.write_text("profile = ")
     assert run("--help") == {}
+
+
+@pytest.mark.parametrize("table", ["defaults.uplaod", "profiles.work.defaults"])
+def test_a_table_of_an_unknown_command_is_reported(config: Path, table: str) -> None:
+    config.write_text(f'profile = "work"\n[profiles.work]\n[{table}]\nlimit-rate = "1M"\n')
+    group = click.Group("figup", commands=[FigupCommand("upload", params=[], callback=lambda: 0)])
+    with pytest.raises(UsageError, match=f"unknown key '{table.rpartition('.')[2]}'"):
+        group.main(["upload"], standalone_mode=False, prog_name="figup")

@@ -212,3 +212,21 @@ def test_a_deposit_with_creators_alone_is_one_by_its_name(tmp_path: Path) -> Non
     found = load_sidecars([tmp_path], TODAY)
     assert [one.kind for one in found] == ["RO-Crate", ".zenodo.json"], "in order of precedence"
     assert found[1].metadata.authors == (Author(name="Jane Doe", orcid=ORCID),)
+
+
+def test_creators_of_a_deposit_in_all_spellings() -> None:
+    creators = [
+        {"person_or_org": {"type": "personal", "given_name": "Jane", "family_name": "Doe",
+                           "identifiers": [{"scheme": "orcid", "identifier": ORCID}]}},
+        {"name": "Doe, Max and Roe, Éva"},
+        {"name": "Doe, Jr., Jane"},
+    ]  # fmt: skip
+    text = json.dumps({"title": "Beavers", "creators": creators})
+    found = interpret(parse(".zenodo.json", text.encode()), TODAY)
+    assert found.metadata.authors == (
+        Author(first_name="Jane", last_name="Doe", orcid=ORCID),
+        Author(first_name="Max", last_name="Doe"),
+        Author(first_name="Éva", last_name="Roe"),
+        Author(first_name="Jr., Jane", last_name="Doe"),
+    )
+    assert any("authors[2]: read as 2 authors" in one for one in found.remarks)

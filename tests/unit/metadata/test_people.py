@@ -64,3 +64,8 @@ def test_what_follows_a_name(text: str, author: Author) -> None:
 def test_addresses_of_repositories(text: str, web: str) -> None:
     assert address(text) == web
     assert (kind_of(text), checked(text, "URL")) == ("URL", web)
+
+
+def test_an_address_is_no_name() -> None:
+    with pytest.raises(ValueError, match="is an address, not a name"):
+        person("https://example.org/jane")

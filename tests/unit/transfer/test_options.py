@@ -113,7 +113,7 @@ def test_request_options_change_the_settings_of_a_session_and_nothing_else() -> 
         "https://x/v2",
         ca_file=Path("ca.pem"),
         retry=RetryPolicy(first_delay=2, elapsed_cap=3600),
-        throttled=dataclasses.replace(settings.throttled, elapsed_cap=4 * 3600),
+        throttled=settings.throttled,
         api_rate=0.5,
         stall_timeout=120,
         visibility_timeout=5,

@@ -49,8 +49,15 @@ class Display:
     """Shows all notices of a job."""
 
     def __init__(
-        self, console: Console, progress: Progress | None, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        progress: Progress | None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        patience: float | None = None,
     ) -> None:
+        """`patience`: the seconds for which a request that keeps failing is retried, for its notes; None: not told."""
+        self._patience = f" (for up to {units.format_duration(patience)})" if patience else ""
         self._console = console
         self._progress = progress
         self._clock = clock
@@ -173,8 +180,8 @@ class Display:
             limit = units.format_rate(notice.rate) if notice.rate is not None else "lifted"
             self._console.note(f"rate limit: {limit}")
         elif isinstance(notice, no.Retrying):
-            wait = f"; next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else ""
-            self._print_rarely(no.retry_cause(notice.reason), f"{notice.reason}{wait}")
+            wait = f"next attempt in {notice.delay:.0f} s" if notice.delay >= 1 else "trying again"
+            self._print_rarely(no.retry_cause(notice.reason), f"{notice.reason}; {wait}{self._patience}")
 
     def _print_rarely(self, reason: str, text: str) -> None:
         """Print a note that many files and parts may cause at the same time only once in a while."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from uploader.metadata import identifiers
 from uploader.metadata.importers.tracking import mark_read
-from uploader.metadata.people import first_and_last
+from uploader.metadata.people import first_and_last, people
 from uploader.metadata.vocabulary import DEFAULT_RELATION
 from uploader.text import plain
 
@@ -103,13 +103,23 @@ class Findings:
                 mark_read(value)
                 self.remark(f"authors[{number}]: {_short(value)} has no name; ignored")
             else:
-                found.append(author)
+                found += self._single(author, number)
         affiliations = [value.get("affiliation") for value in values if isinstance(value, dict)]
         if any(affiliations):
             mark_read(affiliations)
             self.remark("authors: affiliations ignored; Figshare's authors have none")
         self._lost_authors = len(values) if not found else 0
         return found
+
+    def _single(self, author: dict[str, Any] | str, number: int) -> list[dict[str, Any] | str]:
+        """Return the authors in one entry: `Doe, Jane and Roe, Richard` are two."""
+        if isinstance(author, str) or "," not in author.get("first_name", ""):
+            return [author]
+        names = people(f"{author['last_name']}, {author['first_name']}")
+        if len(names) == 1:
+            return [author]
+        self.remark(f"authors[{number}]: read as {len(names)} authors: {'; '.join(names)}")
+        return list(names)
 
     def extracted(
         self,

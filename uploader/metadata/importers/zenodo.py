@@ -45,7 +45,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         description=value.get("description"),
         authors=found.authors(as_list(value, "creators"), _author),
         keywords=words,
-        license=found.only("license", as_list(value, "license"), _license),
+        license=found.only("license", as_list(value, "license") or as_list(value, "rights"), _license),
         type=_type(value, found),
         references=found.texts("references", as_list(value, "references"), text),
         related_materials=[
@@ -74,8 +74,13 @@ def _license(value: Any) -> str | None:
 def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
         return text(value)
-    name = full_name(None, None, text(value, "name"), organisation=plain(text(value, "type") or "") == "organization")
-    return {**name, **compact(orcid=text(value, "orcid"))} if name else None
+    nested = value.get("person_or_org")  # as InvenioRDM has them
+    person = nested if isinstance(nested, dict) else value
+    organisation = plain(text(person, "type") or "") in ("organization", "organizational")
+    first, last = text(person, "given_name"), text(person, "family_name")
+    name = full_name(first, last, text(person, "name"), organisation=organisation)
+    named = (text(one, "identifier") for one in as_list(person, "identifiers") if text(one, "scheme") == "orcid")
+    return {**name, **compact(orcid=text(person, "orcid") or next(named, None))} if name else None
 
 
 def _material(value: Any, number: int, found: Findings) -> dict[str, Any] | None:

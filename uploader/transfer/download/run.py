@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +50,7 @@ class DownloadRequest:
     """The request for a download.
 
     `version`: a published version of the item; None for the account's own copy of it, else the newest published one.
+    `published`: the newest published one, else the account's own.
     `names`: remote paths, folders, or names without folder; empty for all files. `include` and `exclude` are patterns
     as for sources. `existing`: what to do with a different existing file.
     """
@@ -56,6 +58,7 @@ class DownloadRequest:
     item_id: int
     target: Path
     version: int | None = None
+    published: bool = False
     names: Sequence[str] = ()
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
@@ -101,6 +104,10 @@ async def download(
 async def _look_up(api: DownloadService, request: DownloadRequest) -> tuple[Item, list[File], bool]:
     """Return the item, its files, and whether it is read as the account's own."""
     item_id, version = request.item_id, request.version
+    if request.published and version is None and api.has_token:
+        with suppress(ItemNotFound):
+            files = [file async for file in api.public_files(item_id)]
+            return await api.public_item(item_id), files, False
     if version is None and api.has_token:
         try:
             # The folders after the files: a file that is added in between would have no folder.

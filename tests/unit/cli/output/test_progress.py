@@ -89,7 +89,7 @@ def test_retries_with_one_cause_are_printed_rarely(
     display.show(no.Retrying("/b.bin, part 1: another reason", 0.2))
     assert console.notes == [
         "/a.bin, part 0: connection refused; next attempt in 3 s",
-        "/b.bin, part 1: another reason",
+        "/b.bin, part 1: another reason; trying again",
     ]
     clock.now += pause - 0.1
     display.show(no.Retrying("/a.bin, part 7: connection refused", 3.0))
@@ -97,6 +97,12 @@ def test_retries_with_one_cause_are_printed_rarely(
     clock.now += 0.1
     display.show(no.Retrying("/a.bin, part 7: connection refused", 3.0))
     assert len(console.notes) == 3
+
+
+def test_a_retry_says_for_how_long_it_is_tried() -> None:
+    console = Heard()
+    displays.Display(console, None, patience=120.0).show(no.Retrying("127.0.0.1: no connection: refused", 0.4))
+    assert console.notes == ["127.0.0.1: no connection: refused; trying again (for up to 2 min 00 s)"]
 
 
 def test_with_json_every_retry_is_an_event_and_none_a_note() -> None:
