@@ -158,6 +158,18 @@ def test_metadata(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     assert item["title"] == "Beavers of the north"
 
 
+def test_records(here: tuple[dict[str, str], Path]) -> None:
+    env, folder = here
+    (commands,) = blocks("records", "sh")
+    (mapped,) = blocks("records", "yaml")
+    told = run(commands, env, folder)
+    assert told.count("records.csv is valid: 1 record (csv).") == 2
+    (folder / "map.yaml").write_text(mapped)
+    entry = '{"response": {"docs": [{"number": 1, "name": "A dam", "url": "https://a.org/", "year": 2020}]}}'
+    (folder / "works.json").write_text(entry)
+    assert "1 record" in run("figup records check works.json --map map.yaml", env, folder)
+
+
 def test_the_configuration_file(here: tuple[dict[str, str], Path]) -> None:
     env, folder = here
     (block,) = blocks("reference", "toml")
@@ -252,7 +264,18 @@ def test_troubleshooting(here: tuple[dict[str, str], Path]) -> None:
 
 def test_every_block_of_every_page_has_a_test() -> None:
     tested = {
-        *("README", "datasets", "metadata", "items", "catalog", "reports", "clusters", "python", "troubleshooting"),
+        *(
+            "README",
+            "datasets",
+            "metadata",
+            "items",
+            "catalog",
+            "reports",
+            "clusters",
+            "python",
+            "troubleshooting",
+            "records",
+        ),
     }
     for page in PAGES:
         if page.stem not in tested:

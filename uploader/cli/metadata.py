@@ -62,7 +62,7 @@ def template(output: Path | None, common: GlobalOptions) -> int:
             session.console.event("template", text=text)
             session.console.result(text.rstrip("\n"))
             return 0
-        await anyio.to_thread.run_sync(_write_new, output, text)
+        await anyio.to_thread.run_sync(write_new, output, text)
         session.console.event("template", path=str(output))
         name = printable(str(output))
         session.console.result(f"Wrote {name}; `{NOTHING.command('metadata', 'check', name)}` checks it.")
@@ -71,9 +71,10 @@ def template(output: Path | None, common: GlobalOptions) -> int:
     return run(common, work)
 
 
-def _write_new(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
+    """Write a file that does not exist. Raises UsageError if it does."""
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} exists already and is not overwritten", path=str(path)) from None

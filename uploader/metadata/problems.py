@@ -57,17 +57,14 @@ def field_name(place: Location) -> str:
     return name
 
 
-_MAX_SHOWN = 100
-
-
-def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
+def invalid(source: str, problems: Sequence[Problem], situation: str = "metadata-format") -> MetadataInvalid:
     """Return the error for these problems; `source` is the file as the user named it, "" for the command line.
 
-    Its `causes` are the first hundred, and one that counts the rest.
+    `situation` is that of several problems: see `uploader.errors.Facts`.
     """
     prefix = f"{Path(source).name}: " if source else ""
     errors: list[MetadataInvalid] = []
-    for problem in sorted(problems, key=lambda one: one.line or 0)[:_MAX_SHOWN]:
+    for problem in sorted(problems, key=lambda one: one.line or 0):
         message = f"{prefix}{problem.text}"
         errors.append(
             MetadataInvalid(
@@ -81,10 +78,8 @@ def invalid(source: str, problems: Sequence[Problem]) -> MetadataInvalid:
         )
     if len(errors) == 1:
         return errors[0]
-    if (more := len(problems) - len(errors)) > 0:
-        errors.append(MetadataInvalid(f"{prefix}{more} more problems", path=source or None, hint=""))
-    message = f"{prefix}{len(problems)} problems; nothing was done"
-    return MetadataInvalid(message, path=source or None, causes=errors, facts=Facts("metadata-format"))
+    message = f"{prefix}{len(errors)} problems; nothing was done"
+    return MetadataInvalid(message, path=source or None, causes=errors, facts=Facts(situation))
 
 
 def raise_problem(

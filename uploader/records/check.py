@@ -58,7 +58,7 @@ class Checked:
         if self.defaults is not None:
             raise self.defaults
         if self.problems:
-            raise invalid(str(self.path), self.problems)
+            raise invalid(str(self.path), self.problems, situation="records-format")
 
 
 async def check(file: RecordFile, lookup: Lookup, *, publish: bool = False) -> Checked:
@@ -83,7 +83,7 @@ class _Check:
     async def run(self) -> Checked:
         self.problems += self.file.problems
         wrong = await self._defaults()
-        known = {one.message.partition(": ")[2] for one in _each(wrong)}
+        known = {_bare(one) for one in _each(wrong)}
         for record in self.file.records:
             await anyio.lowlevel.checkpoint()
             await self._record(record, known)
@@ -107,11 +107,11 @@ class _Check:
         try:
             found = await resolve(Description((part,)), self.names, publish=False)
         except MetadataInvalid as error:
-            new = (one for one in _each(error) if one.message not in known)
+            new = (one for one in _each(error) if _bare(one) not in known)
             self.problems += [self._problem(record, one) for one in new]
             return
         self.remarks.update(dict.fromkeys(one.removeprefix(": ") for one in found.remarks))
-        absent = [*_missing(record.metadata), *await self.names.missing_fields(found.spec)]
+        absent = [*missing_fields(record.metadata), *await self.names.missing_fields(found.spec)]
         self.lacking.update(absent)
         if absent and self.publish:
             message = f"lacks what is required to publish: {', '.join(absent)}"
@@ -120,13 +120,21 @@ class _Check:
             self.records.append(CheckedRecord(record=record, payload=found.spec))
 
     def _problem(self, record: Record, error: FigupError) -> Problem:
+        name = error.field if isinstance(error, MetadataInvalid) else ""
         return Problem(
-            message=error.message, line=record.line, unit=self.file.unit, hint=error.hint,
-            situation=error.facts.situation,
+            message=_bare(error), field=name, line=record.line, unit=self.file.unit,
+            hint=error.hint, situation=error.facts.situation,
         )  # fmt: skip
 
 
-def _missing(metadata: Metadata) -> list[str]:
+def _bare(error: FigupError) -> str:
+    """Return a message without its file, line and field."""
+    name = error.field if isinstance(error, MetadataInvalid) else ""
+    return error.message.rpartition(f"{name}: ")[2] if name else error.message
+
+
+def missing_fields(metadata: Metadata) -> list[str]:
+    """Return the fields that are required to publish, that a new item does not have anyway, and that are not set."""
     present = metadata.present_fields()
     return [name for name in REQUIRED_TO_PUBLISH if name not in present and name not in _BY_DEFAULT]
 

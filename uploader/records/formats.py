@@ -52,7 +52,7 @@ class RecordFile:
     def raise_problems(self) -> None:
         """Raise MetadataInvalid with all problems, if there are any."""
         if self.problems:
-            raise invalid(str(self.path), self.problems)
+            raise invalid(str(self.path), self.problems, situation="records-format")
 
 
 def read_records(

@@ -1,0 +1,140 @@
+"""All records of a file are checked with Figshare before anything is created, each name once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from uploader.errors import MetadataInvalid
+from uploader.figshare.models import Category, CustomField, Grant, Group, ItemDetail, License, Project
+from uploader.records.check import Checked, check
+from uploader.records.formats import read_records
+from uploader.records.template import KINDS, template
+
+
+class Lists:
+    """An institution's lists; `asked` has every request."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def categories(self) -> list[Category]:
+        self.asked.append("categories")
+        return [Category(id=3, title="Zoology", source_id="310999"), Category(id=5, title="Ecology")]
+
+    async def licenses(self) -> list[License]:
+        self.asked.append("licenses")
+        return [License(id=12, name="CC BY-NC 4.0")]
+
+    async def groups(self) -> list[Group]:
+        self.asked.append("groups")
+        return [Group(id=7, name="Materials")]
+
+    async def institution(self) -> int | None:
+        self.asked.append("institution")
+        return 2000
+
+    async def custom_fields(self, group: int | None = None) -> list[CustomField]:
+        self.asked.append(f"custom_fields {group}")
+        return [CustomField(name="Site", kind="text", is_mandatory=True)]
+
+    async def has_author(self, author_id: int) -> bool:
+        self.asked.append(f"author {author_id}")
+        return author_id == 1
+
+    async def grants(self, text: str) -> list[Grant]:
+        self.asked.append(f"grant {text}")
+        return []
+
+    async def project(self, project_id: int) -> Project:
+        raise AssertionError
+
+    async def detail(self, item_id: int) -> ItemDetail:
+        raise AssertionError
+
+
+RECORD = {
+    "title": "A dam", "link": "https://a.org/", "description": "Text", "keywords": ["a"], "categories": ["zoology"],
+    "license": "CC BY-NC 4.0", "group": "Materials", "funding": ["DFG"], "custom_fields": {"site": "Ness"},
+}  # fmt: skip
+
+
+def checked(
+    folder: Path, records: Sequence[dict[str, Any]], defaults: str | None = None, *, publish: bool = False
+) -> tuple[Checked, list[str]]:
+    path = folder / "records.json"
+    path.write_text(json.dumps([{"id": number, **one} for number, one in enumerate(records, start=1)]))
+    if defaults is not None:
+        (folder / "defaults.yaml").write_text(defaults)
+    common = folder / "defaults.yaml" if defaults is not None else None
+    file, lists = read_records(path, today=date(2026, 1, 1), defaults=common), Lists()
+
+    async def work() -> Checked:
+        return await check(file, lists, publish=publish)
+
+    return anyio.run(work), lists.asked
+
+
+def test_names_become_ids_and_each_is_asked_for_once(tmp_path: Path) -> None:
+    result, asked = checked(tmp_path, [RECORD] * 3)
+    result.raise_problems()
+    assert len(result.records) == 3
+    fields = result.records[2].payload.fields
+    assert (fields["categories"], fields["license"], fields["group_id"]) == ([3], 12, 7)
+    assert fields["custom_fields_list"] == [{"name": "Site", "value": "Ness"}]
+    assert fields["funding_list"] == [{"title": "DFG"}]
+    assert sorted(set(asked)) == ["categories", "custom_fields 7", "grant DFG", "groups", "institution", "licenses"]
+    assert len(asked) <= len(set(asked)) + 2, "an institution and its fields are asked for once by each of two checks"
+
+
+def test_every_unknown_name_has_its_place(tmp_path: Path) -> None:
+    result, _ = checked(tmp_path, [RECORD, {**RECORD, "categories": ["Zoolgy"], "license": "none"},
+                                   {**RECORD, "categories": ["Zoolgy"], "title": ""}])  # fmt: skip
+    with pytest.raises(MetadataInvalid) as caught:
+        result.raise_problems()
+    assert [one.message for one in caught.value.causes] == [
+        "records.json: record 2, categories: unknown category 'Zoolgy'",
+        "records.json: record 2, license: unknown licence 'none'",
+        "records.json: record 3, title: a record needs a title",
+    ]
+    assert caught.value.causes[0].hint == 'Did you mean "Zoology"?'
+    assert [one.record.line for one in result.records] == [1]
+
+
+def test_a_mistake_in_the_defaults_is_told_once(tmp_path: Path) -> None:
+    own = {name: value for name, value in RECORD.items() if name != "categories"}
+    result, _ = checked(tmp_path, [own, own], "categories: [Zoolgy]\n")
+    with pytest.raises(MetadataInvalid, match=r"defaults\.yaml: line 1, categories\[1\]: unknown category 'Zoolgy'"):
+        result.raise_problems()
+    assert result.problems == []
+
+
+def test_what_is_required_to_publish_is_counted(tmp_path: Path) -> None:
+    bare = {"title": "A dam", "link": "https://a.org/", "description": "Text"}
+    result, _ = checked(tmp_path, [RECORD, bare])
+    assert result.lacking == {"categories": 1, "keywords": 1, "Site": 1}
+    assert len(result.records) == 2
+    result, _ = checked(tmp_path, [RECORD, bare], publish=True)
+    assert [one.text for one in result.problems] == [
+        "record 2: lacks what is required to publish: categories, keywords, Site"
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_templates_are_valid(tmp_path: Path, kind: str) -> None:
+    own = kind in ("csv", "jsonl")
+    path = tmp_path / f"example.{kind if own else 'yaml'}"
+    path.write_text(template(kind), newline="")
+    records = tmp_path / "r.jsonl"
+    records.write_text('{"title": "A dam", "id": 1, "link": "https://a.org/"}\n')
+    file = read_records(path, today=date(2026, 1, 1)) if own else None
+    if file is not None:
+        assert (file.problems, len(file.records), file.unused) == ([], 1, {})
+    else:
+        assert "\n".join(line for line in template(kind).splitlines() if not line.startswith("#")).count(":") == 5

@@ -1,0 +1,128 @@
+"""Tables as spreadsheets and people write them: what is read, and what is reported with its place."""
+
+from __future__ import annotations
+
+import io
+from datetime import date, datetime
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from uploader.errors import FigupError, UsageError
+from uploader.records.formats import RecordFile, read_records
+from uploader.sources.tables import MAX_COLUMNS
+
+TODAY = date(2026, 1, 1)
+TABLE = "title;id;link\r\nÄ dam;1;https://a.org/\r\n"
+
+
+def read(folder: Path, content: bytes, name: str = "records.csv") -> RecordFile:
+    (folder / name).write_bytes(content)
+    return read_records(folder / name, today=TODAY)
+
+
+def workbook(*rows: tuple[object, ...]) -> bytes:
+    book, data = openpyxl.Workbook(), io.BytesIO()
+    for row in rows:
+        book.active.append(list(row))  # type: ignore[union-attr]
+    book.save(data)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TABLE.encode(),
+        TABLE.encode("utf-8-sig"),
+        TABLE.encode("utf-16"),
+        TABLE.replace(";", "\t").encode(),
+        TABLE.replace(";", ",").replace("\r\n", "\n").encode(),
+        f"sep=;\r\n{TABLE}".encode(),
+        TABLE.replace("Ä dam", '"Ä dam"').encode(),
+    ],
+)
+def test_a_table_in_any_spelling(tmp_path: Path, content: bytes) -> None:
+    (record,) = read(tmp_path, content).records
+    assert (record.metadata.title, record.key, record.link) == ("Ä dam", "1", "https://a.org/")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TABLE.encode("windows-1252"), "is not UTF-8 (line 2); perhaps ANSI (Windows-1252)"),
+        (b"title,id,Title\nA,1,B\n", "line 1: columns 1 and 3 are both called 'Title'"),
+        (b'title,id,link\n"A dam,1,x\n', "line 2: unexpected end of data"),
+        (b"name,id\nA dam,1\n", "has no column for the title"),
+        (b"title,id\n", "contains no record"),
+        (b"", "has no line with the names of columns"),
+        (b"title" + b"," * 10**6, f"has 1000001 columns; at most {MAX_COLUMNS} are read"),
+    ],
+    ids=["ansi", "duplicate", "quote", "untitled", "empty", "nothing", "million-columns"],
+)
+def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(FigupError) as caught:
+        read(tmp_path, content)
+    assert caught.value.message.endswith(message)
+    assert caught.value.exit_status == 2
+
+
+def test_rows_with_mistakes_have_their_line(tmp_path: Path) -> None:
+    file = read(
+        tmp_path,
+        b'title,id,link,,keywords\n"A\ndam",1,https://a.org/,,\nB dam,2,https://a.org/,,a,b\n'
+        b"C dam,1.2E+11,https://a.org/,x,\nD dam,4,#REF!,,\nE dam,5\n",
+    )
+    assert [one.text for one in file.problems] == [
+        "line 4: has 6 columns, but the header has 5",
+        "line 5: column 4 has no name in the header, but contains 'x'",
+        "line 5: column 'id': Excel shortened a number to 1.2E+11; format the column as text",
+        "line 6: column 'link' contains Excel's error #REF!",
+        "line 7: a record needs the address of its file (link), or the reason why it has none (metadata_only)",
+    ]
+    assert [(one.metadata.title, one.line) for one in file.records] == [("A dam", 2)]
+
+
+def test_cells_that_excel_turned_into_numbers_and_dates(tmp_path: Path) -> None:
+    content = workbook(
+        ("title", "id", "link", "keywords", "first_online"),
+        ("A dam", 12345.0, "https://a.org/", date(2024, 3, 1), datetime(2024, 5, 17)),  # noqa: DTZ001 - as Excel has it
+        (),
+        ("B dam", 12345678901234567, "https://a.org/", None, None),
+    )
+    file = read(tmp_path, content, "records.xlsx")
+    assert (file.kind, file.unit, file.problems) == ("xlsx", "row", [])
+    assert [(one.key, one.line) for one in file.records] == [("12345", 2), (file.records[1].key, 4)]
+    assert file.records[0].metadata.timeline is not None
+    assert file.records[0].metadata.timeline.first_online == "2024-05-17"
+    assert file.records[0].metadata.keywords == ("2024-03-01",)
+    assert file.remarks == [
+        "row 2: column 'keywords': a value is a date in Excel, and read as such: 2024-05-17",
+        "row 4: column 'id': Excel keeps 15 digits of a number; the others are lost",
+    ]
+
+
+def test_a_workbook_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(FigupError, match="is not an Excel workbook"):
+        read(tmp_path, b"title,id\n", "records.xlsx")
+    with pytest.raises(FigupError, match="is not an Excel workbook"):
+        read(tmp_path, b"PK\x03\x04 no zip", "records.csv")
+
+
+def test_other_files(tmp_path: Path) -> None:
+    with pytest.raises(FigupError, match="is neither CSV, XLSX, JSON nor JSON Lines"):
+        read(tmp_path, b"@article{a}", "records.bib")
+    with pytest.raises(FigupError, match=r"line 2: invalid JSON"):
+        read(tmp_path, b'[{"title": "A"},\n nonsense]', "records.json")
+    file = read(tmp_path, b'{"title": "A dam", "id": 1, "titel": 2}\nnonsense\n', "records.jsonl")
+    assert [one.text for one in file.problems] == [
+        "line 1, titel: unknown field",
+        "line 1: a record needs the address of its file (link), or the reason why it has none (metadata_only)",
+        "line 2: invalid JSON: Expecting value: line 1 column 1 (char 0)",
+    ]
+
+
+def test_xlsx_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "python_calamine", None)
+    with pytest.raises(UsageError, match="needs the package python-calamine"):
+        read(tmp_path, workbook(("title",)), "records.xlsx")
