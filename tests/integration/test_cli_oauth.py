@@ -67,9 +67,9 @@ def free_redirect() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}/back"
 
 
-def login(figup: Figup, *more: str, decision: str = "allow", client: str = "sandbox") -> Result:
+def login(figup: Figup, *more: str, decision: str = "allow") -> Result:
     figup.env["BROWSER"] = f"{sys.executable} {consent.__file__} {decision} %s &"
-    words = ("--client-id", client, "--client-secret-file", "secret", "--redirect", free_redirect())
+    words = ("--client-id", "sandbox", "--client-secret-file", "secret", "--redirect", free_redirect())
     return figup.run("auth", "login", "--oauth2", *words, *more)
 
 
@@ -87,6 +87,11 @@ def paste(figup: Figup, *more: str, answer: str | None = None) -> Result:
         typed = answer if answer is not None else decide(shown[1].strip())[1]
         out, err = process.communicate(f"{typed}\n", timeout=60)
     return Result(args, process.returncode, out, "".join(shown) + err)
+
+
+def decided(provider: Sandbox, client: str) -> int:
+    query = f"client_id={client}&response_type=code&redirect_uri={PASTED}"
+    return consent.fetch(f"{provider.url.removesuffix('/v2')}/account/applications/authorize?{query}")[0]
 
 
 def test_signing_in_by_callback_status_and_logout(person: Figup, provider: Sandbox) -> None:
@@ -135,6 +140,7 @@ def test_a_wrong_address_is_not_accepted(person: Figup, answer: str, status: int
 def test_what_ends_a_sign_in(person: Figup, provider: Sandbox) -> None:
     refused = login(person, decision="refuse").expect(3)
     assert "the owner of the account refused consent" in refused.stderr
+    assert decided(provider, "another") == 400, "the browser shows that the application is unknown"
     (person.cwd / "secret").write_text("wr0ng-s3cret\n")
     wrong = login(person).expect(3)
     assert "invalid_client: Unknown client or wrong secret" in wrong.stderr
@@ -174,6 +180,16 @@ def expire(figup: Figup, **changes: Any) -> None:
     past = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     tokens["tokens"][endpoint] = json.dumps({**json.loads(text), "until": past, **changes})
     store(figup).write_text(json.dumps(tokens))
+
+
+def test_two_processes_refresh_once(person: Figup, provider: Sandbox) -> None:
+    """The refresh token is replaced, so a second refresh with the old one would be refused."""
+    paste(person).expect(0)
+    before = len(provider.requests(kind="create-token"))
+    expire(person)
+    for run in [person.start("auth", "status") for _ in range(3)]:
+        assert run.wait().returncode == 0, run.process.stderr.text
+    assert len(provider.requests(kind="create-token")) == before + 1
 
 
 def test_a_job_script_refreshes_or_says_what_to_do(person: Figup, provider: Sandbox) -> None:

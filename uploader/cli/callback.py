@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,6 @@ import anyio
 
 from uploader import units
 from uploader.clock import Clock
-from uploader.concurrency import in_thread
 from uploader.errors import Facts, Interrupted, UsageError
 
 LIMIT = 300.0
@@ -80,8 +80,12 @@ async def listening(redirect: str) -> AsyncIterator[Callback]:
             await runner.cleanup()
 
 
-async def open_browser(address: str) -> bool:
-    """Open the page in the user's browser; return False where there is none, as on a cluster."""
+def open_browser(address: str) -> bool:
+    """Show the page in the user's browser; return False where there is none, as on a cluster.
+
+    Some browsers return only when they are closed, so nothing waits for them.
+    """
     if not (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys()):
         return False  # a browser of the terminal would take it
-    return await in_thread(webbrowser.open, address)
+    threading.Thread(target=webbrowser.open, args=(address,), name="figup-browser", daemon=True).start()
+    return True

@@ -73,7 +73,7 @@ def prepare_first(at: Context, consumer: str, redirect: str, secret_file: Path |
 async def _by_callback(session: Session, api: FirstApi, redirect: str) -> OAuth1Grant:
     async with listening(redirect) as callback:
         temporary = await api.request_token(redirect)
-        await _show(session, temporary.page)
+        _show(session, temporary.page)
         query = parse_qs(urlsplit(await callback.address(Clock())).query)
     if "denied" in query:
         raise SignInFailed("the owner of the account refused consent", hint="")
@@ -112,14 +112,13 @@ def read_secret(file: Path | None, prompt: str) -> str:
 async def _redirected(session: Session, page: str, redirect: str) -> str:
     """Show the page, and return the address that the browser is sent to."""
     async with listening(redirect) as callback:
-        await _show(session, page)
+        _show(session, page)
         return await callback.address(Clock())
 
 
-async def _show(session: Session, page: str) -> None:
+def _show(session: Session, page: str) -> None:
     """Show the page of consent, in a browser where there is one."""
-    opened = await open_browser(page)
-    how = "your browser shows this page" if opened else "open this page in a browser of this computer"
+    how = "your browser shows this page" if open_browser(page) else "open this page in a browser of this computer"
     session.console.output.err(f"figup: {how}; consent there:\n{page}")
 
 
