@@ -53,6 +53,7 @@ def test_files_are_selected_by_name_and_pattern(figup: Figup) -> None:
     assert list(tree(figup.cwd / "two")) == ["survey/sub/größe.csv"]
     missing = figup.run("download", item, "readme.md", "-o", "three").expect(4)
     assert missing.stderr.startswith(f"figup: item {item} has no file readme.md.")
+    assert "--output" in missing.stderr
     assert not (figup.cwd / "three").exists()
 
 

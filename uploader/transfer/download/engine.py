@@ -300,9 +300,8 @@ class Download:
                 active.error = active.error or error
                 return
             path = str(self._target / wanted.path)
-            self._notify(
-                FileFailed(code=error.code, message=error.message, hint=error.hint, path=path, facts=error.facts)
-            )
+            message = error.message if error.path is not None else f"{printable(wanted.remote)}: {error.message}"
+            self._notify(FileFailed(code=error.code, message=message, hint=error.hint, path=path, facts=error.facts))
             self._tell(self._report(wanted, "failed", None, error))
 
     def _report(

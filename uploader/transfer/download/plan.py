@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from uploader.errors import FileNotHeld, UsageError
+from uploader.errors import Facts, FileNotHeld, UsageError
 from uploader.figshare.models import File
 from uploader.sources.filters import Filters, Ignores
 from uploader.text import did_you_mean, printable
@@ -118,10 +118,11 @@ def _placed(files: Iterable[File], folders: Mapping[int, str]) -> list[_Placed]:
 def _named(item_id: int, placed: Sequence[_Placed], names: Sequence[str]) -> list[_Placed]:
     for name in names:
         if not any(_fits(remote, name) for _, remote, _ in placed):
-            raise FileNotHeld(
-                f"item {item_id} has no file {printable(name)}",
-                hint=did_you_mean(name, [remote for _, remote, _ in placed], "Check its name on the item's page."),
-            )
+            message = f"item {item_id} has no file {printable(name)}"
+            hint = did_you_mean(name, [remote for _, remote, _ in placed])
+            if hint is None:
+                raise FileNotHeld(message, facts=Facts("file-not-in-item"))
+            raise FileNotHeld(message, hint=hint)
     return [each for each in placed if any(_fits(each[1], name) for name in names)]
 
 
