@@ -194,12 +194,14 @@ def test_catalog(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     made = run("figup item create --metadata dataset.yaml", env, folder)
     assert "Beavers of the north" in run(item_in(block, int(made.split()[0])), env, folder)
     assert (folder / "jane.csv").exists()
+    env |= {"FIGSHARE_STATS_ENDPOINT": sandbox.stats_url}
     run(tables.replace('"Iowa State University"', "2000"), env, folder)
+    assert (folder / "doe.csv").exists()
     assert (folder / "mine.csv").read_text("utf-8-sig").count("\nitem,") == 1
     assert (folder / "public.xlsx").exists()
     with zipfile.ZipFile(folder / "metadata.zip", "w") as archive:
         archive.writestr("metadata.csv", "article_id,title,status\n5,A draft,draft\n")
-    run(batch, env | {"FIGSHARE_STATS_ENDPOINT": sandbox.stats_url}, folder)
+    run(batch, env, folder)
     assert "<svg" in (folder / "summary.html").read_text("utf-8")
     assert (folder / "records.xlsx").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,13 +14,15 @@ import pytest
 from tests.fakes.clock import VirtualClock
 from uploader.catalog.report import phase
 from uploader.catalog.report.collect import Collector, Limits
+from uploader.catalog.report.make import Place, Report
 from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
-from uploader.errors import Interrupted, ItemNotFound, ProtocolViolation, ServerFailing, Throttled
+from uploader.errors import CatalogBusy, Interrupted, ItemNotFound, ProtocolViolation, ServerFailing, Throttled
 from uploader.figshare.decode import decode
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
 from uploader.figshare.records import Listing, Record, VersionRecord
+from uploader.transfer.store import lock
 
 COUNT = 130
 
@@ -33,6 +36,8 @@ class Figshare:
         self.broken: dict[int, Exception] = {}
         self.asked: list[int] = []
         self.clock = VirtualClock()
+        self.changed: set[int] = set()
+        self.later = 0.0
         self.delay = 0.0
 
     def _raw(self, number: int) -> dict[str, Any]:
@@ -44,7 +49,8 @@ class Figshare:
     ) -> list[Record]:
         if "search_for" in criteria:
             return []
-        rows = [self._raw(number) for number in self.titles if number not in self.unlisted]
+        shown = self.changed if "modified_since" in criteria else self.titles.keys() - self.unlisted
+        rows = [self._raw(number) for number in sorted(shown)]
         return [decode(Record, row, "a row") for row in rows][(page - 1) * size : page * size]
 
     async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record:
@@ -84,6 +90,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def run_once(figshare: Figshare, store: Store, **limits: Any) -> Collector:
     """Run to the end, or until an error ends the run."""
     figshare.clock = VirtualClock()
+    anyio.run(figshare.clock.sleep, figshare.later)
     spec = Spec(report="public", institution=1)
     run = Collector(figshare, store, spec, limits=Limits(**limits), clock=figshare.clock)
     assert anyio.run(run.run) == ()
@@ -182,3 +189,33 @@ def test_what_was_read_is_committed_often(figshare: Figshare, tmp_path: Path, de
     # The clock may jump while a thread commits; without the timer it would be five seconds.
     assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 2 * phase.COMMIT_SECONDS
     store.close()
+
+
+def test_changes_that_rows_do_not_show_are_listed(figshare: Figshare, store: Store) -> None:
+    whole(figshare, store)
+    figshare.asked.clear()
+    figshare.changed, figshare.later = {3, 4}, 100.0
+    run_once(figshare, store)
+    assert figshare.asked == [3, 4]
+
+
+def test_a_file_system_without_locks_still_excludes_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(fd: int) -> bool:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(lock, "try_flock", no_locks)
+    place = Place(state_dir=tmp_path, endpoint="https://example.org")
+    clock = VirtualClock()
+    first, second = (Report(Figshare(), Spec(report="public", institution=1), place, clock=clock) for _ in range(2))
+
+    async def both() -> None:
+        async with first._locked() as held, anyio.create_task_group() as tasks:
+            tasks.start_soon(held.renew_regularly)
+            with pytest.raises(CatalogBusy):
+                async with second._locked():
+                    pass
+            tasks.cancel_scope.cancel()
+        async with second._locked():
+            pass
+
+    anyio.run(both)

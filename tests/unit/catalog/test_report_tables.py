@@ -229,13 +229,25 @@ def test_columns_are_chosen_by_name() -> None:
     [
         ({"is_public": True}, "public"),
         ({"status": "draft"}, "draft"),
+        ({"public": False}, "draft"),
+        ({"is_public": False, "status": "private", "is_embargoed": True, "embargo_type": "article"}, "embargoed-item"),
         ({"is_public": False, "published_date": "2021-01-01T00:00:00Z"}, "unpublished"),
         ({"is_public": True, "is_embargoed": True, "embargo_type": "file"}, "embargoed-file"),
         ({"is_public": True, "is_embargoed": True, "embargo_type": "article"}, "embargoed-item"),
         ({"is_metadata_record": True}, "metadata-only"),
         ({"has_linked_file": 1}, "linked"),
     ],
-    ids=["public", "draft", "unpublished", "embargoed-file", "embargoed-item", "metadata-only", "linked"],
+    ids=[
+        "public",
+        "draft",
+        "collection",
+        "hidden",
+        "unpublished",
+        "embargoed-file",
+        "embargoed-item",
+        "metadata-only",
+        "linked",
+    ],
 )
 def test_the_state_is_that_of_the_record(record: dict[str, Any], expected: str) -> None:
     assert state(record) == expected

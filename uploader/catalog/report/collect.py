@@ -20,7 +20,7 @@ from uploader.catalog.reading import Reading, ReadingById
 from uploader.catalog.report.phase import NoMore, Phase, Tally
 from uploader.catalog.report.spec import RowList, Spec
 from uploader.catalog.report.store import Part, Store, Wanted
-from uploader.catalog.report.values import Raw
+from uploader.catalog.report.values import Raw, is_public
 from uploader.catalog.statistics.counting import AllTime, TotalsSource
 from uploader.clock import Clock
 from uploader.concurrency import in_thread, unwrap_group
@@ -325,7 +325,7 @@ class Collector:
         kind = _record_kind(wanted)
         record = await in_thread(self._store.record, kind, wanted.id)
         shown = record.get("version")
-        public = self._spec.definition.detail == "public" or record.get("is_public") is True
+        public = self._spec.definition.detail == "public" or is_public(record) is True
         if kind == "project" or (public and shown == 1) or not record.get("published_date"):
             return {"versions": []}
         self._begin_request()

@@ -145,13 +145,18 @@ def custom_fields(record: Raw) -> dict[str, Values]:
     return found
 
 
+def is_public(record: Raw) -> bool | None:
+    """Return whether a record is public, None if it does not say; own collections call it otherwise."""
+    return flag(record.get("is_public", record.get("public")))
+
+
 def state(record: Raw) -> str:
     """Return whether and how a record that was read in full is public.
 
     "public", "embargoed-file", "embargoed-item", "metadata-only", "linked", "draft" or "unpublished". An item that was
     published and withdrawn keeps its date of publication, so the date alone says nothing (observed).
     """
-    public = flag(record.get("is_public"))
+    public = is_public(record)
     if public is False or (public is None and record.get("status") not in (None, "public")):
         # What is wholly under embargo is published, but not public.
         if (

@@ -1,0 +1,169 @@
+"""`figup report` for administrators and authors: real commands against a sandbox, read back by other programs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import openpyxl
+import pytest
+import python_calamine
+
+from tests.support.command import Figup
+from tests.support.served import Served, served
+from uploader import Client, errors
+from uploader.figshare.settings import Settings
+from uploader.sandbox.faults import read_rule
+
+RATE = ("--api-rate", "10000", "--retry-timeout", "1s")
+
+
+@pytest.fixture(scope="module")
+def figshare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("reports") / "sandbox"
+    with served(folder, institution=True, seed_items=400) as running:
+        yield running
+
+
+@pytest.fixture
+def figup(bare_figup: Figup, figshare: Served) -> Figup:
+    bare_figup.env |= {
+        "FIGSHARE_ENDPOINT": figshare.url, "FIGSHARE_STATS_ENDPOINT": figshare.api.at.stats_url,
+        "FIGSHARE_TOKEN": figshare.token,
+    }  # fmt: skip
+    return bare_figup
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_published_records_have_owners_and_groups(figup: Figup, figshare: Served, tmp_path: Path) -> None:
+    output = tmp_path / "published.csv"
+    made = figup.run("report", "published", "--output", output, *RATE, "--json").expect(0).summary["records"]
+    found = rows(output)
+    assert made["found"] == len(found) + sum(made["excluded"].values())
+    assert set(made["excluded"]) == {"draft", "unpublished"}
+    assert {"public", "embargoed-file", "embargoed-item", "metadata-only", "linked"} >= {one["state"] for one in found}
+    assert any(one["state"] == "embargoed-item" for one in found)
+    accounts = {str(one["id"]): one for one in figshare.get("/account/institution/accounts?page_size=1000")}
+    for one in found:
+        owner = accounts[one["owner_id"]]
+        assert one["owner_name"] == f"{owner['first_name']} {owner['last_name']}".strip()
+        assert one["owner_email"] == owner["email"]
+    groups = {str(one["id"]): one["name"] for one in figshare.get("/account/institution/groups")}
+    assert all(one["group"] == groups.get(one["group_id"], "") for one in found)
+    assert made["unnamed"]["group"] == sum(one["group_id"] not in groups for one in found if one["group_id"]) > 0
+    assert any(one["group_path"].endswith(f"{one['parent_group']} / {one['group']}") for one in found if one["group"])
+    assert output.stat().st_mode & 0o777 == 0o600
+    # What is under embargo comes from the same catalog.
+    later = figup.run("report", "embargoes", "--output", tmp_path / "e.csv", *RATE, "--json").expect(0)
+    assert later.summary["records"]["read"] == 0
+    embargoed = {one["id"] for one in found if one["state"].startswith("embargoed")}
+    assert {one["id"] for one in rows(tmp_path / "e.csv")} == embargoed
+    notebook = figup.run("report", "published", "--output", tmp_path / "n.csv", "--columns", "notebook", *RATE).expect(
+        0
+    )
+    assert "read in this run" in notebook.stdout
+    header = list(rows(tmp_path / "n.csv")[0])
+    assert header.index("author_readable") < header.index("record_owner_name") < header.index("posted")
+    assert header[header.index("group_name") :][:2] == ["group_name", "parent_group_name"]
+
+
+def test_accounts_quotas_and_reviews_are_complete(figup: Figup, figshare: Served, tmp_path: Path) -> None:
+    known = figshare.get("/account/institution/accounts?page_size=1000")
+    figup.run("report", "accounts", "--output", tmp_path / "a.csv", *RATE).expect(0)
+    assert [int(one["id"]) for one in rows(tmp_path / "a.csv")] == [one["id"] for one in known]
+    figup.run("report", "quotas", "--output", tmp_path / "q.csv", "--without-emails", *RATE).expect(0)
+    used = rows(tmp_path / "q.csv")
+    assert [int(one["id"]) for one in used] == [one["id"] for one in known]
+    assert all(int(one["used_quota_private"]) >= 0 for one in used)
+    assert {one["email"] for one in used} == {""}
+    figup.run("report", "reviews", "--output", tmp_path / "r.csv", "--status", "pending", *RATE).expect(0)
+    reviews = figshare.get("/account/institution/reviews?limit=1000")
+    found = rows(tmp_path / "r.csv")
+    assert [int(one["id"]) for one in found] == sorted(one["id"] for one in reviews)
+    assert all(one["title"] and one["owner_name"] for one in found)
+
+
+def test_an_author_is_told_from_namesakes(figup: Figup, figshare: Served, tmp_path: Path) -> None:
+    del figup.env["FIGSHARE_TOKEN"]
+    output = tmp_path / "jane.csv"
+    by_name = figup.run("report", "author", "Jane Doe", "--output", output, *RATE).expect(0)
+    assert "authors have this name" in by_name.stderr
+    everything = rows(output)
+    assert {one["matched_by"] for one in everything} == {"name"}
+    orcid = next(
+        one["matched_author"].split("ORCID: ")[1][:19] for one in everything if "ORCID" in one["matched_author"]
+    )
+    made = figup.run(
+        "report", "author", "Jane Doe", "--orcid", orcid, "--output", output, "--force", *RATE, "--json"
+    ).expect(0)
+    found = rows(output)
+    assert {one["matched_by"] for one in found} == {"orcid", "name"}
+    assert all((orcid in one["orcids"].split(" | ")) == (one["matched_by"] == "orcid") for one in found)
+    assert made.summary["records"]["excluded"]["of a namesake with another ORCID iD"] > 0
+    figup.run("report", "author", "--orcid", orcid, "--output", output, "--force", "--strict", *RATE).expect(0)
+    assert {one["matched_by"] for one in rows(output)} == {"orcid"}
+    assert "wrong check digit" in figup.run(
+        "report", "author", "--orcid", "0000-0002-1825-0098", "--output", output).expect(2).stderr  # fmt: skip
+    assert "a name or an ORCID iD" in figup.run("report", "author", "--output", output, "--force").expect(2).stderr
+
+
+def test_numbers_versions_and_separate_tables(figup: Figup, figshare: Served, tmp_path: Path) -> None:
+    output = tmp_path / "own.xlsx"
+    options = ("--stats", "--versions", "--tables", "--collections", *RATE)
+    dry = figup.run("report", "own", "--output", output, *options, "--dry-run", "--json").expect(0).summary["records"]
+    with_few = [*options, "--max-requests", "40"]
+    ends = [figup.run("report", "own", "--output", output, *with_few).returncode for _ in range(2)]
+    assert ends == [75, 75]
+    made = figup.run("report", "own", "--output", output, *options, "--json").expect(0).summary["records"]
+    assert (dry["found"], dry["number_requests"]) == (made["found"], made["found"])
+    book = openpyxl.load_workbook(output)
+    names = {"Records", "authors", "categories", "tags", "files", "funding", "custom_fields", "About"}
+    assert names <= {*book.sheetnames}
+    header, *cells = python_calamine.CalamineWorkbook.from_path(output).get_sheet_by_name("Records").to_python()
+    table = [dict(zip(header, row, strict=True)) for row in cells]
+    assert len(table) == made["found"] + made["versions"] > made["found"]
+    newest = [one for one in table if one["views"] != ""]
+    assert sum(int(str(one["views"]).removesuffix(".0")) for one in newest) == made["sums"]["views"]
+    assert len(newest) == made["found"] - made["uncounted"]
+    one = next(one for one in newest if one["record_type"] == "collection")
+    stats = figup.run("stats", "show", "--collection", f"{one['id']:.0f}", "--json").expect(0).events[0]
+    assert stats["views"] == one["views"]
+    ids = {(row["record_type"], row["id"], row["version"]) for row in table}
+    assert len(ids) == len(table)
+    columns, *authors = book["authors"].iter_rows(values_only=True)
+    assert columns[:5] == ("record_type", "id", "version", "position", "author_id")
+    assert len({row[:4] for row in authors}) == len(authors)
+    assert {row[:2] for row in authors} <= {key[:2] for key in ids}
+    again = figup.run("report", "own", "--output", output, "--force", *options, "--json").expect(0).summary["records"]
+    assert (again["read"], again["sums"]) == (0, made["sums"])
+
+
+def test_failures_are_listed_without_a_table(bare_figup: Figup, tmp_path: Path) -> None:
+    faults = (read_rule("get-public-item:9=error-object"), read_rule("get-public-item:20..=500"))
+    with served(tmp_path / "sandbox", institution=True, seed_items=100, faults=faults) as figshare:
+        bare_figup.env["FIGSHARE_ENDPOINT"] = figshare.url
+        public = ("report", "public", "--institution", "2000", "--output", tmp_path / "t.csv", *RATE)
+        closed = tmp_path / "none" / "f.csv"
+        assert f"cannot write {closed}" in bare_figup.run(*public, "--failed-to", closed).expect(2).stderr
+        assert figshare.kinds() == []
+        bare_figup.run(*public, "--failed-to", tmp_path / "f.csv").expect(75)
+    assert not (tmp_path / "t.csv").exists()
+    assert len(rows(tmp_path / "f.csv")) > 1
+
+
+async def test_a_program_makes_every_report(figshare: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIGSHARE_STATS_ENDPOINT", figshare.api.at.stats_url or "")
+    settings = Settings(figshare.url, api_rate=None)
+    async with Client(figshare.token, state_dir=tmp_path / "state", settings=settings) as client:
+        made = await client.report("author", tmp_path / "a.csv", author="Jane Doe", stats=True)
+        assert made.sums["views"] > 0
+        for name in ("published", "embargoes", "accounts", "quotas", "reviews"):
+            made = await client.report(name, tmp_path / f"{name}.csv")
+            assert (made.failed, made.written) == ([], made.listed - made.excluded.total())
+        with pytest.raises(errors.UsageError, match="has no states"):
+            await client.report("accounts", tmp_path / "x.csv", states=["public"])
