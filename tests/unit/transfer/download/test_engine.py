@@ -26,7 +26,7 @@ from uploader.transfer.download.partial import PartialFile
 from uploader.transfer.download.plan import Plan, Skip, Wanted
 from uploader.transfer.download.report import DownloadReport, exit_status
 from uploader.transfer.download.run import DownloadRequest, download
-from uploader.transfer.notices import AnyNotice, Retrying
+from uploader.transfer.notices import AnyNotice, FileFailed, Retrying
 from uploader.transfer.options import Options
 from uploader.transfer.run.throttle import Throttle
 
@@ -207,10 +207,13 @@ async def test_a_file_without_md5_is_unknown(tmp_path: Path) -> None:
 
 
 async def test_an_error_of_one_file_leaves_the_others_alone(tmp_path: Path) -> None:
-    server = Server(PermissionDenied("no"))
-    reports = await downloaded(tmp_path, server, wanted("a", 1), wanted("b", 2), wanted("c", 3))
+    server, notices = Server(PermissionDenied("no")), list[AnyNotice]()
+    reports = await downloaded(tmp_path, server, wanted("a", 1), wanted("b", 2), wanted("c", 3), notify=notices.append)
     assert sorted(statuses(reports)) == ["downloaded", "downloaded", "failed"]
     assert exit_status(reports) is ExitStatus.SOME_FAILED
+    (failed,) = [each for each in notices if isinstance(each, FileFailed)]
+    (report,) = [each for each in reports if each.status == "failed"]
+    assert failed.message == f"{report.remote}: no"
 
 
 async def test_a_file_in_the_place_of_a_folder_is_an_error_of_that_file(tmp_path: Path) -> None:
