@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from uploader.errors import Facts, UsageError
 
+_CHUNK = 1 << 20
 _MAY_BE_PATH = re.compile(r"#[^\s#!]")
 
 
@@ -58,6 +59,18 @@ def as_utf8(data: bytes, origin: str) -> bytes:
                 f"{origin}: is not text: begins like UTF-16 but is invalid", hint="Save it as UTF-8."
             ) from None
     return data.removeprefix(codecs.BOM_UTF8)
+
+
+def check_utf8(data: bytes, where: str, hint: str) -> None:
+    """Raise what `decoded` raises, without a copy of the whole text."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(data)
+    try:
+        for begin in range(0, len(data), _CHUNK):
+            decoder.decode(view[begin : begin + _CHUNK])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        decoded(data, where, hint)
 
 
 def decoded(data: bytes, where: str, hint: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from uploader.errors import UsageError
+from uploader.sources.lists import check_utf8
 from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
@@ -65,12 +66,12 @@ def _in_utf8(data: bytes, name: str) -> tuple[bytes, str]:
     if begin.count(0) > len(begin) // 10:
         raise UsageError(f"{name}: is not text, or UTF-16 without a byte order mark", hint=_AS_CSV)
     try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        line = data.count(b"\n", 0, fault.start) + 1
+        check_utf8(data, name, _AS_CSV)
+    except UsageError:
         try:
             text = data.decode("cp1252")
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as fault:
+            line = data.count(b"\n", 0, fault.start) + 1
             raise UsageError(f"{name}: line {line} is neither UTF-8 nor Windows-1252", hint=_AS_CSV) from None
         return text.encode(), "read as Windows-1252"
     return data, ""
