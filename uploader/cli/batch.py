@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,6 +22,7 @@ from uploader.cli.options import (
 )
 from uploader.cli.output.console import MAX_REPORTED
 from uploader.cli.output.progress import Display
+from uploader.cli.records_result import PROGRESS_EVERY
 from uploader.cli.runner import Session, on_figshare, run
 from uploader.cli.stats_service import SCOPE, SERVICE, Service, kept_answers, with_service
 from uploader.cli.transfer_options import request_options
@@ -225,13 +227,24 @@ async def _add_and_finish(
         numbers = await in_thread(lambda: public_ids(batch.entries())) if service is not None or api is not None else ()
         if service is not None:
             counting = await stack.enter_async_context(service.counting(session, "article", numbers))
-            for number in numbers:
+            for number in _with_progress(session, numbers, "counted"):
                 await additions.count(counting, number)
         if api is not None:
             kept = await stack.enter_async_context(kept_answers(session, "funders", [api.endpoint, numbers]))
-            for number in numbers:
+            for number in _with_progress(session, numbers, "asked for funders"):
                 await additions.find_funders(api.records, kept, number)
         return await finish(session, batch, additions)
+
+
+def _with_progress(session: Session, numbers: Sequence[int], done: str) -> Iterator[int]:
+    """Yield the numbers, each of which costs a request, and say now and then how many there were."""
+    quiet = session.common.json or session.common.no_progress
+    told = time.monotonic()
+    for count, number in enumerate(numbers):
+        if time.monotonic() - told >= PROGRESS_EVERY and not quiet:
+            told = time.monotonic()
+            session.console.note(f"{count} of {format_count(len(numbers), 'public record')} {done}")
+        yield number
 
 
 def _write(

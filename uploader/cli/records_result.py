@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from uploader.figshare.records import Record
 
 _ROWS_AT_ONCE = 500
-_PROGRESS_EVERY = 15.0
+PROGRESS_EVERY = 15.0
 """Seconds between notes on how many records have been read."""
 RESULT = "Result"
 _how = grouped(RESULT)
@@ -46,7 +46,7 @@ async def with_progress(session: Session, rows: AsyncIterator[Record]) -> AsyncI
     count, told = 0, anyio.current_time()
     async for row in rows:
         count += 1
-        if anyio.current_time() - told >= _PROGRESS_EVERY and not quiet:
+        if anyio.current_time() - told >= PROGRESS_EVERY and not quiet:
             told = anyio.current_time()
             session.console.note(f"{format_count(count, 'record')} so far")
         yield row
