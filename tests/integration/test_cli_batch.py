@@ -77,7 +77,11 @@ def test_every_shape_comes_to_the_table_of_a_report(figup: Figup, figshare: Serv
             assert "dates that a spreadsheet had rewritten" in done.stderr
     assert figshare.kinds()[asked:].count("get-public-item") == 0
     figup.run("batch", "convert", "a.csv", "--output", "t.csv").expect(2)
-    figup.run("batch", "convert", "a.csv", "--output", "t.xlsx").expect(0)
+    figup.run("batch", "convert", "a.csv", "--output", "t.xlsx", "--tables").expect(0)
+    figup.run("batch", "convert", "a.csv", "--output", "s.csv", "--tables").expect(0)
+    with (figup.cwd / "s.authors.csv").open(encoding="utf-8-sig", newline="") as side:
+        authors = [row["name"] for row in csv.DictReader(side) if row["id"] == next(iter(public))]
+    assert authors == [name.partition(" (ORCID")[0] for name in public[next(iter(public))]["authors"].split(" | ")]
     windows = export(figshare, figup.cwd / "w.csv", encoding="cp1252")
     assert "read as Windows-1252" in figup.run("batch", "convert", windows, "--output", "w.jsonl").expect(0).stderr
 

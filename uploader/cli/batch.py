@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from uploader.catalog.batch.records import Batch, Found
     from uploader.catalog.batch.summary import Summary
     from uploader.catalog.report.columns import Selection
+    from uploader.catalog.report.side_tables import SideTable
     from uploader.figshare.client import Figshare
 
 HELP = """\b
@@ -90,6 +91,8 @@ def batch() -> None:
     _table(_FORCE, is_flag=True, help="Replace the file if it exists."),
     _table("--columns", metavar="LIST", type=ParsedParam("columns", _columns), default="default", show_default=True,
            help="As for figup report, and status, private_link, linked_address, embargo_title."),
+    _table("--tables", is_flag=True,
+           help="Also separate tables of authors, categories, funding and others: sheets, or NAME.authors.csv …"),
     *_ADDED,
 ]))  # fmt: skip
 @request_options
@@ -103,12 +106,13 @@ def convert(file: Path, requests: RequestOptions, common: GlobalOptions, **value
     async def check() -> None:
         from uploader.catalog.report.sheets import check_output
 
-        await in_thread(lambda: check_output(values["output"], replace=values["force"]))
+        sides = _sides(values["tables"])
+        await in_thread(lambda: check_output(values["output"], sides=sides, replace=values["force"]))
 
     async def finish(session: Session, batch: Batch, additions: Additions) -> int:
         output, selection = values["output"], values["columns"]
         written, changes = await in_thread(
-            lambda: _write(batch, additions, file, output, selection, replace=values["force"])
+            lambda: _write(batch, additions, file, output, selection, _sides(values["tables"]), replace=values["force"])
         )
         session.report_written = True
         session.summary.records = {"found": batch.found.records, "written": written, "output": str(output),
@@ -247,8 +251,22 @@ def _with_progress(session: Session, numbers: Sequence[int], done: str) -> Itera
         yield number
 
 
+def _sides(wanted: bool) -> Sequence[SideTable]:
+    """Return the separate tables, if they are wanted."""
+    from uploader.catalog.report.side_tables import SIDE_TABLES
+
+    return SIDE_TABLES if wanted else ()
+
+
 def _write(
-    batch: Batch, additions: Additions, file: Path, output: Path, selection: Selection, *, replace: bool
+    batch: Batch,
+    additions: Additions,
+    file: Path,
+    output: Path,
+    selection: Selection,
+    sides: Sequence[SideTable],
+    *,
+    replace: bool,
 ) -> tuple[int, Counter[str]]:
     """Write the table; return the number of records, and what was changed in cells. Blocks."""
     from uploader._version import __version__
@@ -268,8 +286,8 @@ def _write(
 
     with tempfile.TemporaryDirectory(prefix="figup-") as scratch:
         return write_table(
-            output, layout, additions.to(batch.entries()), about, replace=replace, private=True, scratch=Path(scratch),
-            expected=batch.found.records,
+            output, layout, additions.to(batch.entries()), about, sides=sides, replace=replace, private=True,
+            scratch=Path(scratch), expected=batch.found.records,
         )  # fmt: skip
 
 
