@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import anyio
+from aiohttp import web
 
 from uploader import units
 from uploader.clock import Clock
@@ -52,8 +53,6 @@ class Callback:
 @asynccontextmanager
 async def listening(redirect: str) -> AsyncIterator[Callback]:
     """Listen at an http address of this machine during the block. Raises UsageError if its port cannot be used."""
-    from aiohttp import web
-
     callback = Callback(redirect)
     parts = urlsplit(redirect)
 
