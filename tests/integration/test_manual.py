@@ -160,7 +160,7 @@ def test_metadata(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
 
 def test_records(here: tuple[dict[str, str], Path]) -> None:
     env, folder = here
-    (commands,) = blocks("records", "sh")
+    commands, creating, updating = blocks("records", "sh")
     (mapped,) = blocks("records", "yaml")
     told = run(commands, env, folder)
     assert told.count("records.csv is valid: 1 record (csv).") == 2
@@ -168,6 +168,12 @@ def test_records(here: tuple[dict[str, str], Path]) -> None:
     entry = '{"response": {"docs": [{"number": 1, "name": "A dam", "url": "https://a.org/", "year": 2020}]}}'
     (folder / "works.json").write_text(entry)
     assert "1 record" in run("figup records check works.json --map map.yaml", env, folder)
+    told = run(creating, env, folder)
+    assert told.count("1 record: 1 created") == 2
+    (folder / "dam.csv").write_text("title,doi,metadata_only\nA dam,10.1234/dam,Kept elsewhere\n")
+    run("figup records create dam.csv", env, folder)
+    (folder / "changes.csv").write_text("doi,keywords\n10.1234/dam,beaver\n")
+    assert "1 record: 1 updated" in run(updating, env, folder)
 
 
 def test_the_configuration_file(here: tuple[dict[str, str], Path]) -> None:

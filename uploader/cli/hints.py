@@ -85,6 +85,9 @@ HINTS: dict[str, Hint] = {
     "values-unread": Hint("{hint}", complete=True),
     "no-xlsx": Hint("Install it: pip install 'figup[xlsx]'; or use CSV.", complete=True),
     "records-format": Hint("`figup records template` shows the columns; `figup help records` explains them."),
+    "some-records-failed": Hint(
+        "Fix what the messages report, and run the same command again; what is done is not done again.", complete=True
+    ),
     "records-failed": Hint("Run the same command again to read them once more.", complete=True),
     "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
     "name-missing": Hint("Check its spelling, or give its id."),

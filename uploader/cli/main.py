@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "download": ("uploader.cli.download:download", "Download an item's files and verify them."),
     "item": ("uploader.cli.item:item", "List, show, create, describe, publish and delete items."),
     "metadata": ("uploader.cli.metadata:metadata", "Write and check files that describe items."),
-    "records": ("uploader.cli.records:records", "Create many items with linked files from one file."),
+    "records": ("uploader.cli.records_jobs:records", "Create many items with linked files from one file."),
     "stats": ("uploader.cli.stats_login:stats", "Count views, downloads, shares and citations."),
     "report": ("uploader.cli.report:report", "Make complete tables of records."),
     "batch": ("uploader.cli.batch:batch", "Convert and summarize the administrators' metadata report."),

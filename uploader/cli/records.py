@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
     from uploader.records.check import Checked
     from uploader.records.formats import RecordFile
+    from uploader.records.model import ItemKey
 
 TEMPLATE_HELP = """\b
 Examples:
@@ -59,14 +60,19 @@ class RecordInput:
     defaults: Path | None
     metadata_only: bool
 
-    async def read(self, session: Session, path: Path) -> RecordFile:
-        """Read the file, and say what is left out. Raises what `read_records` raises."""
+    async def read(self, session: Session, path: Path, *, key: ItemKey | None = None) -> RecordFile:
+        """Read the file, and say what is left out. `key`, and what it raises: as for `read_records`."""
         from uploader.records.formats import read_records
 
         today = date.today()  # noqa: DTZ011 - an embargo's end is a date in the user's time zone
         file = await in_thread(
             lambda: read_records(
-                path, map_file=self.map_file, defaults=self.defaults, metadata_only=self.metadata_only, today=today
+                path,
+                map_file=self.map_file,
+                defaults=self.defaults,
+                metadata_only=self.metadata_only,
+                today=today,
+                key=key,
             )
         )
         show_remarks(session, file.remarks)

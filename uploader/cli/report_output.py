@@ -25,10 +25,10 @@ _PROGRESS_EVERY = 10.0
 
 
 class Shown:
-    """Says now and then how far a report is."""
+    """Says now and then how far a run is; `done` is what it does to records."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, done: str = "read") -> None:
+        self._session, self._done = session, done
         self._told = self._began = time.monotonic()
         self._first: int | None = None
 
@@ -51,7 +51,7 @@ class Shown:
             return f"{format_count(progress.done, 'record')} listed so far"
         rate = (progress.done - self._first) / max(now - self._began, 1e-3)
         left = progress.total - progress.done
-        pieces = [f"{progress.done} of {format_count(progress.total, 'record')} read"]
+        pieces = [f"{progress.done} of {format_count(progress.total, 'record')} {self._done}"]
         pieces += [f"{progress.failed} failed"] if progress.failed else []
         pieces += [f"{rate:.1f} a second, {units.format_duration(left / rate)} left"] if rate > 0 else []
         return ", ".join(pieces)

@@ -30,6 +30,12 @@ class JobPlanned(Event, frozen=True, kw_only=True, tag="records"):
     version: str
 
 
+class ReportWritten(Event, frozen=True, kw_only=True, tag="report"):
+    """The job wrote a report to this path, which a later run may replace."""
+
+    path: str
+
+
 class RecordEvent(Event, frozen=True, kw_only=True):
     """An event of one record."""
 
@@ -168,8 +174,8 @@ class Removed(RecordEvent, frozen=True, kw_only=True, tag="removed"):
 
 
 AnyEvent = (
-    JobPlanned | CreateIntended | NotCreated | ItemCreated | ItemFound | Described | LinkIntended | Linked
-    | PublishIntended | NotPublished | Published | Observed | Failed | Removed
+    JobPlanned | ReportWritten | CreateIntended | NotCreated | ItemCreated | ItemFound | Described
+    | LinkIntended | Linked | PublishIntended | NotPublished | Published | Observed | Failed | Removed
 )  # fmt: skip
 EVENTS = msgspec.json.Decoder(AnyEvent)
 
@@ -201,6 +207,7 @@ class JobState:
     plan: JobPlanned | None = None
     records: dict[str, RecordState] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
+    reports: set[str] = field(default_factory=set)
 
     def of(self, key: str) -> RecordState:
         """Return the state of a record, which may not have been begun."""
@@ -210,6 +217,9 @@ class JobState:
         """Apply one event."""
         if isinstance(event, JobPlanned):
             self.plan = event
+            return
+        if isinstance(event, ReportWritten):
+            self.reports.add(event.path)
             return
         record = self.records.setdefault(event.key, RecordState())
         if isinstance(event, NotCreated | ItemCreated) and event.late and record.intent is not None:

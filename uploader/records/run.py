@@ -5,6 +5,7 @@ A record that fails does not stop the others. What concerns all of them ends the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from uploader.catalog.report.collect import Limits, Progress
-from uploader.concurrency import Stopped
+from uploader.concurrency import Stopped, in_thread
 from uploader.errors import (
     Conflict,
     FigupError,
     Interrupted,
     ItemNotFound,
+    JobNotFound,
     NotPublishable,
     PermissionDenied,
     ProtocolViolation,
@@ -29,10 +31,12 @@ from uploader.figshare.ids import comparable_doi
 from uploader.figshare.models import Account
 from uploader.records import journal as ev
 from uploader.records.existing import Existing, Row, look
-from uploader.records.job import OpenJob
+from uploader.records.job import OpenJob, read_state
+from uploader.records.journal import JobPlanned
 from uploader.records.plan import Planned
 from uploader.records.steps import Steps, remove_late_items
 from uploader.transfer.run.stop import Stop, run_until
+from uploader.transfer.store.jobs import JobStore
 from uploader.units import format_count
 
 if TYPE_CHECKING:
@@ -164,6 +168,12 @@ class Run:
             elsewhere=creates,
             warn=self._warn,
         )
+
+    @property
+    def only_transient_failures(self) -> bool:
+        """Whether every record that failed did so because Figshare failed."""
+        states = (self._job.state.of(key) for key, (result, _, _) in self._results.items() if result == "failed")
+        return all(state.failure is not None and state.failure[0] == ServerFailing.code for state in states)
 
     # --- one record --------------------------------------------------------------------------------------------------
 
@@ -299,3 +309,31 @@ class Run:
             doi=row.doi if row is not None else seen.doi,
             published=("public" if row.published else "") if row is not None else state.published,
         )
+
+
+async def preview(
+    api: Figshare,
+    states: JobStore,
+    plan: JobPlanned,
+    account: Account,
+    records: Sequence[Planned],
+    *,
+    warn: Callable[[str], None],
+) -> Counter[str]:
+    """Return how many records have an item by now and how many would be created or updated. Changes nothing."""
+    try:
+        _, state = await in_thread(read_state, states, plan.job)
+    except JobNotFound:
+        state = ev.JobState()
+    new = [one for one in records if state.of(one.key).item_id is None]
+    dois = {comparable_doi(doi) for one in new for doi in one.dois}
+    creates = plan.action == "create"
+    existing = await look(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)
+    there = sum(bool(existing.with_doi(one.dois)) for one in new)
+    return +Counter(
+        {
+            "done or begun by this job": len(records) - len(new),
+            "there already": there,
+            "to be created": len(new) - there,
+        }
+    )

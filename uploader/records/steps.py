@@ -228,7 +228,7 @@ def seen_of(item: ItemDetail) -> ev.Seen:
     ]
     digest = hashlib.blake2b(msgspec.json.encode(content, order="deterministic"), digest_size=8).hexdigest()
     return ev.Seen(
-        url=item.public_url if item.is_public else item.url,
+        url=item.public_url if release.visibility(item) == "public" else item.url,
         doi=item.doi,
         modified=item.modified.isoformat() if item.modified is not None else "",
         content=digest,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from uploader.concurrency import Stopped
-from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, RequestRejected
-from uploader.figshare.models import ItemDetail
+from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, RequestRejected, UsageError
+from uploader.figshare.models import Account, ItemDetail
 from uploader.items.mark import bears_mark, mark_prefix
 from uploader.records import journal as ev
 from uploader.records.existing import items_with_mark
@@ -37,6 +37,16 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
     item_id: int
     fate: Fate
     reason: str = ""
+
+
+def check_account(job: OpenJob, endpoint: str, account: Account) -> None:
+    """Raise UsageError unless the job was run with this Figshare and account."""
+    planned = job.state.plan
+    if planned is not None and (planned.endpoint, planned.account) != (endpoint, account.id):
+        raise UsageError(
+            f"job {job.name} is of account {planned.account} at {planned.endpoint}",
+            hint="Use that endpoint, and a token of that account.",
+        )
 
 
 async def undo(

@@ -1,0 +1,86 @@
+"""`figup records create`, `update` and `undo`: the real command on a real sandbox, killed and continued."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+
+from tests.support.command import Figup
+from tests.support.invariants import items
+from tests.support.sandbox import Sandbox
+
+COUNT = 5
+FAST = ("--api-rate", "200")
+CATEGORY = "Animal physiological ecology"
+
+
+def table(figup: Figup, name: str = "works.csv") -> Path:
+    path = figup.cwd / name
+    rows = [
+        f"Dam {n},10.1234/d{n},Jane Doe | Anna Rossi,https://doi.org/10.1234/d{n},dam,{CATEGORY},About"
+        for n in range(COUNT)
+    ]
+    path.write_text("title,doi,authors,link,keywords,categories,description\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def own(sandbox: Sandbox, title: str = "Dam ") -> list[str]:
+    return sorted(item["title"] for item in items(sandbox) if item["title"].startswith(title))
+
+
+def test_killed_and_continued_each_record_is_there_once_and_undone(figup: Figup, sandbox: Sandbox) -> None:
+    table(figup)
+    command = ["records", "create", "works.csv", "--api-rate", "30", "--report", "r.csv", "--no-progress"]
+    for size in (1200, 3000):
+        run = figup.start(*command)
+        deadline = time.monotonic() + 60
+        while not any(path.stat().st_size > size for path in (figup.state_dir / "records" / "jobs").glob("*/journal")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        run.kill()
+    done = figup.run("records", "create", *FAST, "works.csv", "--report", "r.csv", "--json").expect(0)
+    assert own(sandbox) == sorted(f"Dam {n}" for n in range(COUNT))
+    job = done.events[-1]["records"]["job"]
+    with (figup.cwd / "r.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["result"] for row in rows} == {"created"}
+    assert sorted(int(row["item_id"]) for row in rows) == sorted(
+        item["id"] for item in items(sandbox) if item["title"].startswith("Dam ")
+    )
+    figup.run("records", "create", *FAST, "works.csv", "--report", "r.csv").expect(0)
+    assert len(own(sandbox)) == COUNT
+    changed = int(rows[0]["item_id"])
+    figup.run("item", "update", str(changed), "--title", "Dam mended").expect(0)
+    kept = figup.run("records", "undo", job, "--yes", *FAST).expect(1)
+    assert f"item {changed} (10.1234/d0) is kept: it was changed since" in kept.stderr
+    assert own(sandbox) == ["Dam mended"]
+
+
+def test_duplicates_are_told_and_dois_update_in_bulk(figup: Figup, sandbox: Sandbox) -> None:
+    table(figup, "first.csv")
+    figup.run("records", "create", *FAST, "first.csv").expect(0)
+    table(figup, "second.csv")
+    planned = figup.run("records", "create", *FAST, "second.csv", "--dry-run").expect(0)
+    assert f"{COUNT} there already" in planned.stdout
+    told = figup.run("records", "create", *FAST, "second.csv").expect(0)
+    assert "an item of this account has the DOI" in told.stderr
+    assert len(own(sandbox)) == COUNT
+    (figup.cwd / "words.csv").write_text("doi,keywords\n10.1234/d1,beaver\n10.1234/nowhere,x\n")
+    some = figup.run("records", "update", *FAST, "words.csv", "--key", "doi", "--report", "u.jsonl").expect(1)
+    assert "no item of this account has the DOI 10.1234/nowhere" in some.stderr
+    rows = [json.loads(line) for line in (figup.cwd / "u.jsonl").read_text().splitlines()]
+    assert [row["result"] for row in rows] == ["updated", "failed"]
+    found = next(item for item in items(sandbox) if item["id"] == rows[0]["item_id"])
+    assert found["title"] == "Dam 1"
+
+
+def test_an_invalid_record_stops_all_before_anything_is_created(figup: Figup, sandbox: Sandbox) -> None:
+    path = table(figup)
+    path.write_text(path.read_text().replace("Animal physiological ecology,About", "Beavers,About", 1))
+    failed = figup.run("records", "create", *FAST, "works.csv").expect(2)
+    assert "line 2" in failed.stderr
+    assert own(sandbox) == []
+    unknown = figup.run("records", "undo", "nothing", "--yes").expect(4)
+    assert "Jobs of records: none" in unknown.stderr

@@ -1,0 +1,274 @@
+"""`figup records create`, `update` and `undo`: jobs that the same command continues after any interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from uploader.cli.confirm import confirm
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped, with_options
+from uploader.cli.output.console import MAX_REPORTED
+from uploader.cli.records import RecordInput, check_records, input_options, records
+from uploader.cli.report_output import Shown
+from uploader.cli.runner import Session, on_figshare
+from uploader.cli.transfer_options import DEADLINE, request_options
+from uploader.concurrency import in_thread
+from uploader.errors import ExitStatus, Facts, JobNotFound, ServerFailing, SomeRecordsFailed
+from uploader.text import printable
+from uploader.transfer.options import RequestOptions
+from uploader.units import format_count
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
+    from uploader.records.formats import RecordFile
+    from uploader.records.job import OpenJob
+    from uploader.records.plan import Planned
+    from uploader.records.run import Outcome, Run
+    from uploader.transfer.store.jobs import JobStore
+
+HELP = """\b
+Run the same command again until it exits with 0, and each record is there
+once. Exit status: 1 if records failed, which are named; 2 if one is invalid:
+then nothing was created; 8 if another process works on the file; 75 if the
+run ended early.
+
+"""
+_GRACE = 10.0
+"""Seconds that a request under way may take after Ctrl-C."""
+_PATH = click.Path(path_type=Path, readable=False)
+_run = grouped("Run")
+_RUN = [
+    _run("--report", metavar="FILE", type=_PATH, help="Write a row for each record, as .csv, .xlsx or .jsonl."),
+    _run("--force", is_flag=True, help="Replace the report if another command wrote it."),
+    _run("--deadline", metavar="auto|TIME", type=DEADLINE,
+         help="Exit with 75 before this time (17:30, 2026-12-01T17:30) or after this long (90min). auto: before the "
+              "end of the batch job.  [default: no deadline]"),
+    _run("--max-requests", metavar="N", type=click.IntRange(min=1),
+         help="Exit with 75 after about N requests, with no record half done."),
+]  # fmt: skip
+
+
+@records.command("create", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
+@click.argument("file", metavar="FILE", type=_PATH)
+@input_options
+@click.option("--group", metavar="NAME|ID", help="The group of items whose record names none.")
+@click.option("--publish", is_flag=True, help="Publish each item once it is complete.")
+@click.option("--on-duplicate", type=click.Choice(["skip", "update", "fail"]), default="skip", show_default=True,
+              help="If an item with the DOI exists, or a record changed since its item was created.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Check all records, and say what would be created.")
+@(lambda command: with_options(command, _RUN))
+@request_options
+@common_options
+def create(
+    file: Path, reading: RecordInput, group: str | None, requests: RequestOptions, common: GlobalOptions, **values: Any
+) -> int:
+    """Create an item for each record of a file.
+
+    All records are checked first. Items with the same DOI, of your account or institution, are not created again.
+    """
+
+    async def work(session: Session, api: Figshare) -> int:
+        from uploader.records.plan import plan_records
+
+        found = _in_group(await reading.read(session, file), group)
+        checked = await check_records(session, api, found, publish=values["publish"])
+        return await _run_job(session, api, file, plan_records(checked.records), values)
+
+    return on_figshare(common, work, requests=requests)
+
+
+@records.command("update", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
+@click.argument("file", metavar="FILE", type=_PATH)
+@click.option("--key", type=click.Choice(["doi", "id"]), required=True, help="The field by which records name items.")
+@input_options
+@(lambda command: with_options(command, _RUN))
+@request_options
+@common_options
+def update(
+    file: Path, key: Any, reading: RecordInput, requests: RequestOptions, common: GlobalOptions, **values: Any
+) -> int:
+    """Set the fields that a file's records have, such as DOIs or custom fields.
+
+    Other fields of the items are kept; lists are replaced. Only items of your account are updated.
+    """
+
+    async def work(session: Session, api: Figshare) -> int:
+        from uploader.records.plan import plan_records
+
+        checked = await check_records(session, api, await reading.read(session, file, key=key))
+        planned = plan_records(checked.records, key)
+        return await _run_job(session, api, file, planned, values, update=True)
+
+    return on_figshare(common, work, requests=requests)
+
+
+@records.command("undo", cls=FigupCommand, epilog=ENVIRONMENT)
+@click.argument("job", metavar="JOB")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@request_options
+@common_options
+def undo(job: str, yes: bool, requests: RequestOptions, common: GlobalOptions) -> int:
+    """Remove the drafts that a job created and that nobody changed since. Asks first.
+
+    Published and changed items are kept and named; then the exit status is 1. The job's name is in the result of
+    `figup records create`; its beginning suffices.
+    """
+
+    async def work(session: Session, api: Figshare) -> int:
+        from uploader.cli.context import state_dir
+        from uploader.records import undo as undoing
+        from uploader.records.job import OpenJob, job_store
+        from uploader.transfer.run.stop import Stop
+
+        session.resumable = True
+        states = job_store(state_dir(common))
+        name = await in_thread(_find, states, job)
+        stop = Stop()
+        async with OpenJob(states, name, api.clock) as opened:
+            undoing.check_account(opened, api.endpoint, await api.account())
+            count = sum(one.created for one in opened.state.records.values())
+            question = f"Remove the unchanged drafts among {format_count(count, 'item')} of job {name}?"
+            if not await confirm(session, question, yes=yes):
+                return ExitStatus.SOME_FAILED
+            session.signals.stop_with(stop.request, _GRACE)
+            found = await undoing.undo(api, opened, stop, warn=session.console.note)
+        return _conclude_undo(session, name, found)
+
+    return on_figshare(common, work, requests=requests)
+
+
+def _find(states: JobStore, job: str) -> str:
+    """Return the name of the job that begins so. Raises JobNotFound, which names the jobs that there are."""
+    try:
+        return states.find(job)
+    except JobNotFound as error:
+        names = states.names()
+        raise error.with_context(hint=f"Jobs of records: {', '.join(names) if names else 'none'}.") from error
+
+
+def _in_group(file: RecordFile, group: str | None) -> RecordFile:
+    """Put the items whose record names no group into this one."""
+    if group is None:
+        return file
+    known = int(group) if group.isdecimal() else group
+    changed = [
+        one if one.metadata.group is not None
+        else msgspec.structs.replace(one, metadata=msgspec.structs.replace(one.metadata, group=known))
+        for one in file.records
+    ]  # fmt: skip
+    return dataclasses.replace(file, records=changed)
+
+
+async def _run_job(
+    session: Session, api: Figshare, file: Path, planned: list[Planned], values: dict[str, Any], *, update: bool = False
+) -> int:
+    """Run the job of these records, and write its report. Raises SomeRecordsFailed, Interrupted and others."""
+    from uploader.catalog.report.collect import Limits, seconds_until
+    from uploader.cli.context import state_dir
+    from uploader.records.job import OpenJob, job_store, plan
+    from uploader.records.run import Run, Wishes
+
+    session.resumable = True
+    account = await api.account()
+    path = await in_thread(file.resolve)
+    job = plan(api.endpoint, account.id, "update" if update else "create", path, api.clock)
+    states = job_store(state_dir(session.common))
+    limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
+    wishes = Wishes(
+        publish=values.get("publish", False), on_duplicate=values.get("on_duplicate", "skip"), limits=limits
+    )
+    if values.get("dry_run"):
+        from uploader.records.run import preview
+
+        return _show_preview(session, await preview(api, states, job, account, planned, warn=session.console.note))
+    async with OpenJob(states, job.job, api.clock, job) as opened:
+        await _check_report(opened, values)
+        run = Run(
+            api, opened, account, planned, wishes,
+            warn=session.console.note, on_progress=Shown(session, "done").show,
+        )  # fmt: skip
+        session.signals.stop_with(run.stop, _GRACE)
+        try:
+            await run.run()
+        finally:
+            outcomes = run.outcomes()
+            await _write_report(session, opened, outcomes, values)
+            _show(session, api, opened, outcomes)
+    session.report_written = True
+    return _conclude(run, outcomes)
+
+
+async def _check_report(job: OpenJob, values: dict[str, Any]) -> None:
+    """Check that the report can be written, before anything is created. Raises OutputExists, UsageError."""
+    from uploader.catalog.report.sheets import check_output
+
+    if (path := values["report"]) is not None:
+        values["force"] |= str(path.absolute()) in job.state.reports
+        await in_thread(lambda: check_output(path, replace=values["force"]))
+
+
+async def _write_report(session: Session, job: OpenJob, outcomes: list[Outcome], values: dict[str, Any]) -> None:
+    from uploader.records.journal import ReportWritten
+    from uploader.records.report import write_report
+
+    path, plan = values["report"], job.state.plan
+    if path is None or plan is None:
+        return
+    await in_thread(lambda: write_report(path, plan, outcomes, replace=values["force"]))
+    await job.commit(ReportWritten(path=str(path.absolute())))
+    session.console.note(f"report: {printable(str(path))}")
+
+
+def _show(session: Session, api: Figshare, job: OpenJob, outcomes: list[Outcome]) -> None:
+    """Print what came of the records: counts, duplicates, and failures."""
+    console, counts = session.console, Counter(one.result for one in outcomes)
+    session.summary.records = {
+        "job": job.name, "found": len(outcomes), "results": dict(counts), "requests": api.requests,
+    }  # fmt: skip
+    for one in outcomes:
+        console.event("record", **msgspec.to_builtins(one))
+    there = [one for one in outcomes if one.reason and one.result != "failed"]
+    failed = [one for one in outcomes if one.result == "failed"]
+    for one in (*there[:MAX_REPORTED], *failed[:MAX_REPORTED]):
+        item = f", item {one.item_id}" if one.item_id is not None else ""
+        console.note(printable(f"line {one.line}, {one.key}{item}: {one.reason}"))
+    for some in (there, failed):
+        if len(some) > MAX_REPORTED:
+            console.note(f"and {len(some) - MAX_REPORTED} more; --report FILE has all")
+    shown = ", ".join(f"{count} {result}" for result, count in counts.items())
+    console.result(f"{format_count(len(outcomes), 'record')}: {shown}. Job {job.name}.")
+
+
+def _conclude(run: Run, outcomes: list[Outcome]) -> int:
+    if not run.failed:
+        return ExitStatus.OK
+    message = f"{run.failed} of {format_count(len(outcomes), 'record')} failed"
+    if run.only_transient_failures:
+        raise ServerFailing(f"{message} because Figshare did not answer properly")
+    raise SomeRecordsFailed(message, facts=Facts(SomeRecordsFailed.code))
+
+
+def _show_preview(session: Session, counts: Counter[str]) -> int:
+    session.summary.records = {"found": counts.total(), "results": dict(counts)}
+    shown = ", ".join(f"{count} {name}" for name, count in counts.items())
+    session.console.result(f"{format_count(counts.total(), 'record')}: {shown}. Nothing was changed.")
+    return ExitStatus.OK
+
+
+def _conclude_undo(session: Session, job: str, found: list[Any]) -> int:
+    counts = Counter(one.fate for one in found)
+    session.summary.records = {"job": job, "found": len(found), "results": dict(counts)}
+    for one in found:
+        session.console.event("undone", **msgspec.to_builtins(one))
+    kept = [one for one in found if one.fate == "kept"]
+    for one in kept:
+        session.console.note(printable(f"item {one.item_id} ({one.key}) is kept: {one.reason}"))
+    session.console.result(
+        f"{format_count(counts['removed'], 'item')} removed, {counts['gone']} gone before, {counts['kept']} kept."
+    )
+    return ExitStatus.SOME_FAILED if kept else ExitStatus.OK

@@ -1,0 +1,52 @@
+"""A table with a row for each record of a run: what came of it, from that record's own responses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from uploader._version import __version__
+from uploader.catalog.report.columns import Column, ColumnKind, Entry, Layout
+from uploader.catalog.report.sheets import CHANGES, write_table
+from uploader.catalog.report.workbook import About
+from uploader.records.journal import JobPlanned
+from uploader.records.run import Outcome
+
+
+def _column(name: str, meaning: str, kind: ColumnKind = "text") -> Column:
+    return Column(name=name, meaning=meaning, read=lambda _, raw: raw[name], kind=kind)
+
+
+COLUMNS = (
+    _column("line", "place of the record in the file", "number"),
+    _column("key", "DOI, or id of the source"),
+    _column("title", "title in the file"),
+    _column("result", "created, was there, updated, failed, or left if the run ended before"),
+    _column("reason", "why it failed or was left as it is"),
+    _column("item_id", "number on Figshare", "number"),
+    _column("url", "address of the item's page"),
+    _column("doi", "DOI of the item"),
+    _column("published", "public, embargoed (until its embargo ends) or review; empty for a draft"),
+)
+
+
+def write_report(path: Path, plan: JobPlanned, outcomes: Sequence[Outcome], *, replace: bool) -> None:
+    """Write the report as .csv, .xlsx or .jsonl, for this user alone. Blocks. Raises what `write_table` raises."""
+
+    def about(changes: Counter[str]) -> About:
+        lines: list[tuple[str, str | int]] = [
+            ("Records", plan.path), ("Job", plan.job), ("Figshare", plan.endpoint),
+            ("Written by", f"figup {__version__}"),
+        ]  # fmt: skip
+        return [*lines, *((CHANGES[name], count) for name, count in changes.items() if count)]
+
+    entries = (Entry(kind="item", row=msgspec.to_builtins(one), full=None) for one in outcomes)
+    with TemporaryDirectory(prefix="figup-") as scratch:
+        write_table(
+            path, Layout(columns=COLUMNS), entries, about, replace=replace, private=True, scratch=Path(scratch),
+            expected=len(outcomes),
+        )  # fmt: skip
