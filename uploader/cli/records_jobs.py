@@ -82,7 +82,7 @@ def create(
     return on_figshare(common, work, requests=requests)
 
 
-@records.command("update", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
+@records.command("update", cls=FigupCommand, epilog=HELP + ENVIRONMENT, short_help="Set fields of existing items.")
 @click.argument("file", metavar="FILE", type=_PATH)
 @click.option("--key", type=click.Choice(["doi", "id"]), required=True, help="The field by which records name items.")
 @input_options
@@ -107,7 +107,7 @@ def update(
     return on_figshare(common, work, requests=requests)
 
 
-@records.command("undo", cls=FigupCommand, epilog=ENVIRONMENT)
+@records.command("undo", cls=FigupCommand, epilog=ENVIRONMENT, short_help="Remove a job's unchanged drafts.")
 @click.argument("job", metavar="JOB")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @request_options
