@@ -214,6 +214,22 @@ async def test_a_deadline_ends_the_run(world: RecordWorld) -> None:
     assert shown(world) == WANTED
 
 
+async def test_a_second_process_is_refused_and_disturbs_nothing(world: RecordWorld) -> None:
+    refused: list[int] = []
+
+    async def second(name: str) -> None:
+        if name in ("create", "link") and len(refused) < 2:
+            refused.append(0)
+            first = world.disk
+            refused[-1] = await world.run(RECORDS)
+            world.disk = first
+
+    world.figshare.gate = second
+    assert await world.run(RECORDS) == 0
+    assert refused == [8, 8]
+    assert shown(world) == WANTED
+
+
 # --- duplicates -------------------------------------------------------------------------------------------------------
 
 
