@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import (
     catalog,
     cluster,
+    cluster_simulated,
     many_files,
     memory,
     one_pass,
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "one-pass": one_pass.run,
     "cluster": cluster.run,
     "catalog": catalog.run,
+    "cluster-simulated": cluster_simulated.run,
 }
 
 

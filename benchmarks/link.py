@@ -14,6 +14,7 @@ import json
 import signal
 import socket
 import struct
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 
 _PIECE = 64 << 10
@@ -27,12 +28,16 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Line:
-    """`rate` is bytes a second, `round_trip` seconds, `window` bytes; `drop_every` bytes, 0 for never."""
+    """`rate` is bytes a second, `round_trip` seconds, `window` bytes; `drop_every` bytes, 0 for never.
+
+    `own` is the rate of each client's address, whose data takes the line of that address first; 0 for no such line.
+    """
 
     rate: float
     round_trip: float
     window: int
     drop_every: int = 0
+    own: float = 0.0
 
 
 @dataclass
@@ -54,19 +59,23 @@ class Link:
         self._line = line
         self._upstream = upstream
         self._free = 0.0
+        self._own_free: defaultdict[str, float] = defaultdict(float)
         self._next_drop = line.drop_every
         self._loop = asyncio.get_running_loop()
 
-    def turn(self, count: int) -> float:
-        """When the last of `count` bytes will have passed the line, if they are queued now."""
+    def turn(self, count: int, client: str) -> float:
+        """When the last of `count` bytes of a client's address will have passed the line, if they are queued now."""
         now = self._loop.time()
         started = max(self._free, now)
-        self._free = started + count / self._line.rate
+        self._free = passed = started + count / self._line.rate
+        if self._line.own:
+            self._own_free[client] = max(self._own_free[client], now) + count / self._line.own
+            passed = max(passed, self._own_free[client])
         self.carried.bytes += count
         if count > _BULK:
             self.carried.first = self.carried.first or started
-            self.carried.last = self._free
-        return self._free
+            self.carried.last = max(self.carried.last, passed)
+        return passed
 
     def drops(self) -> bool:
         """Whether the connection that has just sent is to be reset."""
@@ -101,9 +110,10 @@ class Link:
         room = Window(self._line.window)
         arriving: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         delivering = asyncio.create_task(self._deliver(arriving, server))
+        address = client.getpeername()[0]
         try:
             while data := await self._loop.sock_recv(client, await room.wait(_PIECE)):
-                passed = self.turn(len(data))
+                passed = self.turn(len(data), address)
                 room.take(len(data))
                 self._loop.call_at(passed + self._line.round_trip, room.give_back, len(data))
                 arriving.put_nowait((passed + self._line.round_trip / 2, data))
@@ -198,9 +208,10 @@ def main() -> None:
     parser.add_argument("--round-trip", type=float, required=True)
     parser.add_argument("--window", type=int, required=True)
     parser.add_argument("--drop-every", type=int, default=0)
+    parser.add_argument("--own", type=float, default=0.0)
     parser.add_argument("--upstream-port", type=int, required=True)
     given = parser.parse_args()
-    line = Line(given.rate, given.round_trip, given.window, given.drop_every)
+    line = Line(given.rate, given.round_trip, given.window, given.drop_every, given.own)
     asyncio.run(serve(line, ("127.0.0.1", given.upstream_port)))
 
 

@@ -46,6 +46,7 @@ def simulated(line: Line) -> Iterator[RunningLink]:
         "round-trip": line.round_trip,
         "window": line.window,
         "drop-every": line.drop_every,
+        "own": line.own,
         "upstream-port": upstream,
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -53,7 +53,7 @@ def test_a_line_is_simulated_and_a_job_is_killed_and_resumed(tmp_path: Path) -> 
 
 
 def test_processes_of_a_job_are_simulated(tmp_path: Path) -> None:
-    printed = bench(tmp_path, "cluster")
+    printed = bench(tmp_path, "cluster-simulated")
     assert "| one file, 1 process | 4.0 | 4 | 100.0 |" in printed
     assert "| files of 5 MiB, 8 processes |" in printed
 
@@ -62,6 +62,13 @@ def test_a_report_is_killed_and_compared_with_the_notebook(tmp_path: Path) -> No
     printed = bench(tmp_path, "catalog")
     assert "held   killed 5 times: the same bytes" in printed
     assert "| the notebook's way | 1,179 |" in printed
+
+
+def test_processes_of_a_job_share_a_line(tmp_path: Path) -> None:
+    require_program("nginx", "nginx-light")
+    printed = bench(tmp_path, "--size", "24", "cluster")
+    assert re.search(r"^\| one file, 8 processes \| \d", printed, re.MULTILINE), printed
+    assert re.search(r"^\| files of 2 MB, 2 processes \| \d", printed, re.MULTILINE), printed
 
 
 def test_a_window_and_a_round_trip_bound_what_a_connection_carries() -> None:

@@ -219,6 +219,11 @@ class Allotment:
         if taker in self._given:
             self._held[taker] = self._given[taker]
 
+    def uses(self, taker: str, amount: float) -> None:
+        """Note what the taker uses; it may use more only when it is given more."""
+        if taker in self._given:
+            self._held[taker] = max(self._given[taker], min(self._held[taker], amount))
+
     def drop(self, taker: str) -> None:
         """Note that the taker no longer uses anything."""
         self._given.pop(taker, None)

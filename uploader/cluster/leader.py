@@ -52,10 +52,12 @@ log = logging.getLogger("uploader.cluster.leader")
 
 POLL = 2.0
 """Seconds between two reads of the members' reports."""
+POLL_SOON, SOON = 0.5, 10.0
+"""The same for so many seconds after a member came, or was given work with little left to do."""
+_LITTLE = 8.0
+"""Seconds of work."""
 SILENT = 60.0
-"""Seconds without a sign of life after which a member is lost; at least the time for which a network file system may
-hide one.
-"""
+"""Seconds without a sign of life after which a member is lost; a network file system may hide one almost as long."""
 SETTLE = 3.0
 """Seconds after which all members that are awake know of a new leader, and ask before they send a part."""
 _SELF = ""
@@ -84,6 +86,7 @@ class LeaderRole:
         self._warned: set[str] = set()
         self._own = RateMeter()
         self._accepted = 0
+        self._soon_until = -math.inf
 
     def members(self) -> tuple[no.Member, ...]:
         """Return the members that showed a sign of life, as last seen."""
@@ -119,6 +122,7 @@ class LeaderRole:
         """See `uploader.transfer.parts.team.Leader`."""
         await self.collect_earlier(run)
         began = self._clock.monotonic()
+        self._soon_until = began + SOON
         while True:
             await self._look(run)
             if self._tasks > 1 and self._clock.monotonic() - began > SILENT:
@@ -133,7 +137,7 @@ class LeaderRole:
                 self._divide_parts(queue, active)
             for name in active:
                 await self._give(name)
-            await self._clock.sleep(POLL)
+            await self._clock.sleep(POLL_SOON if self._clock.monotonic() < self._soon_until else POLL)
 
     async def end(self, end: End) -> list[str]:
         """Tell the members how the job ended; return those that are gone. Raises StateLost."""
@@ -157,6 +161,7 @@ class LeaderRole:
             if seen is None:
                 # A member from before this leader may be dead: its state must change first.
                 self._seen[name] = Seen(hello=hello, changed=now, alive=self._looked)
+                self._soon_until = now + SOON
             elif hello != seen.hello:
                 seen.hello, seen.changed, seen.alive = hello, now, True
             self._check_version(run, name, hello)
@@ -311,15 +316,16 @@ class LeaderRole:
         """Divide connections and rate among all that send."""
         fastest = sorted(active, key=lambda name: active[name].meter.rate or 0.0, reverse=True)
         self._connections.total = run.options.connections or MAX_CONNECTIONS
-        connections = self._connections.divide(equal_shares(int(self._connections.total), [_SELF, *fastest]))
+        wanted = equal_shares(int(self._connections.total), [_SELF, *fastest])
+        senders.limit(int(self._connections.divide(wanted)[_SELF]))
+        self._connections.uses(_SELF, run.progress.busy)
+        connections = self._connections.divide(wanted)
         rates: dict[str, float] = {}
         if (limit := run.throttle.rate) is not None:
             self._rate.total = limit
             measured = {name: active[name].meter.rate for name in fastest if connections[name] > 0}
             rates = dict(self._rate.divide(rate_shares(limit, {_SELF: self._own.rate, **measured})))
         self._rate.confirm(_SELF)
-        if senders.limit(int(connections[_SELF])):
-            self._connections.confirm(_SELF)
         run.throttle.share = rates.get(_SELF)
         for name, seen in active.items():
             seen.rate = rates.get(name, 0.0) if limit is not None else None
@@ -335,6 +341,8 @@ class LeaderRole:
             possible = [file for index, file in waiting.items() if files[index].left and index not in seen.unable]
             amount = amount_for(seen.load, sum(file.size for file in possible), total)
             if seen.connections and (amount.parts or amount.size):
+                if possible and seen.load.size < _LITTLE * (seen.meter.rate or math.inf):
+                    self._soon_until = now + SOON
                 for index, parts in self._division.take(name, possible, amount, seen.hello.share):
                     self._hand_over(seen, files[index], parts)
                     waiting[index] = _waiting(index, files[index])

@@ -37,10 +37,12 @@ log = logging.getLogger("uploader.cluster.member")
 
 POLL = 2.0
 """Seconds between two looks at the orders."""
+POLL_SOON, SOON = 0.5, 10.0
+"""The same while more orders are needed, for at most so many seconds."""
 BEAT = 10.0
 """Seconds between two signs of life, and the longest that a report waits."""
-_FIRST_BEATS = 3
-"""At first, each read includes a sign of life, so that the leader soon knows that the member is alive."""
+_FIRST_BEATS = 5
+"""Looks with a sign of life each, at first and when the leader changes: it soon knows that the member is alive."""
 KNOWN = 15.0
 """Seconds for which orders that were read are assumed to be current."""
 LEADERLESS = 30.0
@@ -105,7 +107,7 @@ class MemberRole:
         self._entries: list[Entry] = []
         self._urgent = False
         """True if the leader should get the report soon."""
-        self._reported_at = self._beaten_at = clock.monotonic()
+        self._reported_at = self._beaten_at = self._busy_at = clock.monotonic()
         self._leader: LeaderSign | None = None
         self._leader_at = clock.monotonic()
 
@@ -144,7 +146,18 @@ class MemberRole:
             if self._looks <= _FIRST_BEATS or self._clock.monotonic() - self._beaten_at >= BEAT:
                 await self._beat()
             with suppress(Stopped), self._stop.interruptible():
-                await self._clock.sleep(POLL)
+                await self._clock.sleep(self._pause())
+
+    def _pause(self) -> float:
+        """Return the seconds until the next look at the orders."""
+        now = self._clock.monotonic()
+        if not self._is_nearly_idle():
+            self._busy_at = now
+        return POLL_SOON if now - self._busy_at < SOON else POLL
+
+    def _is_nearly_idle(self) -> bool:
+        """Return True if the leader should give more."""
+        return self._queue.left <= 2 * self._orders.connections
 
     async def _tick(self) -> None:
         while True:
@@ -167,6 +180,8 @@ class MemberRole:
             log.info("cannot read the orders: %s", error)
             return None
         if leader != self._leader:
+            if leader is not None and (self._leader is None or leader.term != self._leader.term):
+                self._looks, self._busy_at = 0, self._clock.monotonic()
             self._leader, self._leader_at = leader, self._clock.monotonic()
         if found is not None:
             term, orders = found
@@ -236,8 +251,7 @@ class MemberRole:
     def _note_part(self, index: int, part: Part, xxh3: int | None) -> None:
         self.sent += part.size if xxh3 is not None else 0
         self._entries.append(self._running[index].part_done(part, xxh3))
-        # Nearly idle: the leader should give more.
-        self._urgent |= self._queue.left <= self._orders.connections
+        self._urgent |= self._is_nearly_idle()
 
     async def _finish_parts(self) -> None:
         """Let parts in flight finish, within the grace period."""

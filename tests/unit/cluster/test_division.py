@@ -170,6 +170,16 @@ def test_a_lowered_share_is_given_to_others_once_it_is_confirmed() -> None:
     assert allotment.divide({"a": 16, "b": 16}) == {"a": 16, "b": 16}
 
 
+def test_what_a_taker_with_a_lowered_share_does_not_use_is_given_to_others_at_once() -> None:
+    allotment = Allotment(32)
+    allotment.divide({"a": 32})
+    allotment.divide({"a": 16, "b": 16})
+    allotment.uses("a", 20)
+    assert allotment.divide({"a": 16, "b": 16}) == {"a": 16, "b": 12}
+    allotment.uses("a", 3)
+    assert allotment.divide({"a": 16, "b": 16}) == {"a": 16, "b": 16}
+
+
 @given(st.integers(1, 32), st.integers(1, 50))
 def test_connections_are_divided_equally(total: int, takers: int) -> None:
     found = equal_shares(total, [str(number) for number in range(takers)])
