@@ -100,11 +100,14 @@ _COMMON = [
 ]  # fmt: skip
 _COMMANDS: dict[ReportName, str] = {
     "public": "Make a table of all public records of an institution. No token is needed.",
-    "own": "Make a table of your own records, drafts included; only you can read the file.",
-    "author": "Make a table of an author's public records, by name, ORCID iD or both.\n\n"
-              "Each row says what matched. Records of namesakes with another ORCID iD are left out and counted.",
-    "published": "Make a table of all published records of your institution, with owners and groups.\n\n"
-                 "For administrators. Also what is under embargo; drafts and withdrawn records are counted.",
+    "own": "Make a table of your own records, drafts included.\n\n"
+           "Only you can read the file.",
+    "author": "Make a table of an author's public records.\n\n"
+              "By name, ORCID iD or both. Each row says what matched. "
+              "Records of namesakes with another ORCID iD are left out and counted.",
+    "published": "Make a table of all published records of your institution.\n\n"
+                 "For administrators. With owners and groups. "
+                 "Also what is under embargo; drafts and withdrawn records are counted.",
     "accounts": "Make a table of the accounts of your institution. For administrators.",
     "reviews": "Make a table of the reviews of your institution's items. For administrators.",
     "embargoes": "Make a table of what is under embargo in your institution. For administrators.",
@@ -142,7 +145,7 @@ for _name, _text in _COMMANDS.items():
 @click.argument("report_name", metavar="[REPORT]", type=click.Choice(REPORTS), default="published")
 @output_options
 def columns(report_name: ReportName, common: GlobalOptions) -> int:
-    """List the columns that the table of a report can have, and what they mean."""
+    """List the columns that a report can have, and what they mean."""
 
     from uploader.catalog.report.columns import CUSTOM
 
