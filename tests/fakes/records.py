@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import anyio.to_thread
 import pytest
 
-from tests.fakes.clock import VirtualClock
+from tests.fakes.clock import VirtualClock, run_inline
 from tests.fakes.figshare import FakeFigshare, Killed, StoredItem
 from tests.fakes.world import ENDPOINT, KILLED, KillableDisk
 from uploader.disk import FILE_MODE
@@ -74,7 +74,7 @@ class RecordWorld:
         self.warnings: list[str] = []
         self.error: FigupError | None = None
         self.running: Run | None = None
-        patch.setattr(anyio.to_thread, "run_sync", _run_inline)
+        patch.setattr(anyio.to_thread, "run_sync", run_inline)
 
     @property
     def api(self) -> Figshare:
@@ -158,9 +158,3 @@ def record(number: int, *, link: bool = True, **fields: object) -> Planned:
         link=f"https://doi.org/{doi}" if link else None,
         dois=(doi,),
     )
-
-
-async def _run_inline(func: object, *args: object, **_: object) -> object:
-    """Stands for `anyio.to_thread.run_sync`: one thread, so that the order of events is reproducible."""
-    await anyio.lowlevel.checkpoint()
-    return func(*args)  # type: ignore[operator]

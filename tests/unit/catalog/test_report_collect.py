@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import anyio
 import pytest
+from blockbuster import BlockBuster
 
-from tests.fakes.clock import VirtualClock
+from tests.fakes.clock import VirtualClock, run_inline
 from uploader.catalog.report import phase
 from uploader.catalog.report.collect import Collector, Limits
 from uploader.catalog.report.make import Place, Report
@@ -199,11 +200,16 @@ def test_changes_that_rows_do_not_show_are_listed(figshare: Figshare, store: Sto
     assert figshare.asked == [3, 4]
 
 
-def test_a_file_system_without_locks_still_excludes_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_still_excludes_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: BlockBuster
+) -> None:
+    no_blocking_calls.deactivate()
+
     def no_locks(fd: int) -> bool:
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr(lock, "try_flock", no_locks)
+    monkeypatch.setattr(anyio.to_thread, "run_sync", run_inline)
     place = Place(state_dir=tmp_path, endpoint="https://example.org")
     clock = VirtualClock()
     first, second = (Report(Figshare(), Spec(report="public", institution=1), place, clock=clock) for _ in range(2))
