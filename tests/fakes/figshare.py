@@ -45,6 +45,7 @@ from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record
 T = TypeVar("T")
 
 PART_SIZE = 64
+_THROTTLED_FOR = 2.0
 CREATING = frozenset({"create", "initiate", "link", "complete", "publish", "create_private_link"})
 """Requests with an ambiguous outcome after a lost response; others are repeated by the session until it gives up."""
 
@@ -59,6 +60,7 @@ class Fault(enum.Enum):
     LOST_BEFORE = "lost before its effect"
     LOST_AFTER = "lost after its effect"
     TRANSIENT = "transient error"
+    THROTTLED = "throttled and repeated"
     REJECTED = "rejected"
     KILLED_BEFORE = "process killed before its effect"
     KILLED_AFTER = "process killed after its effect"
@@ -209,6 +211,9 @@ class FakeFigshare:
         fault = next((fault for request, when, fault in self._script if request == name and count in when), None)
         if isinstance(fault, Exception):
             raise fault
+        if fault is Fault.THROTTLED:
+            await self.clock.sleep(_THROTTLED_FOR)
+            return await self.request(name, effect, on_turn)
         if fault in BEFORE:
             raise self._error(name, fault)
         try:
@@ -321,7 +326,8 @@ class FakeFigshare:
             item = self.stored(item_id)
             shown = {} if self.folders_in_names else item.files
             folders = {file.id: file.folder for file in shown.values() if file.folder}
-            return Item(id=item_id, title=item.title, url=f"https://example.org/{item_id}", folders=folders)
+            url = f"https://example.org/{item_id}"
+            return Item(id=item_id, title=item.title, url=url, is_public=item.version > 0, folders=folders)
 
         return await self.request("item", read)
 
@@ -491,7 +497,9 @@ class FakeItems:
 
         return await self._figshare.request("detail", read)
 
-    async def create(self, fields: Mapping[str, object], *, project: int | None = None) -> int:
+    async def create(
+        self, fields: Mapping[str, object], *, project: int | None = None, on_turn: OnTurn | None = None
+    ) -> int:
         def create() -> int:
             figshare = self._figshare
             item = figshare.add_item(str(fields["title"]), project=project)
@@ -501,7 +509,7 @@ class FakeItems:
             item.doi = str(fields.get("doi", ""))
             return item.id
 
-        return await self._figshare.request("create", create)
+        return await self._figshare.request("create", create, on_turn)
 
     async def update(self, item_id: int, fields: Mapping[str, object]) -> None:
         def update() -> None:
@@ -535,11 +543,11 @@ class FakeItems:
             "set_embargo", lambda: self._figshare.stored(item_id).fields.update(embargo=embargo)
         )
 
-    async def publish(self, item_id: int) -> None:
+    async def publish(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
         def publish() -> None:
             self._figshare.stored(item_id).version += 1
 
-        await self._figshare.request("publish", publish)
+        await self._figshare.request("publish", publish, on_turn)
 
     async def reserve_doi(self, item_id: int) -> str:
         def reserve() -> str:
@@ -552,14 +560,16 @@ class FakeItems:
     async def private_links(self, item_id: int) -> list[PrivateLink]:
         return await self._figshare.request("private_links", lambda: list(self._figshare.stored(item_id).links))
 
-    async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
+    async def create_private_link(
+        self, item_id: int, *, expires: str | None = None, on_turn: OnTurn | None = None
+    ) -> str:
         def create() -> str:
             links = self._figshare.stored(item_id).links
             link = PrivateLink(id=str(len(links)), url=f"https://example.org/s/{item_id}-{len(links)}")
             links.append(link)
             return link.url or ""
 
-        return await self._figshare.request("create_private_link", create)
+        return await self._figshare.request("create_private_link", create, on_turn)
 
 
 class FakeRecords:

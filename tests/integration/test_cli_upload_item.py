@@ -199,7 +199,7 @@ def test_the_summary_names_the_final_steps(figup: Figup, sandbox: Sandbox, data:
     assert f"\nPublished: {the_item(sandbox)['url_public_html']}\n" in done.stdout
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION.replace("MIT", "CC0"))
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", *ENDS).expect(0)
-    assert "was published before; the changes are only in its draft. `figup item publish" in done.stderr
+    assert "has been published; changes made since are only in its draft. `figup item publish" in done.stderr
     assert the_item(sandbox)["version"] == 1
 
 
@@ -220,7 +220,9 @@ def test_files_added_to_a_published_item_are_in_its_draft(figup: Figup, sandbox:
     item = str(the_item(sandbox)["id"])
     (figup.cwd / "more.bin").write_bytes(b"more")
     sent = figup.run("upload", "more.bin", "--item", item).expect(0).stderr
-    assert f"item {item} was published before; the changes are only in its draft. `figup item publish {item}`" in sent
+    assert (
+        f"item {item} has been published; changes made since are only in its draft. `figup item publish {item}`" in sent
+    )
     again = figup.run("upload", "more.bin", "--item", item).expect(0).stderr
     assert "draft" not in again, "nothing was sent"
 
@@ -279,7 +281,7 @@ def test_unpublished_additions_are_reported_as_draft_only(figup: Figup, sandbox:
     publish(figup, "--publish")
     (folder / "later.txt").write_text("later")
     done = figup.run("upload", "data", "--metadata", "dataset.yaml").expect(0)
-    assert "was published before; the changes are only in its draft. `figup item publish" in done.stderr
+    assert "has been published; changes made since are only in its draft. `figup item publish" in done.stderr
     assert "It is published" not in done.stdout
     assert publish(figup)["published"] is None
     assert the_item(sandbox)["version"] == 1

@@ -150,6 +150,11 @@ HINTS: dict[str, Hint] = {
         "used.",
         complete=True,
     ),
+    "item-of-job-missing": Hint(
+        "If it was deleted, run the `figup upload` again with --new-job to send everything to a new item. A draft is "
+        "visible only to its owner; `figup auth status{options}` shows whose token is used.",
+        complete=True,
+    ),
     "project-missing": Hint("Check the number; `figup auth status{options}` shows whose token this is.", complete=True),
     "account-missing": Hint("{hint} Without --impersonate you act for yourself."),
     "file-missing": Hint("Check its name on the item's page.", complete=True),

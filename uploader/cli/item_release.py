@@ -150,7 +150,7 @@ def publish(item: Reference, yes: bool, common: GlobalOptions) -> int:
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        await release.check_publishable(api, found)
+        release.check_publishable(found, await release.unfinished_files(api, found.id))
         question = f'Publish item {found.id}, "{printable(found.title)}"? This cannot be undone.'
         if not await confirm(session, question, yes=yes):
             return ExitStatus.SOME_FAILED

@@ -186,7 +186,7 @@ class Figshare:
         folder: str | None = None,
         on_turn: OnTurn | None = None,
     ) -> int:
-        """Create a file of `size` bytes; return its id. `on_turn` is called when the budget lets the request go out.
+        """Create a file of `size` bytes; return its id. `on_turn` is called before each attempt, in its turn.
 
         Raises AmbiguousAnswer, ItemNotFound, RequestRejected (also over quota), and what `on_turn` raises.
         Observed: name and size suffice; the answer is 201 with only a location.

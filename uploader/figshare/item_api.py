@@ -16,6 +16,7 @@ from uploader.errors import ProjectNotFound
 from uploader.figshare import models
 from uploader.figshare.decode import parse_json
 from uploader.figshare.pipeline import Pipeline, read_pages
+from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.responses import (
     ResponseSpec,
     about_item,
@@ -126,11 +127,14 @@ class Items:
             return await self._calls.api("POST", f"/account/{kind}/search", reader, body={"doi": doi})
         return await self._calls.api("GET", f"/{kind}?doi={quote(doi, safe='')}", reader)
 
-    async def create(self, fields: Body, *, project: int | None = None) -> int:
-        """Create a draft; return its id. `fields` as documented for ArticleCreate. Raises AmbiguousAnswer."""
+    async def create(self, fields: Body, *, project: int | None = None, on_turn: OnTurn | None = None) -> int:
+        """Create a draft; return its id. `fields` as documented for ArticleCreate. `on_turn` as for `Pipeline.api`.
+
+        Raises AmbiguousAnswer.
+        """
         path = "/account/articles" if project is None else f"/account/projects/{project}/articles"
         reader = ResponseSpec(resource="the new item", parse=self._created("articles"), accepts="anything")
-        return await self._calls.api("POST", path, reader, body=fields, creating=True)
+        return await self._calls.api("POST", path, reader, body=fields, creating=True, on_turn=on_turn)
 
     async def update(self, item_id: int, fields: Body) -> None:
         """Set these fields, as documented for ArticleUpdate; others keep their values.
@@ -174,9 +178,12 @@ class Items:
         """Use the preview of a file as the thumbnail of this version."""
         await self._set("PUT", item_id, f"/versions/{version}/update_thumb", {"file_id": file_id})
 
-    async def publish(self, item_id: int) -> None:
-        """Publish the current state as a version. Raises AmbiguousAnswer, RequestRejected if a field is missing."""
-        await self._set("POST", item_id, "/publish", {})
+    async def publish(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
+        """Publish the current state as a version. `on_turn` as for `Pipeline.api`.
+
+        Raises AmbiguousAnswer, RequestRejected if a field is missing.
+        """
+        await self._set("POST", item_id, "/publish", {}, on_turn)
 
     async def reserve_doi(self, item_id: int) -> str:
         """Reserve and return the item's DOI. Idempotent."""
@@ -188,14 +195,20 @@ class Items:
         reader = list_spec(models.PrivateLink, **about_part_of_item(item_id, "the private links"))
         return await self._calls.part_of_item("GET", item_id, "/private_links", reader)
 
-    async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
+    async def create_private_link(
+        self, item_id: int, *, expires: str | None = None, on_turn: OnTurn | None = None
+    ) -> str:
         """Create a private link; return its address. `expires` as 2018-02-22 22:22:22, by default in a year.
 
-        Raises AmbiguousAnswer. Observed: an item has one link, which a new one replaces.
+        Observed: an item has one link, which a new one replaces. `on_turn` as for `Pipeline.api`.
+
+        Raises AmbiguousAnswer.
         """
         body = {} if expires is None else {"expires_date": expires}
         reader = object_spec(models.NewPrivateLink, **about_part_of_item(item_id, "the private links"))
-        created = await self._calls.part_of_item("POST", item_id, "/private_links", reader, body=body, creating=True)
+        created = await self._calls.part_of_item(
+            "POST", item_id, "/private_links", reader, body=body, creating=True, on_turn=on_turn
+        )
         return created.url
 
     async def remove_private_link(self, item_id: int, link_id: str) -> None:
@@ -240,11 +253,11 @@ class Items:
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 
-    async def _set(self, method: str, item_id: int, rest: str, body: Body) -> None:
+    async def _set(self, method: str, item_id: int, rest: str, body: Body, on_turn: OnTurn | None = None) -> None:
         # A 404 may be about the value (observed: a category that the account may not use), so its message is shown.
         reader = done_spec(f"item {item_id}")
         path = f"/account/articles/{item_id}{rest}"
-        await self._calls.api(method, path, reader, body=body, creating=method == "POST")
+        await self._calls.api(method, path, reader, body=body, creating=method == "POST", on_turn=on_turn)
 
     async def _remove(self, item_id: int, rest: str) -> None:
         reader = done_spec(f"item {item_id}", on_not_found=ignore_missing)

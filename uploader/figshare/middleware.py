@@ -79,7 +79,7 @@ class RateLimited:
     async def __call__(self, request: Request) -> Response:
         async with self._room:
             await self._bucket.acquire()
-            if request.on_turn is not None and request.attempt == 1:
+            if request.on_turn is not None:
                 await request.on_turn()
             self.requests += 1
             return await self._send(request)

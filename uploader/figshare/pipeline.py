@@ -137,7 +137,7 @@ class Pipeline:
     ) -> T:
         """Make one API call; `path` starts after the endpoint, `body` is sent as JSON.
 
-        `on_turn` is called once, when the budget allows the first attempt; an exception from it ends the call.
+        `on_turn` is called before each attempt, when the budget allows it; an exception from it ends the call.
 
         `impersonate` is sent in the query of GET and DELETE, else in the body (documented).
         """
@@ -163,6 +163,7 @@ class Pipeline:
         *,
         body: Mapping[str, object] | None = None,
         creating: bool = False,
+        on_turn: OnTurn | None = None,
     ) -> T:
         """Make an API call about something of an item; `path` starts after the item, `reader` is `about_part_of_item`.
 
@@ -170,7 +171,7 @@ class Pipeline:
         """
         item = f"/account/articles/{item_id}"
         try:
-            return await self.api(method, f"{item}{path}", reader, body=body, creating=creating)
+            return await self.api(method, f"{item}{path}", reader, body=body, creating=creating, on_turn=on_turn)
         except RequestRejected as refusal:
             if refusal.status == 404:
                 await self.api("GET", item, ResponseSpec(parse=lambda _: None, **about_item(item_id)))

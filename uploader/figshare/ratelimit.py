@@ -10,7 +10,7 @@ import anyio
 from uploader.clock import Clock
 
 OnTurn = Callable[[], Awaitable[None]]
-"""Called when the budget allows a request, before it is sent. If it raises, the request is not sent."""
+"""Called before each attempt of a request, when the budget allows it. If it raises, the request is not sent."""
 
 _SLOWEST = 1 / 16
 """Share of the rate that repeated throttling leaves."""

@@ -5,8 +5,11 @@ An item is published only on request, and only if it is complete.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from uploader.errors import Facts, NotPublishable
 from uploader.figshare.models import ItemDetail, PrivateLink
+from uploader.figshare.ratelimit import OnTurn
 from uploader.items.reconcile import TIME_LIMIT, confirm
 from uploader.items.service import ItemService
 from uploader.units import format_count
@@ -16,8 +19,13 @@ REQUIRED_TO_PUBLISH = ("title", "description", "authors", "categories", "keyword
 _MAX_LISTED = 5
 
 
-async def check_publishable(api: ItemService, item: ItemDetail) -> None:
-    """Raise NotPublishable naming every missing field and unfinished file."""
+async def unfinished_files(api: ItemService, item_id: int) -> list[str]:
+    """Return the names of the files whose upload was not completed."""
+    return [file.name async for file in api.files(item_id) if file.status == "created" and not file.is_link_only]
+
+
+def check_publishable(item: ItemDetail, unfinished: Sequence[str]) -> None:
+    """Raise NotPublishable naming every missing field, or the `unfinished` files of the item."""
     absent = [*(name for name in REQUIRED_TO_PUBLISH if not getattr(item, name)), *item.lacking_fields]
     if absent:
         raise NotPublishable(
@@ -25,7 +33,6 @@ async def check_publishable(api: ItemService, item: ItemDetail) -> None:
             hint="Add them to its description.",
             facts=Facts("lacks-fields", item_id=item.id),
         )
-    unfinished = [file.name async for file in api.files(item.id) if file.status == "created" and not file.is_link_only]
     if unfinished:
         names = ", ".join(unfinished[:_MAX_LISTED]) + (" ..." if len(unfinished) > _MAX_LISTED else "")
         count = format_count(len(unfinished), "unfinished file")
@@ -36,14 +43,16 @@ async def check_publishable(api: ItemService, item: ItemDetail) -> None:
         )
 
 
-async def publish(api: ItemService, item: ItemDetail, *, time_limit: float = TIME_LIMIT) -> ItemDetail:
-    """Publish the item and return its new state.
+async def publish(
+    api: ItemService, item: ItemDetail, *, time_limit: float = TIME_LIMIT, on_turn: OnTurn | None = None
+) -> ItemDetail:
+    """Publish the item and return its new state. `on_turn` is called before each attempt.
 
     An item under full embargo or in review stays closed.
     """
 
     async def ask() -> ItemDetail:
-        await api.items.publish(item.id)
+        await api.items.publish(item.id, on_turn=on_turn)
         return await api.items.detail(item.id)
 
     async def check() -> ItemDetail | None:
@@ -67,11 +76,18 @@ async def reserve_doi(api: ItemService, item: ItemDetail) -> str:
 
 
 async def private_link(
-    api: ItemService, item_id: int, *, expires: str | None = None, renew: bool = False, time_limit: float = TIME_LIMIT
+    api: ItemService,
+    item_id: int,
+    *,
+    expires: str | None = None,
+    renew: bool = False,
+    time_limit: float = TIME_LIMIT,
+    on_turn: OnTurn | None = None,
 ) -> str:
     """Return the address of the item's private link; create one if it has none, or with `renew`.
 
-    `expires` applies to a new link. A new link replaces the old one, whose address stops working.
+    `expires` applies to a new link; `on_turn` is called before each attempt to create it. A new link replaces the old
+    one, whose address stops working.
     """
     before = await api.items.private_links(item_id)
     if not renew and (found := _active_url(before)):
@@ -83,7 +99,7 @@ async def private_link(
 
     return await confirm(
         api,
-        lambda: api.items.create_private_link(item_id, expires=expires),
+        lambda: api.items.create_private_link(item_id, expires=expires, on_turn=on_turn),
         check,
         f"creating a private link to item {item_id}",
         time_limit=time_limit,

@@ -21,6 +21,7 @@ from uploader.figshare.models import (
     PrivateLink,
     Project,
 )
+from uploader.figshare.ratelimit import OnTurn
 
 Body = Mapping[str, object]
 
@@ -75,8 +76,8 @@ class ItemRequests(Lookup, Protocol):
     async def set_embargo(self, item_id: int, embargo: Body) -> None:
         """Replace the item's embargo."""
 
-    async def publish(self, item_id: int) -> None:
-        """Publish the item as a new version. Raises AmbiguousAnswer."""
+    async def publish(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
+        """Publish the item as a new version. `on_turn` is called before each attempt. Raises AmbiguousAnswer."""
 
     async def reserve_doi(self, item_id: int) -> str:
         """Return the item's DOI; repeated requests return the same one."""
@@ -84,8 +85,13 @@ class ItemRequests(Lookup, Protocol):
     async def private_links(self, item_id: int) -> list[PrivateLink]:
         """Return all private links, expired ones included."""
 
-    async def create_private_link(self, item_id: int, *, expires: str | None = None) -> str:
-        """Return the address of a new link, which replaces an older one. Raises AmbiguousAnswer."""
+    async def create_private_link(
+        self, item_id: int, *, expires: str | None = None, on_turn: OnTurn | None = None
+    ) -> str:
+        """Return the address of a new link, which replaces an older one. `on_turn` as for `publish`.
+
+        Raises AmbiguousAnswer.
+        """
 
 
 class ItemService(Protocol):

@@ -175,7 +175,7 @@ class Steps:
             detail = await self.api.items.detail(self.item_id)
             published = await self._published_since(intent) if intent is not None else None
             if published is None:
-                await release.check_publishable(self.api, detail)
+                release.check_publishable(detail, await release.unfinished_files(self.api, self.item_id))
         if published is None:
             self._check_stop()
             intent = ev.PublishIntended(key=key, version=detail.version, curation=detail.curation_status)

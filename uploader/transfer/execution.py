@@ -10,7 +10,7 @@ from typing import Protocol
 import anyio.to_thread
 
 from uploader.clock import Clock
-from uploader.errors import Facts, JobBusy, NoToken, SourceChanged, UsageError
+from uploader.errors import Facts, ItemNotFound, JobBusy, NoToken, SourceChanged, UsageError
 from uploader.figshare.settings import Settings
 from uploader.sources.models import Selection
 from uploader.sources.select import raise_problems
@@ -18,7 +18,7 @@ from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions, apply_item_options
 from uploader.transfer.files.cancel import cancel_transfers, holds_nothing, is_cancelled
-from uploader.transfer.job import OpenJob, finish_item, run_job
+from uploader.transfer.job import OpenJob, about_job, finish_item, run_job
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
@@ -198,6 +198,8 @@ class Execution:
             if not self.options.restart_changed:
                 raise
             return None
+        except ItemNotFound as error:
+            raise about_job(job.state, error) from error
         await job.renew([ev.RemoteLost(transfer.index, exists) for transfer, _, exists in check.lost])
         for transfer, text, _ in check.lost:
             self.notify(no.Warned(message=f"{printable(transfer.path)}: {text}; sending it again"))

@@ -20,6 +20,7 @@ from uploader.errors import (
     ExitStatus,
     Facts,
     FigupError,
+    ItemNotFound,
     JobNotFound,
     Md5Pending,
     ResourcesExhausted,
@@ -244,7 +245,7 @@ async def run_job(job: OpenJob, run: JobRun, team: Leader | None = None) -> Repo
         await job.lock.held_while(lambda: _check_item(run))
         await job.lock.held_while(lambda: remove_late_items(run))
         await anyio.to_thread.run_sync(_write_manifests, job)
-        await job.lock.held_while(lambda: finalize(run))
+        await job.lock.held_while(lambda: finalize(run, lambda: _check_item(run)))
 
     try:
         with system_errors():
@@ -252,7 +253,7 @@ async def run_job(job: OpenJob, run: JobRun, team: Leader | None = None) -> Repo
     except FigupError as error:
         if run.created_item and is_left_empty(job.state, error, engine.problems):
             await job.lock.held_while(lambda: give_up_item(run))
-        raise RunFailed(error, report(error.exit_status)) from error
+        raise RunFailed(about_job(job.state, error), report(error.exit_status)) from error
     return report(ExitStatus.OK)
 
 
@@ -270,17 +271,24 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
         await remove_late_files(run, check.late)
         await remove_late_items(run)
         await ensure_description(run)
-        await finalize(run)
+        await finalize(run, lambda: _check_item(run))
 
     try:
         with system_errors():
             await job.lock.held_while(finish)
     except FigupError as error:
-        raise RunFailed(error, report(error.exit_status)) from error
+        raise RunFailed(about_job(job.state, error), report(error.exit_status)) from error
     return report(ExitStatus.OK)
 
 
-async def _check_item(run: JobRun) -> None:
+def about_job(state: JobState, error: FigupError) -> FigupError:
+    """Return the error, with advice if the item that the job created no longer exists."""
+    if not (isinstance(error, ItemNotFound) and state.creates_item):
+        return error
+    return error.with_context(hint="Send everything to a new item in a new job.", situation="item-of-job-missing")
+
+
+async def _check_item(run: JobRun) -> ItemCheck:
     """Compare every file with a new listing: observations from hours or runs ago may be out of date.
 
     Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
@@ -300,6 +308,8 @@ async def _check_item(run: JobRun) -> None:
         )
     await _remove_duplicates(run, check)
     await remove_late_files(run, check.late)
+    run.item_is_public = check.public
+    return check
 
 
 async def _remove_duplicates(run: JobRun, check: ItemCheck) -> None:

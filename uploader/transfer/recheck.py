@@ -88,6 +88,10 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: tuple[tuple[Transfer, int], ...] = ()
     late: tuple[tuple[Transfer, File], ...] = ()
     """Unfinished files in the places of transfers one of whose initiations was looked for in vain."""
+    unfinished: tuple[str, ...] = ()
+    """Names of all files of the item whose upload was not completed."""
+    public: bool = False
+    """True if the item has been published, by whomever."""
 
 
 _MOST_SINGLE = 20
@@ -125,7 +129,8 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         raise RuntimeError("a finished job without an item")
     remote = await _list_files(api, state, state.item_id)
     # The listing of files does not have the folders (official API description), and any file may have been moved.
-    folders = (await api.item(state.item_id)).folders
+    item = await api.item(state.item_id)
+    folders = item.folders
     suspects = [transfer for transfer in state.active if remote_match(transfer, remote, folders)[0] is not Match.SAME]
     if suspects:
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
@@ -160,7 +165,14 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         late += [(transfer, file) for file in _late_files(transfer, by_path)]
     if error is not None and not lost:
         raise error
-    return ItemCheck(lost=tuple(lost), duplicates=tuple(duplicates), late=tuple(late))
+    unfinished = [file.name for file in remote.values() if classify(file, Expected()) is Match.UNFINISHED]
+    return ItemCheck(
+        lost=tuple(lost),
+        duplicates=tuple(duplicates),
+        late=tuple(late),
+        unfinished=tuple(unfinished),
+        public=item.is_public,
+    )
 
 
 async def _list_files(api: Service, state: JobState, item_id: int) -> dict[int, File]:
@@ -193,21 +205,21 @@ def _sharing_text(file: File, transfer: Transfer | None) -> File:
 
 
 def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:
-    """Files by folder and name."""
+    """Files by folder and name, links by address."""
     by_path: dict[str, list[File]] = {}
     for file in files:
-        by_path.setdefault(file.path_in(folders.get(file.id, "")), []).append(file)
+        place = file.download_url if file.is_link_only else file.path_in(folders.get(file.id, ""))
+        by_path.setdefault(place, []).append(file)
     return by_path
 
 
 def _find_duplicate(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -> int | None:
     """Find the earliest identical file in the place of this job's own that was not there before its upload."""
-    if transfer.link or transfer.foreign or transfer.known is None:
+    if transfer.foreign or transfer.known is None:
         return None
     expected = msgspec.structs.replace(expected_of(transfer), file_id=None)
-    others = (
-        f for f in by_path.get(transfer.remote_path, ()) if f.id != transfer.file_id and f.id not in transfer.known
-    )
+    place = transfer.path if transfer.link else transfer.remote_path
+    others = (f for f in by_path.get(place, ()) if f.id != transfer.file_id and f.id not in transfer.known)
     return min((f.id for f in others if classify(f, expected) is Match.SAME), default=None)
 
 

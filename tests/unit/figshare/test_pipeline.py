@@ -291,7 +291,7 @@ async def test_a_cancelled_call_leaves_no_connection_behind(service: Service, co
     assert [asked.connection for asked in service.asked] == [1, 2]
 
 
-async def test_on_turn_is_called_once_after_the_budget_and_before_the_request(
+async def test_on_turn_is_called_after_the_budget_and_before_each_attempt(
     service: Service, connect: Connect, clock: FakeClock
 ) -> None:
     figshare = connect(api_rate=0.1, api_burst=1)
@@ -304,7 +304,7 @@ async def test_on_turn_is_called_once_after_the_budget_and_before_the_request(
         turns.append((clock.monotonic() - before, len(service.asked)))
 
     assert await figshare.initiate(5, name="a", size=1, on_turn=on_turn) == 7
-    assert [asked for _, asked in turns] == [1]
+    assert [asked for _, asked in turns] == [1, 2]
     assert turns[0][0] == pytest.approx(10, abs=0.5)
     assert len(service.asked) == 3
 

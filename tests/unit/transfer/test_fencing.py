@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import uploader
+from tests.fakes.figshare import Fault
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import World
 from uploader.errors import JobBusy
@@ -49,6 +50,24 @@ async def test_a_creating_request_is_not_sent_if_the_lease_was_lost_after_its_in
     options = uploader.ItemOptions(metadata=Metadata(), publish=True)
     assert await world.upload(source, title="title", item_options=options) == BUSY
     assert request_name not in world.figshare.log
+
+
+@pytest.mark.parametrize("request_name", ["create", "initiate", "complete", "create_private_link", "publish"])
+async def test_a_creating_request_is_not_repeated_if_the_lease_was_lost_meanwhile(
+    request_name: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figshare asked to wait; while this process was suspended, another machine took over the job."""
+    figshare = world.figshare
+    figshare.fail(request_name, Fault.THROTTLED)
+
+    async def check(_: JobLock) -> None:
+        if request_name in figshare.log:
+            raise JobBusy("another machine took over this job")
+
+    monkeypatch.setattr(JobLock, "check", check)
+    options = uploader.ItemOptions(metadata=Metadata(), private_link=True, publish=True)
+    assert await world.upload(world.source("a", CONTENT), title="title", item_options=options) == BUSY
+    assert figshare.log.count(request_name) == 1
 
 
 async def test_nothing_is_removed_if_the_lease_was_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.fakes.figshare import Fault, StoredFile
+from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.errors import (
     ChecksumWrong,
@@ -470,6 +471,49 @@ async def test_a_verified_file_deleted_during_the_run_is_not_a_success(world: Wo
     assert held(world) == [("a", md5(b"a")), ("b", md5(CONTENT))]
 
 
+@pytest.mark.parametrize("request_name", ["reserve_doi", "create_private_link"])
+async def test_a_file_deleted_before_the_item_is_published_is_not_left_out(world: World, request_name: str) -> None:
+    def delete(_: str) -> None:
+        (item,) = world.figshare.items_held.values()
+        item.files.clear()
+        world.figshare.on_request.clear()
+
+    world.figshare.on_request[request_name] = delete
+    options = ItemOptions(metadata=Metadata(), reserve_doi=True, private_link=True, publish=True)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE, item_options=options) == 1
+    assert isinstance(world.error, Conflict)
+    assert "publish" not in world.figshare.log
+    assert await world.upload(source, title=TITLE, item_options=options) == 0
+    (item,) = world.figshare.items_held.values()
+    assert (held(world), item.version) == ([("a", md5(CONTENT))], 1)
+
+
+async def test_an_item_published_by_somebody_during_the_run_is_mentioned(world: World) -> None:
+    def publish(_: str) -> None:
+        (item,) = world.figshare.items_held.values()
+        item.version = 1
+
+    world.figshare.on_request["initiate"] = publish
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
+    (warning,) = warnings(world)
+    assert "has been published; changes made since are only in its draft" in warning
+
+
+@pytest.mark.parametrize("finished", [False, True])
+async def test_an_item_of_the_job_that_was_deleted_needs_a_new_job(world: World, *, finished: bool) -> None:
+    if not finished:
+        world.figshare.fail("send_part", Fault.KILLED_BEFORE)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE) == (0 if finished else KILLED)
+    world.figshare.items_held.clear()
+    assert await world.upload(source, title=TITLE) == 4
+    assert world.error is not None
+    assert world.error.facts.situation == "item-of-job-missing"
+    assert await world.upload(source, title=TITLE, new_job=True) == 0
+    assert held(world) == [("a", md5(CONTENT))]
+
+
 async def test_two_commands_that_send_one_file_into_one_item_at_once_leave_one_copy(world: World) -> None:
     source = world.source("a", CONTENT)
     item = world.figshare.add_item()
@@ -547,7 +591,9 @@ async def test_cancel_removes_unfinished_files_and_keeps_complete_ones(world: Wo
     assert all(status != "created" for _, status in held(world))
 
 
-@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value)
+@pytest.mark.parametrize(
+    "fault", [fault for fault in Fault if fault is not Fault.THROTTLED], ids=lambda fault: fault.value
+)
 @pytest.mark.parametrize("request_name", ["account", "file", "upload", "delete_file"])
 async def test_a_cancel_that_failed_can_be_repeated(world: World, request_name: str, fault: Fault) -> None:
     world.figshare.fail("send_part", Fault.KILLED_AFTER, first=3)

@@ -113,7 +113,7 @@ SCENARIOS = [
         "a file to a new item that is described and published",
         "institution account create item update authors set_authors initiate file upload "
         "send_part send_part send_part send_part complete file files "
-        "detail reserve_doi private_links create_private_link files item publish detail",
+        "item detail reserve_doi private_links create_private_link files item detail publish detail",
         target={"item_options": ItemOptions(metadata=Metadata(), reserve_doi=True, private_link=True, publish=True)},
     ),
 ]

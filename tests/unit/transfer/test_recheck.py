@@ -85,7 +85,7 @@ async def test_a_changed_remote_file_is_a_conflict(held: list[File], text: str) 
 )
 async def test_a_missing_or_useless_remote_file_is_sent_again(held: list[File], text: str, exists: bool) -> None:
     transfer = verified()
-    assert await check(held, transfer) == ItemCheck(lost=((transfer, text, exists),))
+    assert (await check(held, transfer)).lost == ((transfer, text, exists),)
 
 
 async def test_a_file_missing_from_a_stale_listing_is_requested() -> None:

@@ -116,7 +116,7 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     )
     try:
         item_id = await run.api.items.create(
-            {"title": marked_title(title, mark), **sent}, project=run.state.plan.project
+            {"title": marked_title(title, mark), **sent}, project=run.state.plan.project, on_turn=run.lock.check
         )
     except AmbiguousAnswer as outcome:
         await run.wait_to_try_again(backoff, f"creating the item: {outcome.reason}; checking whether it took effect")

@@ -5,33 +5,36 @@ Each step is done once per job. Publishing is repeated if the job's files have c
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from uploader.errors import Facts, FigupError, PermissionDenied, RequestRejected, TokenRejected
-from uploader.figshare.models import ItemDetail
 from uploader.items import release
 from uploader.transfer import notices as no
 from uploader.transfer.destination.lookup import find_published
 from uploader.transfer.journal import events as ev
+from uploader.transfer.recheck import ItemCheck
 from uploader.transfer.run.context import JobRun
 
 _WORDS = {"reserve_doi": "reserving a DOI", "private_link": "creating a private link", "publish": "publishing the item"}
 
 
-async def finalize(run: JobRun) -> None:
-    """Run the requested final steps that are not done yet. Raises NotPublishable, Stopped, and API errors."""
+async def finalize(run: JobRun, check_files: Callable[[], Awaitable[ItemCheck]]) -> None:
+    """Run the requested final steps that are not done yet. Raises NotPublishable, Stopped, and API errors.
+
+    `check_files` compares every file with a new listing once more, directly before the item is published: the steps
+    before may have taken long, and what is public stays public. Raises what it raises, too.
+    """
     due = [step for step in run.state.final_steps.steps if not run.state.is_done(step)]
-    if due:
-        with run.stop.interruptible():
-            item = await run.api.items.detail(run.item_id)
-            if "reserve_doi" in due:
-                await _run_step(run, "reserve_doi", lambda: _reserve_doi(run, item))
-            if "private_link" in due:
-                await _run_step(run, "private_link", lambda: _private_link(run, item))
-            if "publish" in due:
-                await _run_step(run, "publish", lambda: _publish(run, item))
+    with run.stop.interruptible():
+        if "reserve_doi" in due:
+            await _run_step(run, "reserve_doi", lambda: _reserve_doi(run))
+        if "private_link" in due:
+            await _run_step(run, "private_link", lambda: _private_link(run))
+        if "publish" in due:
+            check = await check_files()
+            await _run_step(run, "publish", lambda: _publish(run, check.unfinished))
     if "publish" not in due:
         _warn_not_public(run)
 
@@ -47,26 +50,33 @@ async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[ev.FinalS
     run.notify(no.FinalStepCompleted(step, done.value))
 
 
-async def _reserve_doi(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
+async def _reserve_doi(run: JobRun) -> ev.FinalStepDone:
+    item = await run.api.items.detail(run.item_id)
     return ev.FinalStepDone(step="reserve_doi", value=await release.reserve_doi(run.api, item))
 
 
-async def _private_link(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
-    url = await release.private_link(run.api, item.id, time_limit=run.options.settle_timeout)
+async def _private_link(run: JobRun) -> ev.FinalStepDone:
+    url = await release.private_link(
+        run.api, run.item_id, time_limit=run.options.settle_timeout, on_turn=run.lock.check
+    )
     return ev.FinalStepDone(step="private_link", value=url)
 
 
-async def _publish(run: JobRun, item: ItemDetail) -> ev.FinalStepDone:
-    """Publish the item, unless an earlier run did and was killed before it could journal that."""
+async def _publish(run: JobRun, unfinished: Sequence[str]) -> ev.FinalStepDone:
+    """Publish the item, unless an earlier run did and was killed before it could journal that.
+
+    `unfinished` are the names of the item's unfinished files.
+    """
+    item = await run.api.items.detail(run.item_id)
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
     published = await find_published(run, intent) if intent is not None and intent.files == mark else None
     if published is not None:
         item = published
     else:
-        await release.check_publishable(run.api, item)
+        release.check_publishable(item, unfinished)
         await run.commit_intent(ev.PublishIntended(item.version, mark))
         try:
-            item = await release.publish(run.api, item, time_limit=run.options.settle_timeout)
+            item = await release.publish(run.api, item, time_limit=run.options.settle_timeout, on_turn=run.lock.check)
         except (RequestRejected, PermissionDenied, TokenRejected):
             await run.commit(ev.NotPublished())
             raise
@@ -79,6 +89,7 @@ def _warn_not_public(run: JobRun) -> None:
     """Warn that changes are only in the draft of an item that is published and is not published again now."""
     state, changed = run.state, run.described or run.progress.bytes_sent > 0
     changed_since = run.described or not state.is_done("publish")
-    if changed_since if "publish" in state.done_steps else changed and state.item_was_public:
-        text = f"item {run.item_id} was published before; the changes are only in its draft"
+    public = state.item_was_public or run.item_is_public
+    if changed_since if "publish" in state.done_steps else changed and public:
+        text = f"item {run.item_id} has been published; changes made since are only in its draft"
         run.notify(no.Warned(message=text, facts=Facts("published-before", item_id=run.item_id)))

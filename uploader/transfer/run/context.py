@@ -107,6 +107,8 @@ class JobRun:
     """Whether Figshare requires an MD5 to initiate; None while unknown."""
     described: bool = False
     """True once this run changed the item's metadata."""
+    item_is_public: bool = False
+    """True once a closing check found the item published, by whomever."""
 
     def __post_init__(self) -> None:
         self.progress = ProgressTracker(self.state.active)
@@ -140,13 +142,20 @@ class JobRun:
     async def send_intended(self, intent: Callable[[], AnyEvent], send: Callable[[OnTurn], Awaitable[T]]) -> T:
         """Send a request and commit its intent once the request budget allows it; return the result of `send`.
 
-        So the intent is on disk before the request and has its time. A stop interrupts only the wait for the budget.
+        So the intent is on disk before the request and has its time. A stop interrupts only the first wait for the
+        budget. Before the request is repeated, the lease is checked again.
         Raises Stopped, and what `commit` and `send` raise.
         """
         with self.stop.interruptible() as proceed:
+            committed = False
 
             async def on_turn() -> None:
+                nonlocal committed
+                if committed:
+                    await self.lock.check()
+                    return
                 proceed()
+                committed = True
                 await self.commit_intent(intent())
 
             return await send(on_turn)

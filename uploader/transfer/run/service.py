@@ -22,8 +22,8 @@ from uploader.items.service import Body, ItemRequests, ItemService
 class JobItemRequests(ItemRequests, Protocol):
     """Requests about items, creating one included."""
 
-    async def create(self, fields: Body, *, project: int | None = None) -> int:
-        """Create a draft and return its id. Raises AmbiguousAnswer, ProjectNotFound."""
+    async def create(self, fields: Body, *, project: int | None = None, on_turn: OnTurn | None = None) -> int:
+        """Create a draft and return its id. `on_turn` as for `initiate`. Raises AmbiguousAnswer, ProjectNotFound."""
 
 
 class PartService(Protocol):
@@ -112,8 +112,8 @@ class Service(ItemService, PartService, Protocol):
     ) -> int:
         """Create a file of `size` bytes; return its id.
 
-        `on_turn` is called once, when the request budget lets the request go out, before it does. Raises
-        AmbiguousAnswer, ItemNotFound, and what `on_turn` raises.
+        `on_turn` is called before each attempt, when the request budget allows it. Raises AmbiguousAnswer,
+        ItemNotFound, and what `on_turn` raises.
         """
 
     async def link(self, item_id: int, link: str, *, on_turn: OnTurn | None = None) -> int:

@@ -119,17 +119,22 @@ def test_the_log_is_bounded_and_forgets_no_job(tmp_path: Path, monkeypatch: pyte
     assert second.begin(places[1], earlier) is Turn.OUTDATED, "decided before that"
 
 
-async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it_runs_again(world: World) -> None:
+@pytest.mark.parametrize("link", [False, True])
+async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it_runs_again(
+    world: World, *, link: bool
+) -> None:
     item = world.figshare.add_item()
-    source = world.source("a", CONTENT)
+    source = Sources(links=("https://x",)) if link else world.source("a", CONTENT)
+    held = ("https://x", "") if link else ("a", md5(CONTENT))
+    creating, reading = ("link", "file") if link else ("initiate", "upload")
     machine: ContextVar[str] = ContextVar("machine")
     begun, finished = anyio.Event(), anyio.Event()
 
     async def hold(request: str) -> None:
         """Let the first start before the second, which has already listed the item, and end after it."""
-        if machine.get() == "second" and request == "initiate":
+        if machine.get() == "second" and request == creating:
             await begun.wait()
-        elif machine.get() == "first" and request == "upload":
+        elif machine.get() == "first" and request == reading:
             begun.set()
             await finished.wait()
 
@@ -144,12 +149,12 @@ async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it
         tasks.start_soon(run, "second")
         await world.clock.sleep(1.0)
         tasks.start_soon(run, "first")
-    assert len(world.contents(item.id)) == 2
+    assert len(world.contents(item.id)) == (1 if link else 2)  # a link is complete at once
     await run("second")
-    assert world.contents(item.id) == [("a", md5(CONTENT))]
+    assert world.contents(item.id) == [held]
     for name in ("first", "second"):
         await run(name)
-    assert world.contents(item.id) == [("a", md5(CONTENT))]
+    assert world.contents(item.id) == [held]
 
 
 def transfer(name: str, index: int = 0, **more: Any) -> Transfer:
