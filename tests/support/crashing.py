@@ -240,7 +240,10 @@ async def _upload(order: Order) -> int:
         visibility_timeout=order.visibility,
     )
     options = Options(
-        connections=1, settle_timeout=order.settle, verify_timeout=order.checksum, on_conflict=order.on_conflict
+        connections=order.connections,
+        settle_timeout=order.settle,
+        verify_timeout=order.checksum,
+        on_conflict=order.on_conflict,
     )
     target: dict[str, Any] = {"title": order.title, "project": order.project}
     if order.item is not None:
