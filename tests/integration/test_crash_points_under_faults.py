@@ -78,7 +78,7 @@ def test_a_crash_of_a_job_under_a_fault(
 
 def chosen(names: list[str], fault: str, *, named: bool, every: bool) -> list[int]:
     """The points of a test, alternating with the faults. An item with files of others carries the greatest risk."""
-    turn = list(FAULTS).index(fault) % 3
     if every:
         return distinct(names)
-    return one_turn(names, turn, 3) if named else distinct(names)[turn::3]
+    turn = list(FAULTS).index(fault)
+    return one_turn(names, turn % 3, 3)[turn % 2 :: 2] if named else distinct(names)[turn::6]
