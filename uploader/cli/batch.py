@@ -154,10 +154,9 @@ def summary(file: Path, html: Path | None, requests: RequestOptions, common: Glo
         found = await in_thread(lambda: summarize(additions.to(batch.entries())))
         if html is not None:
             from uploader.cli.batch_html import summary_html
-            from uploader.cli.stats_output import write_bytes
 
             page = summary_html(found, file.name)
-            await in_thread(lambda: write_bytes(html, page.encode("utf-8", "replace"), replace=values["force"]))
+            await in_thread(lambda: _write_private(html, page, replace=values["force"]))
             session.console.event("file", path=str(html))
         _show(session, found)
         session.summary.records = {"found": found.records, **_as_json(found)}
@@ -166,6 +165,19 @@ def summary(file: Path, html: Path | None, requests: RequestOptions, common: Glo
         return _conclude(session, batch.found, additions)
 
     return _run(file, requests, common, values, check, finish)
+
+
+def _write_private(path: Path, page: str, *, replace: bool) -> None:
+    """Write a page that only this user can read: it counts drafts and confidential records, too. Blocks."""
+    from uploader.catalog.rows import NewFile
+
+    new = NewFile(path, replace=replace, private=True)
+    written = False
+    try:
+        new.write(page.encode("utf-8", "replace"))
+        written = True
+    finally:
+        new.close(keep=written)
 
 
 Finish: TypeAlias = "Callable[[Session, Batch, Additions], Awaitable[int]]"
@@ -182,6 +194,9 @@ def _run(
     """Check what is written, read the file, add what Figshare knows, and finish."""
     if values["scope"] is not None and not values["stats"]:
         raise click.UsageError("--scope needs --stats")
+    endpoint_from = click.get_current_context().get_parameter_source("stats_endpoint")
+    if endpoint_from is click.core.ParameterSource.COMMANDLINE and not values["stats"]:
+        raise click.UsageError("--stats-endpoint needs --stats")
 
     async def offline(session: Session) -> int:
         await check()
@@ -313,7 +328,7 @@ def _conclude(session: Session, found: Found, additions: Additions) -> int:
         note(f"item {number}: {message}")
     if missing := found.unread.total() + len(additions.failures):
         raise RecordsMissing(
-            f"{missing} values could not be read", hint="The column 'missing' of a table says which, and why.",
+            f"{format_count(missing, 'value')} could not be read", hint="The column 'missing' of a table says which, and why.",
             facts=Facts("values-unread"),
         )  # fmt: skip
     return ExitStatus.OK

@@ -56,8 +56,9 @@ def list_(common: GlobalOptions) -> int:
     async def work(session: Session, api: FirstApi) -> int:
         rows, count = await api.own()
         await put_rows(session, _each(rows), "item")
-        _summarize(session, api, rows, complete=count == len(rows))
-        if count > len(rows):
+        more = bool(rows) and page * PAGE < count
+        _summarize(session, api, rows, complete=not more)
+        if more:
             raise RecordsMissing(
                 f"the first API shows {len(rows)} of {format_count(count, 'item')}", facts=Facts("v1-incomplete")
             )
@@ -91,13 +92,15 @@ def search(
         raise UsageError("nothing to search for: give WORDS or a condition")
 
     async def work(session: Session, api: FirstApi) -> int:
+        from uploader.figshare.oauth1 import PAGE
+
         rows, count = await api.search(query, page)
         await put_rows(session, _each(rows), "item")
         _summarize(session, api, rows, complete=count == len(rows))
         if count > len(rows):
             session.console.note(f"{format_count(count, 'item')} in all; --page {page + 1} shows the next ones")
         elif not rows:
-            session.console.note("nothing found")
+            session.console.note("nothing found" + (f" on page {page}" if page > 1 else ""))
         return ExitStatus.OK
 
     return _on_first_api(common, work)

@@ -125,13 +125,16 @@ HINTS: dict[str, Hint] = {
         complete=True,
     ),
     "no-consent": Hint(
-        "Run the same command again, and consent in time; or use --paste, with a browser of any computer.",
+        "Run the same command again, and consent in time; or use --paste (--pin with --oauth1) and a browser "
+        "of any computer.",
         complete=True,
     ),
     "redirect-port": Hint(
-        "Free the port, name another address that the application knows with --redirect, or use --paste.",
+        "Free the port, name another address that the application knows with --redirect, or use --paste "
+        "(--pin with --oauth1).",
         complete=True,
     ),
+    "same-output": Hint("Name another file with --failed-to.", complete=True),
     "no-oauth": Hint("Install it: pip install 'figup[oauth]'.", complete=True),
     "token-refused-reading": Hint(
         "Public records need no token: unset FIGSHARE_TOKEN or run `figup auth logout{options}` to read them "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.own_lists import own_list_command
 from uploader.cli.record_views import show_project
 from uploader.cli.runner import Session, on_figshare
+from uploader.errors import FigupError
 from uploader.text import printable
 from uploader.transfer.journal.plan import checked_title
 
@@ -53,8 +55,9 @@ def create_container(common: GlobalOptions, kind: Container, title: str, descrip
         session.console.event("created", **{f"{kind.removesuffix('s')}_id": new, "title": name})
         session.console.result(str(new))
         one: Kind = "project" if kind == "projects" else "collection"
-        made = await api.records.record(one, new, public=False)
-        session.console.note(printable(f'created {one} {new}, "{name}": {made.url}'))
+        with suppress(FigupError):  # it is created
+            made = await api.records.record(one, new, public=False)
+            session.console.note(printable(f'created {one} {new}, "{name}": {made.url}'))
         return 0
 
     return on_figshare(common, work)

@@ -26,8 +26,9 @@ from uploader.cli.runner import Session, on_context, run
 from uploader.cli.stats_service import SCOPE, open_statistics, service_endpoint, service_option
 from uploader.cli.transfer_options import DEADLINE, request_options
 from uploader.concurrency import in_thread
-from uploader.errors import ExitStatus
+from uploader.errors import ExitStatus, Facts, UsageError
 from uploader.metadata import identifiers
+from uploader.text import printable
 from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ _COMMON = [
     _run("--dry-run", is_flag=True, help="Read the lists only, and say what the report costs."),
     _run("--fresh", is_flag=True, help="Read everything anew."),
     _run("--failed-to", metavar="FILE", type=_PATH,
-         help="Write the records that could not be read, as CSV, also if there is no table."),
+         help="Write the records that could not be read, as CSV, also if there is no table; replaces FILE."),
     _run("--deadline", metavar="auto|TIME", type=DEADLINE,
          help="Exit with 75 before this time (17:30, 2026-12-01T17:30) or after this long (90min). auto: before the "
               "end of the batch job.  [default: no deadline]"),
@@ -200,11 +201,13 @@ def _make(name: ReportName, common: GlobalOptions, requests: RequestOptions, val
 
 def _check_files(table: Table, failed_to: Path | None) -> None:
     """Check that all files can be written, before anything is asked. Blocks."""
-    from uploader.catalog.report.sheets import check_output
+    from uploader.catalog.report.sheets import check_output, output_files
     from uploader.catalog.rows import NewFile
 
     check_output(table.output, sides=table.sides, replace=table.replace)
     if failed_to is not None:
+        if failed_to.resolve() in {path.resolve() for path in output_files(table.output, table.sides)}:
+            raise UsageError(f"{printable(str(failed_to))} is also a file of the table", facts=Facts("same-output"))
         NewFile(failed_to, replace=True).close(keep=False)
 
 

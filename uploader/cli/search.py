@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from uploader.cli.options import (
 from uploader.cli.records_result import RESULT, conclude, output_options, put_rows, with_progress
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options
-from uploader.errors import ExitStatus
+from uploader.errors import ExitStatus, FigupError
 from uploader.figshare.ids import Kind
 from uploader.metadata import identifiers
 from uploader.metadata.vocabulary import ITEM_TYPE_IDS
@@ -144,7 +145,8 @@ def search(
         else:
             await put_rows(session, searching.rows(), wanted.kind, output, replace=force)
             if not searching.conclusion.found:
-                await _note_unknown(session, api, wanted)
+                with suppress(FigupError):  # only a remark
+                    await _note_unknown(session, api, wanted)
         return conclude(session, api, searching.conclusion, output, count=values["count"])
 
     return on_figshare(common, work, anonymous=not values["own"], requests=requests)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,18 +63,17 @@ class Service:
 
     async def not_public(self, kind: RecordKind, numbers: Sequence[int]) -> list[int]:
         """Return those of these records that are not public, or do not exist at all; none if that cannot be asked."""
-        from uploader.errors import ItemNotFound, TransientError
+        from uploader.errors import FigupError, ItemNotFound
 
         missing = []
-        async with await in_thread(self.open_client) as client:
-            with client.figshare() as figshare:
-                for number in numbers:
-                    try:
-                        await figshare.records.record(kind, number, public=True)
-                    except ItemNotFound:
-                        missing.append(number)
-                    except TransientError:
-                        break
+        with suppress(FigupError):
+            async with await in_thread(self.open_client) as client:
+                with client.figshare() as figshare:
+                    for number in numbers:
+                        try:
+                            await figshare.records.record(kind, number, public=True)
+                        except ItemNotFound:
+                            missing.append(number)
         return missing
 
 

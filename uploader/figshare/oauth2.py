@@ -26,6 +26,7 @@ from uploader.disk import Disk, map_os_errors, open_lock_file, try_flock
 from uploader.errors import (
     Facts,
     NotFigshare,
+    NoToken,
     ServerFailing,
     SignInFailed,
     TokenRejected,
@@ -38,6 +39,7 @@ from uploader.figshare.decode import NotJson, parse_json
 from uploader.figshare.grants import OAuth2Grant, parse_grant
 from uploader.figshare.middleware import traced
 from uploader.figshare.network import Network
+from uploader.figshare.responses import server_message
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import ExchangeFailed, Request, Response, Send, exchange_on
 from uploader.figshare.urls import host_of, is_loopback
@@ -163,6 +165,7 @@ async def _request_tokens(body: str, grant: OAuth2Grant, endpoint: str, send: Se
         redacted_url=f"{urlsplit(endpoint).path}/token",
         body=body.encode(),
         headers={"Content-Type": "application/x-www-form-urlencoded"},
+        fresh=True,  # on an idle connection that was cut, a refresh would count as lost
     )
     with anyio.move_on_after(_LONGEST, shield=True):
         return _read_tokens(await send(request), grant, host_of(endpoint), clock)
@@ -176,6 +179,7 @@ def _read_tokens(answer: Response, grant: OAuth2Grant, host: str, clock: Clock) 
         raise ExchangeFailed(f"answered {answer.status}", sent=False)
     kind = "a web page" if answer.is_html else "no token"
     unclear = _Unclear(f"{host} answered {answer.status} with {kind}", answer.status)
+    value: object = None
     try:
         value = parse_json(answer.body)
         if not isinstance(value, dict) or answer.status not in (200, 400, 401):
@@ -183,17 +187,24 @@ def _read_tokens(answer: Response, grant: OAuth2Grant, host: str, clock: Clock) 
         found = _client(grant.client_id).parse_request_body_response(answer.body.decode("utf-8", "replace"))
         return msgspec.structs.replace(
             grant,
-            access_token=Token(str(found["access_token"])).reveal(),
-            refresh_token=str(found.get("refresh_token") or grant.refresh_token),
+            access_token=Token(_text(found["access_token"])).reveal(),
+            refresh_token=_text(found.get("refresh_token") or grant.refresh_token),
             until=clock.now() + timedelta(seconds=int(found["expires_in"])) if found.get("expires_in") else None,
             refreshing=False,
         )
     except OAuth2Error as error:
         if answer.status == 200:
             raise unclear from None
-        raise _Refused(_words(error)) from None
-    except (NotJson, ValueError, OverflowError, UsageError):
+        words = _words(error) if isinstance(value, dict) and value.get("error") else server_message(answer.body)
+        raise _Refused(words or f"status {answer.status}") from None
+    except (NotJson, ValueError, TypeError, AttributeError, OverflowError, NoToken, UsageError):
         raise unclear from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
 
 
 def _words(error: object) -> str:
@@ -278,7 +289,7 @@ class RenewableToken:
             raise _sign_in_again(f"Figshare does not refresh the sign-in: {refusal}") from None
         finally:
             with anyio.CancelScope(shield=True):
-                await in_thread(self._write, settled)
+                await in_thread(self._settle, settled, stored)
         log.info("refreshed the sign-in")
         return settled
 
@@ -289,6 +300,14 @@ class RenewableToken:
         if not isinstance(grant, OAuth2Grant):
             raise _sign_in_again("the sign-in has ended, and was removed from this machine")
         return grant
+
+    def _settle(self, settled: OAuth2Grant, begun: OAuth2Grant) -> None:
+        """Store what came of a refresh, unless the user has signed in again or out meanwhile."""
+        found = auth.read_stored(endpoint=self._endpoint, config_dir=self._config_dir)
+        now = parse_grant(found[0]) if found is not None else None
+        tokens = (begun.access_token, begun.refresh_token)
+        if isinstance(now, OAuth2Grant) and (now.access_token, now.refresh_token) == tokens:
+            self._write(settled)
 
     def _write(self, grant: OAuth2Grant) -> None:
         auth.store_text(grant.dump(), endpoint=self._endpoint, config_dir=self._config_dir)

@@ -103,7 +103,7 @@ class Steps:
             return await self._marked(mark)
 
         try:
-            ask = partial(self.api.items.create, body)
+            ask = partial(self.api.items.create, body, on_turn=self.job.lock.check)
             item_id = await confirm(self.api, ask, check, "creating the item", time_limit=SETTLE_TIMEOUT)
         except NO_EFFECT:
             if not late:
@@ -156,7 +156,7 @@ class Steps:
             return None
 
         async def ask() -> bool:
-            await self.api.link(self.item_id, link)
+            await self.api.link(self.item_id, link, on_turn=self.job.lock.check)
             return True
 
         linked: bool | None = None
@@ -181,7 +181,9 @@ class Steps:
             intent = ev.PublishIntended(key=key, version=detail.version, curation=detail.curation_status)
             await self.job.commit_intent(intent)
             try:
-                published = await release.publish(self.api, detail, time_limit=SETTLE_TIMEOUT)
+                published = await release.publish(
+                    self.api, detail, time_limit=SETTLE_TIMEOUT, on_turn=self.job.lock.check
+                )
             except (RequestRejected, PermissionDenied, TokenRejected):
                 await self.job.commit(ev.NotPublished(key=key))
                 raise

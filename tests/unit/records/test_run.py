@@ -12,11 +12,12 @@ from tests.fakes.figshare import Fault
 from tests.fakes.records import CrashingDisk, RecordWorld, record
 from tests.fakes.world import KILLED
 from uploader.catalog.report.collect import Limits
-from uploader.errors import ItemNotFound, PermissionDenied, RequestRejected, ServerFailing, TokenRejected
+from uploader.errors import ItemNotFound, JobBusy, PermissionDenied, RequestRejected, ServerFailing, TokenRejected
 from uploader.figshare.records import Record
 from uploader.items.payload import ItemPayload
 from uploader.records.plan import Planned
 from uploader.records.run import MAX_ALIKE, Wishes
+from uploader.transfer.store.lock import JobLock
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +68,22 @@ async def test_published_once(world: RecordWorld) -> None:
     assert [(one.published, one.url) for one in world.outcomes] == [
         ("public", f"https://example.org/{item.id}") for item in world.items()
     ]
+
+
+@pytest.mark.parametrize("request_name", ["create", "link", "publish"])
+async def test_a_creating_request_is_not_repeated_if_the_lease_was_lost_meanwhile(
+    request_name: str, world: RecordWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figshare asked to wait; while this process was suspended, another machine took over the job."""
+    world.figshare.fail(request_name, Fault.THROTTLED)
+
+    async def check(_: JobLock) -> None:
+        if request_name in world.figshare.log:
+            raise JobBusy("another machine took over this job")
+
+    monkeypatch.setattr(JobLock, "check", check)
+    assert await world.run(RECORDS, Wishes(publish=True)) == JobBusy.exit_status
+    assert world.figshare.log.count(request_name) == 1
 
 
 async def test_items_created_before_are_published_when_that_is_asked_for(world: RecordWorld) -> None:

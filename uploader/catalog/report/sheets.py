@@ -105,6 +105,11 @@ def check_output(path: Path, *, sides: Sequence[SideTable] = (), replace: bool) 
         NewFile(_side_path(path, one), replace=replace).close(keep=False)
 
 
+def output_files(path: Path, sides: Sequence[SideTable]) -> list[Path]:
+    """Return the files that a table may consist of."""
+    return [path, beside(path), *(_side_path(path, one) for one in sides)]
+
+
 def check_format(path: Path, *, tables: bool = False) -> None:
     """Raise UsageError if the name does not end in that of a format, or a package for it is missing."""
     check_ending(path, FORMATS)
