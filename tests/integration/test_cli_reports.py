@@ -150,6 +150,9 @@ def test_failures_are_listed_without_a_table(bare_figup: Figup, tmp_path: Path) 
         public = ("report", "public", "--institution", "2000", "--output", tmp_path / "t.csv", *RATE)
         closed = tmp_path / "none" / "f.csv"
         assert f"cannot write {closed}" in bare_figup.run(*public, "--failed-to", closed).expect(2).stderr
+        assert (
+            "is also a file of the table" in bare_figup.run(*public, "--failed-to", tmp_path / "t.csv").expect(2).stderr
+        )
         assert figshare.kinds() == []
         bare_figup.run(*public, "--failed-to", tmp_path / "f.csv").expect(75)
     assert not (tmp_path / "t.csv").exists()

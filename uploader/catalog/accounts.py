@@ -145,8 +145,9 @@ def new_account(values: Mapping[str, str], groups: Sequence[Group]) -> NewAccoun
 
 def _group(name: str, groups: Sequence[Group]) -> int:
     if name.isascii() and name.isdecimal():
-        if any(one.id == int(name) for one in groups):
-            return int(name)
+        known = next((one.id for one in groups if str(one.id) == name.lstrip("0")), None)
+        if known is not None:
+            return known
         raise ValueError(f"unknown group {name}")
     try:
         return choose_group(name, list(groups)).id

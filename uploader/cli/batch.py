@@ -328,7 +328,8 @@ def _conclude(session: Session, found: Found, additions: Additions) -> int:
         note(f"item {number}: {message}")
     if missing := found.unread.total() + len(additions.failures):
         raise RecordsMissing(
-            f"{format_count(missing, 'value')} could not be read", hint="The column 'missing' of a table says which, and why.",
+            f"{format_count(missing, 'value')} could not be read",
+            hint="The column 'missing' of a table says which, and why.",
             facts=Facts("values-unread"),
         )  # fmt: skip
     return ExitStatus.OK

@@ -56,9 +56,8 @@ def list_(common: GlobalOptions) -> int:
     async def work(session: Session, api: FirstApi) -> int:
         rows, count = await api.own()
         await put_rows(session, _each(rows), "item")
-        more = bool(rows) and page * PAGE < count
-        _summarize(session, api, rows, complete=not more)
-        if more:
+        _summarize(session, api, rows, complete=count == len(rows))
+        if count > len(rows):
             raise RecordsMissing(
                 f"the first API shows {len(rows)} of {format_count(count, 'item')}", facts=Facts("v1-incomplete")
             )
@@ -96,8 +95,9 @@ def search(
 
         rows, count = await api.search(query, page)
         await put_rows(session, _each(rows), "item")
-        _summarize(session, api, rows, complete=count == len(rows))
-        if count > len(rows):
+        more = bool(rows) and page * PAGE < count
+        _summarize(session, api, rows, complete=not more)
+        if more:
             session.console.note(f"{format_count(count, 'item')} in all; --page {page + 1} shows the next ones")
         elif not rows:
             session.console.note("nothing found" + (f" on page {page}" if page > 1 else ""))

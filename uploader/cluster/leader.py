@@ -53,9 +53,8 @@ log = logging.getLogger("uploader.cluster.leader")
 POLL = 2.0
 """Seconds between two reads of the members' reports."""
 POLL_SOON, SOON = 0.5, 10.0
-"""The same for so many seconds after a member came, or was given work with little left to do."""
+"""The same for so many seconds after a member came, or was given work with less than _LITTLE seconds of it left."""
 _LITTLE = 8.0
-"""Seconds of work."""
 SILENT = 60.0
 """Seconds without a sign of life after which a member is lost; a network file system may hide one almost as long."""
 SETTLE = 3.0
@@ -318,7 +317,7 @@ class LeaderRole:
         self._connections.total = run.options.connections or MAX_CONNECTIONS
         wanted = equal_shares(int(self._connections.total), [_SELF, *fastest])
         senders.limit(int(self._connections.divide(wanted)[_SELF]))
-        self._connections.uses(_SELF, run.progress.busy)
+        self._connections.uses(_SELF, senders.in_use)
         connections = self._connections.divide(wanted)
         rates: dict[str, float] = {}
         if (limit := run.throttle.rate) is not None:
@@ -341,9 +340,10 @@ class LeaderRole:
             possible = [file for index, file in waiting.items() if files[index].left and index not in seen.unable]
             amount = amount_for(seen.load, sum(file.size for file in possible), total)
             if seen.connections and (amount.parts or amount.size):
-                if possible and seen.load.size < _LITTLE * (seen.meter.rate or math.inf):
+                chosen = self._division.take(name, possible, amount, seen.hello.share)
+                if chosen and seen.load.size < _LITTLE * (seen.meter.rate or math.inf):
                     self._soon_until = now + SOON
-                for index, parts in self._division.take(name, possible, amount, seen.hello.share):
+                for index, parts in chosen:
                     self._hand_over(seen, files[index], parts)
                     waiting[index] = _waiting(index, files[index])
             if seen.given:

@@ -153,6 +153,7 @@ class MemberRole:
         now = self._clock.monotonic()
         if not self._is_nearly_idle():
             self._busy_at = now
+            return POLL
         return POLL_SOON if now - self._busy_at < SOON else POLL
 
     def _is_nearly_idle(self) -> bool:

@@ -174,6 +174,7 @@ async def test_the_code_is_exchanged(service: Service, clock: FakeClock) -> None
     [
         (reply(400, {"error": "invalid_client", "error_description": "wrong"}), SignInFailed, "invalid_client: wrong"),
         (reply(400, {"error": "invalid_grant"}), SignInFailed, "refused the sign-in: invalid_grant"),
+        (reply(400, {"message": "Bad code", "code": "x"}), SignInFailed, "refused the sign-in: Bad code"),
         (reply(200, HTML), NotFigshare, "127.0.0.1 answered 200 with a web page where a token was due"),
         (reply(404, HTML), NotFigshare, "404"),
         (reply(200, {"token_type": "bearer"}), NotFigshare, "with no token"),
@@ -248,7 +249,16 @@ async def test_the_intent_is_stored_before_the_request(tmp_path: Path, clock: Fa
 
 @pytest.mark.parametrize(
     "answer",
-    [LOST, response(500, b""), response(200, HTML), response(200, {"x": 1}), response(200, {"error": "invalid_grant"})],
+    [
+        LOST,
+        response(500, b""),
+        response(200, HTML),
+        response(200, {"x": 1}),
+        response(200, {"error": "invalid_grant"}),
+        response(200, {**NEW, "access_token": ""}),
+        response(200, {**NEW, "access_token": None}),
+        response(200, {**NEW, "scope": 5}),
+    ],
 )
 async def test_a_lost_answer_is_told_and_never_asked_for_again(
     tmp_path: Path, clock: FakeClock, answer: object
@@ -305,6 +315,25 @@ async def test_after_a_logout_elsewhere_nothing_is_refreshed(
         await keep(tmp_path, text)
     with pytest.raises(TokenRejected, match="was removed from this machine"):
         await session(tmp_path, clock, expired(clock)).current(Endpoint())
+
+
+@pytest.mark.parametrize("later", [None, msgspec.structs.replace(GRANT, access_token="an0ther-t0ken")])
+async def test_a_refresh_does_not_undo_what_the_user_did_meanwhile(
+    tmp_path: Path, clock: FakeClock, later: OAuth2Grant | None
+) -> None:
+    await keep(tmp_path)
+
+    async def meanwhile() -> None:
+        if later is not None:
+            await keep(tmp_path, later.dump())
+        else:
+            await in_thread(lambda: auth.forget_token(endpoint=ENDPOINT, config_dir=tmp_path))
+
+    token, send = session(tmp_path, clock), Endpoint(response(200, NEW))
+    send.before = meanwhile
+    await token.renewed(await token.current(send), send)
+    stored = await in_thread(lambda: read_stored(endpoint=ENDPOINT, config_dir=tmp_path))
+    assert (stored and stored[0]) == (later and later.dump())
 
 
 async def test_calls_and_processes_make_one_refresh(tmp_path: Path, clock: FakeClock) -> None:

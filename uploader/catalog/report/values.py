@@ -54,6 +54,10 @@ class _TextOfHtml(HTMLParser):
             self.pieces.append(_BLANKS.sub(" ", data))
 
 
+_MAX_DIGITS = 19
+"""Digits of a number that a table can hold as one."""
+
+
 def plain_text(html: object) -> str:
     """Return the text of HTML: paragraphs as lines, entities resolved, links with their addresses."""
     if not isinstance(html, str):
@@ -80,7 +84,7 @@ def number(value: object) -> int | float | None:
     """Return a number, also one that is written as text; None for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
         return int(value)
     return None
 

@@ -59,10 +59,15 @@ class PartSenders:
         self._queue.wake(self._queue.left)
 
     def limit(self, most: int) -> bool:
-        """Use at most so many connections from now on, at least one; True if no more than that are sending a part."""
+        """Use at most so many connections from now on, at least one; True if no more than that are in use."""
         self._most = most
         self._apply_limit()
-        return self._run.progress.busy <= most
+        return self.in_use <= most
+
+    @property
+    def in_use(self) -> int:
+        """Connections that send a part, or are about to."""
+        return self._slots.borrowed_tokens
 
     def _apply_limit(self) -> None:
         self._slots.total_tokens = max(1, min(self._most, self._pace.limit_for(self._queue.left)))
