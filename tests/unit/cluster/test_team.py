@@ -11,7 +11,7 @@ from blockbuster import BlockBuster
 
 from tests.fakes.world import KILLED
 from tests.support.teams import Crew, some_contents
-from uploader.cluster import leader
+from uploader.cluster import leader, member
 from uploader.cluster.files import MemberFiles
 from uploader.cluster.messages import Entry, FileHashed, PartDone
 from uploader.errors import NoToken, RequestRejected
@@ -198,6 +198,32 @@ async def test_connections_are_limited_for_all_together(new_crew: NewCrew) -> No
     assert {member.status for member in crew.members.values()} == {0}
     assert crew.figshare.most_connections <= 5
     crew.check()
+
+
+async def test_orders_are_read_seldom_while_there_is_much_to_send(
+    new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = new_crew(some_contents(random.Random(9), big=6, small=0))
+    crew.options = Options(connections=4)
+    crew.figshare.speed = lambda _: 20.0
+    reads: list[float] = []
+    read = MemberFiles.orders
+
+    async def watched(wire: MemberFiles) -> object:
+        reads.append(crew.clock.monotonic())
+        return await read(wire)
+
+    monkeypatch.setattr(MemberFiles, "orders", watched)
+
+    async def script(crew: Crew) -> None:
+        crew.start()
+        crew.start()
+
+    await crew.play(script)
+    crew.check()
+    seconds = crew.clock.monotonic()
+    assert seconds > 100
+    assert len(reads) < 0.5 * seconds + 2 * member.SOON / member.POLL_SOON
 
 
 async def test_the_rate_is_limited_for_all_together(new_crew: NewCrew) -> None:
