@@ -513,6 +513,8 @@ class FakeItems:
 
     async def update(self, item_id: int, fields: Mapping[str, object]) -> None:
         def update() -> None:
+            if item_id not in self._figshare.items_held:
+                raise RequestRejected(f"Figshare does not find item {item_id} or a value", status=404)
             item = self._figshare.stored(item_id)
             item.fields.update(fields)
             item.title = str(fields.get("title", item.title))

@@ -240,13 +240,12 @@ class Run:
 
     async def _forget_if_gone(self, steps: Steps) -> None:
         """Record that an item was deleted, so that the record is created anew."""
-        try:
-            await self._api.items.detail(steps.item_id)
-        except ItemNotFound:
-            if self._is_update:
-                raise
-            self._warn(f"item {steps.item_id} ({steps.record.key}) was deleted; it is created anew")
-            await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
+        if not await steps.is_gone():
+            return
+        if self._is_update:
+            raise ItemNotFound(f"Figshare has no item {steps.item_id}, or this account may not see it")
+        self._warn(f"item {steps.item_id} ({steps.record.key}) was deleted; it is created anew")
+        await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
 
     def _duplicate(self, record: Planned, existing: Existing) -> Row | None:
         """Return the item that is this record's already. Raises Conflict if it must not be there, or several are."""

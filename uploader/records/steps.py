@@ -134,8 +134,8 @@ class Steps:
         async def attempt() -> bool | None:
             try:
                 await describe(self.api, self.item_id, spec, title=record.title)
-            except ItemNotFound:
-                if not self.new:
+            except (ItemNotFound, RequestRejected) as error:
+                if not await self._is_not_shown_yet(error):
                     raise
                 return None
             return True
@@ -145,6 +145,32 @@ class Steps:
             if not await poll(attempt, SETTLE_TIMEOUT, self._clock):
                 raise ItemNotFound(f"Figshare does not show the new item {self.item_id}")
         await self.job.commit(ev.Described(key=record.key, fingerprint=record.fingerprint))
+
+    async def _is_not_shown_yet(self, error: ItemNotFound | RequestRejected) -> bool:
+        """Return whether an error means that the item, which may be new, is not visible yet."""
+        if self.state.described is not None:
+            return False
+        if isinstance(error, ItemNotFound):
+            return True
+        # A 404 of an update may as well be about a value.
+        return error.status == 404 and not await self._is_shown()
+
+    async def _is_shown(self) -> bool:
+        try:
+            await self.api.items.detail(self.item_id)
+        except ItemNotFound:
+            return False
+        return True
+
+    async def is_gone(self) -> bool:
+        """Return whether the item does not exist any more; a new one may just not be visible yet."""
+        unseen = self.state.created and self.state.described is None
+
+        async def check() -> bool | None:
+            return await self._is_shown() or None
+
+        with self.stop.interruptible():
+            return not await poll(check, SETTLE_TIMEOUT if unseen else 0.0, self._clock)
 
     async def _link(self, link: str) -> None:
         async def check() -> bool | None:
