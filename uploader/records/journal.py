@@ -154,6 +154,13 @@ class Observed(RecordEvent, frozen=True, kw_only=True, tag="seen"):
         return {"seen": self.seen, "done": self.done}
 
 
+class Touched(RecordEvent, frozen=True, kw_only=True, tag="touched"):
+    """The item is not as the job left it: somebody may have changed it since."""
+
+    def changes(self) -> dict[str, Any]:
+        return {"touched": True}
+
+
 class Failed(RecordEvent, frozen=True, kw_only=True, tag="failed"):
     """The record failed in this run; the others go on."""
 
@@ -175,7 +182,8 @@ class Removed(RecordEvent, frozen=True, kw_only=True, tag="removed"):
 
 AnyEvent = (
     JobPlanned | ReportWritten | CreateIntended | NotCreated | ItemCreated | ItemFound | Described
-    | LinkIntended | Linked | PublishIntended | NotPublished | Published | Observed | Failed | Removed
+    | LinkIntended | Linked | PublishIntended | NotPublished | Published | Observed | Touched | Failed
+    | Removed
 )  # fmt: skip
 EVENTS = msgspec.json.Decoder(AnyEvent)
 
@@ -195,6 +203,8 @@ class RecordState:
     """A publish request whose outcome is unknown."""
     published: str = ""
     seen: Seen | None = None
+    touched: bool = False
+    """The item was found changed by something else than the job, which concerns its removal."""
     done: bool = False
     failure: tuple[str, str] | None = None
     """Code and message of the error by which it failed last; None once it went on."""

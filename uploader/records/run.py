@@ -278,7 +278,7 @@ class Run:
         self._failures = [*(one for one in self._failures if one == alike), alike]
         if len(self._failures) >= MAX_ALIKE:
             raise error.with_context(prefix=f"{MAX_ALIKE} records in a row failed") from error
-        if steps.state.item_id is not None:
+        if steps.state.item_id is not None and (steps.begun or steps.state.seen is None):
             with suppress(*_OF_ONE_RECORD):
                 await steps.observe(done=False)
         await self._job.commit(ev.Failed(key=record.key, code=error.code, message=error.message))

@@ -49,6 +49,8 @@ class Steps:
     publish: bool = False
     new: bool = False
     """This run created the item."""
+    begun: bool = False
+    """This run may have changed the item."""
 
     @property
     def state(self) -> ev.RecordState:
@@ -117,6 +119,8 @@ class Steps:
     async def complete(self) -> None:
         """Run the steps that are left."""
         record, detail = self.record, None
+        await self._note_foreign_changes()
+        self.begun = True
         if self.state.described != record.fingerprint:
             await self._describe()
         if record.link is not None and self.state.link != record.link:
@@ -125,6 +129,16 @@ class Steps:
             detail = await self._publish()
         if detail is not None or not self.state.done:
             await self.observe(detail, done=True)
+
+    async def _note_foreign_changes(self) -> None:
+        """Record that the item is not as it was last seen: what this run observes hides it from then on."""
+        state = self.state
+        if self.new or not state.created or state.touched or state.seen is None:
+            return
+        with self.stop.interruptible():
+            detail = await self.api.items.detail(self.item_id)
+        if seen_of(detail) != state.seen:
+            await self.job.commit(ev.Touched(key=self.record.key))
 
     async def _describe(self) -> None:
         """Set metadata and title, which takes the mark off, and the authors, which takes off the account's owner."""

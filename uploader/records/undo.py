@@ -118,7 +118,10 @@ def _reason_to_keep(job: OpenJob, record: ev.RecordState, item: ItemDetail) -> s
         return "it has files" if item.files else "it was changed since" if _was_changed(item) else ""
     if record.seen is None:
         return "it was not finished, so that it is not known whether it was changed"
-    return "" if seen_of(item) == record.seen else "it was changed since"
+    if record.touched or seen_of(item) != record.seen:
+        return "it was changed since"
+    added = [file for file in item.files if not file.is_link_only or file.download_url != record.link]
+    return "it has files that the job did not add" if added else ""
 
 
 def _was_changed(item: ItemDetail) -> bool:

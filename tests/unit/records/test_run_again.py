@@ -54,3 +54,46 @@ async def test_an_item_that_is_not_visible_yet_is_not_created_again(world: Recor
     assert await world.run([record(1)]) == 0
     assert [item.title for item in world.items()] == ["A dam 1"]
     assert world.warnings == []
+
+
+# --- undo of items that somebody changed ------------------------------------------------------------------------------
+
+
+async def fates(world: RecordWorld) -> list[tuple[str, str]]:
+    found = await world.undo()
+    assert found is not None
+    return [(one.fate, one.reason) for one in found]
+
+
+async def test_undo_keeps_what_was_changed_before_a_later_run(world: RecordWorld) -> None:
+    await world.run([record(1), record(2)])
+    world.items()[0].fields["keywords"] = ["by hand"]
+    changed = [record(number, description="Higher", keywords=["dam"]) for number in (1, 2)]
+    assert await world.run(changed, UPDATED) == 0
+    assert await world.run(changed, UPDATED) == 0
+    assert await fates(world) == [("kept", "it was changed since"), ("removed", "")]
+
+
+async def test_undo_keeps_what_was_changed_before_a_run_that_failed(world: RecordWorld) -> None:
+    await world.run([record(1)])
+    world.items()[0].fields["keywords"] = ["by hand"]
+    changed = [record(1, description="Higher")]
+    assert await world.run(changed, Wishes(on_duplicate="fail")) == 1
+    assert await fates(world) == [("kept", "it was changed since")]
+
+
+async def test_undo_keeps_items_with_other_files_than_their_link(world: RecordWorld) -> None:
+    records = [record(1), record(2, link=False)]
+    world.figshare.fail("detail", Fault.KILLED_BEFORE, first=2)
+    assert await world.run(records) == KILLED
+    world.figshare.add_file(world.items()[1], "mine.csv", b"1,2")
+    assert await world.run(records) == 0
+    assert await fates(world) == [("removed", ""), ("kept", "it has files that the job did not add")]
+
+
+async def test_the_runs_of_a_job_itself_do_not_count_as_changes(world: RecordWorld) -> None:
+    world.figshare.fail("link", RequestRejected("no such address"))
+    assert await world.run([record(1)]) == 1
+    assert await world.run([record(1)]) == 0
+    assert await world.run([record(1, description="Higher")], UPDATED) == 0
+    assert await fates(world) == [("removed", "")]
