@@ -90,7 +90,7 @@ class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
     fingerprint: str
 
     def changes(self) -> dict[str, Any]:
-        return {"described": self.fingerprint, "done": False}
+        return {"described": self.fingerprint, "done": False, "unpublished": True}
 
 
 class LinkIntended(RecordEvent, frozen=True, kw_only=True, tag="linking"):
@@ -106,7 +106,7 @@ class Linked(RecordEvent, frozen=True, kw_only=True, tag="linked"):
     link: str
 
     def changes(self) -> dict[str, Any]:
-        return {"linking": False, "link": self.link}
+        return {"linking": False, "link": self.link, "unpublished": True}
 
 
 class PublishIntended(RecordEvent, frozen=True, kw_only=True, tag="publishing"):
@@ -132,7 +132,7 @@ class Published(RecordEvent, frozen=True, kw_only=True, tag="published"):
     visibility: str
 
     def changes(self) -> dict[str, Any]:
-        return {"publishing": None, "published": self.visibility}
+        return {"publishing": None, "published": self.visibility, "unpublished": False}
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -202,6 +202,8 @@ class RecordState:
     publishing: PublishIntended | None = None
     """A publish request whose outcome is unknown."""
     published: str = ""
+    unpublished: bool = False
+    """The job changed the item since it published it last, if it did."""
     seen: Seen | None = None
     touched: bool = False
     """The item was found changed by something else than the job, which concerns its removal."""

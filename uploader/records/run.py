@@ -218,17 +218,21 @@ class Run:
     async def _completed(self, steps: Steps) -> tuple[Result, str, Row | None]:
         state = steps.state
         result: Result = "created" if state.created else "updated"
-        if steps.is_complete() and state.described == steps.record.fingerprint:
+        if steps.is_complete() and not steps.is_changed:
             return "was there", "", None
-        if steps.is_complete() and not self._is_update and self._wishes.on_duplicate != "update":
-            changed = "changed in the file since it was created"
-            if self._wishes.on_duplicate == "fail":
-                raise Conflict(f"item {state.item_id} exists, and the record {changed}")
-            return "was there", f"{changed}; the item was not updated", None
-        if state.done and state.described != steps.record.fingerprint:
+        if state.done and steps.is_changed:
+            if not self._is_update and self._wishes.on_duplicate != "update":
+                return "was there", self._left_as_it_is(steps), None
             result = "updated"
         await steps.complete()
         return result, "", None
+
+    def _left_as_it_is(self, steps: Steps) -> str:
+        """Return why an item is not updated though its record changed. Raises Conflict if that is not wanted."""
+        changed = "changed in the file since it was created"
+        if self._wishes.on_duplicate == "fail":
+            raise Conflict(f"item {steps.item_id} exists, and the record {changed}")
+        return f"{changed}; the item was not updated{' or published' if steps.must_publish else ''}"
 
     @property
     def _is_update(self) -> bool:

@@ -68,9 +68,20 @@ class Steps:
     def _clock(self) -> Clock:
         return self.api.clock
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether the record is not what was applied to the item."""
+        record, state = self.record, self.state
+        return state.described != record.fingerprint or (record.link is not None and state.link != record.link)
+
+    @property
+    def must_publish(self) -> bool:
+        """Whether the item, or what was changed of it, is still to be published."""
+        return self.publish and (not self.state.published or self.state.unpublished)
+
     def is_complete(self) -> bool:
-        """Return whether nothing is left to do but to apply metadata that changed in the file."""
-        return self.state.done and bool(self.state.published or not self.publish)
+        """Return whether nothing is left to do but to apply what changed in the file."""
+        return self.state.done and not self.must_publish
 
     # --- the item ----------------------------------------------------------------------------------------------------
 
@@ -125,7 +136,7 @@ class Steps:
             await self._describe()
         if record.link is not None and self.state.link != record.link:
             await self._link(record.link)
-        if self.publish and not self.state.published:
+        if self.must_publish:
             detail = await self._publish()
         if detail is not None or not self.state.done:
             await self.observe(detail, done=True)

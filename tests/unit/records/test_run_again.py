@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.fakes.figshare import Fault
 from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import KILLED
 from uploader.errors import ItemNotFound, RequestRejected
+from uploader.records.plan import Planned
 from uploader.records.run import Wishes
 
 pytestmark = pytest.mark.anyio
@@ -97,3 +99,43 @@ async def test_the_runs_of_a_job_itself_do_not_count_as_changes(world: RecordWor
     assert await world.run([record(1)]) == 0
     assert await world.run([record(1, description="Higher")], UPDATED) == 0
     assert await fates(world) == [("removed", "")]
+
+
+# --- what changed in the file, and what is published ------------------------------------------------------------------
+
+
+def linked(link: str) -> Planned:
+    return msgspec.structs.replace(record(1), link=link)
+
+
+async def test_a_changed_link_is_noticed(world: RecordWorld) -> None:
+    await world.run([record(1)])
+    assert await world.run([linked("https://example.org/new")]) == 0
+    assert "changed in the file" in world.outcomes[0].reason
+    assert await world.run([linked("https://example.org/new")], UPDATED) == 1
+    assert "has other files, so that its link was not set" in world.outcomes[0].reason
+    world.items()[0].files.clear()
+    assert await world.run([linked("https://example.org/new")], UPDATED) == 0
+    assert [file.link for file in world.items()[0].files.values()] == ["https://example.org/new"]
+
+
+async def test_an_update_of_a_published_item_is_published(world: RecordWorld) -> None:
+    assert await world.run([record(1)], PUBLISHED) == 0
+    for _ in range(2):
+        assert await world.run([record(1, description="Higher")], BOTH) == 0
+        assert world.items()[0].version == 2
+    assert world.items()[0].fields["description"] == "Higher"
+
+
+async def test_an_update_is_published_by_a_later_run(world: RecordWorld) -> None:
+    await world.run([record(1)], PUBLISHED)
+    for wishes, version in ((UPDATED, 1), (BOTH, 2), (PUBLISHED, 2)):
+        assert await world.run([record(1, description="Higher")], wishes) == 0
+        assert world.items()[0].version == version
+
+
+async def test_a_changed_record_is_not_updated_because_it_is_to_be_published(world: RecordWorld) -> None:
+    await world.run([record(1)])
+    assert await world.run([record(1, description="Higher")], PUBLISHED) == 0
+    assert world.outcomes[0].reason == "changed in the file since it was created; the item was not updated or published"
+    assert (world.items()[0].version, world.items()[0].fields["description"]) == (0, "Dam 1")
