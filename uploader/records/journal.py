@@ -90,7 +90,7 @@ class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
     fingerprint: str
 
     def changes(self) -> dict[str, Any]:
-        return {"described": self.fingerprint, "done": False, "unpublished": True}
+        return {"described": self.fingerprint, "done": False, "unpublished": True, "publishing": None}
 
 
 class LinkIntended(RecordEvent, frozen=True, kw_only=True, tag="linking"):
@@ -116,14 +116,14 @@ class PublishIntended(RecordEvent, frozen=True, kw_only=True, tag="publishing"):
     curation: str = ""
 
     def changes(self) -> dict[str, Any]:
-        return {"publishing": self, "done": False}
+        return {"publishing": self, "publish_unanswered": True, "done": False}
 
 
 class NotPublished(RecordEvent, frozen=True, kw_only=True, tag="refused"):
-    """Figshare refused to publish the item."""
+    """Figshare refused to publish the item; an earlier request whose answer was lost may still have an effect."""
 
     def changes(self) -> dict[str, Any]:
-        return {"publishing": None}
+        return {"publish_unanswered": False}
 
 
 class Published(RecordEvent, frozen=True, kw_only=True, tag="published"):
@@ -132,7 +132,12 @@ class Published(RecordEvent, frozen=True, kw_only=True, tag="published"):
     visibility: str
 
     def changes(self) -> dict[str, Any]:
-        return {"publishing": None, "published": self.visibility, "unpublished": False}
+        return {
+            "publishing": None,
+            "publish_unanswered": False,
+            "published": self.visibility,
+            "unpublished": False,
+        }
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -200,7 +205,9 @@ class RecordState:
     linking: bool = False
     link: str | None = None
     publishing: PublishIntended | None = None
-    """A publish request whose outcome is unknown."""
+    """The last request to publish the item as it is described now, unless it is known to have had its effect."""
+    publish_unanswered: bool = False
+    """The answer to the last request to publish is unknown."""
     published: str = ""
     unpublished: bool = False
     """The job changed the item since it published it last, if it did."""

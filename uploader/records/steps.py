@@ -246,7 +246,7 @@ class Steps:
             item = await self.api.items.detail(self.item_id)
             return item if item.version > intent.version or item.curation_status != intent.curation else None
 
-        return await poll(check, SETTLE_TIMEOUT, self._clock)
+        return await poll(check, SETTLE_TIMEOUT if self.state.publish_unanswered else 0.0, self._clock)
 
     # --- what came of it ---------------------------------------------------------------------------------------------
 

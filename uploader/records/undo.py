@@ -112,7 +112,7 @@ def _reason_to_keep(job: OpenJob, record: ev.RecordState, item: ItemDetail) -> s
     """Return why an item must not be removed, "" if it may."""
     if item.is_public or item.version or item.published is not None:
         return "it is published"
-    if record.published or record.publishing is not None or item.curation_status:
+    if record.published or record.publish_unanswered or item.curation_status:
         return "it was submitted for publishing"
     if bears_mark(item.title, [mark_prefix(job.name)]):
         return "it has files" if item.files else "it was changed since" if _was_changed(item) else ""

@@ -139,3 +139,41 @@ async def test_a_changed_record_is_not_updated_because_it_is_to_be_published(wor
     assert await world.run([record(1, description="Higher")], PUBLISHED) == 0
     assert world.outcomes[0].reason == "changed in the file since it was created; the item was not updated or published"
     assert (world.items()[0].version, world.items()[0].fields["description"]) == (0, "Dam 1")
+
+
+# --- requests to publish whose answer was lost ------------------------------------------------------------------------
+
+
+async def test_a_refusal_does_not_hide_that_an_earlier_request_published(world: RecordWorld) -> None:
+    """The request of the first run has its effect late, after the second run repeated it in vain."""
+    world.figshare.fail("publish", Fault.KILLED_BEFORE)
+    assert await world.run([record(1)], PUBLISHED) == KILLED
+    world.figshare.fail("publish", RequestRejected("it is being published"))
+    assert await world.run([record(1)], PUBLISHED) == 1
+    world.items()[0].version = 1
+    assert await world.run([record(1)], PUBLISHED) == 0
+    assert world.items()[0].version == 1
+    assert world.outcomes[0].published == "public"
+
+
+async def test_only_an_unanswered_request_to_publish_is_waited_for(world: RecordWorld) -> None:
+    world.figshare.fail("publish", RequestRejected("no"))
+    assert await world.run([record(1)], PUBLISHED) == 1
+    before = world.clock.monotonic()
+    assert await world.run([record(1)], PUBLISHED) == 0
+    assert world.clock.monotonic() - before < 1
+    assert world.items()[0].version == 1
+
+
+async def test_undo_removes_what_was_refused_but_not_what_may_be_published(world: RecordWorld) -> None:
+    world.figshare.fail("publish", RequestRejected("no"))
+    world.figshare.fail("publish", Fault.KILLED_BEFORE, first=2)
+    assert await world.run([record(1), record(2)], PUBLISHED) == KILLED
+    assert await fates(world) == [("removed", ""), ("kept", "it was submitted for publishing")]
+
+
+async def test_what_was_described_after_a_request_to_publish_is_published_itself(world: RecordWorld) -> None:
+    world.figshare.fail("publish", Fault.KILLED_AFTER)
+    assert await world.run([record(1)], PUBLISHED) == KILLED
+    assert await world.run([record(1, description="Higher")], BOTH) == 0
+    assert world.items()[0].version == 2
