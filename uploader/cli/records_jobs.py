@@ -214,14 +214,17 @@ async def _check_report(job: OpenJob, values: dict[str, Any]) -> None:
 
 
 async def _write_report(session: Session, job: OpenJob, outcomes: list[Outcome], values: dict[str, Any]) -> None:
+    """Write the report, unless another process has taken over the job: then it is that one's to write."""
     from uploader.records.journal import ReportWritten
     from uploader.records.report import write_report
 
     path, plan = values["report"], job.state.plan
-    if path is None or plan is None:
+    if path is None or plan is None or job.lock.lost:
         return
-    await in_thread(lambda: write_report(path, plan, outcomes, replace=values["force"]))
+    await _check_report(job, values)
+    # Before it is written: if this process is killed in between, the next run may replace it.
     await job.commit(ReportWritten(path=str(path.absolute())))
+    await in_thread(lambda: write_report(path, plan, outcomes, replace=values["force"]))
     session.console.note(f"report: {printable(str(path))}")
 
 

@@ -1,0 +1,78 @@
+"""The report of a job of records: who may write it, and what is recorded of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+import uploader.records.report
+from tests.fakes.records import RecordWorld
+from tests.fakes.world import ENDPOINT
+from uploader.cli import records_jobs
+from uploader.errors import OutputExists
+from uploader.records.job import OpenJob, job_store, plan
+
+pytestmark = pytest.mark.anyio
+SESSION = cast("Any", SimpleNamespace(console=SimpleNamespace(note=lambda _: None)))
+
+
+@pytest.fixture(autouse=True)
+def threads_are_fakes(no_blocking_calls: object) -> None:
+    """Blocking calls are not detected here."""
+    no_blocking_calls.deactivate()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordWorld:
+    return RecordWorld(tmp_path, monkeypatch)
+
+
+def opened(world: RecordWorld) -> OpenJob:
+    planned = plan(ENDPOINT, 1, "create", world.folder / "records.csv", world.clock)
+    return OpenJob(job_store(world.folder / "state"), planned.job, world.clock, planned)
+
+
+def values(world: RecordWorld) -> dict[str, Any]:
+    return {"report": world.folder / "report.jsonl", "force": False}
+
+
+async def test_a_process_that_lost_the_job_leaves_the_report_of_the_next_one(world: RecordWorld) -> None:
+    wishes = values(world) | {"force": True}
+    wishes["report"].write_text("of the other process")
+    async with opened(world) as job:
+        job.lock.lost = True
+        await records_jobs._write_report(SESSION, job, [], wishes)
+    assert wishes["report"].read_text() == "of the other process"
+
+
+async def test_a_report_whose_writing_was_killed_may_be_replaced(
+    world: RecordWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_and_die(path: Path, *_: object, **__: object) -> None:
+        path.write_text("complete")
+        raise KeyboardInterrupt
+
+    path = values(world)["report"]
+    with monkeypatch.context() as patch:
+        patch.setattr(uploader.records.report, "write_report", write_and_die)
+        async with opened(world) as job:
+            with pytest.raises(KeyboardInterrupt):
+                await records_jobs._write_report(SESSION, job, [], values(world))
+    async with opened(world) as job:
+        again = values(world)
+        await records_jobs._check_report(job, again)
+        await records_jobs._write_report(SESSION, job, [], again)
+    assert path.read_text() != "complete"
+
+
+async def test_the_report_of_another_command_is_neither_replaced_nor_claimed(world: RecordWorld) -> None:
+    path = values(world)["report"]
+    path.write_text("of another command")
+    async with opened(world) as job:
+        with pytest.raises(OutputExists):
+            await records_jobs._write_report(SESSION, job, [], values(world))
+        assert job.state.reports == set()
+    assert path.read_text() == "of another command"
