@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from uploader.catalog.pager import Gap
+from uploader.catalog.pager import Gap, check_complete
 from uploader.catalog.reading import Reading
 from uploader.errors import PermissionDenied
 from uploader.figshare.ids import comparable_doi
@@ -105,6 +105,12 @@ def _incomplete(listing: Listing, gap: Gap) -> str:
 
 
 async def items_with_mark(api: Figshare, marks: Collection[str]) -> list[Record]:
-    """Return the account's own items with one of these marks."""
+    """Return the account's own items with one of these marks.
+
+    Raises RecordsMissing if there are none in a list that is not complete: they may be in its rest.
+    """
     reading = Reading(api.records, own_list("item"))
-    return [row async for row in reading.rows() if bears_mark(row.title, marks)]
+    found = [row async for row in reading.rows() if bears_mark(row.title, marks)]
+    if not found:
+        check_complete(reading.gaps)
+    return found

@@ -24,6 +24,7 @@ from uploader.errors import (
     NotPublishable,
     PermissionDenied,
     ProtocolViolation,
+    RecordsMissing,
     RequestRejected,
     ServerFailing,
 )
@@ -51,7 +52,7 @@ GRACE = 10.0
 """Seconds that a request may take after the deadline."""
 _OF_ONE_RECORD = (
     *(Conflict, ItemNotFound, NotPublishable, PermissionDenied),
-    *(ProtocolViolation, RequestRejected, ServerFailing),
+    *(ProtocolViolation, RecordsMissing, RequestRejected, ServerFailing),
 )
 
 

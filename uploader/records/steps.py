@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from uploader.clock import Clock
-from uploader.errors import Conflict, ItemNotFound, PermissionDenied, ProtocolViolation, RequestRejected, TokenRejected
+from uploader.errors import (
+    Conflict,
+    ItemNotFound,
+    PermissionDenied,
+    ProtocolViolation,
+    RecordsMissing,
+    RequestRejected,
+    TokenRejected,
+)
 from uploader.figshare.models import ItemDetail
 from uploader.figshare.outcomes import NO_EFFECT
 from uploader.figshare.retry import poll
@@ -294,7 +302,12 @@ async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], N
     if not state.marks:
         return
     known = {one.item_id for one in state.records.values()}
-    for row in await items_with_mark(api, list(state.marks)):
+    try:
+        rows = await items_with_mark(api, list(state.marks))
+    except RecordsMissing as error:
+        warn(f"drafts of requests whose response was lost may be left: {error.message}")
+        return
+    for row in rows:
         if row.id in known or row.published is not None:
             continue
         made = f"item {row.id} was created by a request of this job whose response was lost"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from uploader.concurrency import Stopped
-from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, RequestRejected, UsageError
+from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, RecordsMissing, RequestRejected, UsageError
 from uploader.figshare.models import Account, ItemDetail
 from uploader.items.mark import bears_mark, mark_prefix
 from uploader.records import journal as ev
@@ -61,7 +61,7 @@ async def undo(
     found: list[Undone] = []
     try:
         with stop.interruptible():
-            await _look_up(api, job)
+            await _look_up(api, job, warn)
         for key, record in list(job.state.records.items()):
             if record.created and record.item_id is not None:
                 with stop.interruptible():
@@ -76,13 +76,18 @@ async def undo(
     return found
 
 
-async def _look_up(api: Figshare, job: OpenJob) -> None:
+async def _look_up(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> None:
     """Find the items of requests whose outcome is unknown."""
     state = job.state
     intents = {one.intent.mark: key for key, one in state.records.items() if one.intent is not None}
     if not intents and not state.marks:
         return
-    for row in await items_with_mark(api, [*intents, *state.marks]):
+    try:
+        rows = await items_with_mark(api, [*intents, *state.marks])
+    except RecordsMissing as error:
+        warn(f"items of requests whose response was lost may be left: {error.message}")
+        return
+    for row in rows:
         for mark, key in (state.marks | intents).items():
             if bears_mark(row.title, [mark]) and state.of(key).item_id is None:
                 await job.commit(ev.ItemCreated(key=key, id=row.id, late=True))

@@ -11,6 +11,7 @@ from tests.fakes.figshare import Fault
 from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import KILLED
 from uploader.errors import ItemNotFound, RequestRejected
+from uploader.figshare.outcomes import PageLimitReached
 from uploader.records.plan import Planned
 from uploader.records.run import Wishes
 
@@ -177,3 +178,36 @@ async def test_what_was_described_after_a_request_to_publish_is_published_itself
     assert await world.run([record(1)], PUBLISHED) == KILLED
     assert await world.run([record(1, description="Higher")], BOTH) == 0
     assert world.items()[0].version == 2
+
+
+# --- lists that Figshare cuts off -------------------------------------------------------------------------------------
+
+OWN = "list /account/articles"
+
+
+async def test_an_item_that_may_be_in_the_rest_of_a_list_is_not_created_again(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_AFTER)
+    assert await world.run([record(1)]) == KILLED
+    world.figshare.fail(OWN, PageLimitReached("no further"), times=100)
+    assert await world.run([record(1), record(2)]) == 1
+    assert "the list may not be complete" in world.outcomes[0].reason
+    assert world.results() == ["failed", "created"]
+    world.figshare.mend()
+    assert await world.run([record(1), record(2)]) == 0
+    assert sorted(item.title for item in world.items()) == ["A dam 1", "A dam 2"]
+
+
+async def test_late_drafts_that_may_be_in_the_rest_of_a_list_are_told(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.LOST_BEFORE)
+    assert await world.run([record(1)]) == 0
+    world.figshare.fail(OWN, PageLimitReached("no further"), times=100)
+    assert await world.run([record(1)]) == 0
+    assert "drafts of requests whose response was lost may be left" in world.warnings[-1]
+
+
+async def test_undo_goes_on_if_a_list_is_cut_off(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_BEFORE, first=2)
+    assert await world.run([record(1), record(2)]) == KILLED
+    world.figshare.fail(OWN, PageLimitReached("no further"), times=100)
+    assert await fates(world) == [("removed", "")]
+    assert "items of requests whose response was lost may be left" in world.warnings[-1]
