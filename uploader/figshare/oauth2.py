@@ -294,7 +294,7 @@ class RenewableToken:
         return settled
 
     def _read(self) -> OAuth2Grant:
-        """Return what is stored now. Raises TokenRejected if that is no sign-in any more."""
+        """Return what is stored now. Raises TokenRejected if the sign-in is gone."""
         stored = auth.read_stored(endpoint=self._endpoint, config_dir=self._config_dir)
         grant = parse_grant(stored[0]) if stored is not None else None
         if not isinstance(grant, OAuth2Grant):

@@ -216,7 +216,7 @@ class RecordState:
     """The item was found changed by something else than the job, which concerns its removal."""
     done: bool = False
     failure: tuple[str, str] | None = None
-    """Code and message of the error by which it failed last; None once it went on."""
+    """Code and message of its last error; None after a success."""
 
 
 @dataclass

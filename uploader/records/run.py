@@ -274,7 +274,7 @@ class Run:
         return None if self._wishes.on_duplicate == "update" else "an item of this account has the DOI"
 
     async def _failed(self, steps: Steps, error: FigupError) -> None:
-        """Record why a record failed. Raises the error if it is no matter of this record."""
+        """Record why a record failed. Raises the error if it concerns more than this record."""
         record = steps.record
         if isinstance(error, PermissionDenied):
             # An expired token gets the same answer as a request that is not allowed.

@@ -35,7 +35,7 @@ class Row:
 
 
 def csv_rows(data: bytes, origin: str) -> Iterator[Row]:
-    """Return the rows of a CSV table. Raises MetadataInvalid if its header is invalid, UsageError if it is no table."""
+    """Return the rows of a CSV table. Raises MetadataInvalid for an invalid header, UsageError if it is not a table."""
     lines = read_rows(data, origin)
     yield from _named(((line, cells, []) for line, cells in lines), origin, "line")
 

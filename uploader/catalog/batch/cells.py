@@ -1,6 +1,6 @@
 """Values of the cells of a metadata report: lists and objects in JSON or as Python literals, flags, dates. Pure.
 
-Text of strangers is never evaluated: what is no JSON is read as a Python literal, by `ast.literal_eval`.
+Text of strangers is never evaluated: cells that are not JSON are read as Python literals, by `ast.literal_eval`.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Table:
 class Made:
     """A report that was made. `written` is `listed` and the further `versions`, without those `excluded` by the choice.
 
-    `gone` are records that exist no more. `failed` are records of which something could not be read: the table has what
+    `gone` are records that no longer exist. `failed` are records with unreadable parts: the table has what
     an earlier run has read, or the row of Figshare's list. `changes` are counts by the keys of `sheets.CHANGES`; `gaps`
     are parts of lists that are missing. `unnamed` counts groups and owners without a name. `sums` are those of views
     and so on, of all but `uncounted` records. `candidates` are authors of the wanted name: name and number of records.

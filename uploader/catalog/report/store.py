@@ -51,7 +51,7 @@ _WANTED = {
     "numbers": f"{_PARTS} records.read < :stale) AND (:undated OR published <> '')",
     "versions": f"{_PARTS} records.mark <> rows.mark) AND {_HAS_FULL}",
 }
-"""Rows of which a part is not known, is known as it was before a change, is too old, or that are listed no more."""
+"""Rows with a part that is unknown, outdated or too old, and rows that are no longer listed."""
 
 Part: TypeAlias = Literal["record", "numbers", "versions"]
 T = TypeVar("T")
