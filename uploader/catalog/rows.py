@@ -136,6 +136,17 @@ def output_error(fault: OSError, path: Path) -> FigupError:
     return write_error(fault, str(path))
 
 
+def write_new(path: Path, data: bytes, *, replace: bool = False, private: bool = False) -> None:
+    """Write a whole file. Blocks. Raises what `NewFile` raises."""
+    new = NewFile(path, replace=replace, private=private)
+    written = False
+    try:
+        new.write(data)
+        written = True
+    finally:
+        new.close(keep=written)
+
+
 class RowFile:
     """A file of rows that appears under its name when it is closed without an error; `kind` is that of all rows.
 

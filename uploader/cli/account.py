@@ -17,7 +17,7 @@ from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
 from uploader.errors import AccountNotFound, ExitStatus, MetadataInvalid, NameNotFound, UsageError
-from uploader.figshare.decode import MAX_ID
+from uploader.figshare.ids import is_number
 from uploader.metadata import identifiers
 from uploader.system import path_error
 from uploader.text import did_you_mean, plain, printable
@@ -217,7 +217,7 @@ def roles(who: str, add: str | None, remove: str | None, group: str | None, comm
 
 async def _account(api: Figshare, who: str) -> AccountRecord:
     """Return an account by id or e-mail address. Raises UsageError, AccountNotFound."""
-    if who.isascii() and who.isdecimal() and len(who) <= len(str(MAX_ID)):
+    if is_number(who):
         return await api.accounts.account(int(who))
     try:
         email = identifiers.email(who)

@@ -153,10 +153,12 @@ def summary(file: Path, html: Path | None, requests: RequestOptions, common: Glo
 
         found = await in_thread(lambda: summarize(additions.to(batch.entries())))
         if html is not None:
+            from uploader.catalog.rows import write_new
             from uploader.cli.batch_html import summary_html
 
-            page = summary_html(found, file.name)
-            await in_thread(lambda: _write_private(html, page, replace=values["force"]))
+            page = summary_html(found, file.name).encode("utf-8", "replace")
+            # Private: it counts drafts and confidential records, too.
+            await in_thread(lambda: write_new(html, page, replace=values["force"], private=True))
             session.console.event("file", path=str(html))
         _show(session, found)
         session.summary.records = {"found": found.records, **_as_json(found)}
@@ -165,19 +167,6 @@ def summary(file: Path, html: Path | None, requests: RequestOptions, common: Glo
         return _conclude(session, batch.found, additions)
 
     return _run(file, requests, common, values, check, finish)
-
-
-def _write_private(path: Path, page: str, *, replace: bool) -> None:
-    """Write a page that only this user can read: it counts drafts and confidential records, too. Blocks."""
-    from uploader.catalog.rows import NewFile
-
-    new = NewFile(path, replace=replace, private=True)
-    written = False
-    try:
-        new.write(page.encode("utf-8", "replace"))
-        written = True
-    finally:
-        new.close(keep=written)
 
 
 Finish: TypeAlias = "Callable[[Session, Batch, Additions], Awaitable[int]]"

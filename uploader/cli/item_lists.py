@@ -13,8 +13,7 @@ from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus, Facts, UsageError
-from uploader.figshare.decode import MAX_ID
-from uploader.figshare.ids import Reference
+from uploader.figshare.ids import Reference, is_number
 from uploader.figshare.models import Author, ItemDetail
 from uploader.items import lists
 from uploader.metadata.description import author_body
@@ -57,7 +56,7 @@ def add_authors(item: Reference, who: tuple[str, ...], yes: bool, common: Global
             raise UsageError("an author needs a name")
         if not await _confirm_short_names(session, who, yes=yes):
             return ExitStatus.SOME_FAILED
-        given: list[Any] = [int(one) if one.isdecimal() and len(one) <= len(str(MAX_ID)) else one for one in who]
+        given: list[Any] = [int(one) if is_number(one) else one for one in who]
         description = await read_description(session, given={"authors": given})
         bodies = [author_body(one) for one in description.metadata.authors]
         now, recognized = await lists.add_authors(api, found, bodies)

@@ -19,7 +19,7 @@ from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import DEADLINE, request_options
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus, Facts, JobNotFound, ServerFailing, SomeRecordsFailed
-from uploader.figshare.decode import MAX_ID
+from uploader.figshare.ids import is_number
 from uploader.text import printable
 from uploader.transfer.options import RequestOptions
 from uploader.units import format_count
@@ -156,7 +156,7 @@ def _in_group(file: RecordFile, group: str | None) -> RecordFile:
     """Put the items whose record names no group into this one."""
     if group is None:
         return file
-    known = int(group) if group.isdecimal() and len(group) <= len(str(MAX_ID)) else group
+    known = int(group) if is_number(group) else group
     changed = [
         one if one.metadata.group is not None
         else msgspec.structs.replace(one, metadata=msgspec.structs.replace(one.metadata, group=known))

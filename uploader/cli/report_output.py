@@ -159,13 +159,8 @@ def _namesakes(made: Made) -> str:
 
 def write_failed(path: Path, failed: Sequence[Failed]) -> None:
     """Write the records that could not be read as CSV, in place of an older file. Blocks briefly."""
-    from uploader.catalog.rows import NewFile, csv_header, csv_line
+    from uploader.catalog.rows import csv_header, csv_line, write_new
 
     lines = [csv_line([one.kind, one.id, one.title, one.message]) for one in failed]
-    file = NewFile(path, replace=True, private=True)
-    written = False
-    try:
-        file.write(csv_header(["record_type", "id", "title", "message"]) + b"".join(lines))
-        written = True
-    finally:
-        file.close(keep=written)
+    header = csv_header(["record_type", "id", "title", "message"])
+    write_new(path, header + b"".join(lines), replace=True, private=True)

@@ -95,8 +95,13 @@ def _id_part(doi: str) -> re.Match[str] | None:
     return found if found is not None and found.end() == len(doi) and _is_id(found[2]) else None
 
 
+def is_number(text: str) -> bool:
+    """Return whether a text is a number no longer than an id can be."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) > 0
+    return is_number(text) and int(text) > 0
 
 
 def _id_in_doi(doi: str, shown: str, kind: Kind) -> int:

@@ -223,7 +223,7 @@ class Steps:
             with self.stop.interruptible():
                 linked = await poll(check, SETTLE_TIMEOUT if self.state.linking else 0.0, self._clock)
         if not linked:
-            self._check_stop()
+            self.stop.check()
             await self.job.commit_intent(ev.LinkIntended(key=self.record.key))
             await confirm(self.api, ask, check, "linking the file", time_limit=SETTLE_TIMEOUT)
         await self.job.commit(ev.Linked(key=self.record.key, link=link))
@@ -236,7 +236,7 @@ class Steps:
             if published is None:
                 release.check_publishable(detail, await release.unfinished_files(self.api, self.item_id))
         if published is None:
-            self._check_stop()
+            self.stop.check()
             intent = ev.PublishIntended(key=key, version=detail.version, curation=detail.curation_status)
             await self.job.commit_intent(intent)
             try:
@@ -273,10 +273,6 @@ class Steps:
             raise ProtocolViolation(f"item {detail.id} still has the title by which it was created")
         if link is not None and link not in {file.download_url for file in detail.files}:
             raise ProtocolViolation(f"item {detail.id} does not show its link")
-
-    def _check_stop(self) -> None:
-        with self.stop.interruptible() as proceed:
-            proceed()
 
 
 def seen_of(item: ItemDetail) -> ev.Seen:

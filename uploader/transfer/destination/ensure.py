@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-from uploader.concurrency import Stopped
 from uploader.errors import ItemNotFound
 from uploader.figshare.models import Item
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
@@ -104,8 +103,7 @@ async def _find_or_create(run: JobRun, title: str) -> None:
 
 async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     """Create the item. Its state stays INTENDED while the outcome of the request is unknown."""
-    if run.stop.requested:
-        raise Stopped
+    run.stop.check()
     mark = new_mark(run.job)
     await run.commit_intent(ev.ItemIntended(run.api.server_now().isoformat(), mark))
     requested = run.state.description

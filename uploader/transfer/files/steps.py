@@ -8,7 +8,6 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
-from uploader.concurrency import Stopped
 from uploader.errors import Facts, FigupError, ItemNotFound, RequestRejected, UploadFailing
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
 from uploader.figshare.ratelimit import OnTurn
@@ -33,8 +32,7 @@ _MAX_RESTARTS = 3
 async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
     """Run steps until none is left. Raises Stopped, and what a step raises."""
     while (step := next_step(transfer)) is not Step.NOTHING:
-        if run.stop.requested:
-            raise Stopped
+        run.stop.check()
         await steps[step]()
 
 

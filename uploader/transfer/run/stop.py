@@ -48,6 +48,11 @@ class Stop:
         await self._asked.wait()
         await clock.wait_for(self._forced, grace)
 
+    def check(self) -> None:
+        """Raise Stopped if a stop was requested."""
+        if self.requested:
+            raise Stopped
+
     @contextmanager
     def interruptible(self) -> Iterator[Callable[[], None]]:
         """Run a wait that a stop interrupts. Raises Stopped, also if the stop was requested before.
@@ -60,8 +65,7 @@ class Stop:
                 wait.cancel()
 
             def proceed() -> None:
-                if self.requested:
-                    raise Stopped
+                self.check()
                 self._waits.discard(wait)
 
             try:
