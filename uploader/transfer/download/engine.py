@@ -118,11 +118,11 @@ class Download:
                     async with anyio.create_task_group() as work:
                         work.start_soon(self._produce, send)
                         for _ in range(self._connections):
-                            work.start_soon(self._work, receive.clone())
-                        receive.close()
+                            work.start_soon(self._work, receive)
                     monitor.cancel_scope.cancel()
             self._notify(self._progress(None))
         finally:
+            receive.close()  # not by the workers: a send to a stream that they left would hide the error of the last one
             with anyio.CancelScope(shield=True):
                 for active in list(self._active.values()):
                     await self._close(active)
@@ -179,13 +179,12 @@ class Download:
     # --- fetching -------------------------------------------------------------------------------------------------
 
     async def _work(self, receive: MemoryObjectReceiveStream[tuple[Receiving, int, int]]) -> None:
-        async with receive:
-            async for active, start, end in receive:
-                with self._result_of(active.wanted, active):
-                    if active.error is None:
-                        await self._get(active, start, end)
-                with self._result_of(active.wanted, active):
-                    await self._range_done(active)
+        async for active, start, end in receive:
+            with self._result_of(active.wanted, active):
+                if active.error is None:
+                    await self._get(active, start, end)
+            with self._result_of(active.wanted, active):
+                await self._range_done(active)
 
     async def _get(self, active: Receiving, start: int, end: int) -> None:
         """Fetch a range, retrying transient errors. Raises Unreachable or ServerFailing after the timeout."""

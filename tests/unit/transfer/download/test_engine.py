@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -334,6 +335,21 @@ async def test_after_a_full_disk_the_next_run_continues(tmp_path: Path, monkeypa
     assert statuses(await downloaded(tmp_path, server)) == ["downloaded"]
     assert sum(end - start for start, end in server.asked) < len(CONTENT)
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+async def test_a_disk_that_is_full_for_every_connection_at_once_is_reported_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(3, timeout=20)
+
+    def full(fd: int, data: bytes, offset: int) -> int:
+        together.wait()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    for _ in range(20):  # which of the tasks the event loop resumes first is not fixed
+        with pytest.raises(TargetFull):
+            await downloaded(tmp_path, Server())
 
 
 class Killed(Exception):
