@@ -13,6 +13,7 @@ from uploader.cli.confirm import confirm
 from uploader.cli.errors import failure_of
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
 from uploader.cli.output.record_lines import account_line
+from uploader.cli.parameters import LocalPath
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
@@ -89,7 +90,7 @@ def show(who: str, common: GlobalOptions) -> int:
 @click.option("--group", metavar="NAME|ID", help="Group.  [default: the institution's own]")
 @click.option("--quota", metavar="SIZE", help="Quota, such as 20G.  [default: the institution's]")
 @click.option("--institution-user-id", metavar="ID", help="Id in the institution's systems; no mail is sent then.")
-@click.option("--from", "table", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+@click.option("--from", "table", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
               help="Create all accounts of a CSV file.")  # fmt: skip
 @request_options
 @common_options

@@ -28,6 +28,7 @@ from uploader.cli.options import (
     with_options,
 )
 from uploader.cli.output.progress import Display
+from uploader.cli.parameters import LocalPath
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin_line
 from uploader.concurrency import in_thread
@@ -63,7 +64,7 @@ _LOGIN_OPTIONS = [
     _oauth("--oauth2", is_flag=True, help="Have the account's owner consent in a browser, instead of a token."),
     _oauth("--oauth1", is_flag=True, help="Sign in at Figshare's first API, for `figup v1`."),
     _oauth("--client-id", metavar="ID", help="The application's id, as figshare.com/account/applications shows it."),
-    _oauth("--client-secret-file", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+    _oauth("--client-secret-file", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
            help="File with its secret, readable only by you.  [default: prompted for, or read from stdin]"),
     _oauth("--redirect", metavar="URL", default=REDIRECT, show_default=True,
            help="Address to which the application's users are sent; at http, figup listens there."),

@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from uploader.cli.options import (
-    ENVIRONMENT,
-    FigupCommand,
-    GlobalOptions,
-    ParsedParam,
-    common_options,
-    grouped,
-    with_options,
-)
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped, with_options
 from uploader.cli.output.console import MAX_REPORTED
 from uploader.cli.output.progress import Display
+from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.cli.records_result import PROGRESS_EVERY
 from uploader.cli.runner import Session, on_figshare, run
 from uploader.cli.stats_service import SCOPE, SERVICE, Service, kept_answers, with_service
@@ -67,7 +60,7 @@ def _columns(text: str) -> Selection:
     )
 
 
-_PATH = click.Path(path_type=Path, readable=False)
+_PATH = LocalPath(path_type=Path, readable=False)
 _table, _more, _page = grouped("Table"), grouped("From Figshare"), grouped("Page")
 _FORCE = "--force"
 _ADDED = [

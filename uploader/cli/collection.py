@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uploader.cli.options import COLLECTION_ID, ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.own_lists import own_list_command
+from uploader.cli.parameters import COLLECTION_ID, ITEM_ID
 from uploader.cli.project import DESCRIPTION, TITLE, create_container
 from uploader.cli.record_views import show_collection
 from uploader.cli.runner import Session, on_figshare

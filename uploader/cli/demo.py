@@ -15,7 +15,8 @@ import click
 
 from uploader import units
 from uploader.cli.demo_steps import Demo
-from uploader.cli.options import FigupCommand, GlobalOptions, ParsedParam, output_options
+from uploader.cli.options import FigupCommand, GlobalOptions, output_options
+from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.cli.runner import Session, run
 from uploader.cli.sandbox_process import local_sandbox
 from uploader.errors import UsageError
@@ -48,7 +49,7 @@ Exit status: 0 if every claim held, else 1.
     "--dir",
     "parent",
     metavar="DIR",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=LocalPath(path_type=Path, exists=True, file_okay=False),
     help="Where to create its folder.  [default: the folder for temporary files]",
 )
 @click.option("--keep", is_flag=True, help="Keep all files at the end and print where they are.")

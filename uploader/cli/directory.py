@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, ParsedParam, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.record_lines import author_line
+from uploader.cli.parameters import ParsedParam
 from uploader.cli.runner import Session, on_figshare
 from uploader.errors import ExitStatus, NameNotFound
 from uploader.metadata import identifiers

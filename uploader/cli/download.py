@@ -12,17 +12,10 @@ import msgspec
 from uploader import units
 from uploader.cli.context import open_context
 from uploader.cli.hints import hint_for
-from uploader.cli.options import (
-    ENVIRONMENT,
-    ITEM_AS_NAMED,
-    FigupCommand,
-    GlobalOptions,
-    ParsedParam,
-    common_options,
-    grouped,
-)
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped
 from uploader.cli.output.progress import Display, display_for
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
+from uploader.cli.parameters import ITEM_AS_NAMED, LocalPath, ParsedParam
 from uploader.cli.runner import Session, reading_public, run
 from uploader.cli.transfer_options import DEADLINE, DEADLINE_HELP, LIMIT_RATE, log_deadline
 from uploader.errors import ExitStatus
@@ -78,7 +71,7 @@ _what, _conflicts, _speed = grouped("What to download"), grouped("Conflicts"), g
     "--output",
     "target",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False, readable=False),
+    type=LocalPath(path_type=Path, file_okay=False, readable=False),
     default=Path(),
     help="Folder to write to; it is created if missing.  [default: current folder]",
 )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader.cli.context import INTERACTIVE_RETRY, open_context
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, ParsedParam, common_options, with_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, with_options
+from uploader.cli.parameters import ParsedParam
 from uploader.cli.records_result import put_rows
 from uploader.cli.runner import Session, run
 from uploader.errors import ExitStatus, Facts, NoToken, RecordsMissing, UsageError

@@ -228,9 +228,6 @@ HINTS: dict[str, Hint] = {
         f"{_RERUN}.",
         complete=True,
     ),
-    "quoted-home": Hint(
-        "Leave out the quotes around ~: the shell replaces it with your home directory.", complete=True
-    ),
     "number-as-path": Hint("To send files to that item, use --item {path}.", complete=True),
     "no-part-finished": Hint(
         "A part takes longer than that: allow more time, raise --limit-rate, or give each part a larger share of the "

@@ -17,8 +17,9 @@ from uploader.cli.hints import Repeated
 from uploader.cli.item_files import file_of
 from uploader.cli.item_views import fields
 from uploader.cli.metadata_options import read_description, resolve_description
-from uploader.cli.options import ENVIRONMENT, ITEM_ID, PROJECT_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.own_lists import own_list_command
+from uploader.cli.parameters import ITEM_ID, PROJECT_ID, LocalPath
 from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, RequestRejected, UsageError
 from uploader.figshare.ids import Reference
@@ -46,7 +47,7 @@ Examples:
 """
 ITEM = click.argument("item", metavar="ITEM", type=ITEM_ID)
 METADATA = click.option(
-    "--metadata", metavar="FILE", type=click.Path(readable=False),
+    "--metadata", metavar="FILE", type=LocalPath(readable=False),
     help="Description of the item; `figup metadata template` writes one to start from.",
 )  # fmt: skip
 

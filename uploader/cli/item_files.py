@@ -14,7 +14,8 @@ from uploader.cli.confirm import confirm, next_line
 from uploader.cli.global_options import with_global_options_last
 from uploader.cli.hints import Repeated
 from uploader.cli.item_views import file_fields
-from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.parameters import ITEM_ID
 from uploader.cli.record_views import VERSIONED_ITEM, face_options, list_files
 from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, UsageError

@@ -10,7 +10,8 @@ import msgspec
 
 from uploader.cli.confirm import confirm
 from uploader.cli.metadata_options import read_description
-from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.parameters import ITEM_ID
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus, Facts, UsageError
 from uploader.figshare.ids import Reference, is_number

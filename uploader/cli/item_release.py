@@ -10,7 +10,8 @@ import click
 from uploader.cli.confirm import confirm
 from uploader.cli.item_views import fields, state
 from uploader.cli.metadata_options import read_description
-from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, check_exclusive, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
+from uploader.cli.parameters import ITEM_ID
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus
 from uploader.figshare.ids import Reference

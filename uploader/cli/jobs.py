@@ -17,8 +17,9 @@ from uploader import units
 from uploader.cli.confirm import confirm
 from uploader.cli.context import complete_jobs, job_store, open_context, recorded_job
 from uploader.cli.hints import Repeated
-from uploader.cli.options import ENVIRONMENT, FigupCommand, FigupGroup, GlobalOptions, ParsedParam, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, FigupGroup, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
+from uploader.cli.parameters import ParsedParam
 from uploader.cli.report_files import report_option, write_reports
 from uploader.cli.runner import Session, run
 from uploader.cli.status import watch, write_job

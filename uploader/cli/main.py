@@ -124,9 +124,7 @@ class LazyGroup(click.Group):
             import difflib
 
             meant = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
-            if meant:
-                ctx.fail(f"unknown command {cmd_name!r}; did you mean {meant[0]}?")
-            return None
+            ctx.fail(f"unknown command {cmd_name!r}{f'; did you mean {meant[0]}?' if meant else ''}")
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         with _interrupted_at_once():
             command: click.Command = getattr(importlib.import_module(module), attribute)

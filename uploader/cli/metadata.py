@@ -14,6 +14,7 @@ from uploader.cli.context import INTERACTIVE_RETRY, open_context
 from uploader.cli.hints import NOTHING
 from uploader.cli.metadata_options import read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, output_options
+from uploader.cli.parameters import LocalPath
 from uploader.cli.runner import Session, run
 from uploader.errors import UsageError
 from uploader.figshare.models import Category
@@ -51,7 +52,7 @@ def metadata() -> None:
 
 
 @metadata.command("template", cls=FigupCommand, epilog=TEMPLATE_HELP)
-@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE, which must not exist.")
+@click.option("--output", metavar="FILE", type=LocalPath(path_type=Path), help="Write to FILE, which must not exist.")
 @output_options
 def template(output: Path | None, common: GlobalOptions) -> int:
     """Write a commented template of a metadata file."""
@@ -83,7 +84,7 @@ def write_new(path: Path, text: str) -> None:
 
 
 @metadata.command("check", cls=FigupCommand, epilog=CHECK_HELP + ENVIRONMENT)
-@click.argument("file", metavar="FILE", type=click.Path(readable=False))
+@click.argument("file", metavar="FILE", type=LocalPath(readable=False))
 @click.option(
     "--online", is_flag=True, help="Also look up categories, licences, groups, custom fields, authors and grants."
 )

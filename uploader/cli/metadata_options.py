@@ -13,7 +13,8 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli.options import ITEM_ID, PROJECT_ID, check_exclusive, grouped, with_options
+from uploader.cli.options import check_exclusive, grouped, with_options
+from uploader.cli.parameters import ITEM_ID, PROJECT_ID, LocalPath
 from uploader.cli.runner import Session
 from uploader.figshare.ids import Reference
 from uploader.items.payload import ItemPayload
@@ -100,7 +101,7 @@ _ITEM = [
     _item("--title", metavar="T",
           help="Title of the new item.  [default: from the metadata, or the name of the first path]"),
     _item("--project", metavar="ID", type=PROJECT_ID, help="Create the item in this project."),
-    _item("--metadata", metavar="FILE", type=click.Path(readable=False),
+    _item("--metadata", metavar="FILE", type=LocalPath(readable=False),
           help="Description of the new item (YAML, JSON, TOML); see `figup metadata template`."),
     _item("--update-metadata", is_flag=True, help="With --item: apply --metadata to the existing item."),
     _item("--found-metadata/--no-found-metadata", default=True,

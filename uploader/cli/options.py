@@ -1,4 +1,4 @@
-"""Options that all commands take, options grouped in the help, and parameter types."""
+"""Options that all commands take, and options grouped in the help."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,14 +16,13 @@ import click
 from click.core import ParameterSource
 
 from uploader.cli.global_options import with_global_options_last
-from uploader.figshare.ids import Kind, Reference, is_doi, parse_id, parse_reference, parse_version
+from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.text import is_unicode
 
 if TYPE_CHECKING:
     from uploader.cli.hints import Repeated
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
 ENVIRONMENT = """\b
 Environment:
@@ -76,54 +75,6 @@ class GlobalOptions:
         return Repeated(anywhere=(*which, *on_job), on_job=on_job, to_log_in=(*which, *to_log_in))
 
 
-class ParsedParam(click.ParamType[Any]):
-    """A parameter parsed by a function that raises ValueError if it is invalid."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return self._parse(value) if isinstance(value, str) else value
-        except ValueError as error:
-            return self.fail(str(error), param, ctx)
-
-
-def id_parser(kind: Kind, parse: Callable[[str, Kind], T]) -> Callable[[str], T]:
-    """Return `parse` for this kind; a file or folder in its place is named as such. Both raise ValueError."""
-
-    def parsed(text: str) -> T:
-        try:
-            return parse(text, kind)
-        except ValueError:
-            if os.path.lexists(text):
-                known = f"the {kind}'s number, address or DOI"
-                raise ValueError(f"{text!r} is a file or folder; {known} comes before any files") from None
-            raise
-
-    return parsed
-
-
-def _item_and_version(text: str, kind: Kind) -> tuple[Reference, int | None]:
-    return parse_reference(text, kind), parse_version(text)
-
-
-def _item_as_named(text: str, kind: Kind) -> tuple[Reference, int | None, bool]:
-    return *_item_and_version(text, kind), is_doi(text)
-
-
-ITEM_ID = ParsedParam("id", id_parser("item", parse_reference))
-COLLECTION_ID = ParsedParam("id", id_parser("collection", parse_reference))
-"""A number, an address or a DOI; the value is a `Reference`, which `uploader.items.identify` makes an id."""
-PROJECT_ID = ParsedParam("id", id_parser("project", parse_id))
-"""A number or an address."""
-ITEM_VERSION = ParsedParam("id", id_parser("item", _item_and_version))
-"""An item, with the version that its DOI or address may have."""
-ITEM_AS_NAMED = ParsedParam("id", id_parser("item", _item_as_named))
-"""The same, with whether it is named by a DOI."""
-
-
 class GroupedOption(click.Option):
     """An option that the help of a `FigupCommand` lists under the title `group`."""
 
@@ -157,12 +108,28 @@ class FigupCommand(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, args)
+        try:
+            if not ctx.resilient_parsing:
+                self._check_values(ctx, args)
+            rest = super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # click's parser does not name the command
+            raise
         for param in self.get_params(ctx):
             # File names may be arbitrary bytes; errors about them appear when they are used.
-            if not isinstance(param.type, click.Path) and not _is_unicode(ctx.params.get(param.name or "")):
+            if not isinstance(param.type, LocalPath) and not _is_unicode(ctx.params.get(param.name or "")):
                 raise click.BadParameter("not valid UTF-8", ctx, param)
         return rest
+
+    def _check_values(self, ctx: click.Context, args: list[str]) -> None:
+        """Raise BadOptionUsage if an option lacks its value, so that click would take the next option for it."""
+        known = {name: each for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)}
+        before_files = args[: args.index("--")] if "--" in args else args
+        for word, following in pairwise(before_files):
+            option = known.get(word) if word.startswith("-") else None
+            takes_value = isinstance(option, click.Option) and not (option.is_flag or option.count)
+            if takes_value and following.startswith("-") and following in known:
+                raise click.BadOptionUsage(word, f"option {word!r} requires an argument, not {following!r}", ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -221,7 +188,7 @@ def _local_address(text: str) -> str:
 
 _OF_TOKEN = frozenset({"--token-file", "--impersonate"})
 _REPEATED = frozenset({"profile", "state_dir", "token_file", "ca_file", "insecure_http", "impersonate", "bind"})
-_PATH = click.Path(path_type=Path, readable=False)
+_PATH = LocalPath(path_type=Path, readable=False)
 _common, _advanced = grouped(COMMON), grouped(ADVANCED)
 _ENDPOINT_OPTIONS = [
     _common("--profile", metavar="NAME", envvar="FIGUP_PROFILE", show_envvar=True,

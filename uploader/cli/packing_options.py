@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from uploader import units
-from uploader.cli.options import ParsedParam, grouped, with_options
+from uploader.cli.options import grouped, with_options
+from uploader.cli.parameters import ParsedParam
 from uploader.sources.archive.layout import Format
 from uploader.sources.models import Packing
 

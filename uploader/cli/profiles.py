@@ -25,6 +25,7 @@ from typing import Any
 
 import click
 
+from uploader.cli.parameters import LocalPath, ParsedFile
 from uploader.errors import UsageError
 from uploader.system import passing_error
 from uploader.text import did_you_mean, printable
@@ -159,7 +160,7 @@ def _text(value: Any, param: click.Option, key: str, path: Path) -> str:
     if "\0" in text:  # a command line has none
         raise UsageError(f"{path}: {key} has a NUL character in it", path=str(path))
     try:
-        return str(Path(text).expanduser()) if isinstance(param.type, click.Path) else text
+        return str(Path(text).expanduser()) if isinstance(param.type, LocalPath | ParsedFile) else text
     except RuntimeError:
         raise UsageError(f"{path}: {key}: unknown user in {text!r}", path=str(path)) from None
 

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from uploader.cli.item_views import card, container_card, fields, file_fields, file_line
-from uploader.cli.options import (
-    COLLECTION_ID,
-    ENVIRONMENT,
-    ITEM_VERSION,
-    PROJECT_ID,
-    FigupCommand,
-    GlobalOptions,
-    common_options,
-    with_options,
-)
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, with_options
+from uploader.cli.parameters import COLLECTION_ID, ITEM_VERSION, PROJECT_ID
 from uploader.cli.records_result import conclude, put_rows
 from uploader.cli.runner import Session, on_figshare
 from uploader.errors import ExitStatus, ItemNotFound

@@ -14,6 +14,7 @@ import click
 
 from uploader.cli.metadata import write_new
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, output_options, with_options
+from uploader.cli.parameters import LocalPath
 from uploader.cli.runner import Session, on_figshare, run
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
@@ -44,9 +45,9 @@ Exit status: 0 if all records are valid, 2 if one is not.
 _KINDS = ("csv", "jsonl", "dimensions", "crossref", "datacite")
 _MAX_REMARKS = 20
 _INPUT = [
-    click.option("--map", "map_file", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+    click.option("--map", "map_file", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
                  help="Where the fields are in a file of another shape (YAML); see `figup help records`."),
-    click.option("--defaults", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+    click.option("--defaults", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
                  help="What every record gets unless it has its own (a metadata file)."),
     click.option("--metadata-only", is_flag=True, help="Create items without a link to a file."),
 ]  # fmt: skip
@@ -113,7 +114,7 @@ def records() -> None:
 @records.command("template", cls=FigupCommand, epilog=TEMPLATE_HELP)
 @click.option("--for", "kind", type=click.Choice(_KINDS), default="csv", show_default=True,
               help="A table, JSON Lines, or what completes the records of a service.")  # fmt: skip
-@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Write to FILE, which must not exist.")
+@click.option("--output", metavar="FILE", type=LocalPath(path_type=Path), help="Write to FILE, which must not exist.")
 @output_options
 def template(kind: str, output: Path | None, common: GlobalOptions) -> int:
     """Write an example of a file, or defaults for a service."""
@@ -134,7 +135,7 @@ def template(kind: str, output: Path | None, common: GlobalOptions) -> int:
 
 
 @records.command("check", cls=FigupCommand, epilog=CHECK_HELP + ENVIRONMENT)
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, readable=False))
+@click.argument("file", metavar="FILE", type=LocalPath(path_type=Path, readable=False))
 @input_options
 @click.option("--online", is_flag=True, help="Also look up categories, licences, groups, custom fields and grants.")
 @common_options

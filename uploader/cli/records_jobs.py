@@ -13,6 +13,7 @@ import msgspec
 from uploader.cli.confirm import confirm
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped, with_options
 from uploader.cli.output.console import MAX_REPORTED
+from uploader.cli.parameters import LocalPath
 from uploader.cli.records import RecordInput, check_records, input_options, records
 from uploader.cli.report_output import Shown
 from uploader.cli.runner import Session, on_figshare
@@ -41,7 +42,7 @@ run ended early.
 """
 _GRACE = 10.0
 """Seconds that a request under way may take after Ctrl-C."""
-_PATH = click.Path(path_type=Path, readable=False)
+_PATH = LocalPath(path_type=Path, readable=False)
 _run = grouped("Run")
 _RUN = [
     _run("--report", metavar="FILE", type=_PATH, help="Write a row for each record, as .csv, .xlsx or .jsonl."),

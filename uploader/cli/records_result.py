@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import click
 
 from uploader.cli.options import grouped, with_options
 from uploader.cli.output.record_lines import record_line
+from uploader.cli.parameters import LocalPath
 from uploader.cli.runner import Session
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
@@ -29,7 +29,7 @@ PROGRESS_EVERY = 15.0
 RESULT = "Result"
 _how = grouped(RESULT)
 _OPTIONS = [
-    _how("--output", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+    _how("--output", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
          help="Write FILE.csv, for a spreadsheet, or FILE.jsonl, as received."),
     _how("--force", is_flag=True, help="Replace the file if it exists."),
 ]  # fmt: skip

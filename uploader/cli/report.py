@@ -15,12 +15,12 @@ from uploader.cli.options import (
     ENVIRONMENT,
     FigupCommand,
     GlobalOptions,
-    ParsedParam,
     common_options,
     grouped,
     output_options,
     with_options,
 )
+from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.cli.report_output import Shown, conclude, show_price, write_failed
 from uploader.cli.runner import Session, on_context, run
 from uploader.cli.stats_service import SCOPE, open_statistics, service_endpoint, service_option
@@ -55,7 +55,7 @@ def _states(text: str) -> tuple[str, ...]:
     return names
 
 
-_PATH = click.Path(path_type=Path, readable=False)
+_PATH = LocalPath(path_type=Path, readable=False)
 _which, _table, _numbers, _run = grouped("Which"), grouped("Table"), grouped("Numbers"), grouped("Run")
 _SPECIFIC: dict[str, list[Any]] = {
     "author": [click.argument("author", metavar="[NAME]", required=False)],

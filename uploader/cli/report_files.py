@@ -16,8 +16,9 @@ import msgspec
 
 from uploader.cli.context import job_store
 from uploader.cli.hints import NOTHING, Repeated
-from uploader.cli.options import ParsedParam, grouped
+from uploader.cli.options import grouped
 from uploader.cli.output.summary import failed
+from uploader.cli.parameters import ParsedFile
 from uploader.cli.runner import Session
 from uploader.disk import Disk
 from uploader.errors import FigupError, UsageError
@@ -56,11 +57,11 @@ def _file_path(text: str) -> Path:
 
 _reports = grouped("Reports")
 report_option = _reports(
-    "--report", "reports", metavar="FILE", multiple=True, type=ParsedParam("file", _report_path),
+    "--report", "reports", metavar="FILE", multiple=True, type=ParsedFile("file", _report_path),
     help="Write a report of the job to FILE.html or FILE.json; may be repeated.",
 )  # fmt: skip
 _failed_to_option = _reports(
-    "--failed-to", metavar="FILE", type=ParsedParam("file", _file_path),
+    "--failed-to", metavar="FILE", type=ParsedFile("file", _file_path),
     help="Write the paths of failed files, with the reasons, to FILE; empty if none failed.",
 )  # fmt: skip
 

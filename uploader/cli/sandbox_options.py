@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import click
 
 from uploader import units
-from uploader.cli.options import ParsedParam, grouped, with_options
+from uploader.cli.options import grouped, with_options
+from uploader.cli.parameters import LocalPath, ParsedFile, ParsedParam
 from uploader.sandbox.custom_fields import read_definitions
 from uploader.sandbox.faults import SPECS, Rule, Spec, Stage, read_rule, read_toml
 from uploader.sandbox.operations import REQUESTS
@@ -53,9 +54,9 @@ _URL = ParsedParam("URL", _url)
 _MD5_TIME = ParsedParam("time|never", lambda text: -1.0 if text == "never" else units.parse_duration(text))
 _PLAN = ParsedParam("plan", lambda text: read_plan(text, units.parse_size))
 _FAULT = ParsedParam("fault", read_rule)
-_FAULTS = ParsedParam("faults", _rules_in)
+_FAULTS = ParsedFile("faults", _rules_in)
 _PORT = click.IntRange(0, 65535)
-_CUSTOM = ParsedParam("file", read_definitions)
+_CUSTOM = ParsedFile("file", read_definitions)
 _CAP = ParsedParam("number|none", _cap)
 _CHOICE = click.Choice(["refuse", "accept"])
 
@@ -72,7 +73,7 @@ OPTIONS: list[Callable[[Any], Any]] = [
            help="Port of the statistics service.  [default: likewise]"),
     _where("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
            help="Address to listen on."),
-    _where("--dir", "directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    _where("--dir", "directory", metavar="DIR", type=LocalPath(path_type=Path, file_okay=False),
            help="Data directory, for one sandbox at a time.  [default: STATE-DIR/sandbox]"),
     _where("--token", metavar="T", envvar="FIGUP_SANDBOX_TOKEN", show_envvar=True,
            help="Token that clients must use; not a secret.  [default: generated, stored and printed]"),
@@ -80,7 +81,7 @@ OPTIONS: list[Callable[[Any], Any]] = [
            help="URL of the API behind a proxy (https://host/v2); other hosts get 421."),
     _where("--public-upload-url", metavar="URL", type=_URL,
            help="URL of the upload service behind a proxy (https://up.host/upload)."),
-    _where("--request-log", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    _where("--request-log", metavar="FILE", type=LocalPath(path_type=Path, dir_okay=False),
            help="Append one line of JSON per request to FILE."),
     _limits("--quota", metavar="SIZE", type=_SIZE, default="1TB", show_default=True, help="Quota of the account."),
     _limits("--max-file-size", metavar="SIZE", type=_SIZE, default="0", show_default=True,

@@ -14,12 +14,12 @@ from uploader.cli.options import (
     ENVIRONMENT,
     FigupCommand,
     GlobalOptions,
-    ParsedParam,
     check_exclusive,
     common_options,
     grouped,
     with_options,
 )
+from uploader.cli.parameters import ParsedParam
 from uploader.cli.records_result import RESULT, conclude, output_options, put_rows, with_progress
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options

@@ -12,19 +12,20 @@ from typing import Any, BinaryIO
 import click
 
 from uploader.cli.options import grouped, with_options
+from uploader.cli.parameters import LocalPath
 from uploader.errors import Facts, SourceNotFound, UsageError
 from uploader.sources.models import STDIN, Sources
 from uploader.system import path_error
 from uploader.text import printable
 
 _send = grouped("Files")
-_FILE = click.Path(readable=False, dir_okay=False)
+_FILE = LocalPath(readable=False, dir_okay=False)
 _SELECTION = [
-    click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(readable=False)),
-    _send("--from-file", metavar="LIST", type=click.Path(readable=False, allow_dash=True),
+    click.argument("paths", metavar="[PATH]...", nargs=-1, type=LocalPath(readable=False)),
+    _send("--from-file", metavar="LIST", type=LocalPath(readable=False, allow_dash=True),
           help="Read more paths from this file, one per line; - reads stdin."),
     _send("-0", "--null", "nul", is_flag=True, help="Paths in lists are separated by NUL (find -print0)."),
-    _send("--base", metavar="DIR", type=click.Path(readable=False),
+    _send("--base", metavar="DIR", type=LocalPath(readable=False),
           help="Listed paths are relative to DIR and keep their folders below it.  [default: current folder]"),
     _send("--manifest", metavar="FILE", type=_FILE,
           help="Read more files from this table (.csv, .json, .yaml): path, name, folder, md5."),
@@ -78,8 +79,6 @@ def _check_meaning(path: str, *, may_link: bool) -> None:
         how = f"; to add it to the item as a link, use --link {path}" if may_link else ", and no file"
         raise click.UsageError(f"{path} is an address{how}")
     missing = f"{printable(path)}: no such file"
-    if path.startswith("~"):
-        raise SourceNotFound(missing, facts=Facts("quoted-home"), path=path)
     if may_link and path.isdecimal():
         raise SourceNotFound(missing, facts=Facts("number-as-path"), path=path)
 

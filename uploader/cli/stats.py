@@ -13,12 +13,12 @@ from uploader.cli.options import (
     ENVIRONMENT,
     FigupCommand,
     GlobalOptions,
-    ParsedParam,
     check_exclusive,
     common_options,
     grouped,
     with_options,
 )
+from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.cli.runner import Session
 from uploader.cli.stats_output import read_ids, write_bytes, write_table
 from uploader.cli.stats_service import SCOPE, SERVICE, Service, with_service
@@ -59,7 +59,7 @@ _KINDS = [
     _which("--project", is_flag=True, help="The IDs are those of projects."),
     _which("--author", is_flag=True, help="The IDs are those of authors: all their items."),
     _which("--group", is_flag=True, help="The IDs are those of groups: all their items."),
-    _which("--from-file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True),
+    _which("--from-file", metavar="FILE|-", type=LocalPath(path_type=Path, allow_dash=True),
            help="More IDs: one a line, or a column `id` of CSV or JSON Lines."),
 ]  # fmt: skip
 _PERIOD = [
@@ -69,11 +69,11 @@ _PERIOD = [
 _COUNTER = _how("--counter", "counters", metavar="C,…", type=ParsedParam("counters", _counters), default="views",
                 show_default=True, help="views, downloads, shares, or several.")  # fmt: skip
 _OUTPUT = [
-    _how("--output", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+    _how("--output", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
          help="Write the rows to FILE.csv or FILE.jsonl."),
     _how("--force", is_flag=True, help="Replace files that exist."),
 ]  # fmt: skip
-_PLOT = _how("--plot", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+_PLOT = _how("--plot", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
              help="Draw FILE.svg or FILE.html; .png with matplotlib.")  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from uploader.catalog.rows import FORMATS, check_ending
 from uploader.cli import stats_plot
 from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context, state_dir
-from uploader.cli.options import GlobalOptions, ParsedParam, grouped
+from uploader.cli.options import GlobalOptions, grouped
 from uploader.cli.output.progress import Display
+from uploader.cli.parameters import ParsedParam
 from uploader.cli.runner import Session, run
 from uploader.cli.stats_output import check_output
 from uploader.concurrency import in_thread

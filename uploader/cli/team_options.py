@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from uploader.cli.context import state_dir
-from uploader.cli.options import GlobalOptions, ParsedParam, grouped, with_options
+from uploader.cli.options import GlobalOptions, grouped, with_options
+from uploader.cli.parameters import ParsedParam
 from uploader.errors import Facts, PoolUnusable, UsageError
 
 if TYPE_CHECKING:

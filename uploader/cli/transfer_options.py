@@ -19,7 +19,8 @@ import msgspec
 from click.core import ParameterSource
 
 from uploader import units
-from uploader.cli.options import ADVANCED, ParsedParam, grouped, with_options
+from uploader.cli.options import ADVANCED, grouped, with_options
+from uploader.cli.parameters import ParsedParam
 from uploader.cli.report_files import ReportOptions
 from uploader.transfer.options import (
     Limit,

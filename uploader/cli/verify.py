@@ -11,11 +11,12 @@ import msgspec
 
 from uploader import units
 from uploader.cli.context import open_context
-from uploader.cli.options import ENVIRONMENT, ITEM_ID, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import reason_text, skipped_lines
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.packing_options import packed_options
+from uploader.cli.parameters import ITEM_ID, LocalPath
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin, source_options
 from uploader.errors import ExitStatus
@@ -75,7 +76,7 @@ _ALWAYS = ("same", "different", "missing", "missing-here")
 @click.option(
     "--checksums",
     metavar="FILE",
-    type=click.Path(readable=False, dir_okay=False, allow_dash=True),
+    type=LocalPath(readable=False, dir_okay=False, allow_dash=True),
     help="Compare the MD5s in this file, as md5sum and other programs write them; reads no local files. - reads stdin.",
 )
 @packed_options

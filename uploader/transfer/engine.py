@@ -89,7 +89,6 @@ class Engine:
         """Set when another file may be started."""
         self._finished: set[int] = set()
         """Transfers that finished with an unchanged source."""
-        self._failed = 0
         self._aborted = False
         """True once more files failed than allowed: work in progress stops, and no further file fails."""
         self.problems: dict[int, FigupError] = {}
@@ -134,7 +133,7 @@ class Engine:
             if retryable := self._retryable_files():
                 for transfer in retryable:
                     del self.problems[transfer.index]
-                    self._failed -= 1
+                    self._run.progress.files_failed -= 1
                     self._run.record(ev.Retried(transfer.index))
                 self._run.notify(no.Warned(message=f"trying {format_count(len(retryable), 'failed file')} again"))
                 await self._drive_all(retryable)
@@ -292,9 +291,10 @@ class Engine:
                 error = error.with_context(hint=advice[0], situation=advice[1])
         self.problems[transfer.index] = error
         if not isinstance(error, Md5Pending):
-            self._failed += 1
+            self._run.progress.files_failed += 1
         limit, stop = self._run.options.max_errors, self._run.stop
-        if limit is not None and self._failed > limit and len(self._run.state.transfers) > 1 and not stop.requested:
+        too_many = limit is not None and self._run.progress.files_failed > limit
+        if too_many and len(self._run.state.transfers) > 1 and not stop.requested:
             # Before any await, so that no more files fail than allowed.
             self._aborted = True
             stop.request()
@@ -308,7 +308,7 @@ class Engine:
         """Why the run was aborted, and the state of the other files."""
         rest = [t for t in self._run.state.active if not t.settled and t.index not in self.problems]
         begun = sum(t.file_id is not None or t.intended_at is not None for t in rest)
-        failed = "1 file" if self._failed == 1 else f"{self._failed} files"
+        failed = format_count(self._run.progress.files_failed, "file")
         text = f"{failed} failed, more than the {self._run.options.max_errors} allowed"
         left = [f"in progress, resumable: {begun}"] if begun else []
         left += [f"not started: {len(rest) - begun}"] if len(rest) > begun else []

@@ -129,7 +129,8 @@ class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
     `rate` is the recent rate in bytes per second, None before anything was sent. `bytes_sent` were handed to the
     network in this run, repeated ones included. `request_rate` is set while the run waits for the budget of API
     requests rather than for bytes: requests per second. Of `requests_total` that the files need, `requests_left` are
-    left; both are estimates. `members` are the other processes that send parts of the job.
+    left; both are estimates. `files_failed` have failed in this run. `members` are the other processes that send
+    parts of the job.
     """
 
     bytes_done: int
@@ -143,6 +144,7 @@ class Progress(Notice, frozen=True, kw_only=True, tag="progress"):
     request_rate: float | None = None
     requests_left: int = 0
     requests_total: int = 0
+    files_failed: int = 0
     members: tuple[Member, ...] = ()
 
 

@@ -18,6 +18,7 @@ from uploader import __version__
 from uploader.cli.global_options import FLAGS, WITH_VALUE
 from uploader.cli.main import COMMANDS, main
 from uploader.cli.options import GroupedOption, check_exclusive
+from uploader.cli.parameters import LocalPath, ParsedFile
 
 HEAVY = {"aiohttp", "anyio", "asyncio", "msgspec", "tqdm"}
 LIST_MODULES = """
@@ -138,6 +139,72 @@ def test_json_is_an_option_only_before_the_dashes(
     assert len(out.splitlines()) == lines
     assert all(json.loads(line) for line in out.splitlines())
     assert len(err.splitlines()) == 1
+
+
+def _error_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ending:
+        main(words)
+    assert ending.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("upload ~/x", "[PATH]..."),
+        ("upload x --metadata=~/x.yaml", "--metadata"),
+        ("upload x --report ~/x.html", "--report"),
+        ("download 1 --output ~/x", "-o' / '--output"),
+        ("metadata check ~/x.yaml", "FILE"),
+        ("jobs --state-dir ~", "--state-dir"),
+        ("sandbox --faults ~jane/faults.toml", "--faults"),
+    ],
+)
+def test_a_home_that_the_shell_did_not_replace(
+    words: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = _error_of(words.split(), capsys)
+    assert error.startswith(f"figup: invalid value for '{option}'")
+    assert "'~" in error
+    assert "the shell replaces ~" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert LocalPath().convert("~$draft.docx", None, None) == "~$draft.docx"
+    (tmp_path / "~").mkdir()
+    assert LocalPath().convert("~/x", None, None) == "~/x"
+
+
+def test_every_path_on_a_command_line_is_recognized_as_one() -> None:
+    remote = {("download", "names"), ("rm", "names")}
+    for command, context in _commands(main, click.Context(main, info_name="figup")):
+        for param in command.params:
+            assert type(param.type) is not click.Path, (context.command_path, param.name)
+            if re.search(r"FILE\b|PATH|DIR\b", param.metavar or "") and (command.name, param.name) not in remote:
+                assert isinstance(param.type, LocalPath | ParsedFile), (context.command_path, param.name)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("upload --item", "'--item' requires an argument. See `figup upload --help`."),
+        ("upload x --title --publish", "'--title' requires an argument, not '--publish'. See `figup upload --help`."),
+        ("upload x --exclude -q", "'--exclude' requires an argument, not '-q'. See `figup upload --help`."),
+        ("item update 3 --metadata --sandbox", "'--metadata' requires an argument, not '--sandbox'."),
+    ],
+)
+def test_an_option_without_its_argument_takes_no_other_option(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"figup: option {said}" in _error_of(words.split(), capsys)
+
+
+def test_an_argument_may_look_like_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no-such.yaml" in _error_of(["upload", "x", "--title=--publish", "--report", "no-such.yaml"], capsys)
+    assert "no-such.yaml" in _error_of(["upload", "--report", "no-such.yaml", "--", "--title", "--publish"], capsys)
 
 
 def _help(command: click.Command) -> str:

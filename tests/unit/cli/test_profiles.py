@@ -10,7 +10,8 @@ import click
 import pytest
 
 from uploader.cli import profiles
-from uploader.cli.options import FigupCommand, GlobalOptions, ParsedParam, common_options
+from uploader.cli.options import FigupCommand, GlobalOptions, common_options
+from uploader.cli.parameters import ParsedParam
 from uploader.errors import UsageError
 from uploader.units import parse_rate
 

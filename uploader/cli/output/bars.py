@@ -146,7 +146,9 @@ class Bars:
         total.rate, total.left = progress.rate, self._forecast(now, progress)
         connections = units.format_count(progress.connections, "connection")
         total.connections = f", {connections}" if progress.connections else ""
-        total.files = f", {progress.files_done} of {progress.files_total} files" if progress.files_total > 1 else ""
+        failed = f", {progress.files_failed} failed" if progress.files_failed else ""
+        files = f", {progress.files_done} of {progress.files_total} files" if progress.files_total > 1 else ""
+        total.files = files + failed
         shown = progress.active[:_FILES]
         if progress.request_rate is not None:
             total.request_rate, total.requests_left = progress.request_rate, requests_time_left(progress)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from uploader import units
 from uploader.clock import RecentRate
 from uploader.transfer import notices as no
@@ -50,21 +52,24 @@ def requests_time_left(progress: no.Progress) -> str:
     return units.format_duration(progress.requests_left / progress.request_rate) if progress.request_rate else "?"
 
 
+def _files_text(progress: no.Progress) -> str:
+    verified = f"{progress.files_done} of {units.format_count(progress.files_total, 'file')} verified"
+    return f"{verified}, {progress.files_failed} failed" if progress.files_failed else verified
+
+
 def progress_line(progress: no.Progress, left: float | None = None) -> str:
     """Format progress as one line. `left`: remaining seconds; None: estimate them from the bytes."""
     if progress.request_rate is not None:
-        files = f"{progress.files_done} of {units.format_count(progress.files_total, 'file')} verified"
         done = units.format_percent(progress.requests_total - progress.requests_left, progress.requests_total)
-        return (
-            f"{files}, {done}, held by {limit_text(progress.request_rate)}, about {requests_time_left(progress)} left"
-        )
+        held = f"held by {limit_text(progress.request_rate)}, about {requests_time_left(progress)} left"
+        return f"{_files_text(progress)}, {done}, {held}"
     parts = [
         f"{units.format_bytes(progress.bytes_done)} of {units.format_bytes(progress.bytes_total)}"
         f" ({units.format_percent(progress.bytes_done, progress.bytes_total)})",
-        f"{progress.files_done} of {units.format_count(progress.files_total, 'file')} verified",
+        _files_text(progress),
     ]
     left = time_left(progress) if left is None else left
-    if progress.files_done == progress.files_total:
+    if progress.files_done + progress.files_failed >= progress.files_total:
         pass
     elif progress.active and all(file.waiting for file in progress.active):
         parts.append("waiting for Figshare's checksum")
@@ -112,9 +117,10 @@ class Lines:
             self._write_progress(notice)
 
     def close(self) -> None:
-        """Write the last line."""
+        """Write the last line, without forecasts: nothing is being sent any more."""
         if self._latest is not None and self._latest is not self._last_written:
-            self._write_progress(self._latest)
+            ended = msgspec.structs.replace(self._latest, rate=None, connections=0, active=(), request_rate=None)
+            self._write(progress_line(ended))
 
     def _write_progress(self, progress: no.Progress) -> None:
         self._last_written = progress

@@ -99,7 +99,7 @@ class Download:
         self._results: list[DownloadReport] = []
         self._bytes_total = sum(wanted.size for wanted in plan.wanted)
         self._finished_bytes = 0
-        self._verified = 0
+        self._verified = self._failed = 0
         self._received = 0
         self._busy = 0
 
@@ -122,7 +122,8 @@ class Download:
                     monitor.cancel_scope.cancel()
             self._notify(self._progress(None))
         finally:
-            receive.close()  # not by the workers: a send to a stream that they left would hide the error of the last one
+            # Not by the workers: a send to a stream that they left would hide the error of the last one.
+            receive.close()
             with anyio.CancelScope(shield=True):
                 for active in list(self._active.values()):
                     await self._close(active)
@@ -319,6 +320,7 @@ class Download:
     def _tell(self, report: DownloadReport) -> None:
         self._results.append(report)
         self._verified += report.status in VERIFIED
+        self._failed += report.status == "failed"
         self._on_result(report)
 
     async def _show_progress(self) -> None:
@@ -343,6 +345,7 @@ class Download:
             bytes_total=self._bytes_total,
             files_done=self._verified,
             files_total=len(self._plan.wanted),
+            files_failed=self._failed,
             rate=rate,
             connections=self._busy,
             active=tuple(active[:SHOWN_FILES]),

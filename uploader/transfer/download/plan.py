@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -18,7 +18,7 @@ RESERVED = ".figup-"
 """How the names of partial files begin."""
 MAX_NAME = 255
 """Maximum bytes of a file name on common file systems."""
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +107,16 @@ _Placed: TypeAlias = "tuple[File, str, str]"
 
 def _placed(files: Iterable[File], folders: Mapping[int, str]) -> list[_Placed]:
     """Give every file of the item its path, so that a file downloaded alone gets the same path."""
-    taken: set[str] = set()
-    placed: list[_Placed] = []
-    for file in files:
-        remote = file.path_in(folders.get(file.id, "")).strip("/") or str(file.id)
-        placed.append((file, remote, _unique(safe_path(remote), file.id, taken)))
-    return placed
+    named = [(file, file.path_in(folders.get(file.id, "")).strip("/") or str(file.id)) for file in files]
+    paths = [safe_path(remote) for _, remote in named]
+    taken = {_folded(folder) for path in paths for folder in _folders_of(path)}
+    return [(file, remote, _unique(path, file.id, taken)) for (file, remote), path in zip(named, paths, strict=True)]
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """Yield the folders above a path."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _named(item_id: int, placed: Sequence[_Placed], names: Sequence[str]) -> list[_Placed]:
@@ -152,7 +156,7 @@ def safe_path(remote: str) -> str:
 def _safe_name(name: str) -> str:
     if name == "..":
         return "__"
-    if name.startswith(RESERVED):
+    if name.casefold().startswith(RESERVED):
         name = f"_{name}"
     clean = _UNSAFE.sub("_", name).encode("utf-8", "replace").decode()
     if len(clean.encode()) <= MAX_NAME:
@@ -164,7 +168,7 @@ def _safe_name(name: str) -> str:
 
 
 def _unique(path: str, file_id: int, taken: set[str]) -> str:
-    """Return a path that is unique in the download, even ignoring case and Unicode composition."""
+    """Return a path that is no other file's and no folder's, even ignoring case and Unicode composition."""
     folder, slash, name = path.rpartition("/")
     stem, dot, extension = name.rpartition(".") if "." in name[1:] else (name, "", "")
     number = 0

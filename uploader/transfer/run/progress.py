@@ -105,6 +105,8 @@ class ProgressTracker:
             if transfer.state is State.VERIFIED:
                 self.files_done += 1
                 self.bytes_done += transfer.size
+        self.files_failed = 0
+        """Files that have failed in this run."""
         self.bytes_sent = 0
         """Bytes that this run sent and Figshare accepted."""
         self.accepted = 0
@@ -146,6 +148,7 @@ class ProgressTracker:
             request_rate=request_rate if self._is_held(request_rate, requests, rate) else None,
             requests_left=requests,
             requests_total=REQUESTS_A_FILE * self.files_total,
+            files_failed=self.files_failed,
             members=members,
         )
 

@@ -69,6 +69,23 @@ def test_the_forecast_uses_the_slower_of_bytes_and_files(rate: float, limit: str
     assert progress_line(held) == f"112 of 500 files verified, 46 %, held by {limit}, about {left} left"
 
 
+def test_failed_files_are_counted_and_nothing_is_left_when_all_have_ended() -> None:
+    failing = msgspec.structs.replace(progress(999), files_total=100, files_done=98, files_failed=1)
+    assert ", 98 of 100 files verified, 1 failed, 50 bytes/s, 0 s left" in progress_line(failing)
+    ended = msgspec.structs.replace(failing, files_done=99)
+    assert progress_line(ended) == "999 bytes of 1.00 kB (99 %), 99 of 100 files verified, 1 failed"
+
+
+@pytest.mark.parametrize("request_rate", [None, 1.0])
+def test_the_last_line_promises_nothing(request_rate: float | None) -> None:
+    written: list[str] = []
+    lines = Lines(written.append, Clock())
+    lines.update(progress(10))
+    lines.update(msgspec.structs.replace(progress(990), request_rate=request_rate, requests_total=2))
+    lines.close()
+    assert written[-1] == "990 bytes of 1.00 kB (99 %), 0 of 1 file verified"
+
+
 def test_after_sending_the_line_says_what_is_awaited() -> None:
     line = progress_line(progress(1000, waiting=True))
     assert line == "1.00 kB of 1.00 kB (100 %), 0 of 1 file verified, waiting for Figshare's checksum"

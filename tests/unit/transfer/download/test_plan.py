@@ -44,6 +44,7 @@ def test_a_safe_path_stays_below_its_folder_and_can_be_stored(remote: str) -> No
         ("../../x", "__/__/x"),
         ("a//./b", "a/b"),
         ("bell\a.txt", "bell_.txt"),
+        ("a\x9b31m", "a_31m"),
         ("é" * 200 + ".csv", "é" * 125 + ".csv"),
         ("", "_"),
     ],
@@ -69,6 +70,11 @@ def test_no_two_files_get_one_path() -> None:
     assert len(set(paths)) == 4
 
 
+def test_a_file_and_a_folder_of_one_name_are_stored_apart() -> None:
+    found = plan(file(1, "set"), file(2, "Set/a/b"), file(3, "x/y"), file(4, "set/A"))
+    assert [each.path for each in found.wanted] == ["set.1", "Set/a/b", "x/y", "set/A.4"]
+
+
 def test_a_file_that_is_downloaded_alone_has_the_same_path() -> None:
     files = [file(1, "x/Data.csv"), file(2, "x/data.csv")]
     everything = {each.file_id: each.path for each in plan(*files).wanted}
@@ -77,6 +83,7 @@ def test_a_file_that_is_downloaded_alone_has_the_same_path() -> None:
 
 def test_no_file_takes_the_name_of_a_partial_one() -> None:
     assert safe_path("x/.figup-77.part") == "x/_.figup-77.part"
+    assert safe_path(".FigUp-77.part") == "_.FigUp-77.part"
 
 
 def test_patterns_that_include_nothing_are_refused() -> None:
