@@ -30,7 +30,7 @@ _PACKING = [
                "instead of two a file. Not compressed. Prefer zip, whose content Figshare's page can list."),
     *_CHOICES,
     _pack("--no-pack-manifest", "pack_manifest", is_flag=True, flag_value=False, default=True,
-          help="Do not add MANIFEST.md5, a list of the MD5s of all members, to archives, nor compute these."),
+          help="Do not add MANIFEST.md5, a list of the MD5s of all members, to archives. The job keeps them anyway."),
 ]  # fmt: skip
 _PACKED = [
     _pack("--packed", is_flag=True, help="Compare with the archive that `figup upload --pack` made of the files."),

@@ -70,7 +70,8 @@ class Digest:
         """Take `recorded` in the order of `start`. Unless `paced`, read at full speed, without waiting for senders.
 
         `on_read` is called occasionally, on the event loop, with the bytes read and the total. `checkpoint` is from an
-        earlier digest of the same content; the bytes before it are not read, and their parts not compared.
+        earlier digest of the same content, and `source` continues there; the bytes before it are not read, and their
+        parts not compared.
         `on_checkpoint` gets new checkpoints occasionally, on the event loop, and a last one when the digest is stopped.
         """
         self._on_read = on_read
@@ -228,8 +229,9 @@ class Digest:
         if self._on_checkpoint is None or not isinstance(self._md5, SavableMd5):
             return
         self._kept, self._kept_at = position, time.monotonic()
-        kept = Checkpoint(position=self._kept, state=self._md5.save())
-        self._loop.call_soon_threadsafe(self._on_checkpoint, kept)
+        if (reader := self._source.save()) is not None:
+            kept = Checkpoint(position=self._kept, state=self._md5.save(), reader=reader)
+            self._loop.call_soon_threadsafe(self._on_checkpoint, kept)
 
     def _compare(self, part: Recorded, xxh3: int) -> None:
         if xxh3 != part.xxh3:

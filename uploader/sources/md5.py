@@ -40,7 +40,7 @@ writes without altering the ctime, until the system has written it back (30 s on
 class Md5(Protocol):
     """An MD5 being computed."""
 
-    def update(self, data: bytes | bytearray, /) -> None:
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
         """Add bytes."""
 
     def hexdigest(self) -> str:
@@ -59,8 +59,8 @@ class SavableMd5:
         else:
             self._library.MD5_Init(self._context)
 
-    def update(self, data: bytes | bytearray, /) -> None:
-        """Add bytes; other threads run meanwhile."""
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Add bytes, from memory that is writable unless it is a `bytes`; other threads run meanwhile."""
         given = data if isinstance(data, bytes) else (ctypes.c_char * len(data)).from_buffer(data)
         self._library.MD5_Update(self._context, given, len(data))
 
@@ -140,10 +140,11 @@ def _works() -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The MD5 state after the first `position` bytes."""
+    """The MD5 state after the first `position` bytes, and that of the reader: see `InOrder.save`."""
 
     position: int
     state: bytes = field(repr=False)
+    reader: bytes = field(repr=False, default=b"")
 
 
 def shows_changes(stamp: FileStamp, now: float | None = None) -> bool:

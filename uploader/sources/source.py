@@ -59,6 +59,8 @@ class InOrder(Protocol):
 
     def part_label(self, start: int, stop: int) -> str: ...
 
+    def save(self) -> bytes | None: ...
+
 
 class Readable(Protocol):
     """An open source: a file, or an archive that is generated while it is read. See `Source`."""
@@ -76,7 +78,9 @@ class Readable(Protocol):
 
     def reads_ahead(self, start: int, stop: int) -> bool: ...
 
-    def in_order(self) -> InOrder: ...
+    def in_order(self, state: bytes = b"") -> InOrder: ...
+
+    def is_as_planned(self) -> bool: ...
 
     def changed_since_open(self) -> bool: ...
 
@@ -174,9 +178,17 @@ class Source:
         """Return whether a range that depends on earlier bytes can be read before them: any, unlike in archives."""
         return True
 
-    def in_order(self) -> InOrder:
-        """Return a reader from the beginning to the end: the source itself."""
+    def in_order(self, state: bytes = b"") -> InOrder:
+        """Return a reader from the beginning to the end: the source itself, which has no state."""
         return self
+
+    def save(self) -> bytes:
+        """Return the state of the reader: nothing, unlike that of archives."""
+        return b""
+
+    def is_as_planned(self) -> bool:
+        """Return whether all sources are as they were planned: a file is compared by its stamp."""
+        return True
 
     def _shorter(self) -> SourceChanged:
         return SourceChanged(f"{printable(self.path)}: became shorter while it was being sent", path=self.path)

@@ -9,6 +9,8 @@ those that make archives write them from beginning to end.
   tails, the directory at the end. Sizes alone decide where each of them is.
 - `manifest` (pure): the content of MANIFEST.md5, the last member, whose size is known before the MD5s are.
 - `plan`: a list of members with its format, as stored in the folder of a job, and how two of them differ.
+- `sums`: CRC-32s and MD5s of members, in memory and in a file, for readers that continue.
+- `open_members`: descriptors of the members that are read.
 - `reader`: the bytes of any range. A zip file states each member's CRC-32 behind it and in the directory. The digest,
   which reads the archive in order, learns them; bytes that depend on one that it has not reached wait for it.
 - `packing`: from a selection to the archives to send.

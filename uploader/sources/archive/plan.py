@@ -5,6 +5,7 @@ Sources that fit the plan make the archive that it describes: every member has t
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import stat
@@ -100,7 +101,7 @@ class Plan:
 
     @property
     def stamp(self) -> FileStamp:
-        """The state of all sources when they were planned, as that of one file: see `examine`."""
+        """The state of all sources when they were planned, as that of one file: see `examine`. Without its device."""
         members = self.members
         rows = zip(members.sizes, members.mtimes, members.ctimes, members.inodes, strict=True)
         return self._stamp(row for row, _ in zip(rows, range(self.sources), strict=False))
@@ -108,10 +109,20 @@ class Plan:
     def examine(self) -> FileStamp:
         """Return the state of all sources now, as that of one file. Blocks.
 
-        Its mtime and ctime are the newest, its inode is a hash of all sizes, times and inodes. Raises SourceChanged if
-        a source does not fit the plan, naming it, and what `path_error` returns.
+        Its mtime and ctime are the newest, its inode is a hash of all sizes, times and inodes, its device is that of
+        all sources, 0 if they are on several. Raises SourceChanged if a source does not fit the plan, naming it, and
+        what `path_error` returns.
         """
-        return self._stamp(_row(self.check(index, self.look(index))) for index in range(self.sources))
+        devices = set()
+
+        def rows() -> Iterator[tuple[int, int, int, int]]:
+            for index in range(self.sources):
+                status = self.check(index, self.look(index))
+                devices.add(status.st_dev)
+                yield _row(status)
+
+        stamp = self._stamp(rows())
+        return dataclasses.replace(stamp, device=devices.pop()) if len(devices) == 1 else stamp
 
     def look(self, index: int) -> os.stat_result:
         """Return the state of a member's source. Blocks. Raises SourceChanged if it is gone, else as `path_error`."""

@@ -6,33 +6,33 @@ Blocking calls, except `read_into`; several threads may read at once. At most a 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import threading
+import struct
 import zlib
-from array import array
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 
 from uploader.errors import ChecksumWrong, SourceChanged
 from uploader.sources.archive.layout import Extent, Region
 from uploader.sources.archive.manifest import Manifest
 from uploader.sources.archive.members import Kind
+from uploader.sources.archive.open_members import OpenMembers
 from uploader.sources.archive.plan import Plan
+from uploader.sources.archive.sums import Sums, SumsFile
+from uploader.sources.md5 import Md5, SavableMd5, is_state_of, new_md5
 from uploader.sources.source import NOWAIT, FileStamp, Readable, Source
-from uploader.system import PATH_FAULTS, path_error
+from uploader.system import path_error
 from uploader.text import printable
 
-OPEN_MEMBERS = 4
-"""Maximum number of members kept open after a read for the next one."""
 _READ = 1 << 20
 _LITTLE = 64 << 20
 """Bytes of a member that may be read for the CRC behind it alone."""
 _VECTORS = 512
 """Buffers in one system call; Linux allows 1024."""
-_EMPTY_MD5 = hashlib.md5(usedforsecurity=False).digest()
+_STATE = struct.Struct("<QQQI92s")
+"""Of a reader in order: how many members it has read to their ends, the xxh3 of their sums, how many bytes of the next
+one it has read, and their CRC-32 and MD5 state.
+"""
 
 
 class ArchiveSource:
@@ -41,22 +41,15 @@ class ArchiveSource:
     `path` names it in messages.
     """
 
-    def __init__(self, plan: Plan, path: str) -> None:
-        """Examine all sources. Raises what `Plan.examine` raises."""
+    def __init__(self, plan: Plan, path: str, file: SumsFile | None = None) -> None:
+        """Examine all sources. The sums of members are kept in `file`. Raises what `Plan.examine` raises."""
         self.path = path
         self.plan = plan
         self.snapshot: FileStamp = plan.examine()
         self._layout = plan.layout
-        self._files = _OpenMembers(plan)
-        count = len(plan.members)
-        self._crcs = array("I", bytes(4 * count))
-        self._known = bytearray(count)
-        """Whether a member's CRC is known."""
-        self.md5s = bytearray(16 * count if plan.has_manifest else 0)
-        """The MD5s of all members, 16 bytes each, once the archive was read in order; empty without a list of them."""
-        for index in range(len(self.md5s) // 16):
-            if not plan.members.sizes[index]:
-                self.md5s[16 * index : 16 * index + 16] = _EMPTY_MD5
+        self._files = OpenMembers(plan)
+        self.sums = Sums(plan.members.sizes)
+        self.file = file
         self._expected = {os.fsencode(name): md5.lower() for name, md5 in plan.expected.items()}
         self._cached_reads = bool(NOWAIT)
 
@@ -110,15 +103,28 @@ class ArchiveSource:
         """Return how far the archive must have been read in order before these bytes are known without more reading."""
         return self._layout.depends_on(start, stop)
 
-    def in_order(self) -> InOrder:
+    def in_order(self, state: bytes = b"") -> InOrder:
         """Return a reader from the beginning to the end, which learns the CRCs and MD5s of the members.
 
-        Raises ChecksumWrong if an empty member is expected to have another MD5.
+        With a `state` that such a reader saved, it continues there. Raises ChecksumWrong if a member that is known by
+        then is expected to have another MD5, ValueError for an invalid state.
         """
+        reader = InOrder(self)
+        known = reader.restore(state) if state else 0
         for index in range(self.plan.sources if self._expected else 0):
-            if not self.plan.members.sizes[index]:
-                self._compare(index, _EMPTY_MD5)
-        return InOrder(self)
+            if index < known or not self.plan.members.sizes[index]:
+                self._compare(index, self.sums.md5(index))
+        return reader
+
+    def is_as_planned(self) -> bool:
+        """Return whether no source was touched between the plan and the opening."""
+        planned = self.plan.stamp
+        return (self.snapshot.inode, self.snapshot.ctime_ns) == (planned.inode, planned.ctime_ns)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether every member that was opened so far was exactly what was planned."""
+        return self._files.are_steady
 
     def changed_since_open(self) -> bool:
         """Return whether a source may have changed since, so that all must be compared. Raises as `Plan.examine`."""
@@ -127,6 +133,8 @@ class ArchiveSource:
     def close(self) -> None:
         """Close all members; safe to call twice."""
         self._files.close()
+        if self.file is not None:
+            self.file.close()
 
     def part_label(self, start: int, stop: int) -> str:
         """Name what is in a range, for messages: the member, or the first and the last of several."""
@@ -192,13 +200,9 @@ class ArchiveSource:
 
     def learned(self, index: int, crc: int, md5: bytes | None) -> None:
         """Keep what a member's content has. Raises SourceChanged if it had another CRC before, ChecksumWrong."""
-        if self._known[index] and self._crcs[index] != crc:
+        if not self.sums.learn(index, crc, md5):
             path = self.plan.members.path(index)
             raise SourceChanged(f"{printable(path)}: changed while its archive was being sent", path=path)
-        self._crcs[index] = crc
-        self._known[index] = True
-        if md5 is not None and self.md5s:
-            self.md5s[16 * index : 16 * index + 16] = md5
         if md5 is not None and self._expected:
             self._compare(index, md5)
 
@@ -210,11 +214,10 @@ class ArchiveSource:
             raise ChecksumWrong(f"{printable(path)}: has the MD5 {md5.hex()}, expected {expected}", path=path)
 
     def _crc(self, index: int) -> int:
-        if not self._known[index]:
-            self._read_for_crc(index)
-        return self._crcs[index]
+        known = self.sums.crc(index)
+        return self._read_for_crc(index) if known is None else known
 
-    def _read_for_crc(self, index: int) -> None:
+    def _read_for_crc(self, index: int) -> int:
         crc, buffer = 0, memoryview(bytearray(_READ))
         size = self.plan.members.sizes[index]
         with self._files.open(index) as fd:
@@ -223,9 +226,10 @@ class ArchiveSource:
                 self._read(fd, index, [view], start)
                 crc = zlib.crc32(view, crc)
         self.learned(index, crc, None)
+        return crc
 
     def _md5(self, index: int) -> bytes:
-        return self.md5s[16 * index : 16 * index + 16].hex().encode()
+        return self.sums.md5(index).hex().encode()
 
 
 def open_source(path: str, plan: Plan | None = None) -> Readable:
@@ -234,7 +238,10 @@ def open_source(path: str, plan: Plan | None = None) -> Readable:
 
 
 class InOrder:
-    """An archive that is read from its beginning to its end, once."""
+    """An archive that is read from its beginning to its end, once.
+
+    Unless the archive has nothing to do with MD5s of members, each member is hashed a second time, by itself.
+    """
 
     def __init__(self, source: ArchiveSource) -> None:
         self.path = source.path
@@ -242,11 +249,13 @@ class InOrder:
         self.part_label = source.part_label
         self._source = source
         self._crcs = source.plan.layout.has_crcs
-        self._lists = source.plan.has_manifest or bool(source.plan.expected)
+        self._lists = source.file is not None or source.plan.has_manifest or bool(source.plan.expected)
         self._index = -1
         self._position = 0
         self._crc = 0
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._md5: Md5 = new_md5()
+        self._saved = 0
+        """How many members have their sums in the file."""
 
     def read(self, offset: int, length: int) -> bytearray:
         """Return exactly `length` bytes from `offset`. Raises as `ArchiveSource.read` does."""
@@ -258,7 +267,7 @@ class InOrder:
         """Take the content of a member from `start`."""
         if start == 0:
             self._index, self._position, self._crc = index, 0, 0
-            self._md5 = hashlib.md5(usedforsecurity=False)
+            self._md5 = new_md5()
         if (index, start) != (self._index, self._position):
             return  # not from the member's beginning: nothing is learned of it
         if self._crcs:
@@ -267,90 +276,37 @@ class InOrder:
             self._md5.update(data)
         self._position += len(data)
         if self._position == self._source.plan.members.sizes[index]:
-            self._source.learned(index, self._crc, self._md5.digest() if self._lists else None)
+            md5 = bytes.fromhex(self._md5.hexdigest()) if self._lists else None
+            self._source.learned(index, self._crc, md5)
 
+    def save(self) -> bytes | None:
+        """Return the state after what was read so far, for `in_order`. The sums that it needs are in the file then.
 
-class _OpenMembers:
-    """Descriptors of members, of which the last used stay open."""
+        None if a member was not what was planned, or no state can be kept. Raises StateDiskFull, StateUnusable.
+        """
+        file = self._source.file
+        if file is None or not isinstance(self._md5, SavableMd5) or not self._source.is_steady:
+            return None
+        is_inside = self._index >= 0 and self._position < self._source.plan.members.sizes[self._index]
+        done = self._index if is_inside else self._index + 1
+        file.append(self._source.sums.rows(self._saved, done))
+        self._saved = done
+        position = self._position if is_inside else 0
+        return _STATE.pack(done, file.checksum, position, self._crc, self._md5.save())
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._lock = threading.Lock()
-        self._open: OrderedDict[int, int] = OrderedDict()
-        """Member → descriptor, of those that are not being read."""
-        self._shared: dict[int, list[int]] = {}
-        """Member → descriptor and its number of readers."""
-        self._closed = False
+    def restore(self, state: bytes) -> int:
+        """Continue from a saved state; return how many members were read to their ends.
 
-    @contextmanager
-    def open(self, index: int) -> Iterator[int]:
-        """Open a member's source for a read. Raises SourceChanged if it does not fit the plan."""
-        fd = self._take(index)
-        if fd is None:
-            fd = self._share(index, self._opened(index))
-        try:
-            yield fd
-        finally:
-            self._release(index)
-
-    @contextmanager
-    def already_open(self, index: int) -> Iterator[int | None]:
-        """Give the descriptor of a member that is open; None if it is not. Does not block."""
-        fd = self._take(index)
-        try:
-            yield fd
-        finally:
-            if fd is not None:
-                self._release(index)
-
-    def close(self) -> None:
-        """Close all that are not being read; the others are closed when their readers end."""
-        with self._lock:
-            self._closed = True
-            while self._open:
-                os.close(self._open.popitem()[1])
-
-    def _take(self, index: int) -> int | None:
-        with self._lock:
-            shared = self._shared.get(index)
-            if shared is None:
-                fd = self._open.pop(index, None)
-                if fd is None:
-                    return None
-                shared = self._shared[index] = [fd, 0]
-            shared[1] += 1
-            return shared[0]
-
-    def _share(self, index: int, fd: int) -> int:
-        with self._lock:
-            shared = self._shared.setdefault(index, [self._open.pop(index, fd), 0])
-            shared[1] += 1
-            if shared[0] != fd:
-                os.close(fd)  # another thread was quicker
-            return shared[0]
-
-    def _release(self, index: int) -> None:
-        with self._lock:
-            shared = self._shared[index]
-            shared[1] -= 1
-            if shared[1]:
-                return
-            del self._shared[index]
-            self._open[index] = shared[0]
-            while len(self._open) > (0 if self._closed else OPEN_MEMBERS):
-                os.close(self._open.popitem(last=False)[1])
-
-    def _opened(self, index: int) -> int:
-        path = self._plan.members.path(index)
-        try:
-            # Opening a pipe without a writer would block forever.
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except PATH_FAULTS as error:
-            self._plan.look(index)  # raises SourceChanged if it is gone
-            raise path_error(error, path) from error
-        try:
-            self._plan.check(index, os.fstat(fd))
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+        Raises ValueError if it is not a state of this archive, StateUnusable.
+        """
+        sizes, file = self._source.plan.members.sizes, self._source.file
+        if len(state) != _STATE.size or file is None:
+            raise ValueError("not the state of a reader")
+        done, checksum, position, crc, md5 = _STATE.unpack(state)
+        if position and not (done < len(sizes) and position < sizes[done] and is_state_of(md5, position)):
+            raise ValueError("not the state of a reader of this archive")
+        self._source.sums.restore(file.first(done, checksum))
+        self._index = done if position else done - 1
+        self._position, self._crc = (position, crc) if position else (sizes[done - 1] if done else 0, 0)
+        self._md5 = SavableMd5(md5)
+        return int(done)

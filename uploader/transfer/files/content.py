@@ -17,7 +17,7 @@ from uploader.errors import SourceChanged, SourceNotFound
 from uploader.figshare.models import Part
 from uploader.sources.digest import SAVE_BYTES, Digest
 from uploader.sources.md5 import Checkpoint, can_save, is_state_of, shows_changes
-from uploader.sources.source import PUT_BACK, FileStamp, Readable
+from uploader.sources.source import PUT_BACK, FileStamp, InOrder, Readable
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import UNFINISHED, State, Transfer
@@ -36,6 +36,11 @@ def _report_missing() -> Iterator[None]:
         yield
     except SourceNotFound as error:
         raise error.with_context(hint=PUT_BACK, situation="put-back") from error
+
+
+def _may_keep(source: Readable) -> bool:
+    """Return whether checkpoints of a digest are worth keeping, and can be trusted later. Blocks."""
+    return source.snapshot.size >= SAVE_BYTES and shows_changes(source.snapshot) and source.is_as_planned()
 
 
 class SourceSession:
@@ -143,15 +148,11 @@ class SourceSession:
         """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""
         if self._digest is None:
             source = await self.source()
-            keeping = (
-                self._transfer.archive is None
-                and source.snapshot.size >= SAVE_BYTES
-                and await anyio.to_thread.run_sync(shows_changes, source.snapshot)
-            )
-            checkpoint = self._checkpoint(source.snapshot) if keeping else None
+            keeping = await anyio.to_thread.run_sync(_may_keep, source)
+            reader, checkpoint = await self._reader(source, self._checkpoint(source.snapshot) if keeping else None)
             self._continued = checkpoint is not None
             self._digest = Digest(
-                source.in_order(),
+                reader,
                 recorded=recorded_parts(self._transfer, self.parts),
                 paced=paced,
                 on_read=None if paced else report_reading(self._run.notify, source.path),
@@ -160,6 +161,13 @@ class SourceSession:
             )
             self._tasks.start_soon(self._hash, self._digest)
         return self._digest
+
+    async def _reader(self, source: Readable, checkpoint: Checkpoint | None) -> tuple[InOrder, Checkpoint | None]:
+        """Return what the digest reads, and the checkpoint where it begins; None if that is damaged."""
+        if checkpoint is not None:
+            with suppress(ValueError):
+                return await anyio.to_thread.run_sync(source.in_order, checkpoint.reader), checkpoint
+        return await anyio.to_thread.run_sync(source.in_order), None
 
     @property
     def is_unread(self) -> bool:
@@ -223,8 +231,10 @@ class SourceSession:
             return None
         with suppress(ValueError):
             state = base64.b64decode(kept.state, validate=True)
-            if is_state_of(state, kept.position) and kept.position <= stamp.size:
-                return Checkpoint(position=kept.position, state=state)
+            reader = base64.b64decode(kept.reader, validate=True)
+            is_complete = bool(reader) == (self._transfer.archive is not None)
+            if is_complete and is_state_of(state, kept.position) and kept.position <= stamp.size:
+                return Checkpoint(position=kept.position, state=state, reader=reader)
         return None
 
     @property
@@ -246,6 +256,7 @@ class SourceSession:
                 inode=stamp.inode,
                 device=stamp.device,
                 machine=self._machine,
+                reader=base64.b64encode(checkpoint.reader).decode(),
             )
         )
 
@@ -276,6 +287,6 @@ class SourceSession:
         source = await self.source()
         self.known_md5 = await digest.run()
         if self._transfer.archive is not None:
-            await anyio.to_thread.run_sync(self._run.archives.keep_md5s, source)
+            await anyio.to_thread.run_sync(self._run.archives.keep_sums, source)
         self._run.record(ev.SourceHashed(self._transfer.index, self.known_md5))
         self._hashed.set()

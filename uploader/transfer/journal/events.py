@@ -272,7 +272,7 @@ class SourceHashed(FileEvent, frozen=True, tag="md5"):
 
 class DigestKept(FileEvent, frozen=True, kw_only=True, tag="md5~", omit_defaults=True):
     """The MD5 after the first `position` bytes of the source has this state (base64); the stamp is the source's at that
-    time. `device` is valid only on `machine`.
+    time. `device` is valid only on `machine`. `reader` (base64) is the state of what reads an archive.
     """
 
     position: int = msgspec.field(name="n")
@@ -283,6 +283,7 @@ class DigestKept(FileEvent, frozen=True, kw_only=True, tag="md5~", omit_defaults
     inode: int
     device: int
     machine: str = ""
+    reader: str = msgspec.field(default="", name="r")
 
 
 class CompleteIntended(FileEvent, frozen=True, tag="done?"):

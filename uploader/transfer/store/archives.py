@@ -1,7 +1,7 @@
 """The archives that a job sends: the plan of each is a file in the job's folder, named by its id in the journal.
 
-A run reads the plan there, so that what it continues is the archive that was begun. The MD5s of the members are kept
-beside it once they are known, for the job's lists of MD5s.
+A run reads the plan there, so that what it continues is the archive that was begun. The CRCs and MD5s of the members
+are kept beside it as they become known, for runs that continue and for the job's lists of MD5s.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import xxhash
-
 from uploader.disk import Disk
 from uploader.errors import Facts, JournalDamaged, SourceChanged
 from uploader.sources.archive.members import Kind, Members
 from uploader.sources.archive.plan import Plan, difference
 from uploader.sources.archive.reader import ArchiveSource, open_source
+from uploader.sources.archive.sums import SumsFile
 from uploader.sources.models import Selection
 from uploader.sources.source import FileStamp, Readable, stat_source
 from uploader.text import printable
@@ -26,7 +25,6 @@ from uploader.transfer.journal.state import JobState
 
 SEND_NEW_VERSION = "Send the new version in its place, or to another item to keep both."
 """Hint for a source that changed since it was sent and verified."""
-_MD5 = 16
 
 
 def source_replaced(transfer: Transfer, stamp: FileStamp, archive: ev.Archive | None = None) -> ev.SourceReplaced:
@@ -74,7 +72,9 @@ class Archives:
 
     def open(self, transfer: Transfer) -> Readable:
         """Open the source of a transfer. Raises what `open_source` and `plan` raise."""
-        return open_source(transfer.path, self.plan(transfer.archive) if transfer.archive is not None else None)
+        if transfer.archive is None:
+            return open_source(transfer.path)
+        return ArchiveSource(self.plan(transfer.archive), transfer.path, self._sums(transfer.archive))
 
     def stamp(self, transfer: Transfer) -> FileStamp:
         """Return the state of a transfer's source. Raises as `open` does."""
@@ -135,21 +135,20 @@ class Archives:
         text = f"{named}: {how} since the upload of {printable(transfer.name)}, which contains it, began"
         return SourceChanged(text, path=path or transfer.path)
 
-    # --- the MD5s of members --------------------------------------------------------------------------------------
+    # --- the sums of members --------------------------------------------------------------------------------------
 
-    def keep_md5s(self, source: Readable) -> None:
-        """Keep the MD5s of the members of an archive that was read to its end. Raises StateDiskFull, StateUnusable."""
-        if isinstance(source, ArchiveSource) and source.plan.has_manifest:
-            data = source.md5s
-            self._disk.replace(self._path(source.plan.id, "md5s"), b"".join((data, xxhash.xxh3_64_digest(data))))
+    def _sums(self, archive: ev.Archive) -> SumsFile:
+        return SumsFile(self._disk, self._path(archive.id, "sums"))
+
+    def keep_sums(self, source: Readable) -> None:
+        """Keep the sums of the members of an archive that was read to its end. Raises StateDiskFull, StateUnusable."""
+        if isinstance(source, ArchiveSource) and source.file is not None:
+            source.file.complete(source.sums)
 
     def md5s(self, archive: ev.Archive) -> Iterator[tuple[str, bytes, bytes]]:
         """Yield path, name and MD5 (hex) of each file in an archive; nothing if they are not known."""
-        data = self._disk.read(self._path(archive.id, "md5s"))
-        if data is None or xxhash.xxh3_64_digest(data[:-8]) != data[-8:]:
-            return
         plan = self.plan(archive)
-        for index in range(plan.sources):
+        md5s = self._sums(archive).md5s(len(plan.members))
+        for index, md5 in zip(range(plan.sources), md5s, strict=False):
             if plan.members.kinds[index] != Kind.FOLDER:
-                md5 = data[_MD5 * index : _MD5 * (index + 1)].hex().encode()
-                yield plan.members.path(index), plan.members.name(index), md5
+                yield plan.members.path(index), plan.members.name(index), md5.hex().encode()

@@ -1,0 +1,106 @@
+"""The members of an archive that are open: at most a few at a time, shared by the threads that read them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from uploader.sources.archive.plan import Plan
+from uploader.system import PATH_FAULTS, path_error
+
+OPEN_MEMBERS = 4
+"""Maximum number of members kept open after a read for the next one."""
+
+
+class OpenMembers:
+    """Descriptors of members, of which the last used stay open."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._lock = threading.Lock()
+        self._open: OrderedDict[int, int] = OrderedDict()
+        """Member → descriptor, of those that are not being read."""
+        self._shared: dict[int, list[int]] = {}
+        """Member → descriptor and its number of readers."""
+        self._closed = False
+        self.are_steady = True
+        """Whether all that were opened had the inodes and times that were planned."""
+
+    @contextmanager
+    def open(self, index: int) -> Iterator[int]:
+        """Open a member's source for a read. Raises SourceChanged if it does not fit the plan."""
+        fd = self._take(index)
+        if fd is None:
+            fd = self._share(index, self._opened(index))
+        try:
+            yield fd
+        finally:
+            self._release(index)
+
+    @contextmanager
+    def already_open(self, index: int) -> Iterator[int | None]:
+        """Give the descriptor of a member that is open; None if it is not. Does not block."""
+        fd = self._take(index)
+        try:
+            yield fd
+        finally:
+            if fd is not None:
+                self._release(index)
+
+    def close(self) -> None:
+        """Close all that are not being read; the others are closed when their readers end."""
+        with self._lock:
+            self._closed = True
+            while self._open:
+                os.close(self._open.popitem()[1])
+
+    def _take(self, index: int) -> int | None:
+        with self._lock:
+            shared = self._shared.get(index)
+            if shared is None:
+                fd = self._open.pop(index, None)
+                if fd is None:
+                    return None
+                shared = self._shared[index] = [fd, 0]
+            shared[1] += 1
+            return shared[0]
+
+    def _share(self, index: int, fd: int) -> int:
+        with self._lock:
+            shared = self._shared.setdefault(index, [self._open.pop(index, fd), 0])
+            shared[1] += 1
+            if shared[0] != fd:
+                os.close(fd)  # another thread was quicker
+            return shared[0]
+
+    def _release(self, index: int) -> None:
+        with self._lock:
+            shared = self._shared[index]
+            shared[1] -= 1
+            if shared[1]:
+                return
+            del self._shared[index]
+            self._open[index] = shared[0]
+            while len(self._open) > (0 if self._closed else OPEN_MEMBERS):
+                os.close(self._open.popitem(last=False)[1])
+
+    def _opened(self, index: int) -> int:
+        path = self._plan.members.path(index)
+        try:
+            # Opening a pipe without a writer would block forever.
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except PATH_FAULTS as error:
+            self._plan.look(index)  # raises SourceChanged if it is gone
+            raise path_error(error, path) from error
+        try:
+            status = self._plan.check(index, os.fstat(fd))
+        except BaseException:
+            os.close(fd)
+            raise
+        members = self._plan.members
+        if (status.st_ctime_ns, status.st_ino) != (members.ctimes[index], members.inodes[index]):
+            self.are_steady = False
+        return fd
