@@ -52,7 +52,7 @@ def refused(result: Result, status: int, *words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nonsense"], "no such command 'nonsense'"),
+        (["nonsense"], "unknown command 'nonsense'"),
         (["upload"], "no files given"),
         (["uplaod", "x"], "unknown command 'uplaod'; did you mean upload?"),
         (
