@@ -64,7 +64,7 @@ def test_a_different_local_file_is_kept_by_default(figup: Figup) -> None:
     mine.write_text("my notes")
     refused = figup.run("download", item).expect(1)
     assert "survey/sub/readme.txt: a different file of this name exists" in refused.stderr
-    assert "2 of 3 files verified\n" in refused.stderr
+    assert "2 of 3 files verified, 1 failed\n" in refused.stderr
     assert mine.read_text() == "my notes"
     figup.run("download", item, "--on-conflict", "skip").expect(0)
     assert mine.read_text() == "my notes"
