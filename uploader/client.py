@@ -195,6 +195,7 @@ class Client(TransferClient):
         emails: bool = True,
         stats: bool = False,
         scope: str | None = None,
+        stats_since: date | None = None,
         replace: bool = False,
         fresh: bool = False,
         deadline: float | datetime | None = None,
@@ -208,7 +209,8 @@ class Client(TransferClient):
         is refused with the others.
 
         `output` ends in .xlsx, .csv or .jsonl; `columns` as on the command line. `versions`: a row for each; `tables`:
-        separate ones of authors, files and others; `stats`: numbers, those of an institution's portal with `scope`.
+        separate ones of authors, files and others; `stats`: numbers, those of an institution's portal with `scope`, of
+        all time or from `stats_since` to today, then also by country and month in separate tables.
         What was read is kept in the state directory: the same call continues after an interruption, and later reads
         what changed, or with `fresh` everything. `deadline` is in seconds from now, or an aware time. Records that
         could not be read are in `failed` of the result, missing parts of lists in `gaps`. Raises OutputExists unless
@@ -225,6 +227,7 @@ class Client(TransferClient):
             institution=str(institution) if institution is not None else None, group=group, type=type,
             states=tuple(states), status=status, kinds=tuple(kinds),
             columns=columns, versions=versions, tables=tables, emails=emails, stats=stats, scope=scope,
+            stats_since=stats_since,
         )  # fmt: skip
         spec = await wish.spec(self._api)
         private = spec.definition.private
@@ -236,7 +239,8 @@ class Client(TransferClient):
         counted = self.stats if scope is None else self.stats.portal(scope)
         numbers = (await counted.open())[0] if stats else None
         making = Report(
-            self._api.records, spec, place, extras=Extras(numbers=numbers, scope=scope, versions=versions),
+            self._api.records, spec, place,
+            extras=Extras(numbers=numbers, scope=scope, since=stats_since, versions=versions, tables=tables),
             verify=self._api.account if private else None, clock=self._api.clock,
         )  # fmt: skip
         table = Table(

@@ -95,6 +95,7 @@ HINTS: dict[str, Hint] = {
     "unknown-scope": Hint("{hint}", complete=True),
     "not-statistics": Hint("Check --stats-endpoint (FIGSHARE_STATS_ENDPOINT).", complete=True),
     "no-statistics-endpoint": Hint("Give its address with --stats-endpoint or FIGSHARE_STATS_ENDPOINT.", complete=True),
+    "no-numbers": Hint("Add --stats.", complete=True),
     "no-ids": Hint("Name some, or a file of them with --from-file.", complete=True),
     "password-file-exposed": Hint("Run `chmod 600` on it.", complete=True),
     "unknown-institution": Hint("`figup institution list WORD{options}` searches them.", complete=True),

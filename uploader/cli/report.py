@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uploader.catalog.report.spec import DEFINITIONS, REPORTS, STATES, ReportName
-from uploader.catalog.report.wish import STATUSES, Wish
+from uploader.catalog.report.wish import STATUSES, Wish, tables_of
 from uploader.cli.options import (
     ENVIRONMENT,
     FigupCommand,
@@ -44,6 +44,10 @@ full, which are named; 8 if another process makes this report; 75 if it ended
 early. What was read is kept; later runs read what changed.
 
 """
+_NEEDS = {"collection_items": "--tables --collections"} | dict.fromkeys(
+    ("views_by_country", "timeseries"), "--tables --stats --stats-since"
+)
+"""What it takes to get a separate table, but for those that --tables alone gives."""
 _GRACE = 10.0
 """Seconds that requests under way may take after Ctrl-C."""
 
@@ -79,6 +83,9 @@ _SPECIFIC: dict[str, list[Any]] = {
     "emails": [_table("--without-emails", is_flag=True, help="No e-mail addresses.")],
     "stats": [_numbers("--stats", is_flag=True,
                        help="Also views, downloads, shares and citations, read once a day at most.")],
+    "stats_since": [_numbers("--stats-since", metavar="DATE", type=ParsedParam("date", identifiers.date_of),
+                             help="Only those from this day to today, without citations; with --tables, also by month "
+                                  "and by country.")],
     "scope": [_numbers("--scope", metavar="INST", type=SCOPE,
                        help="Only those of this institution's portal: X of X.figshare.com."),
               service_option("Numbers")],
@@ -146,7 +153,7 @@ for _name, _text in _COMMANDS.items():
 @click.argument("report_name", metavar="[REPORT]", type=click.Choice(REPORTS), default="published")
 @output_options
 def columns(report_name: ReportName, common: GlobalOptions) -> int:
-    """List the columns that a report can have, and what they mean."""
+    """List the columns that a report and its separate tables can have."""
 
     from uploader.catalog.report.columns import CUSTOM
 
@@ -157,9 +164,15 @@ def columns(report_name: ReportName, common: GlobalOptions) -> int:
         lines.append((f"{CUSTOM}NAME", "each custom field by its name; custom stands for all of them", True))
 
     async def work(session: Session) -> int:
+        console = session.console
         for name, meaning, is_default in lines:
-            session.console.event("column", name=name, meaning=meaning, default=is_default)
-            session.console.result(f"{name:<22}  {meaning}{'' if is_default else ' (only if named)'}")
+            console.event("column", table="records", name=name, meaning=meaning, default=is_default)
+            console.result(f"{name:<22}  {meaning}{'' if is_default else ' (only if named)'}")
+        for side in tables_of(report_name):
+            console.result(f"\nTable {side.name}, with {_NEEDS.get(side.name, '--tables')}:")
+            for one in side.columns:
+                console.event("column", table=side.name, name=one.name, meaning=one.meaning, default=True)
+                console.result(f"{one.name:<22}  {one.meaning}")
         return ExitStatus.OK
 
     return run(common, work)
@@ -222,11 +235,13 @@ async def _report(
     spec = await wish.spec(api)
     account = (await api.account()).id if private else None
     place = Place(state_dir=state_dir(session.common), endpoint=api.endpoint, account=account)
-    extras = Extras(numbers=numbers, scope=wish.scope, versions=wish.versions)
+    extras = Extras(
+        numbers=numbers, scope=wish.scope, since=wish.stats_since, versions=wish.versions, tables=wish.tables
+    )  # fmt: skip
     making = Report(api.records, spec, place, extras=extras, verify=api.account if private else None)
     if values["dry_run"]:
         hosts = [(api.endpoint, api.request_rate), *([(numbers.endpoint, numbers.request_rate)] if numbers else [])]
-        return show_price(session, await making.price(), hosts)
+        return show_price(session, await making.price(), hosts, since=wish.stats_since)
     session.signals.stop_with(making.stop, _GRACE)
     limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
     try:
@@ -234,7 +249,8 @@ async def _report(
     finally:
         await _write_failed(making, values["failed_to"])
     session.report_written = True
-    return conclude(session, api, made, table.output, private=private, counted=numbers is not None)
+    counted = None if numbers is None else str(extras.asked(api.clock))
+    return conclude(session, api, made, table.output, private=private, counted=counted)
 
 
 async def _write_failed(making: Report, path: Path | None) -> None:

@@ -15,6 +15,8 @@ from uploader.text import printable
 from uploader.units import format_count
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from uploader.catalog.report.collect import Progress
     from uploader.catalog.report.make import Made, Price
     from uploader.catalog.report.store import Failed
@@ -31,12 +33,14 @@ class Shown:
         self._session, self._done = session, done
         self._told = self._began = time.monotonic()
         self._first: int | None = None
+        self._last = 0
 
     def show(self, progress: Progress) -> None:
         """Write a note, if it is time for one."""
         now = time.monotonic()
-        if progress.total is not None and self._first is None:
-            self._first, self._began = progress.done, now
+        if progress.total is not None and (self._first is None or progress.done < self._last):
+            self._first, self._began = progress.done, now  # the first part of the records, or the next one
+        self._last = progress.done
         if now - self._told < _PROGRESS_EVERY:
             return
         self._told = now
@@ -57,7 +61,9 @@ class Shown:
         return ", ".join(pieces)
 
 
-def show_price(session: Session, price: Price, hosts: Sequence[tuple[str, float | None]]) -> int:
+def show_price(
+    session: Session, price: Price, hosts: Sequence[tuple[str, float | None]], *, since: date | None
+) -> int:  # fmt: skip
     """Say what a report would cost. `hosts` are the API's and the statistics service's address and rate a second."""
     costs = [price.list_requests + price.record_requests, price.number_requests]
     times = [cost / rate for cost, (_, rate) in zip(costs, hosts, strict=False) if rate]
@@ -71,10 +77,12 @@ def show_price(session: Session, price: Price, hosts: Sequence[tuple[str, float 
         "hosts": [host for host, _ in hosts],
         "seconds": seconds,
     }
-    pieces = f"{price.list_requests} for lists and {price.record_requests} for records"
+    more = " or more" if price.at_least else ""
+    pieces = f"{price.list_requests} for lists and {price.record_requests}{more} for records"
     text = f"{format_count(costs[0], 'request')} ({pieces}) to {printable(hosts[0][0])}"
     if price.number_requests:
-        text += f", {format_count(costs[1], 'request')} or more for numbers to {printable(hosts[1][0])}"
+        more = "" if since else " or more"
+        text += f", {format_count(costs[1], 'request')}{more} for numbers to {printable(hosts[1][0])}"
     shortest = f"; at least {units.format_duration(seconds)}" if seconds else ""
     session.console.result(
         f"{format_count(price.listed, 'record')}, {price.known} of them unchanged: {text}{shortest}. "
@@ -83,8 +91,8 @@ def show_price(session: Session, price: Price, hosts: Sequence[tuple[str, float 
     return ExitStatus.OK
 
 
-def conclude(session: Session, api: Figshare, made: Made, output: Path, *, private: bool, counted: bool) -> int:
-    """Report what was made, and return the exit status. Raises RecordsMissing."""
+def conclude(session: Session, api: Figshare, made: Made, output: Path, *, private: bool, counted: str | None) -> int:
+    """Report what was made, and return the exit status; `counted` are the numbers. Raises RecordsMissing."""
     from uploader.catalog.pager import check_complete
 
     console = session.console
@@ -131,15 +139,17 @@ def _written(made: Made, output: Path) -> str:
     return f"{text} written to {printable(str(output))}; {made.read} read in this run."
 
 
-def _notes(made: Made, *, counted: bool) -> list[str]:
+def _notes(made: Made, *, counted: str | None) -> list[str]:
     from uploader.catalog.report.sheets import CHANGES
 
     notes = [f"{CHANGES[name]}: {count}" for name, count in made.changes.items()]
     notes += [f"{format_count(count, 'record')} left out: {reason}" for reason, count in made.excluded.items()]
     notes += [f"{format_count(count, 'record')} with a {what} that has no name" for what, count in made.unnamed.items()]
-    if counted:
+    if counted is not None:
         sums = ", ".join(f"{count:,} {name}" for name, count in made.sums.items()) or "no numbers"
-        notes.append(sums + (f"; {format_count(made.uncounted, 'record')} not counted" if made.uncounted else ""))
+        notes.append(
+            f"{counted}: {sums}" + (f"; {format_count(made.uncounted, 'record')} not counted" if made.uncounted else "")
+        )
     if len(made.candidates) > 1:
         notes.append(_namesakes(made))
     if made.gone:

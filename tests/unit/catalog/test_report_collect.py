@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 import pytest
 from blockbuster import BlockBuster
 
+from tests.fakes.catalog import COUNT, Figshare
 from tests.fakes.clock import VirtualClock, run_inline
 from uploader.catalog.report import phase
 from uploader.catalog.report.collect import Collector, Limits
@@ -19,61 +20,7 @@ from uploader.catalog.report.make import Place, Report
 from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
 from uploader.errors import CatalogBusy, Interrupted, ItemNotFound, ProtocolViolation, ServerFailing, Throttled
-from uploader.figshare.decode import decode
-from uploader.figshare.ids import Kind
-from uploader.figshare.models import PAGE
-from uploader.figshare.records import Listing, Record, VersionRecord
 from uploader.transfer.store import lock
-
-COUNT = 130
-
-
-class Figshare:
-    """Items by id with their titles; `broken` are errors that reading an item always raises."""
-
-    def __init__(self) -> None:
-        self.titles = {number: f"Item {number}" for number in range(1, COUNT + 1)}
-        self.unlisted: set[int] = set()
-        self.broken: dict[int, Exception] = {}
-        self.asked: list[int] = []
-        self.clock = VirtualClock()
-        self.changed: set[int] = set()
-        self.later = 0.0
-        self.delay = 0.0
-
-    def _raw(self, number: int) -> dict[str, Any]:
-        published = f"2024-01-01T00:{number // 60:02}:{number % 60:02}Z"
-        return {"id": number, "title": self.titles[number], "published_date": published}
-
-    async def page(
-        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
-    ) -> list[Record]:
-        if "search_for" in criteria:
-            return []
-        shown = self.changed if "modified_since" in criteria else self.titles.keys() - self.unlisted
-        rows = [self._raw(number) for number in sorted(shown)]
-        return [decode(Record, row, "a row") for row in rows][(page - 1) * size : page * size]
-
-    async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record:
-        self.asked.append(number)
-        await self.clock.sleep(self.delay)
-        if number in self.broken:
-            raise self.broken[number]
-        if number not in self.titles:
-            raise ItemNotFound(f"Figshare has no public item {number}")
-        return decode(Record, self._raw(number) | {"is_public": True}, "a record")
-
-    async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]:
-        return [VersionRecord(version=one) for one in (1, 2, 3)]
-
-    async def review(self, number: int) -> Record:
-        raise NotImplementedError
-
-    async def usage(self, account: int, *, own: bool) -> Record:
-        raise NotImplementedError
-
-    async def account(self, number: int) -> Record:
-        raise NotImplementedError
 
 
 @pytest.fixture

@@ -11,17 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.clock import VirtualClock
+from tests.fakes.statistics import LENGTHS, LIMITS, Service
 from uploader.catalog.kept import Kept
 from uploader.catalog.statistics.answers import KeptAnswers
 from uploader.catalog.statistics.counting import Counting, Country, Totals
 from uploader.catalog.statistics.periods import Period
 from uploader.concurrency import in_thread
 from uploader.errors import UsageError
-from uploader.figshare.statistics_api import Counter, Granularity, Kind, Places
+from uploader.figshare.statistics_api import Granularity
 
 DAYS = st.dates(date(2000, 1, 1), date(2060, 12, 31))
-LIMITS: dict[Granularity, int] = {"day": 366, "month": 2 * 366, "year": 5 * 366, "total": 366}
-LENGTHS: dict[Granularity, int] = {"day": 10, "month": 7, "year": 4, "total": 0}
 
 
 @given(DAYS, DAYS, st.sampled_from(sorted(LIMITS)))
@@ -60,41 +59,6 @@ def test_steps_name_every_day_once(first: date, days: int, granularity: Granular
 def test_a_period_does_not_end_before_it_begins() -> None:
     with pytest.raises(UsageError, match="ends before it begins: 2024-01-02 to 2024-01-01"):
         Period(date(2024, 1, 2), date(2024, 1, 1))
-
-
-class Service:
-    """A statistics service with one event a day of each counter since 2020; it cuts periods silently."""
-
-    def __init__(self, combined: dict[str, int] | None, single: dict[str, int]) -> None:
-        self.combined, self.single = combined, single
-        self.requests: list[str] = []
-
-    async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int:
-        self.requests.append(counter)
-        return self.single[counter]
-
-    async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None:
-        self.requests.append("all")
-        return self.combined
-
-    async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, int]:  # fmt: skip
-        self.requests.append(f"{first}..{last}")
-        sums: dict[str, int] = {}
-        for place in range(min((last - first).days + 1, LIMITS[granularity])):
-            if (day := first + timedelta(days=place)) >= date(2020, 1, 1):
-                name = day.isoformat()[: LENGTHS[granularity]] or "total"
-                sums[name] = sums.get(name, 0) + 1
-        return sums
-
-    async def places(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, Places]:  # fmt: skip
-        self.requests.append(f"{first}..{last}")
-        return {"total": {"Norway": {"Unknown": 1, "Unkown": 2, "Oslo": 5, "total": 9}, "Unkown": {"total": 4}}}
 
 
 SINGLE = {"views": 10, "downloads": 3, "shares": 0}

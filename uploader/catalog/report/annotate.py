@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from uploader.catalog.report import values as v
 from uploader.catalog.report.columns import Entry
 from uploader.catalog.report.values import Cell, Raw
+from uploader.figshare.records import RowKind
 
 COUNTERS = ("views", "downloads", "shares", "cites")
 
@@ -59,8 +60,8 @@ class Annotator:
 
     def __init__(self, choice: Choice, *, groups: Iterable[Raw] = (), accounts: Iterable[Raw] = ()) -> None:
         self._choice = choice
-        self._groups = {one["id"]: one for one in groups}
-        self._accounts = {one["id"]: one for one in accounts}
+        self._groups: dict[int | float, Raw] = {int(one["id"]): one for one in groups}
+        self._accounts: dict[int | float, Raw] = {int(one["id"]): one for one in accounts}
         self._matching = Matching(choice) if choice.author or choice.orcid else None
 
     def learn(self, entries: Iterable[Entry]) -> None:
@@ -82,7 +83,18 @@ class Annotator:
             for version in entry.versions if self._choice.versions else ():
                 findings.versions += 1
                 findings.custom_names.update(v.custom_fields(version))
-                yield replace(entry, full=version, numbers=None, counted=None, versions=(), added=added)
+                yield replace(entry, full=version, numbers=None, counted=None, countries={}, versions=(), items=(),
+                              added=added)  # fmt: skip
+
+    def names(self) -> dict[RowKind, list[Entry]]:
+        """Return the rows of the institution's lists, with what is known beyond them."""
+        groups = [
+            Entry(kind="group", row=one, full=None, added={"group_path": " / ".join(self._path(int(number)))})
+            for number, one in self._groups.items()
+        ]
+        accounts = [Entry(kind="account", row=one, full=None) for one in self._accounts.values()]
+        emails = [replace(self._without_email(one), added=self._people(one, Findings())) for one in accounts]
+        return {"group": groups, "account": emails}
 
     def _match(self, entry: Entry, findings: Findings) -> dict[str, Cell] | None:
         """Return what is known of why a record belongs into the table, None if it does not."""
@@ -136,7 +148,10 @@ class Annotator:
             if count is not None:
                 findings.sums[name] += int(count)
         as_of = f"{datetime.fromtimestamp(entry.counted, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return {**counts, "stats_scope": self._choice.scope or "everywhere", "stats_as_of": as_of}
+        return {
+            **counts, "stats_scope": self._choice.scope or "everywhere",
+            "stats_since": v.text(entry.numbers.get("since")), "stats_as_of": as_of,
+        }  # fmt: skip
 
     def _without_email(self, entry: Entry) -> Entry:
         if entry.kind != "account" or self._choice.emails:

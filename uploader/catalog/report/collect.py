@@ -7,29 +7,28 @@ by the next one. Pages of lists are committed at once.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, Protocol, TypeAlias
 
 import anyio
-import msgspec
 
 from uploader.catalog.pager import Gap, Position
 from uploader.catalog.reading import Reading, ReadingById
+from uploader.catalog.report.numbers import Asked, NumbersReader
 from uploader.catalog.report.phase import NoMore, Phase, Tally
 from uploader.catalog.report.spec import RowList, Spec
 from uploader.catalog.report.store import Part, Store, Wanted
 from uploader.catalog.report.values import Raw, is_public
-from uploader.catalog.statistics.counting import AllTime, TotalsSource
+from uploader.catalog.statistics.counting import Source as NumbersSource
+from uploader.catalog.statistics.periods import Period
 from uploader.clock import Clock
 from uploader.concurrency import in_thread, unwrap_group
 from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, ProtocolViolation
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
-from uploader.figshare.records import Listing, Record, RowKind, VersionRecord
-from uploader.figshare.statistics_api import Counter
-from uploader.figshare.statistics_api import Kind as CountedKind
+from uploader.figshare.records import Listing, Record, RowKind, VersionRecord, items_of
 from uploader.units import format_count
 
 DEADLINE_MARGIN: Final = 5.0
@@ -39,8 +38,8 @@ SLOW_WALK: Final = 60.0
 _ROUNDS: Final = 2
 """How often changes are listed at most, while they show records that are new."""
 _DAY: Final = timedelta(days=1)
+_AFTER_RECORDS: Final[frozenset[Part]] = frozenset({"versions", "items"})
 _CONTINUE: Final = "Run the same command again to continue; what was read is kept."
-_COUNTED: Final[Mapping[RowKind, CountedKind]] = {"item": "article", "collection": "collection", "project": "project"}
 
 Verify: TypeAlias = Callable[[], Awaitable[object]]
 
@@ -60,11 +59,33 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
-    """What is read beyond the records: their numbers, in a scope (None: everywhere), and their earlier versions."""
+    """What is read beyond the records: their numbers, their earlier versions, and what separate `tables` need.
 
-    numbers: TotalsSource | None = None
+    The numbers are those of a scope (None: everywhere), from `since` to today (None: of all time).
+    """
+
+    numbers: NumbersSource | None = None
     scope: str | None = None
+    since: date | None = None
     versions: bool = False
+    tables: bool = False
+
+    def asked(self, clock: Clock) -> Asked:
+        """Return which events are counted. Raises UsageError for a day to come."""
+        period = None if self.since is None else Period(self.since, clock.now().date())
+        return Asked(scope=self.scope, period=period)
+
+    def parts(self, spec: Spec) -> tuple[Part, ...]:
+        """Return the parts of records that the report needs."""
+        counted = self.numbers is not None
+        wanted: dict[Part, bool] = {
+            "record": spec.definition.detail is not None,
+            "numbers": counted,
+            "places": counted and self.tables and self.since is not None,
+            "versions": self.versions,
+            "items": self.tables and "collection" in spec.rows,
+        }
+        return tuple(part for part, needed in wanted.items() if needed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +145,7 @@ class Collector:
         self._tally = Tally()
         self._known = 0
         self._lock = anyio.Lock()
-        self._counting = (
-            AllTime(_CountedNumbers(self._extras.numbers, self._begin_request), self._extras.scope)
-            if self._extras.numbers is not None
-            else None
-        )
+        self._readers = self._make_readers()
 
     @property
     def read(self) -> int:
@@ -184,7 +201,7 @@ class Collector:
         listed, _ = await in_thread(self._store.counts)
         if not all([(await in_thread(self._store.position, one.name))[1] for one in self._spec.lists()]):
             return f"{self._stopping}: {format_count(listed, 'record')} listed so far"
-        wanted = await self._left()
+        wanted = max([await self._left([part]) for part in self._readers], default=0)
         return f"{self._stopping}: {wanted:,} of {format_count(listed, 'record')} left to read"
 
     # --- lists -------------------------------------------------------------------------------------------------------
@@ -255,43 +272,46 @@ class Collector:
 
     # --- records -----------------------------------------------------------------------------------------------------
 
-    def _readers(self) -> dict[Part, Callable[[Wanted], Awaitable[Raw]]]:
-        readers: dict[Part, Callable[[Wanted], Awaitable[Raw]]] = {}
-        if self._spec.definition.detail is not None:
-            readers["record"] = self._read_record
-        if self._counting is not None:
-            readers["numbers"] = self._read_numbers
-        return readers
+    def _make_readers(self) -> dict[Part, Callable[[Wanted], Awaitable[Raw]]]:
+        readers: dict[Part, Callable[[Wanted], Awaitable[Raw]]] = {
+            "record": self._read_record,
+            "versions": self._read_versions,
+            "items": self._read_items,
+        }
+        if self._extras.numbers is not None:
+            numbers = NumbersReader(self._extras.numbers, self._extras.asked(self._clock), self._begin_request)
+            readers |= {"numbers": numbers.numbers, "places": numbers.places}
+        return {part: readers[part] for part in self._extras.parts(self._spec)}
 
     @property
     def _undated(self) -> bool:
         """Whether records without a date of publication are counted, too: elsewhere they are drafts."""
         return not self._spec.definition.private
 
-    async def _left(self) -> int:
-        parts: list[Part] = [*self._readers(), *(["versions"] if self._extras.versions else [])]  # type: ignore[list-item]
+    async def _left(self, parts: Iterable[Part]) -> int:
         return await in_thread(lambda: sum(self._store.left(one, undated=self._undated) for one in parts))
 
     async def _parts(self, *, failed: bool) -> None:
         """Read the parts that the catalog lacks, or those that failed in this run once more."""
-        if not failed:
-            left = await self._left()
-            listed, _ = await in_thread(self._store.counts)
-            parts = len(self._readers()) + self._extras.versions
-            self._tally.total, self._tally.done = listed * parts, listed * parts - left
-        with unwrap_group():
-            async with anyio.create_task_group() as group:  # two hosts, each with a budget of its own
-                for part, read in self._readers().items():
-                    group.start_soon(functools.partial(self._phase(part, read).run, failed=failed))
-        if self._extras.versions and not self._stopping:
+        # What depends on the records comes after them.
+        for some in (self._readers.keys() - _AFTER_RECORDS, self._readers.keys() & _AFTER_RECORDS):
+            if self._stopping or not some:
+                continue
+            if not failed:
+                listed, _ = await in_thread(self._store.counts)
+                left = await self._left(some)
+                self._tally.total, self._tally.done = listed * len(some), listed * len(some) - left
             with unwrap_group():
-                await self._phase("versions", self._read_versions).run(failed=failed)
+                async with anyio.create_task_group() as group:  # two hosts, each with a budget of its own
+                    for part in some:
+                        group.start_soon(functools.partial(self._phase(part, len(some)).run, failed=failed))
 
-    def _phase(self, part: Part, read: Callable[[Wanted], Awaitable[Raw]]) -> Phase:
+    def _phase(self, part: Part, parts: int) -> Phase:
+        """Return the phase of one of so many parts that are read at the same time."""
         return Phase(
-            part, read, self._store, self._lock, self._tally, self._clock, undated=self._undated, fence=self._fence,
-            verify=self._verify if part != "numbers" else None,
-            on_progress=lambda: self._report(self._tally.done, self._tally.total),
+            part, self._readers[part], self._store, self._lock, self._tally, self._clock, undated=self._undated,
+            fence=self._fence, verify=self._verify if part not in ("numbers", "places") else None,
+            on_progress=lambda: self._report(self._tally.done // parts, self._tally.total // parts),
         )  # fmt: skip
 
     async def _read_record(self, wanted: Wanted) -> Raw:
@@ -314,12 +334,6 @@ class Collector:
             self._begin_request()  # an inactive account cannot be impersonated
             return await self._source.account(account)
 
-    async def _read_numbers(self, wanted: Wanted) -> Raw:
-        if self._counting is None:
-            raise NoMore
-        found: Raw = msgspec.to_builtins(await self._counting.totals(_COUNTED[wanted.kind], wanted.id))
-        return found
-
     async def _read_versions(self, wanted: Wanted) -> Raw:
         """Read the public versions but the one that the record is. Of a first version there are none."""
         kind = _record_kind(wanted)
@@ -336,6 +350,15 @@ class Collector:
                 self._begin_request()
                 found.append((await self._source.record(kind, wanted.id, public=True, version=number)).raw)
         return {"versions": found}
+
+    async def _read_items(self, wanted: Wanted) -> Raw:
+        """Read the rows of a collection's items, in their order."""
+        listing = items_of("collection", wanted.id, public=self._spec.definition.detail == "public")
+        reading = Reading(_CountedPages(self._source, self._begin_request), listing)
+        found = [row.raw async for row in reading.rows()]
+        if reading.gaps:
+            raise ProtocolViolation("; ".join(gap.message for gap in reading.gaps))
+        return {"items": found}
 
     def _report(self, done: int, total: int | None) -> None:
         self._on_progress(
@@ -361,21 +384,6 @@ class _CountedPages:
         if listing.paging != "whole" or page == 1:
             self._begin()
         return await self._source.page(listing, criteria, page=page, size=size)
-
-
-class _CountedNumbers:
-    """Counts the requests to the statistics service. Periods are not asked for."""
-
-    def __init__(self, source: TotalsSource, begin: Callable[[], None]) -> None:
-        self._source, self._begin = source, begin
-
-    async def total(self, counter: Counter, kind: CountedKind, number: int, scope: str | None = None) -> int:
-        self._begin()
-        return await self._source.total(counter, kind, number, scope)
-
-    async def totals(self, kind: CountedKind, number: int, scope: str | None = None) -> dict[str, int] | None:
-        self._begin()
-        return await self._source.totals(kind, number, scope)
 
 
 def seconds_until(deadline: float | datetime | None, clock: Clock) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from uploader.catalog.report import values as v
@@ -28,8 +29,8 @@ class Entry:
     """One record of a report: its row in Figshare's list, and the record in full, None if it was not read.
 
     `missing` says what could not be read, "" if nothing. `numbers` are its events, `counted` when they were read
-    (seconds of Unix time). `versions` are the other public versions. `added` is what the report knows beyond the
-    record, by the names of columns.
+    (seconds of Unix time). `countries` are its views by country. `versions` are the other public versions, `items` the
+    rows of a collection's items. `added` is what the report knows beyond the record, by the names of columns.
     """
 
     kind: RowKind
@@ -38,10 +39,12 @@ class Entry:
     missing: str = ""
     numbers: Raw | None = None
     counted: float | None = None
+    countries: Mapping[str, int] = field(default_factory=dict)
     versions: tuple[Raw, ...] = ()
+    items: tuple[Raw, ...] = ()
     added: Mapping[str, Cell] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def raw(self) -> Raw:
         """Everything that is known of it."""
         return {**self.row, **self.full} if self.full is not None else self.row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -89,6 +89,6 @@ class Database:
         with self.errors():
             return read(self._db)
 
-    def execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+    def execute(self, statement: str, values: tuple[object, ...] | Mapping[str, object] = ()) -> sqlite3.Cursor:
         """Begin to read rows. Within `errors`."""
         return self._db.execute(statement, values)

@@ -19,7 +19,7 @@ from uploader.catalog.report.columns import Layout, Selection
 from uploader.catalog.report.sheets import CHANGES, check_output, write_table
 from uploader.catalog.report.side_tables import SideTable
 from uploader.catalog.report.spec import RowList, Spec
-from uploader.catalog.report.store import Failed, Part, Store
+from uploader.catalog.report.store import Failed, Store
 from uploader.catalog.report.workbook import About
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
@@ -85,7 +85,8 @@ class Made:
 class Price:
     """What a run would cost: rows listed, requests for lists and for records, and the records that are known.
 
-    `number_requests` go to the statistics service; there are three times as many if it cannot combine them.
+    `number_requests` go to the statistics service; of all time, there are three times as many if it cannot combine
+    them. `at_least`: there are more requests for records, of earlier versions and of long collections.
     """
 
     listed: int
@@ -93,6 +94,7 @@ class Price:
     record_requests: int
     number_requests: int
     known: int
+    at_least: bool = False
 
 
 class Report:
@@ -111,11 +113,15 @@ class Report:
         verify: Verify | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`verify` raises TokenRejected if the token is not valid, None if there is none."""
+        """`verify` raises TokenRejected if the token is not valid, None if there is none.
+
+        Raises UsageError for numbers since a day to come.
+        """
         self._source, self._spec, self._place = source, spec, place
         self._extras = extras or Extras()
         self._verify = verify
         self._clock = clock or Clock()
+        self._asked = self._extras.asked(self._clock)
         self._collector: Collector | None = None
         self._stopped = False
         self.failed: list[Failed] | None = None
@@ -191,19 +197,13 @@ class Report:
         except JobBusy as busy:
             raise CatalogBusy("another process is making this report") from busy
 
-    @property
-    def _parts(self) -> tuple[Part, ...]:
-        parts: dict[Part, bool] = {
-            "record": self._spec.definition.detail is not None,
-            "numbers": self._extras.numbers is not None,
-            "versions": self._extras.versions,
-        }
-        return tuple(part for part, wanted in parts.items() if wanted)
-
     @asynccontextmanager
     async def _opened(self, *, fresh: bool = False) -> AsyncIterator[Store]:
         path = self._place.catalog(self._spec)
-        store = await in_thread(lambda: Store(path, self._spec.rows, self._parts, fresh=fresh))
+        parts = self._extras.parts(self._spec)
+        store = await in_thread(
+            lambda: Store(path, self._spec.rows, parts, counted=self._asked.mark, fresh=fresh)
+        )  # fmt: skip
         try:
             yield store
         finally:
@@ -230,6 +230,7 @@ class Report:
                 ("Records", listed),
                 *((f"Records {reason}, left out", count) for reason, count in findings.excluded.items()),
                 *([("Rows of earlier versions", findings.versions)] if table.choice.versions else []),
+                *([("Numbers", str(self._asked))] if self._extras.numbers is not None else []),
                 *((f"Sum of {name}", count) for name, count in findings.sums.items()),
                 ("Records that exist no more, left out", gone),
                 ("Records that could not be read in full", len({(one.kind, one.id) for one in failed})),
@@ -237,10 +238,11 @@ class Report:
             ]
             return [*lines, *((CHANGES[name], count) for name, count in changes.items() if count)]
 
+        annotator = self._annotator(store, table.choice)
         written, changes = write_table(
-            table.output, layout, self._annotator(store, table.choice).rows(store.entries(), findings), about,
-            sides=table.sides, replace=table.replace, private=self._spec.definition.private, scratch=self._scratch(),
-            expected=expected,
+            table.output, layout, annotator.rows(store.entries(), findings), about, sides=table.sides,
+            lookups=annotator.names(), replace=table.replace, private=self._spec.definition.private,
+            scratch=self._scratch(), expected=expected,
         )  # fmt: skip
         return Made(
             listed=listed, written=written, read=collector.read, gone=gone, left_out=collector.left_out, failed=failed,
@@ -282,7 +284,7 @@ class Report:
             return await self._price(store)
 
     async def _price(self, store: Store | None) -> Price:
-        requests = known = 0
+        requests = known = dated = 0
         seen: set[tuple[str, int]] = set()
         for wanted in (*self._spec.lookups(), *self._spec.lists()):
             async for page in self._reading(wanted).pages():
@@ -291,14 +293,20 @@ class Report:
                     continue
                 new = [row for row in page if (wanted.listing.kind, row.id) not in seen]
                 seen.update((wanted.listing.kind, row.id) for row in new)
+                dated += sum(row.published is not None for row in new)
                 known += await in_thread(store.known, new, wanted.listing.kind) if store is not None else 0
         details = self._spec.definition.detail is not None
+        parts = self._extras.parts(self._spec)
+        # Of what is not public, records without a date are drafts, which have no numbers.
+        counted = dated if self._spec.definition.private else len(seen)
+        collections = sum(kind == "collection" for kind, _ in seen) if "items" in parts else 0
         return Price(
             listed=len(seen),
             list_requests=requests,
-            record_requests=len(seen) - known if details else 0,
-            number_requests=len(seen) if self._extras.numbers is not None else 0,
+            record_requests=(len(seen) - known if details else 0) + collections,
+            number_requests=counted * self._asked.requests(places="places" in parts) if "numbers" in parts else 0,
             known=known,
+            at_least="versions" in parts or collections > 0,
         )
 
     def _reading(self, wanted: RowList) -> Reading | ReadingById:

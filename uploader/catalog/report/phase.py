@@ -33,7 +33,10 @@ MAX_OUTAGE: Final = 10
 """Records in a row that may fail as if Figshare were not there; then the run ends, to be continued."""
 _OUTAGE = (ServerFailing, Unreachable, NotFigshare)
 _OF_ONE_RECORD = (*_OUTAGE, PermissionDenied, ProtocolViolation, RequestRejected)
-_NAMES: Final[dict[Part, str]] = {"record": "", "numbers": "no numbers: ", "versions": "no earlier versions: "}
+_NAMES: Final[dict[Part, str]] = {
+    "record": "", "numbers": "no numbers: ", "places": "no countries: ", "versions": "no earlier versions: ",
+    "items": "no items: ",
+}  # fmt: skip
 """How the reason for a failure begins."""
 
 
@@ -43,7 +46,7 @@ class NoMore(Exception):
 
 @dataclass(kw_only=True)
 class Tally:
-    """What the phases of a run have done: records (not parts) read and failed, and those that need no reading."""
+    """What the phases of a run have done: parts of records that are done, of how many; records read and failed."""
 
     total: int = 0
     done: int = 0

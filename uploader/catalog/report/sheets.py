@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ from uploader.catalog.report.values import Cell
 from uploader.catalog.report.workbook import MAX_LINE_FEEDS, About, LongTexts, XlsxTable, beside
 from uploader.catalog.rows import NewFile, check_ending, csv_cell, csv_header, csv_line, json_line
 from uploader.errors import CatalogDamaged, Facts, OutputExists, UsageError
+from uploader.figshare.records import RowKind
 
 FORMATS: Final = (".csv", ".xlsx", ".jsonl")
 """Endings of file names, each of a format."""
@@ -54,6 +55,7 @@ def write_table(
     about: Callable[[Counter[str]], About],
     *,
     sides: Sequence[SideTable] = (),
+    lookups: Mapping[RowKind, Iterable[Entry]] | None = None,
     replace: bool = False,
     private: bool = False,
     scratch: Path,
@@ -61,8 +63,9 @@ def write_table(
 ) -> tuple[int, Counter[str]]:
     """Write all records; return their number, and the number of changes by the keys of `CHANGES`.
 
-    `about` gets the latter. `scratch` is an existing folder for temporary files. Raises what `NewFile` raises, and
-    CatalogDamaged if there are not as many records as `expected`.
+    `lookups` are the rows of separate tables that are not of records. `about` gets the changes. `scratch` is an
+    existing folder for temporary files. Raises what `NewFile` raises, and CatalogDamaged if there are not as many
+    records as `expected`.
     """
     check_format(path, tables=bool(sides))
     new = NewFile(path, replace=replace, private=private)
@@ -76,8 +79,11 @@ def write_table(
             table.write(entry, layout.cells(entry))
             count += 1
             for number, side in enumerate(sides):
-                for part in side.parts(entry.raw):
+                for part in side.parts(entry):
                     table.write_side(number, entry, layouts[number].cells(entry, part))
+        for number, side in enumerate(sides):
+            for entry in (lookups or {}).get(side.lookup, ()) if side.lookup is not None else ():
+                table.write_side(number, entry, layouts[number].cells(entry))
         if count != expected:
             raise CatalogDamaged(f"this report's catalog is damaged: it has {count} of {expected} records")
         changes = table.changes

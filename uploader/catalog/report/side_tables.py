@@ -1,6 +1,7 @@
 """Separate tables of what a record has several of: authors, categories, files and others, by the record's id. Pure.
 
-One row an entry, in the record's order. Empty cells are empty.
+One row an entry, in the record's order. Empty cells are empty. Those of groups and accounts have the rows of the
+institution's lists.
 """
 
 from __future__ import annotations
@@ -9,17 +10,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from uploader.catalog.report import values as v
-from uploader.catalog.report.columns import Column, ColumnKind
+from uploader.catalog.report.columns import Column, ColumnKind, Entry
+from uploader.catalog.report.known_columns import ACCOUNTS
 from uploader.catalog.report.values import Raw
+from uploader.figshare.records import RowKind
+from uploader.figshare.statistics_api import COUNTERS
 
 
 @dataclass(frozen=True, kw_only=True)
 class SideTable:
-    """One separate table. `parts` yields its rows of a record, which its columns read."""
+    """One separate table. `parts` yields its rows of a record, which its columns read.
+
+    `lookup`: its rows are instead all of this list, each an entry of its own.
+    """
 
     name: str
     columns: tuple[Column, ...]
-    parts: Callable[[Raw], Iterable[Raw]]
+    parts: Callable[[Entry], Iterable[Raw]] = lambda _: ()
+    lookup: RowKind | None = None
 
 
 def _cell(name: str, meaning: str, key: str | None = None, kind: ColumnKind = "text") -> Column:
@@ -45,38 +53,53 @@ _KEY = (
 _POSITION = _number("position", "place in the record's list, from 1")
 
 
-def _objects(name: str) -> Callable[[Raw], Iterator[Raw]]:
-    """Return what yields the objects of a list, or its texts as objects, with their positions."""
-
-    def parts(record: Raw) -> Iterator[Raw]:
-        for at, one in enumerate(v.entries(record, name), start=1):
-            yield {**(one if isinstance(one, Mapping) else {"value": one}), "position": at}
-
-    return parts
+def _numbered(rows: Iterable[object]) -> Iterator[Raw]:
+    """Yield objects, or texts as objects, with their positions."""
+    for at, one in enumerate(rows, start=1):
+        yield {**(one if isinstance(one, Mapping) else {"value": one}), "position": at}
 
 
-def _tags(record: Raw) -> Iterator[Raw]:
-    return _objects("tags" if v.entries(record, "tags") else "keywords")(record)
+def _objects(name: str) -> Callable[[Entry], Iterator[Raw]]:
+    """Return what yields the objects or texts of a list."""
+    return lambda entry: _numbered(v.entries(entry.raw, name))
 
 
-def _files(record: Raw) -> Iterator[Raw]:
-    folders = v.inner(record, "folder_structure")
-    for one in _objects("files")(record):
+def _tags(entry: Entry) -> Iterator[Raw]:
+    return _objects("tags" if v.entries(entry.raw, "tags") else "keywords")(entry)
+
+
+def _files(entry: Entry) -> Iterator[Raw]:
+    folders = v.inner(entry.raw, "folder_structure")
+    for one in _objects("files")(entry):
         yield {**one, "folder": folders.get(str(one.get("id")))}
 
 
-def _custom(record: Raw) -> Iterator[Raw]:
-    for name, values in v.custom_fields(record).items():
+def _custom(entry: Entry) -> Iterator[Raw]:
+    for name, values in v.custom_fields(entry.raw).items():
         for at, one in enumerate(values, start=1):
             yield {"name": name, "position": at, "value": one}
 
 
-def _timeline(record: Raw) -> Iterator[Raw]:
-    for name, moment in v.inner(record, "timeline").items():
+def _timeline(entry: Entry) -> Iterator[Raw]:
+    for name, moment in v.inner(entry.raw, "timeline").items():
         yield {"name": name, "value": moment}
 
 
-def _table(name: str, parts: Callable[[Raw], Iterable[Raw]], *columns: Column) -> SideTable:
+def _items(entry: Entry) -> Iterator[Raw]:
+    return _numbered(entry.items)
+
+
+def _countries(entry: Entry) -> Iterator[Raw]:
+    for name, views in entry.countries.items():
+        yield {"name": name, "views": views}
+
+
+def _months(entry: Entry) -> Iterator[Raw]:
+    for name, events in v.inner(entry.numbers or {}, "months").items():
+        yield {**events, "name": name}
+
+
+def _table(name: str, parts: Callable[[Entry], Iterable[Raw]], *columns: Column) -> SideTable:
     return SideTable(name=name, columns=(*_KEY, *columns), parts=parts)
 
 
@@ -114,3 +137,29 @@ SIDE_TABLES: tuple[SideTable, ...] = (
     ),
     _table("timeline", _timeline, _cell("name", "which date"), _cell("date", "date; no time zone is stated", "value")),
 )  # fmt: skip
+"""Those that every report on records has."""
+COLLECTION_ITEMS = _table(
+    "collection_items", _items, _POSITION, _number("item_id", "number of the item", "id"), _cell("title", "its title"),
+    _cell("doi", "its DOI"),
+)  # fmt: skip
+VIEWS_BY_COUNTRY = _table(
+    "views_by_country", _countries, _cell("country", "country, as the service names it", "name"),
+    _number("views", "views of the period"),
+)  # fmt: skip
+TIMESERIES = _table(
+    "timeseries", _months, _cell("month", "month in which there were any, as 2024-05", "name"),
+    *(_number(name, f"{name} of the month") for name in COUNTERS),
+)  # fmt: skip
+GROUPS = SideTable(
+    name="groups", lookup="group",
+    columns=(
+        _number("id", "number of the group"),
+        _cell("name", "name"),
+        Column(name="group_path", meaning="names of the groups above it and of its own",
+               read=lambda entry, _: entry.added.get("group_path")),
+        _number("parent_id", "number of the group above it; 0 for the top group"),
+        _cell("resource_id", "id in the institution's feed"),
+        _cell("association_criteria", "which accounts the feed puts there"),
+    ),
+)  # fmt: skip
+ACCOUNTS_TABLE = SideTable(name="accounts", lookup="account", columns=ACCOUNTS.default)

@@ -58,7 +58,7 @@ class Definition:
 
 
 _NAMES = (INSTITUTION_ACCOUNTS, INSTITUTION_GROUPS)
-_RECORD_OPTIONS = frozenset({"kinds", "versions", "tables", "stats", "scope"})
+_RECORD_OPTIONS = frozenset({"kinds", "versions", "tables", "stats", "scope", "stats_since"})
 _LIMITS = frozenset({"group", "type"})
 DEFINITIONS: Mapping[ReportName, Definition] = {
     "public": Definition(

@@ -44,22 +44,30 @@ CREATE TABLE failures (
 """
 _PARTS = """rows LEFT JOIN records ON records.kind = rows.kind AND records.id = rows.id AND records.part = :part
     WHERE NOT gone AND (records.mark IS NULL OR """
+_OF_SERVICE = f"{_PARTS} records.mark <> :counted OR records.read < :stale) AND (:undated OR published <> '')"
 _HAS_FULL = """EXISTS (SELECT 1 FROM records AS full
     WHERE full.kind = rows.kind AND full.id = rows.id AND full.part = 'record' AND full.mark = rows.mark)"""
 _WANTED = {
     "record": f"{_PARTS} records.mark <> rows.mark OR rows.run < :run)",
-    "numbers": f"{_PARTS} records.read < :stale) AND (:undated OR published <> '')",
+    "numbers": _OF_SERVICE,
+    "places": _OF_SERVICE,
     "versions": f"{_PARTS} records.mark <> rows.mark) AND {_HAS_FULL}",
+    "items": f"{_PARTS} records.read < :began) AND rows.kind = 'collection' AND {_HAS_FULL}",
 }
-"""Rows with a part that is unknown, outdated or too old, and rows that are no longer listed."""
+"""Rows with a part that is unknown, outdated or too old, and rows that are no longer listed.
 
-Part: TypeAlias = Literal["record", "numbers", "versions"]
+Items can be added to a collection without a change of its row: they are listed in every run.
+"""
+
+Part: TypeAlias = Literal["record", "numbers", "places", "versions", "items"]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A part of a record to read. `mark` is that of its row, `listed` False if Figshare lists it no more."""
+    """A part of a record to read. `mark` is that of its row, of numbers which ones; `listed` False if Figshare lists it
+    no more.
+    """
 
     kind: RowKind
     id: int
@@ -99,14 +107,23 @@ class Store:
     """An open catalog. Every method commits. Raises StateDiskFull, CatalogDamaged."""
 
     def __init__(
-        self, path: Path, kinds: Sequence[RowKind], parts: Sequence[Part] = ("record",), *, fresh: bool = False
+        self,
+        path: Path,
+        kinds: Sequence[RowKind],
+        parts: Sequence[Part] = ("record",),
+        *,
+        counted: str = "",
+        fresh: bool = False,
     ) -> None:
         """Open the catalog at `path`, or make one; `fresh` drops what it has.
 
-        `kinds` are what the table is about; rows of other kinds only give names. `parts` are what it needs.
+        `kinds` are what the table is about; rows of other kinds only give names. `parts` are what it needs. `counted`
+        says which numbers are meant: others are not taken for them.
         Raises CatalogNewer, CatalogDamaged, StateUnusable, StateDiskFull.
         """
         self._kinds, self._parts = (f"({', '.join(map(repr, names))})" for names in (kinds, parts))
+        self._joined = ("record", *(one for one in parts if one != "record"))
+        self._counted = counted
         self._base = Database(path, _TABLES, fresh=fresh)
 
     def close(self) -> None:
@@ -198,7 +215,8 @@ class Store:
         """Have records read anew that were read before this run: Figshare says that they changed."""
         with self._base.transaction() as db:
             db.executemany(
-                "UPDATE records SET mark = '' WHERE kind = ? AND id = ? AND part <> 'numbers' AND read < ?",
+                "UPDATE records SET mark = ''"
+                " WHERE kind = ? AND id = ? AND part IN ('record', 'versions') AND read < ?",
                 [(kind, number, self.began) for number in ids],
             )
 
@@ -238,10 +256,15 @@ class Store:
                 {**self._values(part), "kind": after[0], "id": after[1], "count": count, "undated": undated},
             ).fetchall()
         )
-        return [Wanted(kind=kind, id=one, mark=mark, listed=last == run, part=part) for kind, one, mark, last in rows]
+        of_service = part in ("numbers", "places")
+        return [
+            Wanted(kind=kind, id=one, mark=self._counted if of_service else mark, listed=last == run, part=part)
+            for kind, one, mark, last in rows
+        ]
 
     def _values(self, part: Part) -> dict[str, object]:
-        return {"part": part, "run": self.run, "stale": self.began - MAX_AGE}
+        began = self.began
+        return {"part": part, "run": self.run, "began": began, "stale": began - MAX_AGE, "counted": self._counted}
 
     def left(self, part: Part, *, undated: bool) -> int:
         """Return how many of these parts are to be read."""
@@ -344,25 +367,31 @@ class Store:
         """Yield all records that exist, by date of publication and id; those without a date come first."""
         parts = "".join(
             f" LEFT JOIN records AS {one} ON {one}.kind = rows.kind AND {one}.id = rows.id AND {one}.part = '{one}'"
-            for one in ("record", "numbers", "versions")
+            + (f" AND {one}.mark = :counted" if one in ("numbers", "places") else "")
+            for one in self._joined
         )
-        counted_too = "numbers" in self._parts
+        columns = ", ".join(f"{one}.record" for one in self._joined)
+        counted = "numbers.read" if "numbers" in self._joined else "NULL"
         with self._base.errors():
             cursor = self._base.execute(
-                "SELECT rows.kind, row, record.record, numbers.record, numbers.read, versions.record,"  # noqa: S608 - constants
-                " (SELECT group_concat(message, '; ') FROM failures WHERE failures.kind = rows.kind"
-                f" AND failures.id = rows.id AND failures.part IN {self._parts}) FROM rows{parts}"
-                f" WHERE NOT gone AND rows.kind IN {self._kinds} ORDER BY published, rows.id, rows.kind"
+                f"SELECT rows.kind, row, {counted}, (SELECT group_concat(message, '; ') FROM failures"  # noqa: S608 - constants
+                f" WHERE failures.kind = rows.kind AND failures.id = rows.id AND failures.part IN {self._parts}),"
+                f" {columns} FROM rows{parts} WHERE NOT gone AND rows.kind IN {self._kinds}"
+                " ORDER BY published, rows.id, rows.kind",
+                {"counted": self._counted},
             )
-            for kind, row, full, numbers, counted, versions, message in cursor:
+            for kind, row, read, message, *packed in cursor:
+                found = {one: _unpacked(each) for one, each in zip(self._joined, packed, strict=True)}
                 yield Entry(
                     kind=kind,
                     row=msgspec.json.decode(row),
-                    full=_unpacked(full),
+                    full=found["record"],
                     missing=message or "",
-                    numbers=_unpacked(numbers) if counted_too else None,
-                    counted=counted,
-                    versions=tuple((_unpacked(versions) or {}).get("versions", ())),
+                    numbers=found.get("numbers"),
+                    counted=read,
+                    countries=(found.get("places") or {}).get("countries", {}),
+                    versions=tuple((found.get("versions") or {}).get("versions", ())),
+                    items=tuple((found.get("items") or {}).get("items", ())),
                 )
 
 

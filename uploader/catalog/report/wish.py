@@ -4,20 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import date
 from typing import get_args
 
 from uploader.catalog.names import Names, Session, find_type
 from uploader.catalog.query import is_searchable
 from uploader.catalog.report.annotate import Choice
 from uploader.catalog.report.columns import Selection, parse_columns
-from uploader.catalog.report.side_tables import SIDE_TABLES, SideTable
+from uploader.catalog.report.side_tables import (
+    ACCOUNTS_TABLE,
+    COLLECTION_ITEMS,
+    GROUPS,
+    SIDE_TABLES,
+    TIMESERIES,
+    VIEWS_BY_COUNTRY,
+    SideTable,
+)
 from uploader.catalog.report.spec import DEFINITIONS, REPORTS, STATES, ReportName, Spec
-from uploader.errors import UsageError
+from uploader.errors import Facts, UsageError
 from uploader.figshare.ids import Kind
 from uploader.metadata import identifiers
 
 STATUSES = ("pending", "approved", "rejected", "closed")
 """What a review can be."""
+_OF_PERIOD = (VIEWS_BY_COUNTRY, TIMESERIES)
+
+
+def tables_of(report: ReportName) -> tuple[SideTable, ...]:
+    """Return all separate tables that a report can have."""
+    definition = DEFINITIONS[report]
+    if "tables" not in definition.takes:
+        return ()
+    found = [*SIDE_TABLES, *([COLLECTION_ITEMS] if "kinds" in definition.takes else []), *_OF_PERIOD]
+    named = {one.kind for one in definition.lookups}
+    return (*found, *(one for one in (GROUPS, ACCOUNTS_TABLE) if one.lookup in named))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +46,8 @@ class Wish:
 
     `institution` and `type` are as people name them, `author` and `orcid` whose records they are; `author_ids` are more
     precise than the name, `strict` leaves out records that only the name matches. `states` are those of records,
-    `status` that of reviews. `versions`: a row for each; `tables`: separate ones, too; `stats`: numbers, in a `scope`.
+    `status` that of reviews. `versions`: a row for each; `tables`: separate ones, too; `stats`: numbers, in a `scope`,
+    of all time or from `stats_since` to today.
     """
 
     report: ReportName
@@ -46,6 +67,7 @@ class Wish:
     emails: bool = True
     stats: bool = False
     scope: str | None = None
+    stats_since: date | None = None
 
     def __post_init__(self) -> None:
         if self.report not in REPORTS:
@@ -62,7 +84,9 @@ class Wish:
         if self.author is not None and not is_searchable(self.author):
             raise UsageError(f"invalid author: nothing to search for in {self.author!r}")
         if self.scope is not None and not self.stats:
-            raise UsageError("an institution's numbers are only read with numbers at all")
+            raise UsageError("an institution's numbers are only read with numbers at all", facts=Facts("no-numbers"))
+        if self.stats_since is not None and not self.stats:
+            raise UsageError("numbers since a day are only read with numbers at all", facts=Facts("no-numbers"))
         _ = self.selection, self._orcid  # raise
 
     def _check_choices(self) -> None:
@@ -92,7 +116,10 @@ class Wish:
     @property
     def sides(self) -> Sequence[SideTable]:
         """The separate tables."""
-        return SIDE_TABLES if self.tables else ()
+        if not self.tables:
+            return ()
+        absent = {COLLECTION_ITEMS: "collection" not in self.kinds} | dict.fromkeys(_OF_PERIOD, not self.stats_since)
+        return [one for one in tables_of(self.report) if not absent.get(one)]
 
     @property
     def choice(self) -> Choice:

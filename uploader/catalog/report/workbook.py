@@ -134,7 +134,8 @@ class XlsxTable:
             "constant_memory": True, "tmpdir": str(scratch), "strings_to_formulas": False, "strings_to_urls": False,
             "strings_to_numbers": False, "in_memory": False,
         })  # fmt: skip
-        self._columns = layout.columns
+        self._meanings = [(one.name, one.meaning) for one in layout.columns]
+        self._meanings += [(f"{side.name}: {one.name}", one.meaning) for side in sides for one in side.columns]
         self._records = _Rows(self._book, "Records", layout.columns, self.changes, long_texts)
         self._sides = [_Rows(self._book, one.name, one.columns, self.changes, long_texts) for one in sides]
 
@@ -161,7 +162,7 @@ class XlsxTable:
             sheet = self._book.add_worksheet("About")
             bold = self._book.add_format({"bold": True})
             sheet.set_column(0, 1, 32)
-            meanings = [("Column", "Meaning"), *((one.name, one.meaning) for one in self._columns)]
+            meanings = [("Column", "Meaning"), *self._meanings]
             for row, (name, value) in enumerate([*about(), ("", ""), *meanings]):
                 sheet.write_string(row, 0, fitting(name)[0], bold if name == "Column" else None)
                 if isinstance(value, int):
