@@ -19,8 +19,8 @@ class Figshare:
     """Items by id with their titles, and further rows and records by kind.
 
     `broken` are errors that reading an item always raises, `unlisted` items that exist all the same, `changed` those
-    that Figshare lists as modified. `members` are items of collections. A record takes `delay` seconds, `on_page` is
-    called before each page.
+    that Figshare lists as modified. `members` are items of collections. A record takes `delay` seconds, a page
+    `page_delay`; `on_page` is called when it is read.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Figshare:
         self.clock = VirtualClock()
         self.changed: set[int] = set()
         self.later = 0.0
-        self.delay = 0.0
+        self.delay = self.page_delay = 0.0
         self.on_page: Callable[[], None] = lambda: None
 
     def _raw(self, number: int) -> dict[str, Any]:
@@ -44,7 +44,8 @@ class Figshare:
     async def page(
         self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
     ) -> list[Record]:
-        self.pages.append(listing.path)
+        self.pages.append("changes" if "modified_since" in criteria else listing.path)
+        await self.clock.sleep(self.page_delay)
         self.on_page()
         rows = self._rows(listing, criteria)
         return [decode(Record, row, "a row") for row in rows][(page - 1) * size : page * size]

@@ -134,6 +134,11 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     paging: Literal["page", "offset", "id", "whole"] = "page"
     changes: bool = False
 
+    @property
+    def shifts(self) -> bool:
+        """Whether rows move between pages that are read one by one, while others are added or removed."""
+        return self.key is None and self.paging in ("page", "offset")
+
 
 def search_of(kind: Kind, *, own: bool = False) -> Listing:
     """Return the search of public records, or of the account's own ones."""

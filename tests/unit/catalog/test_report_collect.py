@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from uploader.catalog.report.make import Place, Report
 from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
 from uploader.errors import CatalogBusy, Interrupted, ItemNotFound, ProtocolViolation, ServerFailing, Throttled
+from uploader.figshare.models import PAGE
 from uploader.transfer.store import lock
 
 
@@ -35,11 +36,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def run_once(figshare: Figshare, store: Store, **limits: Any) -> Collector:
+PUBLIC = Spec(report="public", institution=1)
+
+
+def run_once(figshare: Figshare, store: Store, spec: Spec = PUBLIC, **limits: Any) -> Collector:
     """Run to the end, or until an error ends the run."""
     figshare.clock = VirtualClock()
     anyio.run(figshare.clock.sleep, figshare.later)
-    spec = Spec(report="public", institution=1)
     run = Collector(figshare, store, spec, limits=Limits(**limits), clock=figshare.clock)
     assert anyio.run(run.run) == ()
     return run
@@ -145,6 +148,51 @@ def test_changes_that_rows_do_not_show_are_listed(figshare: Figshare, store: Sto
     figshare.changed, figshare.later = {3, 4}, 100.0
     run_once(figshare, store)
     assert figshare.asked == [3, 4]
+
+
+def shift_on_second_page(figshare: Figshare, shift: Callable[[], None]) -> None:
+    """Let the lists have two pages, and change what they show when the second one is read."""
+    figshare.titles = {number: f"Item {number}" for number in range(1, PAGE + 101)}
+
+    def on_page() -> None:
+        if len(figshare.pages) == 2:
+            shift()
+
+    figshare.on_page = on_page
+
+
+def test_records_that_move_during_a_slow_walk_are_found(figshare: Figshare, store: Store) -> None:
+    figshare.unlisted, figshare.page_delay = {3}, 40.0
+
+    def shift() -> None:
+        figshare.unlisted.clear()  # published only now, with a date that was passed
+        figshare.titles[4] = "Changed"
+        figshare.changed = {3, 4}
+
+    shift_on_second_page(figshare, shift)
+    whole(figshare, store)
+    assert figshare.pages.count("changes") == 2
+    assert titles(store) == list(figshare.titles.values())
+    assert sorted(figshare.asked) == sorted(figshare.titles)
+    assert {entry.row["title"] for entry in store.entries()} == {*figshare.titles.values()}
+
+
+def test_a_quick_walk_is_not_followed_by_another_list(figshare: Figshare, store: Store) -> None:
+    shift_on_second_page(figshare, lambda: None)
+    whole(figshare, store)
+    assert "changes" not in figshare.pages
+    assert titles(store) == list(figshare.titles.values())
+
+
+def test_records_that_move_to_a_page_that_was_read_are_found(figshare: Figshare, store: Store) -> None:
+    def remove() -> None:
+        for number in (3, 500):
+            del figshare.titles[number]
+
+    shift_on_second_page(figshare, remove)
+    run_once(figshare, store, Spec(report="own"))
+    assert {str(entry.raw["title"]) for entry in store.entries()} >= {*figshare.titles.values()}
+    assert len(figshare.pages) == 2 + 2 + 2  # the second reading shows two that were missing, the third nothing new
 
 
 def test_a_file_system_without_locks_still_excludes_others(

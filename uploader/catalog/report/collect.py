@@ -218,13 +218,20 @@ class Collector:
             reading = ReadingById(source, listing, wanted.criteria, seen=seen)
         else:
             reading = Reading(source, listing, wanted.criteria, position=position, seen=seen)
-        checks = wanted.checks()
-        self._known += len(seen)
-        async for page in reading.pages():
-            rows = checks.fitting(page)
-            await self._add_page(name, listing.kind, rows, reading.position)
-            self._known += len(rows)
-            self._report(self._known, None)
+        known = set(seen)
+        self._known += len(known)
+        for again in range(_ROUNDS + 1):
+            checks, pages, before = wanted.checks(), 0, len(known)
+            async for page in reading.pages():
+                rows = checks.fitting(page)
+                await self._add_page(name, listing.kind, rows, reading.position)
+                self._known += len({row.id for row in rows} - known)
+                known.update(row.id for row in rows)
+                pages += 1
+                self._report(self._known, None)
+            if not listing.shifts or (pages == 1 and position is None) or (again and len(known) == before):
+                break
+            reading = Reading(source, listing, wanted.criteria)  # rows may have moved to a page that was read before
         self.left_out += checks.left_out
         await self._add_page(name, listing.kind, (), reading.position, complete=True)
         return list(reading.gaps)

@@ -287,14 +287,16 @@ class Report:
         requests = known = dated = 0
         seen: set[tuple[str, int]] = set()
         for wanted in (*self._spec.lookups(), *self._spec.lists()):
+            pages = 0
             async for page in self._reading(wanted).pages():
-                requests += 1
+                pages += 1
                 if wanted in self._spec.lookups():
                     continue
                 new = [row for row in page if (wanted.listing.kind, row.id) not in seen]
                 seen.update((wanted.listing.kind, row.id) for row in new)
                 dated += sum(row.published is not None for row in new)
                 known += await in_thread(store.known, new, wanted.listing.kind) if store is not None else 0
+            requests += 2 * pages if wanted.listing.shifts and pages > 1 else pages
         details = self._spec.definition.detail is not None
         parts = self._extras.parts(self._spec)
         # Of what is not public, records without a date are drafts, which have no numbers.
