@@ -48,8 +48,15 @@ LICENSE_ALIASES: Final = {
 _LICENSE_ADDRESSES: Final = {
     "creativecommons.org/licenses/by/4.0": "CC BY 4.0", "creativecommons.org/publicdomain/zero/1.0": "CC0",
     "opensource.org/licenses/mit": "MIT", "opensource.org/license/mit": "MIT",
-    "www.apache.org/licenses/license-2.0": "Apache 2.0", "apache.org/licenses/license-2.0": "Apache 2.0",
+    "apache.org/licenses/license-2.0": "Apache 2.0", "opensource.org/licenses/apache-2.0": "Apache 2.0",
+    "opensource.org/license/apache-2-0": "Apache 2.0",
 }  # fmt: skip
+_FIGSHARE_ADDRESSES: Final = {
+    "gnu.org/copyleft/gpl": "GPL", "gnu.org/licenses/gpl": "GPL", "gnu.org/licenses/gpl-2.0": "GPL 2.0+",
+    "gnu.org/licenses/old-licenses/gpl-2.0": "GPL 2.0+", "gnu.org/licenses/gpl-3.0": "GPL 3.0+",
+}  # fmt: skip
+"""Addresses that Figshare gives for its licences; elsewhere they may mean another one, such as GPL 3.0 alone."""
+_CREATIVE_COMMONS = re.compile(r"creativecommons\.org/licenses/(by[a-z-]*)/(\d\.\d)")
 
 RELATIONS: Final = (
     "IsCitedBy", "Cites", "IsSupplementTo", "IsSupplementedBy", "IsContinuedBy", "Continues", "Describes",
@@ -73,5 +80,18 @@ def own_license(name: str) -> str | None:
     known = {plain(one): one for one in LICENSES}
     known |= {plain(one): meant for one, meant in LICENSE_ALIASES.items()}
     key = plain(name.rpartition("spdx.org/licenses/")[2].removesuffix(".html"))
-    address = re.sub(r"^https?://(www\.)?|(/legalcode)?(\.[a-z]{2})?/?$", "", name.strip().lower())
-    return known.get(key) or _LICENSE_ADDRESSES.get(address)
+    return known.get(key) or _LICENSE_ADDRESSES.get(_license_address(name))
+
+
+def license_at(address: str) -> str | None:
+    """Return the name of the licence that Figshare gives this address, None if it is unknown."""
+    plain_address = _license_address(address)
+    found = own_license(address) or _FIGSHARE_ADDRESSES.get(plain_address)
+    if found is None and (parts := _CREATIVE_COMMONS.fullmatch(plain_address)) is not None:
+        found = f"CC {parts[1].upper()} {parts[2]}"
+    return found
+
+
+def _license_address(text: str) -> str:
+    """Return an address without what differs between spellings of the same one."""
+    return re.sub(r"^https?://(www\.)?|(/legalcode)?(\.[a-z]{2})?(\.html|\.txt)?/?$", "", text.strip().lower())

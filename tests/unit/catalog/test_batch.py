@@ -19,6 +19,7 @@ from uploader.catalog.batch.summary import summarize
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.known_columns import RECORDS
 from uploader.errors import FigupError
+from uploader.metadata.vocabulary import license_at
 
 ROW: dict[str, str] = {
     "article_id": "123456", "account_id": "7", "group_id": "21", "status": "public", "title": "Dams, \"pönds\"",
@@ -239,3 +240,21 @@ def test_what_the_notebook_counts() -> None:
     assert found.ranked("states") == [("draft", 1), ("embargoed-file", 1), ("linked", 1), ("metadata-only", 1)]
     assert found.ranked("grants") == [("Rivers", 4)]
     assert found.events() == []
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://www.gnu.org/copyleft/gpl.html", "GPL"),
+        ("https://www.gnu.org/licenses/gpl-2.0.html", "GPL 2.0+"),
+        ("http://www.gnu.org/licenses/gpl-3.0.en.html", "GPL 3.0+"),
+        ("https://www.apache.org/licenses/LICENSE-2.0.html", "Apache 2.0"),
+        ("https://opensource.org/licenses/MIT", "MIT"),
+        ("https://creativecommons.org/publicdomain/zero/1.0/", "CC0"),
+        ("https://creativecommons.org/licenses/by-nc-nd/4.0/legalcode.de", "CC BY-NC-ND 4.0"),
+        ("https://example.org/by", None),
+    ],
+)
+def test_licences_are_shown_by_name(address: str, name: str | None) -> None:
+    """All addresses that Figshare gives for its licences."""
+    assert license_at(address) == name

@@ -18,7 +18,7 @@ from uploader.catalog.report.columns import Entry
 from uploader.catalog.report.values import custom_fields
 from uploader.errors import UsageError
 from uploader.metadata.problems import Problem, invalid
-from uploader.metadata.vocabulary import own_license
+from uploader.metadata.vocabulary import license_at
 from uploader.sources.tables import read_rows
 from uploader.text import printable
 
@@ -210,7 +210,7 @@ def _put_own(record: dict[str, Any], name: str, cell: str) -> None:
     elif name in _FLAGS:
         record[_FLAGS[name]] = flag(cell)
     elif name == "licence":
-        record["license"] = {"name": own_license(cell), "url": cell}
+        record["license"] = {"name": license_at(cell), "url": cell}
     elif name == "embargo_date":
         record[name] = cell
     else:
