@@ -7,22 +7,25 @@ import json
 import os
 import shlex
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import platformdirs
 
-from uploader.disk import Disk
-from uploader.errors import Facts, NoToken, TokenFileExposed, UsageError
+from uploader.disk import Disk, open_lock_file, try_flock
+from uploader.errors import Facts, FigupError, NoToken, StateUnusable, TokenFileExposed, UsageError
 from uploader.figshare.grants import OAuth1Grant, OAuth2Grant, parse_grant
 from uploader.redaction import add_secret
 from uploader.system import PATH_FAULTS, passing_error, path_error
 
 SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
-_FILE_NAME = "tokens.json"
+_FILE_NAME, _LOCK_NAME = "tokens.json", "tokens.lock"
+_LOCK_TIME_LIMIT, _LOCK_POLL = 30.0, 0.02
+"""Seconds to wait for a process that changes the store, and between two attempts."""
 _MAX_SIZE = 4096
 
 
@@ -121,8 +124,23 @@ def store_text(text: str, *, endpoint: str, config_dir: Path) -> str:
     if ring is not None and ring.set(endpoint, text):
         return ring.name
     path = config_dir / _FILE_NAME
-    _write_store(path, {**_read_store(path), endpoint: text})
+    with _locked(config_dir):
+        _write_store(path, {**_read_store(path), endpoint: text})
     return f"the file {path}"
+
+
+def replace_text(text: str, *, endpoint: str, config_dir: Path, is_due: Callable[[str], bool]) -> None:
+    """Store a text in place of what is stored now, if there is something and it `is_due`. Raises as `store_text`."""
+    ring, path = _keyring(), config_dir / _FILE_NAME
+    held = ring.get(endpoint) if ring is not None else None
+    if ring is not None and held is not None:
+        if is_due(held):
+            ring.set(endpoint, text)
+        return
+    with _locked(config_dir):
+        stored = _read_store(path)
+        if endpoint in stored and is_due(stored[endpoint]):
+            _write_store(path, {**stored, endpoint: text})
 
 
 def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
@@ -132,9 +150,9 @@ def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
     if ring is not None and ring.delete(endpoint):
         stores.append(ring.name)
     path = config_dir / _FILE_NAME
-    tokens = _read_store(path)
-    if tokens.pop(endpoint, None) is not None:
-        _write_store(path, tokens)
+    if endpoint in _read_store(path):
+        with _locked(config_dir):
+            _write_store(path, {name: text for name, text in _read_store(path).items() if name != endpoint})
         stores.append(f"the file {path}")
     return stores
 
@@ -213,6 +231,32 @@ def _read_private(path: Path) -> str | None:
         text = f"cannot read the token file {path}: {reason}"
         raise passing_error(fault, str(path)) or NoToken(text, path=str(path)) from None
     return raw.decode("utf-8-sig", "replace")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Change the store alone, so that commands for other endpoints do not lose what they store.
+
+    Raises StateUnusable if another process holds the lock for long. Where files cannot be locked the others are not
+    kept out; where none can be written, writing the store reports it.
+    """
+    path = folder / _LOCK_NAME
+    try:
+        Disk().make_folder(folder)
+        fd = open_lock_file(path)
+    except FigupError:
+        yield
+        return
+    try:
+        end = time.monotonic() + _LOCK_TIME_LIMIT
+        with contextlib.suppress(OSError):
+            while not try_flock(fd):
+                if time.monotonic() > end:
+                    raise StateUnusable(f"another process holds {path}", hint="End it, and run the same command again.")
+                time.sleep(_LOCK_POLL)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _read_store(path: Path) -> dict[str, str]:

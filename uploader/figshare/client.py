@@ -70,7 +70,7 @@ class Figshare:
         """Requests that read lists, searches and single records."""
         self.accounts = Accounts(self._calls)
         """Requests about an institution's accounts, for its administrators."""
-        self.downloads = Downloads(settings, self._endpoint, self._calls.token, self._network, self._calls.server_now)
+        self.downloads = Downloads(settings, self._endpoint, self._calls, self._network)
         """Bytes of files."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
         self._sender = PartUploader(settings, self._network, self._watch, self._clock, self._calls.server_now)

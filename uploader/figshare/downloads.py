@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -34,6 +35,14 @@ Sink = Callable[[int, bytes], Awaitable[None]]
 """Called with an offset in the file and the bytes from there."""
 
 
+class Tokens(Protocol):
+    """What downloads need of the session with the API: its token, and the server's clock."""
+
+    async def token(self) -> Token | None: ...
+    async def renewed(self, used: Token) -> Token | None: ...
+    def server_now(self) -> datetime: ...
+
+
 class Downloads:
     """One attempt per call; retries are the caller's.
 
@@ -45,26 +54,31 @@ class Downloads:
         self,
         settings: Settings,
         endpoint: str,
-        token: Callable[[], Awaitable[Token | None]],
+        tokens: Tokens,
         network: Network,
-        now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
-        self._token = token
+        self._tokens = tokens
         self._network = network
-        self._now = now
 
     async def fetch(self, url: str, *, start: int, end: int, size: int, sink: Sink, authorized: bool = False) -> None:
         """Fetch the bytes from `start` to `end` (exclusive) of a file of `size` bytes.
 
-        `authorized`: the file is private, the token is sent. Where the server has no ranges and `start` is 0, all bytes
-        of the file are delivered. Raises RangeIgnored where it has none and `start` is not 0; FetchFailed, which may
-        pass, after which the bytes delivered so far are valid; FileNotHeld, PermissionDenied, TokenRejected,
-        RequestRejected, ProtocolViolation, TlsFailure.
+        `authorized`: the file is private, the token is sent; one that is refused is renewed, once. Where the server has
+        no ranges and `start` is 0, all bytes of the file are delivered. Raises RangeIgnored where it has none and
+        `start` is not 0; FetchFailed, which may pass, after which the bytes delivered so far are valid; FileNotHeld,
+        PermissionDenied, TokenRejected, RequestRejected, ProtocolViolation, TlsFailure.
         """
         try:
-            await self._fetch(url, start, end, size, sink, authorized=authorized)
+            token = await self._tokens.token() if authorized else None
+            try:
+                await self._fetch(url, start, end, size, sink, token)
+            except (TokenRejected, PermissionDenied):
+                renewed = await self._tokens.renewed(token) if token is not None else None
+                if renewed is None:
+                    raise
+                await self._fetch(url, start, end, size, sink, renewed)
         except (aiohttp.ClientError, OSError, LostConnection) as fault:
             failure = failure_of(fault, host_of(url))
         except ExchangeFailed as fault:
@@ -75,7 +89,7 @@ class Downloads:
             raise FetchFailed(f"{host_of(url)}: {failure.reason}", network=True)
         raise failure
 
-    async def _fetch(self, url: str, start: int, end: int, size: int, sink: Sink, *, authorized: bool) -> None:
+    async def _fetch(self, url: str, start: int, end: int, size: int, sink: Sink, token: Token | None) -> None:
         timeout = aiohttp.ClientTimeout(
             total=None,
             connect=self._settings.connect_timeout,
@@ -85,7 +99,7 @@ class Downloads:
         for hop in range(_HOPS + 1):
             url = self._usable(url)
             headers = {"Range": f"bytes={start}-{end - 1}"}
-            if hop == 0 and authorized and self._may_have_token(url) and (token := await self._token()) is not None:
+            if hop == 0 and token is not None and self._may_have_token(url):
                 headers["Authorization"] = f"token {token.reveal()}"
             async with self._network.upload.get(
                 yarl_url(url),
@@ -140,7 +154,7 @@ class Downloads:
             # Observed: an empty 202 with x-amzn-waf-action, or a 403 with a page, mostly for cloud addresses.
             return FetchFailed(f"a firewall in front of Figshare ({host}) turned the request away")
         if is_retryable(answer.status) or answer.status >= 500:
-            failure = transient_failure(answer, peer, self._now())
+            failure = transient_failure(answer, peer, self._tokens.server_now())
             return FetchFailed(failure.reason, retry_after=failure.retry_after)
         words = describe(answer, peer)
         if answer.status == 401:

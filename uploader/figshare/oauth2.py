@@ -22,7 +22,7 @@ import msgspec
 
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
-from uploader.disk import Disk, map_os_errors, open_lock_file, try_flock
+from uploader.disk import Disk, open_lock_file, try_flock
 from uploader.errors import (
     Facts,
     NotFigshare,
@@ -40,6 +40,7 @@ from uploader.figshare.grants import OAuth2Grant, parse_grant
 from uploader.figshare.middleware import traced
 from uploader.figshare.network import Network
 from uploader.figshare.responses import server_message
+from uploader.figshare.retry import poll
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import ExchangeFailed, Request, Response, Send, exchange_on
 from uploader.figshare.urls import host_of, is_loopback
@@ -54,6 +55,8 @@ SCOPE: Final = "all"
 _UNREAD: Final = (408, 425, 429, 503)
 """Statuses with which a server turns a request away without acting on it."""
 _LOCK_FILE, _LOCK_POLL = "refresh.lock", 0.1
+_RIVAL: Final = 5.0
+"""Seconds in which a process that refreshed the sign-in a moment before has stored it."""
 _LONGEST: Final = 60.0
 """Seconds for one request to the token endpoint, which a cancellation does not cut short."""
 
@@ -256,15 +259,21 @@ class RenewableToken:
         """
         async with self._turn:
             if self._token is rejected:
-                async with _locked(self._config_dir, self._clock):
-                    self._adopt(await self._refreshed(rejected.reveal(), send))
+                async with _locked(self._config_dir, self._clock) as alone:
+                    self._adopt(await self._refreshed(rejected.reveal(), send, alone=alone))
             return self._token
 
     def _adopt(self, grant: OAuth2Grant) -> None:
         self._grant, self._token = grant, Token(grant.access_token)
 
-    async def _refreshed(self, rejected: str, send: Send) -> OAuth2Grant:
+    async def _refreshed(self, rejected: str, send: Send, *, alone: bool) -> OAuth2Grant:
+        """Refresh the sign-in, or return what another process made of it.
+
+        `alone`: no other process can refresh it now. Without file locks one may; its mark in the store shows that.
+        """
         stored = await in_thread(self._read)
+        if stored.refreshing and not alone:
+            stored = await self._changed(stored, _LONGEST) or stored
         if stored.access_token != rejected and not stored.expired(self._clock.now()):
             log.info("another process has refreshed the sign-in")
             return stored
@@ -272,10 +281,20 @@ class RenewableToken:
             raise _sign_in_again("the answer to the last refresh of the sign-in was lost")
         if not stored.refresh_token:
             raise _sign_in_again("the sign-in has expired, and cannot be refreshed")
+        try:
+            return await self._renew(stored, send)
+        except _Refused as refusal:
+            changed = await self._changed(stored, 0.0 if alone else _RIVAL)
+            if changed is None:
+                raise _sign_in_again(f"Figshare does not refresh the sign-in: {refusal}") from None
+            return changed
+
+    async def _renew(self, stored: OAuth2Grant, send: Send) -> OAuth2Grant:
+        """Make one request, marked in the store before it is sent. Raises _Refused, and what `renewed` raises."""
         body = await in_thread(_refresh_body, stored)
         settled = stored
         try:
-            await in_thread(self._write, msgspec.structs.replace(stored, refreshing=True))
+            await in_thread(self._replace, stored, msgspec.structs.replace(stored, refreshing=True))
             settled = await _request_tokens(body, stored, self._endpoint, send, self._clock)
         except ExchangeFailed as failure:
             if not failure.sent:
@@ -285,13 +304,20 @@ class RenewableToken:
         except _Unclear as fault:
             settled = msgspec.structs.replace(stored, refreshing=True)
             raise _lost(str(fault)) from None
-        except _Refused as refusal:
-            raise _sign_in_again(f"Figshare does not refresh the sign-in: {refusal}") from None
         finally:
             with anyio.CancelScope(shield=True):
-                await in_thread(self._settle, settled, stored)
+                await in_thread(self._replace, stored, settled)
         log.info("refreshed the sign-in")
         return settled
+
+    async def _changed(self, stored: OAuth2Grant, time_limit: float) -> OAuth2Grant | None:
+        """Return the sign-in that another process stores in place of this one, None if it does not in time."""
+
+        async def check() -> OAuth2Grant | None:
+            now = await in_thread(self._read)
+            return now if now.access_token != stored.access_token else None
+
+        return await poll(check, time_limit, self._clock, max_pause=1.0)
 
     def _read(self) -> OAuth2Grant:
         """Return what is stored now. Raises TokenRejected if the sign-in is gone."""
@@ -301,16 +327,14 @@ class RenewableToken:
             raise _sign_in_again("the sign-in has ended, and was removed from this machine")
         return grant
 
-    def _settle(self, settled: OAuth2Grant, begun: OAuth2Grant) -> None:
-        """Store what came of a refresh, unless the user has signed in again or out meanwhile."""
-        found = auth.read_stored(endpoint=self._endpoint, config_dir=self._config_dir)
-        now = parse_grant(found[0]) if found is not None else None
-        tokens = (begun.access_token, begun.refresh_token)
-        if isinstance(now, OAuth2Grant) and (now.access_token, now.refresh_token) == tokens:
-            self._write(settled)
+    def _replace(self, begun: OAuth2Grant, by: OAuth2Grant) -> None:
+        """Store what became of a sign-in, unless the user has signed in again or out meanwhile."""
 
-    def _write(self, grant: OAuth2Grant) -> None:
-        auth.store_text(grant.dump(), endpoint=self._endpoint, config_dir=self._config_dir)
+        def is_due(text: str) -> bool:
+            now, tokens = parse_grant(text), (begun.access_token, begun.refresh_token)
+            return isinstance(now, OAuth2Grant) and (now.access_token, now.refresh_token) == tokens
+
+        auth.replace_text(by.dump(), endpoint=self._endpoint, config_dir=self._config_dir, is_due=is_due)
 
 
 def _refresh_body(grant: OAuth2Grant) -> str:
@@ -329,19 +353,24 @@ def _sign_in_again(message: str) -> TokenRejected:
 
 
 @asynccontextmanager
-async def _locked(folder: Path, clock: Clock) -> AsyncIterator[None]:
-    """Hold the lock of refreshes; wait until other processes release it. Raises StateUnusable."""
-    path = folder / _LOCK_FILE
+async def _locked(folder: Path, clock: Clock) -> AsyncIterator[bool]:
+    """Hold the lock of refreshes; wait until other processes release it. Yield False where there are no file locks.
 
-    def lock(fd: int) -> bool:
-        with map_os_errors(path):
-            return try_flock(fd)
-
+    Raises StateUnusable if the folder cannot be written to: then a refreshed token could not be kept.
+    """
     await in_thread(Disk().make_folder, folder)
-    fd = await in_thread(open_lock_file, path)
+    fd = await in_thread(open_lock_file, folder / _LOCK_FILE)
     try:
-        while not await in_thread(lock, fd):
+        while (taken := await in_thread(_take, fd)) is False:
             await clock.sleep(_LOCK_POLL)
-        yield
+        yield taken is not None
     finally:
         os.close(fd)
+
+
+def _take(fd: int) -> bool | None:
+    """Return whether the lock was taken, None if the file system has no locks."""
+    try:
+        return try_flock(fd)
+    except OSError:
+        return None

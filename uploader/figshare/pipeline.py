@@ -122,6 +122,16 @@ class Pipeline:
             return self._token
         return await self._token.current(self._raw_api)
 
+    async def renewed(self, used: Token) -> Token | None:
+        """Return the token in place of one with which a download was refused; None if that one is still valid.
+
+        Raises TokenRejected if the user has to sign in again.
+        """
+        if await self.token() is used and not isinstance(self._token, Token):
+            await self._verify_token()  # which renews it
+        now = await self.token()
+        return now if now is not used else None
+
     def server_now(self) -> datetime:
         return self._server_clock.now()
 
@@ -178,7 +188,7 @@ class Pipeline:
             raise
 
     async def _verify_token(self) -> None:
-        """Raise TokenRejected if a 403 as the very first response was about the token, not the request.
+        """Raise TokenRejected if a refusal was about the token, not the request.
 
         Observed: Figshare responds 403 both to a bad token and to missing permissions.
         """

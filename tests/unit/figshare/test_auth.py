@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import fcntl
 import json
 import os
 import pickle
@@ -11,12 +13,13 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from uploader.errors import NoToken, StateDiskFull, TokenFileExposed, UsageError
+from uploader.errors import NoToken, StateDiskFull, StateUnusable, TokenFileExposed, UsageError
 from uploader.figshare import auth
 from uploader.figshare.auth import Token, find_token, forget_token, store_token
 
@@ -168,7 +171,7 @@ def test_the_store_has_a_token_per_endpoint_and_is_private(tmp_path: Path) -> No
     store_token(Token("two"), endpoint=OTHER, config_dir=config, environ={})
     assert stat.S_IMODE(config.stat().st_mode) == 0o700
     assert stat.S_IMODE((config / "tokens.json").stat().st_mode) == 0o600
-    assert [path.name for path in config.iterdir()] == ["tokens.json"]
+    assert {path.name for path in config.iterdir()} == {"tokens.json", "tokens.lock"}
     assert find(config).token.reveal() == "one"
     found = find_token(token_file=None, endpoint=OTHER, environ={}, config_dir=config)
     assert found.token.reveal() == "two"
@@ -185,7 +188,40 @@ def test_the_store_is_replaced_atomically(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(StateDiskFull, match="No space left"):
         store_token(Token("two"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
     assert (tmp_path / "tokens.json").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["tokens.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"tokens.json", "tokens.lock"}
+
+
+def no_locks(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_commands_for_other_endpoints_keep_each_others_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    """Without file locks only one after the other: what is stored is read again directly before it is written."""
+    if not locks:
+        monkeypatch.setattr("fcntl.flock", no_locks)
+    endpoints = [f"https://{number}.example.org/v2" for number in range(12)]
+
+    def store(endpoint: str) -> None:
+        store_token(Token("secret-" + endpoint[8:10]), endpoint=endpoint, config_dir=tmp_path, environ={})
+
+    with ThreadPoolExecutor(8 if locks else 1) as pool:
+        list(pool.map(store, endpoints))
+    assert set(json.loads((tmp_path / "tokens.json").read_text())["tokens"]) == set(endpoints)
+    with ThreadPoolExecutor(8 if locks else 1) as pool:
+        list(pool.map(lambda one: forget_token(endpoint=one, config_dir=tmp_path), endpoints[:11]))
+    assert set(json.loads((tmp_path / "tokens.json").read_text())["tokens"]) == {endpoints[11]}
+
+
+def test_a_store_that_another_process_holds_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_LOCK_TIME_LIMIT", 0.0)
+    with (tmp_path / "tokens.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(StateUnusable, match=r"another process holds .*tokens\.lock"):
+            store_token(Token("one"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    assert not (tmp_path / "tokens.json").exists()
 
 
 def test_storing_reports_what_takes_precedence(tmp_path: Path) -> None:

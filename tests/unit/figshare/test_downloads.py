@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.figshare.conftest import Connect
-from tests.unit.figshare.service import TOKEN, FakeClock, Service, listening, reply
+from tests.unit.figshare.service import TOKEN, Service, listening, reply
 from uploader.errors import FigupError, FileNotHeld, PermissionDenied, ProtocolViolation, TokenRejected
 from uploader.figshare.auth import Token
-from uploader.figshare.downloads import Downloads
-from uploader.figshare.network import Network
+from uploader.figshare.client import Figshare
 from uploader.figshare.outcomes import FetchFailed, Outcome, RangeIgnored
 from uploader.figshare.settings import Settings
 
@@ -151,13 +150,8 @@ async def test_a_portals_page_may_pass(connect: Connect, service: Service) -> No
     ],
 )
 async def test_who_gets_the_token(endpoint: str, url: str, sent: bool) -> None:
-    async def token() -> Token:
-        return Token(TOKEN)
-
-    settings = Settings(endpoint)
-    network = Network(settings)
+    session = Figshare(Settings(endpoint), Token(TOKEN))
     try:
-        downloads = Downloads(settings, endpoint, token, network, FakeClock().now)
-        assert downloads._may_have_token(url) is sent
+        assert session.downloads._may_have_token(url) is sent
     finally:
-        await network.close()
+        await session.close()

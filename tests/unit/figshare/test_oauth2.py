@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import json
 import logging
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import anyio
 import msgspec
 import pytest
 
-from tests.unit.figshare.service import FakeClock, Service, reply
+from tests.unit.figshare.service import Asked, FakeClock, Service, reply
 from uploader.concurrency import in_thread
 from uploader.errors import (
     FigupError,
@@ -22,6 +24,7 @@ from uploader.errors import (
     PermissionDenied,
     ServerFailing,
     SignInFailed,
+    StateUnusable,
     TokenRejected,
     Unreachable,
     UsageError,
@@ -354,6 +357,70 @@ async def test_calls_and_processes_make_one_refresh(tmp_path: Path, clock: FakeC
     assert len(send.forms) == 1
 
 
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+
+
+class YieldingClock(FakeClock):
+    """Time passes in sleeps, during which others run."""
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(0.005)
+        await super().sleep(seconds)
+
+
+@pytest.mark.usefixtures("no_locks")
+async def test_without_file_locks_the_mark_in_the_store_makes_others_wait(tmp_path: Path, clock: FakeClock) -> None:
+    await keep(tmp_path)
+    send, rival = Endpoint(response(200, NEW)), Endpoint()
+    got: list[str] = []
+
+    async def other() -> None:
+        token = session(tmp_path, YieldingClock())
+        got.append((await token.renewed(await token.current(rival), rival)).reveal())
+
+    async with anyio.create_task_group() as tasks:
+
+        async def meanwhile() -> None:
+            tasks.start_soon(other)
+            await anyio.sleep(0.01)
+
+        send.before = meanwhile
+        token = session(tmp_path, clock)
+        await token.renewed(await token.current(send), send)
+    assert got == ["second-t0ken"]
+    assert (await kept(tmp_path)).access_token == "second-t0ken"
+
+
+@pytest.mark.usefixtures("no_locks")
+async def test_without_file_locks_a_refresh_that_another_process_won_is_adopted(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """Both read the store before either marked it; the refresh token of the second one is used up."""
+    await keep(tmp_path)
+    won = msgspec.structs.replace(GRANT, access_token="second-t0ken", refresh_token="second-refresh")
+    send = Endpoint(response(400, {"error": "invalid_grant"}))
+    send.before = lambda: keep(tmp_path, won.dump())
+    token = session(tmp_path, clock)
+    assert (await token.renewed(await token.current(send), send)).reveal() == "second-t0ken"
+    assert await kept(tmp_path) == won
+
+
+async def test_a_sign_in_that_cannot_be_kept_is_not_refreshed(tmp_path: Path, clock: FakeClock) -> None:
+    await keep(tmp_path)
+    (tmp_path / "refresh.lock").symlink_to("elsewhere")
+    send = Endpoint(response(200, NEW))
+    token = session(tmp_path, clock)
+    with pytest.raises(StateUnusable, match=r"refresh\.lock"):
+        await token.renewed(await token.current(send), send)
+    assert not send.forms
+    assert await kept(tmp_path) == GRANT
+
+
 async def test_a_cancelled_refresh_keeps_its_answer(tmp_path: Path, clock: FakeClock) -> None:
     await keep(tmp_path)
     token, send = session(tmp_path, clock), Endpoint(response(200, NEW))
@@ -393,6 +460,51 @@ async def test_a_rejected_call_is_repeated_after_one_refresh(
     async with await signed_in(service, tmp_path, clock) as figshare:
         assert (await figshare.account()).id == 1
     assert used(service)[-2:] == [("/v2/token", ""), ("/v2/account", "token second-t0ken")]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_download_is_repeated_after_one_refresh(
+    service: Service, tmp_path: Path, clock: FakeClock, status: int
+) -> None:
+    valid = "token second-t0ken"
+
+    def script(asked: Asked) -> bytes:
+        if asked.path == "/v2/token":
+            return reply(200, NEW)
+        if asked.headers.get("Authorization") != valid:
+            return reply(status, {"message": "no"})
+        if asked.path == "/v2/account":
+            return reply(200, ACCOUNT)
+        return reply(206, b"ab", {"Content-Range": "bytes 0-1/2"})
+
+    service.script = script
+    got = bytearray()
+
+    async def sink(_: int, data: bytes) -> None:
+        got.extend(data)
+
+    async with await signed_in(service, tmp_path, clock) as figshare, anyio.create_task_group() as tasks:
+        for _ in range(3):
+            fetch = functools.partial(figshare.downloads.fetch, start=0, end=2, size=2, sink=sink, authorized=True)
+            tasks.start_soon(fetch, f"{service.origin}/files/1")
+    assert got == b"ab" * 3
+    assert [path for path, _ in used(service)].count("/v2/token") == 1
+
+
+async def test_a_download_that_is_not_permitted_refreshes_nothing(
+    service: Service, tmp_path: Path, clock: FakeClock
+) -> None:
+    service.script = lambda asked: reply(200, ACCOUNT) if asked.path == "/v2/account" else reply(403, {"message": "no"})
+
+    async def sink(_: int, data: bytes) -> None:
+        raise AssertionError(data)
+
+    async with await signed_in(service, tmp_path, clock) as figshare:
+        with pytest.raises(PermissionDenied):
+            await figshare.downloads.fetch(
+                f"{service.origin}/files/1", start=0, end=2, size=2, sink=sink, authorized=True
+            )
+    assert "/v2/token" not in [path for path, _ in used(service)]
 
 
 async def test_a_second_rejection_is_final(service: Service, tmp_path: Path, clock: FakeClock) -> None:
