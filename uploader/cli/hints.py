@@ -130,6 +130,10 @@ HINTS: dict[str, Hint] = {
         "of any computer.",
         complete=True,
     ),
+    "wrong-application": Hint(
+        "Compare --client-id and --redirect with figshare.com/account/applications; --paste skips this check.",
+        complete=True,
+    ),
     "redirect-port": Hint(
         "Free the port, name another address that the application knows with --redirect, or use --paste "
         "(--pin with --oauth1).",

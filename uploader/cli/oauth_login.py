@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from uploader.cli.callback import listening, open_browser
+from uploader.cli.callback import LIMIT, listening, open_browser
 from uploader.cli.confirm import next_line
 from uploader.cli.context import INTERACTIVE_RETRY, Context
 from uploader.cli.runner import Session
@@ -19,8 +19,10 @@ from uploader.errors import SignInFailed, UsageError
 from uploader.figshare import auth
 from uploader.figshare.grants import OAuth1Grant, OAuth2Grant
 from uploader.figshare.oauth1 import FirstApi
-from uploader.figshare.oauth2 import Consent, is_local_http, redeem
+from uploader.figshare.oauth2 import Consent, check_page, is_local_http, redeem
+from uploader.figshare.settings import Settings
 from uploader.figshare.urls import is_address
+from uploader.units import format_duration
 
 REDIRECT = "http://127.0.0.1:8765/"
 
@@ -38,8 +40,9 @@ def prepare(at: Context, client_id: str, redirect: str, secret_file: Path | None
     code = consent.code_in(_pasted(consent.address)) if paste or not is_local_http(redirect) else None
 
     async def obtain(session: Session) -> OAuth2Grant:
-        found = code or consent.code_in(await _redirected(session, consent.address, redirect))
-        return await redeem(consent, found, secret, at.settings(retry=INTERACTIVE_RETRY))
+        settings = at.settings(retry=INTERACTIVE_RETRY)
+        found = code or consent.code_in(await _redirected(session, consent, settings))
+        return await redeem(consent, found, secret, settings)
 
     return obtain
 
@@ -109,10 +112,11 @@ def read_secret(file: Path | None, prompt: str) -> str:
     return secret.strip()
 
 
-async def _redirected(session: Session, page: str, redirect: str) -> str:
-    """Show the page, and return the address that the browser is sent to."""
-    async with listening(redirect) as callback:
-        _show(session, page)
+async def _redirected(session: Session, consent: Consent, settings: Settings) -> str:
+    """Show the page of consent, and return the address that the browser is sent to."""
+    async with listening(consent.redirect) as callback:
+        await check_page(consent, settings)
+        _show(session, consent.address)
         return await callback.address(Clock())
 
 
@@ -120,6 +124,10 @@ def _show(session: Session, page: str) -> None:
     """Show the page of consent, in a browser where there is one."""
     how = "your browser shows this page" if open_browser(page) else "open this page in a browser of this computer"
     session.console.output.err(f"figup: {how}; consent there:\n{page}")
+    session.console.output.err(
+        f"figup: waiting for the browser, at most {format_duration(LIMIT)}. If the page shows an error, press Ctrl-C, "
+        "and check --client-id and --redirect."
+    )
 
 
 def _pasted(page: str) -> str:

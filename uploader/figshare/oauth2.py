@@ -29,6 +29,7 @@ from uploader.errors import (
     NoToken,
     ServerFailing,
     SignInFailed,
+    TlsFailure,
     TokenRejected,
     Unreachable,
     UsageError,
@@ -55,6 +56,8 @@ SCOPE: Final = "all"
 _UNREAD: Final = (408, 425, 429, 503)
 """Statuses with which a server turns a request away without acting on it."""
 _LOCK_FILE, _LOCK_POLL = "refresh.lock", 0.1
+_PAGE_TIME_LIMIT: Final = 5.0
+"""Seconds to look at the page of consent before the user does."""
 _RIVAL: Final = 5.0
 """Seconds in which a process that refreshed the sign-in a moment before has stored it."""
 _LONGEST: Final = 60.0
@@ -119,6 +122,31 @@ def is_local_http(redirect: str) -> bool:
     return parts.scheme == "http" and is_loopback(parts.hostname or "")
 
 
+async def check_page(consent: Consent, settings: Settings, clock: Clock | None = None) -> None:
+    """Raise SignInFailed if the page of consent is an error: it does not send the browser back (RFC 6749, 4.1.2.1).
+
+    Any other answer, or none in a few seconds, says nothing: the page is for browsers.
+    """
+    network = Network(settings)
+    send = _sender(network, settings, clock or Clock())
+    request = Request(method="GET", url=consent.address, redacted_url=urlsplit(consent.address).path)
+    try:
+        with anyio.move_on_after(_PAGE_TIME_LIMIT):
+            answer = await send(request)
+            if answer.status == 400:
+                words = server_message(answer.body) if not answer.is_html else ""
+                raise SignInFailed(
+                    f"Figshare refuses the application {consent.client_id!r} with the redirect address "
+                    f"{consent.redirect}{f': {words}' if words else ''}",
+                    hint="Compare both with your applications on Figshare.",
+                    facts=Facts("wrong-application"),
+                )
+    except (ExchangeFailed, TlsFailure) as failure:
+        log.info("the page of consent was not checked: %s", failure)
+    finally:
+        await network.close()
+
+
 async def redeem(
     consent: Consent, code: str, client_secret: str, settings: Settings, clock: Clock | None = None
 ) -> OAuth2Grant:
@@ -128,10 +156,8 @@ async def redeem(
         code=code, redirect_uri=consent.redirect, client_secret=client_secret
     )
     empty = OAuth2Grant(client_id=consent.client_id, client_secret=client_secret, access_token="")
-    network = Network(settings)
-    times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
-    clock = clock or Clock()
-    send = traced(exchange_on(network, network.api, **times), clock)
+    network, clock = Network(settings), clock or Clock()
+    send = _sender(network, settings, clock)
     try:
         return await _request_tokens(body, empty, settings.endpoint, send, clock)
     except ExchangeFailed as failure:
@@ -143,6 +169,11 @@ async def redeem(
         raise kind(f"{fault} where a token was due") from None
     finally:
         await network.close()
+
+
+def _sender(network: Network, settings: Settings, clock: Clock) -> Send:
+    times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
+    return traced(exchange_on(network, network.api, **times), clock)
 
 
 # --- the token endpoint -----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import errno
 import functools
 import json
 import logging
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ import anyio
 import msgspec
 import pytest
 
-from tests.unit.figshare.service import Asked, FakeClock, Service, reply
+from tests.unit.figshare.service import HANG, Asked, FakeClock, Service, reply
 from uploader.concurrency import in_thread
 from uploader.errors import (
     FigupError,
@@ -29,11 +30,11 @@ from uploader.errors import (
     Unreachable,
     UsageError,
 )
-from uploader.figshare import auth
+from uploader.figshare import auth, oauth2
 from uploader.figshare.auth import Token, find_token, read_stored
 from uploader.figshare.client import Figshare
 from uploader.figshare.grants import OAuth2Grant, parse_grant
-from uploader.figshare.oauth2 import Consent, RenewableToken, is_local_http, redeem, site_of
+from uploader.figshare.oauth2 import Consent, RenewableToken, check_page, is_local_http, redeem, site_of
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import ExchangeFailed, Request, Response
 
@@ -204,6 +205,43 @@ async def test_a_token_endpoint_that_is_down_is_unreachable(refusing: str, clock
     with pytest.raises(Unreachable, match="refused") as caught:
         await redeem(Consent(refusing, "app", REDIRECT), "c0de", "app-s3cret", Settings(refusing), clock)
     assert caught.value.exit_status == 75
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (reply(400, {"message": "Unknown application: client_id"}), ": Unknown application: client_id"),
+        (reply(400, "<html>no</html>"), ""),
+        (reply(200, "<html>consent</html>"), None),
+        (reply(302, b"", {"Location": "https://figshare.com/login"}), None),
+        (reply(403, "<html>no robots</html>"), None),
+        (reply(404), None),
+        (reply(503), None),
+        (b"SSH-2.0\r\n\r\n", None),
+        (None, None),
+    ],
+)
+async def test_a_page_of_consent_that_is_an_error_is_seen_before_the_browser_waits(
+    service: Service, answer: bytes | None, words: str | None
+) -> None:
+    service.answers = [answer] * 3
+    asking = check_page(Consent(service.endpoint, "app", REDIRECT), Settings(service.endpoint))
+    if words is None:
+        await asking
+    else:
+        expected = f"Figshare refuses the application 'app' with the redirect address {REDIRECT}{words}"
+        with pytest.raises(SignInFailed, match=f"^{re.escape(expected)}$"):
+            await asking
+    assert service.asked[0].path.startswith("/account/applications/authorize?response_type=code&client_id=app")
+    assert "Authorization" not in service.asked[0].headers
+
+
+async def test_a_page_of_consent_that_does_not_answer_is_left_to_the_browser(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth2, "_PAGE_TIME_LIMIT", 0.05)
+    service.answers = [HANG]
+    await check_page(Consent(service.endpoint, "app", REDIRECT), Settings(service.endpoint))
 
 
 # --- refreshing -------------------------------------------------------------------------------------------------------
