@@ -94,10 +94,13 @@ class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
 
 
 class LinkIntended(RecordEvent, frozen=True, kw_only=True, tag="linking"):
-    """The item's link is about to be created."""
+    """The item's link to an address is about to be created; then the links with the ids of `replaces` are removed."""
+
+    link: str = ""
+    replaces: tuple[int, ...] = ()
 
     def changes(self) -> dict[str, Any]:
-        return {"linking": True, "done": False}
+        return {"linking": self, "done": False}
 
 
 class Linked(RecordEvent, frozen=True, kw_only=True, tag="linked"):
@@ -106,7 +109,7 @@ class Linked(RecordEvent, frozen=True, kw_only=True, tag="linked"):
     link: str
 
     def changes(self) -> dict[str, Any]:
-        return {"linking": False, "link": self.link, "unpublished": True}
+        return {"linking": None, "link": self.link, "unpublished": True}
 
 
 class PublishIntended(RecordEvent, frozen=True, kw_only=True, tag="publishing"):
@@ -202,7 +205,8 @@ class RecordState:
     intent: CreateIntended | None = None
     """A create request whose outcome is unknown."""
     described: str | None = None
-    linking: bool = False
+    linking: LinkIntended | None = None
+    """A request for a link whose outcome is unknown, or after which old links are to be removed."""
     link: str | None = None
     publishing: PublishIntended | None = None
     """The last request to publish the item as it is described now, unless it is known to have had its effect."""

@@ -24,7 +24,7 @@ from uploader.errors import (
     RequestRejected,
     TokenRejected,
 )
-from uploader.figshare.models import ItemDetail
+from uploader.figshare.models import File, ItemDetail
 from uploader.figshare.outcomes import NO_EFFECT
 from uploader.figshare.retry import poll
 from uploader.items import release
@@ -206,27 +206,57 @@ class Steps:
             return not await poll(check, SETTLE_TIMEOUT if unseen else 0.0, self._clock)
 
     async def _link(self, link: str) -> None:
+        """Make the item refer to this address; a link to another one is removed once this one is there."""
+
         async def check() -> bool | None:
-            files = [file async for file in self.api.files(self.item_id)]
-            if any(file.is_link_only and file.download_url == link for file in files):
-                return True
-            if files:
-                raise Conflict(f"item {self.item_id} has other files, so that its link was not set")
-            return None
+            return any(_is_link(file, link) for file in await self._files()) or None
 
         async def ask() -> bool:
             await self.api.link(self.item_id, link, on_turn=self.job.lock.check)
             return True
 
-        linked: bool | None = None
-        if not self.new or self.state.linking:
+        pending, files = self.state.linking, list[File]()
+        if not self.new or pending is not None:
             with self.stop.interruptible():
-                linked = await poll(check, SETTLE_TIMEOUT if self.state.linking else 0.0, self._clock)
-        if not linked:
+                files = await self._settled_files(link, pending)
+        if not any(_is_link(file, link) for file in files):
+            self._check_replaceable(files, pending)
             self.stop.check()
-            await self.job.commit_intent(ev.LinkIntended(key=self.record.key))
+            replaces = tuple(file.id for file in files)
+            await self.job.commit_intent(ev.LinkIntended(key=self.record.key, link=link, replaces=replaces))
             await confirm(self.api, ask, check, "linking the file", time_limit=SETTLE_TIMEOUT)
+        await self._remove_replaced(link)
         await self.job.commit(ev.Linked(key=self.record.key, link=link))
+
+    async def _files(self) -> list[File]:
+        return [file async for file in self.api.files(self.item_id)]
+
+    async def _settled_files(self, link: str, pending: ev.LinkIntended | None) -> list[File]:
+        """Return the item's files, with the effect of a pending request for a link if it has one."""
+        wanted = {link} if pending is None else {link, pending.link}
+
+        async def check() -> list[File] | None:
+            files = await self._files()
+            return files if any(_is_link(file, address) for file in files for address in wanted) else None
+
+        return await poll(check, SETTLE_TIMEOUT if pending else 0.0, self._clock) or await self._files()
+
+    def _check_replaceable(self, files: list[File], pending: ev.LinkIntended | None) -> None:
+        """Raise Conflict unless all files are links that the job set, or there is one link alone."""
+        ours = {self.state.link, pending.link if pending is not None else None}
+        for file in files:
+            if not file.is_link_only or (len(files) > 1 and file.download_url not in ours):
+                raise Conflict(
+                    f"item {self.item_id} has other files, so that its link was not set; remove them, or the link from "
+                    "the record"
+                )
+
+    async def _remove_replaced(self, link: str) -> None:
+        """Remove the links in whose place this one was made."""
+        intent = self.state.linking
+        for old in intent.replaces if intent is not None and intent.link == link else ():
+            await self.job.lock.confirm()
+            await self.api.delete_file(self.item_id, old)
 
     async def _publish(self) -> ItemDetail:
         key, intent = self.record.key, self.state.publishing
@@ -273,6 +303,10 @@ class Steps:
             raise ProtocolViolation(f"item {detail.id} still has the title by which it was created")
         if link is not None and link not in {file.download_url for file in detail.files}:
             raise ProtocolViolation(f"item {detail.id} does not show its link")
+
+
+def _is_link(file: File, address: str) -> bool:
+    return file.is_link_only and file.download_url == address
 
 
 def seen_of(item: ItemDetail) -> ev.Seen:

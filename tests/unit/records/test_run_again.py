@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import msgspec
@@ -109,15 +110,60 @@ def linked(link: str) -> Planned:
     return msgspec.structs.replace(record(1), link=link)
 
 
-async def test_a_changed_link_is_noticed(world: RecordWorld) -> None:
+def links(world: RecordWorld) -> list[str | None]:
+    return [file.link for file in world.items()[0].files.values()]
+
+
+NEW, NEWER = "https://example.org/new", "https://example.org/newer"
+
+
+async def test_a_changed_link_is_replaced_on_request(world: RecordWorld) -> None:
     await world.run([record(1)])
-    assert await world.run([linked("https://example.org/new")]) == 0
+    assert await world.run([linked(NEW)]) == 0
     assert "changed in the file" in world.outcomes[0].reason
-    assert await world.run([linked("https://example.org/new")], UPDATED) == 1
-    assert "has other files, so that its link was not set" in world.outcomes[0].reason
-    world.items()[0].files.clear()
-    assert await world.run([linked("https://example.org/new")], UPDATED) == 0
-    assert [file.link for file in world.items()[0].files.values()] == ["https://example.org/new"]
+    assert links(world) == ["https://doi.org/10.1234/1"]
+    assert await world.run([linked(NEW)], UPDATED) == 0
+    assert links(world) == [NEW]
+    assert world.figshare.log.index("link") < world.figshare.log.index("delete_file")
+    assert await fates(world) == [("removed", "")]
+
+
+async def test_the_link_of_an_item_that_existed_before_is_replaced(world: RecordWorld) -> None:
+    item = world.figshare.add_item("theirs")
+    item.doi = "10.1234/1"
+    await world.figshare.link(item.id, NEW)
+    assert await world.run([record(1)], UPDATED) == 0
+    assert links(world) == ["https://doi.org/10.1234/1"]
+
+
+@pytest.mark.parametrize("other", ["file", "links"])
+async def test_other_files_than_one_link_are_kept(world: RecordWorld, other: str) -> None:
+    await world.run([record(1)])
+    item = world.items()[0]
+    if other == "file":
+        world.figshare.add_file(item, "mine.csv", b"1,2")
+    else:
+        await world.figshare.link(item.id, NEWER)
+    before = links(world)
+    assert await world.run([linked(NEW)], UPDATED) == 1
+    assert "has other files, so that its link was not set; remove them" in world.outcomes[0].reason
+    assert links(world) == before
+    item.files.clear()
+    assert await world.run([linked(NEW)], UPDATED) == 0
+    assert links(world) == [NEW]
+
+
+async def test_a_replacement_of_a_link_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any request, and with yet another link in the file when it goes on."""
+    requests = [(name, fault) for name in ("files", "link", "delete_file", "detail")
+                for fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)]  # fmt: skip
+    for number, ((name, fault), then) in enumerate(itertools.product(requests, (NEW, NEWER))):
+        world = RecordWorld(tmp_path / str(number), monkeypatch)
+        await world.run([record(1)])
+        world.figshare.fail(name, fault)
+        assert await world.run([linked(NEW)], UPDATED) == KILLED, name
+        assert await world.run([linked(then)], UPDATED) == 0, world.outcomes
+        assert links(world) == [then], (name, fault)
 
 
 async def test_an_update_of_a_published_item_is_published(world: RecordWorld) -> None:
