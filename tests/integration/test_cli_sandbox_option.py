@@ -165,6 +165,7 @@ def test_printed_sandbox_addresses_come_with_a_note(
     (item,) = {str(json.loads(line)["item_id"]) for line in bare_figup.run("jobs", "--json").stdout.splitlines()[:1]}
     assert "in a browser" in bare_figup.run("item", "show", item, "--sandbox").expect(0).stderr
     assert "in a browser" not in bare_figup.run("item", "files", item, "--sandbox").expect(0).stderr
+    assert "run `figup sandbox`\n" in bare_figup.run("status").expect(0).stderr
     running()
     assert "in a browser" not in bare_figup.run("upload", "data.bin", "--sandbox").expect(0).stderr
 

@@ -123,7 +123,7 @@ def open_context(common: GlobalOptions, *, job: JobOverview | None = None) -> It
 
         common = dataclasses.replace(common, sandbox=True)
         with local_sandbox(state_dir(common) / "sandbox") as sandbox:
-            remark = _how_to_look(common) if sandbox.temporary else None
+            remark = how_to_look(common) if sandbox.temporary else None
             yield Context(
                 endpoint=sandbox.url,
                 token=sandbox.token,
@@ -138,7 +138,7 @@ def open_context(common: GlobalOptions, *, job: JobOverview | None = None) -> It
     yield Context(endpoint=endpoint, token=None, common=common)
 
 
-def _how_to_look(common: GlobalOptions) -> str:
+def how_to_look(common: GlobalOptions) -> str:
     """Describe how to open the pages of a temporary sandbox."""
     by_option = common.state_dir is not None and str(common.state_dir) != os.environ.get("FIGUP_STATE_DIR")
     words = ("--dir", str(state_dir(common) / "sandbox")) if by_option else ()

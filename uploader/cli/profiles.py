@@ -91,7 +91,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}", path=str(path)) from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}: line {line} is not UTF-8", hint="Save it as UTF-8.", path=str(path)) from None
     except OSError as error:
         text = f"{path}: cannot be read: {error.strerror}"
         raise passing_error(error, str(path)) or UsageError(text, path=str(path)) from None
@@ -128,12 +129,14 @@ def _of_command(
     for key, value in table.items():
         if not isinstance(value, Mapping):
             if key not in common:
-                raise _unknown(key, common, path)
+                raise _unknown(key, common, path, "Options of one command have a table: [defaults.upload].")
             yield key, value
     for names in ([["upload"]] if list(command) == ["resume"] else []) + [list(command)]:
         inner: Any = table
         for name in names:
             inner = inner.get(name, {}) if isinstance(inner, Mapping) else {}
+        if ".".join(names) in common and not isinstance(inner, Mapping):
+            continue  # "sandbox" is an option of all commands, and a command
         for key, value in _table(inner, ".".join(names), path).items():
             if isinstance(value, Mapping):
                 continue
@@ -171,7 +174,10 @@ def _table(value: Any, name: str, path: Path) -> Mapping[str, Any]:
     return value
 
 
-def _unknown(key: str, known: Iterable[str], path: Path) -> UsageError:
+def _unknown(key: str, known: Iterable[str], path: Path, otherwise: str | None = None) -> UsageError:
+    """`otherwise` is the hint if no known key is like this one."""
     if key in _SECRETS:
         return UsageError(f"{path}: it takes no {key}; name a private file with token-file", path=str(path))
-    return UsageError(f"{path}: unknown key {printable(key)!r}", hint=did_you_mean(key, known), path=str(path))
+    return UsageError(
+        f"{path}: unknown key {printable(key)!r}", hint=did_you_mean(key, known, otherwise), path=str(path)
+    )

@@ -11,6 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from uploader import units
+from uploader.cli.context import SANDBOX, how_to_look
 from uploader.cli.hints import NOTHING, Repeated
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.rows import FileRows, plain_row
@@ -60,6 +61,8 @@ def write_job(session: Session, job: JobSummary) -> None:
     session.summary.files = FileRows(job.files, plain_row)
     session.console.event_with_files("job", session.summary.files, **fields)
     session.console.result(format_job(job, session.common.repeated))
+    if job.options.get(SANDBOX) and job.item_url and job.holder is None:
+        session.console.note(how_to_look(session.common))
 
 
 async def watch(session: Session, states: JobStore, name: str) -> int:

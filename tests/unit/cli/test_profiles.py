@@ -96,6 +96,15 @@ def test_resume_takes_the_defaults_of_upload(config: Path) -> None:
     assert run(name="verify")["limit_rate"] is None
 
 
+def test_the_sandbox_may_be_the_default(config: Path) -> None:
+    config.write_text("[defaults]\nsandbox = true\n")
+    assert run()["common"].sandbox is True
+    run(name="sandbox")
+    config.write_text("[defaults.sandbox]\nlimit-rate = 5\n")
+    assert run()["common"].sandbox is False
+    assert run(name="sandbox")["limit_rate"] == 5
+
+
 def test_the_configuration_file_is_optional(config: Path) -> None:
     config.unlink()
     assert run()["limit_rate"] is None
@@ -123,6 +132,19 @@ def test_configuration_errors_are_reported(config: Path, content: str, message: 
     with pytest.raises(UsageError, match=message) as error:
         run()
     assert error.value.path == str(config)
+
+
+def test_a_file_in_another_encoding_is_reported_with_the_line(config: Path) -> None:
+    config.write_bytes("[defaults]\nstate-dir = '/fl\u00fcsse'".encode("latin-1"))
+    with pytest.raises(UsageError, match="line 2 is not UTF-8"):
+        run()
+
+
+def test_an_option_of_one_command_is_shown_its_table(config: Path) -> None:
+    config.write_text("[defaults]\nlimit-rate = '5M'")
+    with pytest.raises(UsageError) as error:
+        run()
+    assert "[defaults.upload]" in str(error.value.hint)
 
 
 def test_a_wrong_value_is_reported_like_one_on_the_command_line(config: Path) -> None:
