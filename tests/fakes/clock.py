@@ -16,6 +16,8 @@ from uploader.clock import Clock
 _IDLE_ROUNDS = 4
 """Rounds of a loop without a visible queue in which all tasks must wait: a callback may still wake one in the next."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
+LONGEST = 86_400.0
+"""Seconds after which waiting is taken for a loop without an end: no test is about so long a time."""
 
 
 class VirtualClock(Clock):
@@ -44,6 +46,8 @@ class VirtualClock(Clock):
 
     async def sleep(self, seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
+        if self._time > LONGEST:
+            raise AssertionError("the code under test waits without an end")
         if seconds <= 0:
             return
         sleeper = (self._time + seconds, next(self._numbers), anyio.Event())

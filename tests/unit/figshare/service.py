@@ -19,6 +19,10 @@ TOKEN = "c4nary-t0ken"
 SECRET = "c4nary-upl0ad"
 
 
+MOST_SLEEPS = 1000
+"""After more, waiting is taken for a loop without an end."""
+
+
 class FakeClock(Clock):
     """Sleeping moves the clock at once; `random` is its upper end, so that delays are exact."""
 
@@ -35,6 +39,8 @@ class FakeClock(Clock):
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         self.time += seconds
+        if len(self.sleeps) > MOST_SLEEPS:
+            raise AssertionError("the code under test waits without an end")
         await anyio.lowlevel.checkpoint()
 
     def random(self) -> float:

@@ -55,6 +55,11 @@ def test_a_retry_is_never_earlier_than_retry_after() -> None:
     assert backoff.next_delay(0.1, 0) == 2
 
 
+def test_the_number_of_retries_is_limited() -> None:
+    backoff = Backoff(RetryPolicy(first_delay=1, elapsed_cap=100, retries=2), lambda: 1.0)
+    assert [backoff.next_delay(None, 0) for _ in range(3)] == [1, 2, None]
+
+
 def test_a_delay_beyond_the_cap_is_not_started() -> None:
     assert Backoff(RetryPolicy(elapsed_cap=100), lambda: 1.0).next_delay(101, 0) is None
 

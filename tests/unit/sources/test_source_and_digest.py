@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -78,6 +79,15 @@ def test_changes_since_opening_are_detected(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(SourceNotFound, match="removed"):
         source.changed_since_open()
+    source.close()
+
+
+@pytest.mark.parametrize("what", ["mtime_ns", "ctime_ns", "inode", "device"])
+def test_each_part_of_the_stamp_shows_a_change(tmp_path: Path, what: str) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    source = Source(str(tmp_path / "a"))
+    source.snapshot = dataclasses.replace(source.snapshot, **{what: getattr(source.snapshot, what) + 1})
+    assert source.changed_since_open()
     source.close()
 
 

@@ -170,6 +170,21 @@ async def test_without_a_mark_the_draft_that_another_job_records_is_not_taken(
     assert held(world) == [(TITLE, [("b", md5(CONTENT))]), MINE]
 
 
+@pytest.mark.parametrize(("hours", "taken"), [(-2.0, False), (-0.5, True), (2.0, True)])
+async def test_without_a_mark_an_empty_draft_is_taken_unless_it_is_older_than_the_intent(
+    world: World, hours: float, taken: bool
+) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("create", Fault.KILLED_BEFORE)
+    assert await world.upload(source, title=TITLE) == KILLED
+    (job,) = world.jobs()
+    change_journal(job, lambda e: ev.ItemIntended(e.at) if isinstance(e, ev.ItemIntended) else e)
+    draft = world.figshare.add_item(TITLE)
+    draft.created += timedelta(hours=hours)
+    assert await world.upload(source, title=TITLE) == 0
+    assert held(world) == ([MINE] if taken else [(TITLE, []), MINE])
+
+
 async def test_an_item_without_files_is_recognized_by_its_mark_too(world: World) -> None:
     world.figshare.fail("create", Fault.LOST_AFTER)
 

@@ -6,10 +6,12 @@ import base64
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from tests.fakes import figshare
 from tests.fakes.figshare import Fault
 from tests.fakes.world import KILLED, World, md5
 from uploader.sources import digest as digests
@@ -24,7 +26,8 @@ SIZE = 400_000
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a state every 20,000 bytes."""
+    """Keep a state every 20,000 bytes; parts are large, so that they are few."""
+    monkeypatch.setattr(figshare, "PART_SIZE", 40_000)
     monkeypatch.setattr(digests, "READ", 10_000)
     monkeypatch.setattr(digests, "SAVE_BYTES", 20_000)
     monkeypatch.setattr(digests, "SAVE_SECONDS", 0)
@@ -117,19 +120,40 @@ async def test_where_no_state_can_be_kept_everything_is_read_again(
     assert contents_of(world) == [("a", md5(Path(path).read_bytes()))]
 
 
-def doctored(world: World, state: bytes) -> None:
-    """Replace the state of the newest checkpoint, with correct checksums."""
+def doctored(world: World, **fields: Any) -> None:
+    """Replace fields of the newest checkpoint, with correct checksums."""
     events = list(decode(journal(world).read_bytes()).events)
     at = max(i for i, event in enumerate(events) if isinstance(event, ev.DigestKept))
-    events[at] = msgspec.structs.replace(events[at], state=base64.b64encode(state).decode())
+    events[at] = msgspec.structs.replace(events[at], **fields)
     data, _ = encode(events)
     journal(world).write_bytes(data)
     synced_path(journal(world)).unlink(missing_ok=True)
 
 
+def encoded(digest: SavableMd5) -> str:
+    return base64.b64encode(digest.save()).decode()
+
+
+@pytest.mark.parametrize("what", ["size", "mtime_ns", "ctime_ns", "inode", "device"])
+async def test_a_state_of_a_source_with_another_stamp_is_not_used(world: World, hashed: list[int], what: str) -> None:
+    path = await killed_before_the_end(world)
+    doctored(world, **{what: getattr(kept(world)[-1], what) + 1})
+    hashed.clear()
+    assert await world.upload(path, title="abc") == 0
+    assert sum(hashed) == SIZE
+
+
+async def test_the_device_is_compared_on_the_same_machine_only(world: World, hashed: list[int]) -> None:
+    path = await killed_before_the_end(world)
+    doctored(world, device=kept(world)[-1].device + 1, machine="another")
+    hashed.clear()
+    assert await world.upload(path, title="abc") == 0
+    assert sum(hashed) < SIZE
+
+
 async def test_a_state_of_another_length_is_not_used(world: World, hashed: list[int]) -> None:
     path = await killed_before_the_end(world)
-    doctored(world, SavableMd5().save())
+    doctored(world, state=encoded(SavableMd5()))
     hashed.clear()
     assert await world.upload(path, title="abc") == 0
     assert sum(hashed) == SIZE
@@ -139,7 +163,7 @@ async def test_a_state_of_other_bytes_is_noticed_and_nothing_is_sent_again(world
     path = await killed_before_the_end(world)
     other = SavableMd5()
     other.update(bytes(kept(world)[-1].position))
-    doctored(world, other.save())
+    doctored(world, state=encoded(other))
     sent = world.figshare.log.count("send_part")
     assert await world.upload(path, title="abc") == 0
     assert world.figshare.log.count("send_part") == sent

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from uploader.transfer.journal.log import decode, encode
+import pytest
+
+from uploader.transfer.journal.log import Synced, decode, encode
 from uploader.transfer.journal.state import state_after
 
 JOURNAL = b"""\
@@ -52,3 +54,45 @@ def test_a_journal_of_format_1_leads_to_a_job_whose_files_are_finished() -> None
         ("/data/a", "a", 8),
         ("https://example.org/x", "x", 9),
     ]
+
+
+LINES = JOURNAL.splitlines(keepends=True)
+
+
+def with_line(number: int, line: bytes) -> bytes:
+    """The journal with another line of this number, from 1."""
+    return b"".join([*LINES[: number - 1], line, *LINES[number:]])
+
+
+def test_a_changed_line_is_damaged_and_only_it_is_left_out() -> None:
+    whole = decode(JOURNAL).events
+    read = decode(with_line(7, LINES[6].replace(b'"id":3', b'"id":4')))
+    assert read.damaged == [7]
+    assert read.events == [*whole[:5], *whole[6:]]
+
+
+def test_a_changed_checksum_damages_its_line_and_the_next() -> None:
+    read = decode(with_line(7, LINES[6][:-2] + b"0\n"))
+    assert read.damaged == [7, 8]
+
+
+def test_lines_in_another_order_or_missing_are_damage() -> None:
+    assert decode(b"".join([*LINES[:3], LINES[4], LINES[3], *LINES[5:]])).damaged == [4, 5, 6]
+    assert decode(b"".join([*LINES[:3], *LINES[4:]])).damaged == [4]
+
+
+def test_a_last_line_without_its_end_is_torn_and_not_damage() -> None:
+    read = decode(JOURNAL[:-1])
+    assert (read.torn, read.damaged, len(read.events)) == (True, [], len(LINES) - 2)
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_journal_that_is_shorter_than_when_it_was_synced_is_damaged(lost: int) -> None:
+    synced = Synced(len(JOURNAL), int(LINES[-1][-17:], 16))
+    assert decode(JOURNAL, synced).clean
+    assert decode(b"".join(LINES[:-lost]), synced).damaged == [len(LINES) - lost + 1]
+
+
+def test_a_journal_with_another_line_where_it_was_synced_is_damaged() -> None:
+    synced = Synced(sum(map(len, LINES[:10])), 1)
+    assert decode(JOURNAL, synced).damaged == [len(LINES) + 1]
