@@ -7,7 +7,7 @@ Rerun the same call until it returns: it continues where it was interrupted, and
     report = uploader.upload("survey.tar", title="Survey 2024")
     print(report.item_url, report.files[0].md5)
 
-`upload`, `resume`, `verify`, `preview` and `download` block. In a program with a running event loop use `Client`:
+`upload`, `resume`, `verify`, `preview`, `download` and `jobs` block. Inside an event loop use `Client`:
 
     async with uploader.Client() as client:
         report = await client.upload("survey.tar", item=1234567, on_event=print)
@@ -17,8 +17,8 @@ account's; `client.item`, `collection` and `project` return one, by id, address 
 
 The token comes from FIGSHARE_TOKEN, the keyring or the file of `figup auth login`. Errors are `FigupError`s with a
 stable `code`, a `message`, a `hint` and an `exit_status`; their classes are in `uploader.errors`. Once a job was
-started, the error is a `RunFailed`, with the `error` that ended the run and the `report` of what was done. The classes
-of events are in `uploader.events`. A wrong type raises TypeError, an invalid value `errors.UsageError`.
+started, the error is an `uploader.RunFailed`, with the `error` that ended the run and the `report` of what was done.
+The classes of events are in `uploader.events`. A wrong type raises TypeError, an invalid value `errors.UsageError`.
 """
 
 # Names are imported when first used: importing the package does no work.

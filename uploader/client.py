@@ -159,7 +159,7 @@ class Client(TransferClient):
         from uploader.catalog.lookup import find
 
         if isinstance(given, bool) or not isinstance(given, int | str):
-            raise wrong_type(kind, given, "an id, an address or a DOI")
+            raise wrong_type(kind, given, "an id, an address or a DOI (int or str)")
         reference = _valid(lambda text: parse_reference(text, kind), str(given))
         return (await find(self._api, kind, reference, version=version, public=public)).record
 

@@ -3,6 +3,8 @@
 Errors are split by who must act: the user (`UserError`), the server's operators (`ServerError`) or nobody
 (`TransientError`: repeat the call later). Code below the command line raises these and nothing else for anything that a
 user can cause or see; the command line turns them into one line and an exit status.
+
+`uploader.RunFailed` is not among them: it wraps one of them with the report of a job.
 """
 
 from uploader.errors.base import (

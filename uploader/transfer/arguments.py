@@ -63,7 +63,7 @@ def as_project(value: int | str | None) -> int | None:
 
 def _parsed(kind: Kind, value: int | str, parse: Callable[[str, Kind], T]) -> T:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise wrong_type(kind, value, "an id (a number)")
+        raise wrong_type(kind, value, "an id, an address or a DOI (int or str)")
     try:
         return parse(str(value), kind)
     except ValueError as error:
@@ -75,7 +75,7 @@ def check_text(name: str, value: object) -> None:
     if value is not None and not isinstance(value, str):
         raise wrong_type(name, value, "a string or None")
     if value is not None and not is_unicode(value):
-        raise UsageError(f"invalid {name}: it has half of a character in it (an unpaired surrogate)")
+        raise UsageError(f"invalid {name}: it contains half of a character (an unpaired surrogate)")
 
 
 def check_flag(name: str, value: object) -> None:
