@@ -45,7 +45,8 @@ from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record
 T = TypeVar("T")
 
 PART_SIZE = 64
-_THROTTLED_FOR = 2.0
+THROTTLED_FOR = 2.0
+"""Seconds until a throttled request is repeated."""
 CREATING = frozenset({"create", "initiate", "link", "complete", "publish", "create_private_link"})
 """Requests with an ambiguous outcome after a lost response; others are repeated by the session until it gives up."""
 
@@ -212,7 +213,7 @@ class FakeFigshare:
         if isinstance(fault, Exception):
             raise fault
         if fault is Fault.THROTTLED:
-            await self.clock.sleep(_THROTTLED_FOR)
+            await self.clock.sleep(THROTTLED_FOR)
             return await self.request(name, effect, on_turn)
         if fault in BEFORE:
             raise self._error(name, fault)

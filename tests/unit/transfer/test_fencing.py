@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import uploader
+from tests.fakes import figshare as fake
 from tests.fakes.figshare import Fault
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import World
@@ -52,12 +53,30 @@ async def test_a_creating_request_is_not_sent_if_the_lease_was_lost_after_its_in
     assert request_name not in world.figshare.log
 
 
+async def test_an_event_is_not_committed_if_the_lease_was_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_over_after("item+", monkeypatch)
+    assert await world.upload(world.source("a", CONTENT), title="title") == BUSY
+    (job,) = world.jobs()
+    assert b'"e":"init?"' not in (job / "journal").read_bytes()
+
+
+async def test_a_doi_is_not_reserved_if_the_lease_was_lost_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over_after("ok", monkeypatch)
+    options = uploader.ItemOptions(metadata=Metadata(), reserve_doi=True)
+    assert await world.upload(world.source("a", CONTENT), title="title", item_options=options) == BUSY
+    assert "reserve_doi" not in world.figshare.log
+
+
 @pytest.mark.parametrize("request_name", ["create", "initiate", "complete", "create_private_link", "publish"])
 async def test_a_creating_request_is_not_repeated_if_the_lease_was_lost_meanwhile(
     request_name: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Figshare asked to wait; while this process was suspended, another machine took over the job."""
     figshare = world.figshare
+    # At once: no other task of the run notices first.
+    monkeypatch.setattr(fake, "THROTTLED_FOR", 0)
     figshare.fail(request_name, Fault.THROTTLED)
 
     async def check(_: JobLock) -> None:

@@ -295,6 +295,11 @@ async def test_a_rejected_file_does_not_stop_the_others(world: World) -> None:
     assert await world.upload(sources, title=TITLE) == 1
     assert isinstance(world.error, SomeFilesFailed)
     assert len(held(world)) == 2
+    assert world.report is not None
+    assert (world.report.exit_status, sorted(f.status for f in world.report.files)) == (
+        1,
+        ["failed", "verified", "verified"],
+    )
     world.figshare.mend()
     assert await world.upload(sources, title=TITLE) == 0
     assert held(world) == [(name, md5(name.encode() * 100)) for name in "abc"]

@@ -93,3 +93,23 @@ async def test_of_late_uploads_only_an_empty_one_is_removed(world: World, begun:
     assert await world.upload(world.source("a", CONTENT), title="title") == 0
     (item,) = world.figshare.items_held.values()
     assert (appeared[0].id in item.files) is begun
+
+
+@pytest.mark.parametrize("request_name", ["create", "initiate"])
+async def test_an_effect_that_shows_after_some_seconds_is_waited_for(world: World, request_name: str) -> None:
+    world.figshare.items_lag = world.figshare.files_lag = 10.0
+    world.figshare.fail(request_name, Fault.KILLED_AFTER)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title="title") == KILLED
+    assert await world.upload(source, title="title") == 0
+    assert world.figshare.log.count(request_name) == 1
+
+
+async def test_an_effect_of_the_day_before_is_not_waited_for(world: World) -> None:
+    world.figshare.fail("create", Fault.KILLED_BEFORE)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title="title") == KILLED
+    await world.clock.sleep(24 * 3600)
+    since = world.clock.monotonic()
+    assert await world.upload(source, title="title") == 0
+    assert world.clock.monotonic() - since < 10
