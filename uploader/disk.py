@@ -25,7 +25,7 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Errors of a disk, a quota or a limit that has no room left."""
+"""Errors of a disk, a quota or a limit that is exhausted."""
 NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
 """Errors of file systems that cannot sync a folder (some FUSE mounts); names on them count as durable."""
@@ -53,7 +53,7 @@ def _translated(error: OSError | ValueError, path: Path) -> FigupError:
     if passing_error(error, str(path)) is not None:
         return StateLost(f"the storage that holds figup's state does not answer: {path}: {reason}")
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        reason = "it is a symbolic link, and none is followed here"
+        reason = "it is a symbolic link, which is not followed here"
     return StateUnusable(f"figup's state cannot be used: {path}: {reason}")
 
 

@@ -21,7 +21,7 @@ _SHORTEST_PASSWORD = 8
 """Characters; Figshare's tokens have 128."""
 _MOST_SECRETS = 100
 _MOST_WORDS = 5000
-"""Secrets of upload URLs: one per file, of which only the latest matter."""
+"""Secrets of upload URLs: one per file; only the latest are kept."""
 _CUT = "..."
 _DEPTH = 4
 """Encodings inside each other."""
@@ -82,7 +82,7 @@ def add_upload_address(url: str) -> None:
 
 
 def has_secret(text: str) -> bool:
-    """Return whether a secret is in a text, in whatever encoding."""
+    """Return whether a secret is in a text, in any encoding."""
     if not _SECRETS.texts and not _SECRETS.words:
         return False
     if any(True for one in _decodings(text, _DEPTH) for _ in _found_in(one)):

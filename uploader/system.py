@@ -36,7 +36,7 @@ _UNAVAILABLE = frozenset(
 """Errors of a file system whose device, server or process is gone; it may come back."""
 _NO_PATH = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
 _BATCH = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
-"""Environment variables of which a batch system sets one."""
+"""Environment variables; a batch system sets one of them."""
 _RESERVED = 64
 """Descriptors for everything but sources and connections: streams, event loop, journal, locks, logs, libraries."""
 _FEWEST = 4
@@ -84,7 +84,7 @@ def path_error(fault: BaseException, path: str) -> FigupError:
     if fault.errno in _NO_PATH:
         return UsageError(f"{shown}: not a possible path: {_why(fault)}", path=path)
     if fault.errno == errno.ELOOP:
-        return SourceUnreadable(f"{shown}: its symbolic links lead in a circle", hint="Mend the links.", path=path)
+        return SourceUnreadable(f"{shown}: its symbolic links form a loop", hint="Fix the links.", path=path)
     return SourceUnreadable(f"{shown}: cannot be read: {_why(fault)}", path=path)
 
 
@@ -129,7 +129,7 @@ def absolute(path: str) -> str:
         if (passing := passing_error(fault, "the current folder")) is not None:
             raise passing from fault
         raise UsageError(
-            f"the current folder cannot be used: {fault.strerror}", hint="Change to another one, or name whole paths."
+            f"the current folder cannot be used: {fault.strerror}", hint="Change to another one, or use absolute paths."
         ) from fault
 
 

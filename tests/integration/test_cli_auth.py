@@ -56,7 +56,7 @@ def test_auth_status_shows_store_account_and_quota(figup: Figup, sandbox: Sandbo
     assert done.stdout.splitlines() == [
         f"The token for {sandbox.url} is in the environment variable FIGSHARE_TOKEN.",
         "It works, as Sandbox Owner <owner@sandbox.invalid>.",
-        "Room: 1.00 TB of 1.00 TB left.",
+        "Free space: 1.00 TB of 1.00 TB.",
     ]
     told = figup.run("auth", "status", "--json").expect(0)
     assert [event["event"] for event in told.events] == ["token", "account", "summary"]

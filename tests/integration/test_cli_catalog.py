@@ -171,7 +171,7 @@ def test_a_table_of_accounts_is_checked_whole_and_none_is_created_twice(figup: F
     refused = figup.run("account", "create", "--from", "users.csv").expect(2)
     assert refused.stderr.splitlines() == [
         "figup: users.csv: line 3: unknown group 'Libary'. Did you mean \"Library\"?",
-        "figup: users.csv: line 4: A@b.org is in line 2 already",
+        "figup: users.csv: line 4: A@b.org is already in line 2",
         "figup: users.csv: line 5: invalid email address 'none'",
         "figup: users.csv: 3 of its lines are invalid",
     ]
@@ -187,7 +187,7 @@ def test_a_table_of_accounts_is_checked_whole_and_none_is_created_twice(figup: F
     assert "Library: Curator (1)" in figup.run("account", "roles", "a@b.org").expect(0).stdout
     figup.run("account", "roles", "a@b.org", "--remove", "curator", "--group", "2102").expect(0)
     assert "Curator" not in figup.run("account", "roles", "a@b.org").expect(0).stdout
-    assert "There is no terminal" in figup.run("account", "update", "a@b.org", "--deactivate").expect(2).stderr
+    assert "Cannot ask: not on a terminal" in figup.run("account", "update", "a@b.org", "--deactivate").expect(2).stderr
     shown = figup.run("account", "update", "a@b.org", "--deactivate", "--yes").expect(0).stdout
     assert "inactive" in shown
     assert "  group       2102\n" in shown

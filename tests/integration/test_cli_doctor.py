@@ -49,7 +49,7 @@ def test_a_rejected_token_is_a_problem(figup: Figup) -> None:
     figup.env["FIGSHARE_TOKEN"] = "wrong"
     found = checks(figup.run("doctor", "--json").expect(2))
     assert found["api"]["status"] == "problem"
-    assert found["api"]["mend"]
+    assert found["api"]["hint"]
     assert json.dumps(found).count("wrong") == 0
 
 

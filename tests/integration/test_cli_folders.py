@@ -574,8 +574,8 @@ def test_a_dry_run_reports_the_outcome_of_each_file(bare_figup: Figup, start_san
     assert (plan["event"], plan["state"], plan["bytes_left"]) == ("plan", "new", 300_000)
     assert plan["counts"] == {"different": 1, "new": 1, "same": 1}
     assert plan["actions"] == {"refuse": 1, "send": 1, "skip": 1}
-    assert plan["room"]["needed"] == 300_000
-    assert plan["room"]["quota"] == 1_000_000
+    assert plan["space"]["needed"] == 300_000
+    assert plan["space"]["quota"] == 1_000_000
     assert set(plan["estimate"]["seconds"]) == {"100mbit", "1gbit"}
     assert [e["reason"] for e in dry.events if e["event"] == "skipped"] == ["hidden"]
     assert {f["name"]: (f["status"], f["action"], f["parts"]) for f in dry.summary["files"]} == {

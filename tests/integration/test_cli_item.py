@@ -135,7 +135,7 @@ def test_a_doi_without_the_number_names_the_item_everywhere(figup: Figup, sandbo
     assert "1 new item" in figup.run("collection", "add", collection, doi).expect(0).stdout
     missing = figup.run("item", "tags", "add", "10.1371/journal.pone.0123456", "beaver").expect(4)
     assert missing.stderr == (
-        "figup: Figshare knows no item with the DOI 10.1371/journal.pone.0123456. "
+        "figup: Figshare has no item with the DOI 10.1371/journal.pone.0123456. "
         "Check it, or give the number or the address of the page.\n"
     )
 
@@ -248,7 +248,7 @@ def test_doi_link_and_embargo_are_idempotent(figup: Figup, item: str) -> None:
 
 def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> None:
     done = figup.run("item", "publish", item).expect(2)
-    assert "There is no terminal to answer on. In a script, add --yes." in done.stderr
+    assert "Cannot ask: not on a terminal. In a script, add --yes." in done.stderr
     asked = figup.run_on_terminal("item", "publish", item, typed="n\n")
     assert asked.returncode == 1
     assert not shown(figup, item)["is_public"]

@@ -26,7 +26,7 @@ def test_the_template_is_valid_and_not_overwritten(bare_figup: Figup) -> None:
     bare_figup.run("metadata", "template", "--output", "dataset.yaml").expect(0)
     assert (bare_figup.cwd / "dataset.yaml").read_text() == printed
     again = bare_figup.run("metadata", "template", "--output", "dataset.yaml").expect(2)
-    assert again.stderr == "figup: dataset.yaml exists already and is not overwritten\n"
+    assert again.stderr == "figup: dataset.yaml already exists and is not overwritten\n"
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(0)
     assert done.stdout == (
         "dataset.yaml is valid. Fields: license, type.\n"

@@ -100,7 +100,7 @@ def test_the_job_and_its_reports_show_the_archive(figup: Figup, survey: Path) ->
         (["--no-pack-manifest"], "--no-pack-manifest needs --pack"),
         (["--pack", "rar"], "'rar' is not one of"),
         (["--pack", "zip", "--pack-name", "a/b.zip"], "invalid name of an archive"),
-        (["--pack", "zip", "--pack-limit", "1k"], "too much for an archive of at most"),
+        (["--pack", "zip", "--pack-limit", "1k"], "too large for an archive of at most"),
     ],
 )
 def test_misuse_is_explained(figup: Figup, survey: Path, words: list[str], message: str) -> None:

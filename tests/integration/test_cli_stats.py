@@ -95,7 +95,7 @@ def test_records_by_doi_without_a_number(figup: Figup, figshare: Served) -> None
     _, [record] = figshare.call("POST", "/articles/search", {"doi": doi})
     del figup.env["FIGSHARE_TOKEN"]
     assert figup.run("stats", "show", doi, ITEM).expect(0).stdout.startswith(f"{record['id']}: ")
-    assert "knows no item with the DOI" in figup.run("stats", "show", "10.26181/nothing").expect(4).stderr
+    assert "has no item with the DOI" in figup.run("stats", "show", "10.26181/nothing").expect(4).stderr
 
 
 def test_files_that_cannot_be_written_are_refused_before_the_first_request(figup: Figup, figshare: Served) -> None:

@@ -91,7 +91,7 @@ def test_a_finished_report_reads_what_changed(figup: Figup, figshare: Served, tm
     figup.run(*PUBLIC, "--output", output, "--force", "--dry-run").expect(0)
     later = figup.run(*PUBLIC, "--output", output, "--force", "--columns", "id,title,custom").expect(0)
     assert f"{first['found']} of {first['found']} records written to {output}; 1 read in this run." in later.stdout
-    assert "1 record that Figshare had before exist no more" in later.stderr
+    assert "1 record no longer on Figshare left out" in later.stderr
     assert details(figshare) == before + 2
     with output.open(encoding="utf-8-sig", newline="") as file:
         header, *rows = csv.reader(file)

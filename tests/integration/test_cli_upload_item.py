@@ -433,7 +433,7 @@ def test_items_in_a_collection(figup: Figup, sandbox: Sandbox, data: Path) -> No
     done = figup.run("collection", "add", collection, *ids).expect(0)
     assert done.stdout == f"Collection {collection} has 2 new items.\n"
     done = figup.run("collection", "add", collection, *ids).expect(0)
-    assert done.stdout == f"Collection {collection} has 0 new items; 2 items had been there.\n"
+    assert done.stdout == f"Collection {collection} has 0 new items; 2 items were already in it.\n"
     figup.run("collection", "remove", collection, ids[0], "5").expect(0)
     assert [str(one["id"]) for one in ask(sandbox, f"/account/collections/{collection}/articles")] == ids[1:]
     assert "no collection 999" in figup.run("collection", "add", "999", ids[0]).expect(4).stderr

@@ -27,7 +27,7 @@ def change_remote_file(sandbox: Sandbox, file_id: int, change: str) -> None:
     [
         ("size = 0", 1, "conflict", "has 0 bytes, not 7 bytes"),
         ("link = 'https://example.org/x'", 1, "conflict", "is a link"),
-        ("name = 'other.bin'", 1, "conflict", "is called other.bin"),
+        ("name = 'other.bin'", 1, "conflict", "is named other.bin"),
         ("folder_path = '/elsewhere'", 1, "conflict", "is in folder elsewhere"),
         (
             "md5 = 'd41d8cd98f00b204e9800998ecf8427e'",
@@ -80,5 +80,5 @@ def test_a_missing_remote_file_takes_precedence_over_a_missing_md5(figup: Figup,
     first, second = figup.run(*words, "--json").expect(0).summary["files"]
     change_remote_file(sandbox, first["file_id"], "md5 = NULL")
     change_remote_file(sandbox, second["file_id"], "name = 'c'")
-    assert "is called c" in figup.run(*words).expect(1).stderr
+    assert "is named c" in figup.run(*words).expect(1).stderr
     assert figup.run(*words, "--dry-run", "--json").expect(1).events[0]["exit_status"] == 1

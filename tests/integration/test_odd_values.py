@@ -315,7 +315,7 @@ def test_a_lone_surrogate_in_sidecar_metadata_does_not_prevent_the_upload(odd: O
     words = ["upload", str(folder), "--api-rate", "100"]
     process = odd.start(words)
     check(process, words, status=ExitStatus.OK)
-    assert "description: has half of a character in it" in process.stderr.text
+    assert "description: contains half of a character" in process.stderr.text
 
 
 @pytest.mark.parametrize(

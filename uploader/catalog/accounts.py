@@ -53,7 +53,7 @@ class NewAccount:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one account. `account_id` is None if it failed, `error` why."""
+    """The outcome for one account. `account_id` is None if it failed, `error` why."""
 
     email: str
     status: Literal["created", "exists", "failed"]
@@ -99,7 +99,7 @@ def read_accounts(text: str, name: str, groups: Sequence[Group]) -> list[NewAcco
                 continue
             before = first_lines.setdefault(account.email.casefold(), line)
             if before != line:
-                message = f"{name}: line {line}: {account.email} is in line {before} already"
+                message = f"{name}: line {line}: {account.email} is already in line {before}"
                 problems.append(MetadataInvalid(message, line=line, path=name))
             accounts.append(account)
     except csv.Error as error:
@@ -156,7 +156,7 @@ def _group(name: str, groups: Sequence[Group]) -> int:
 
 
 async def create_accounts(api: AccountService, accounts: Sequence[NewAccount]) -> AsyncIterator[Outcome]:
-    """Create the accounts that do not exist, and yield what became of each, in order.
+    """Create the accounts that do not exist, and yield the outcome of each, in order.
 
     Raises TransientError and PermissionDenied, after which the same call continues.
     """

@@ -20,7 +20,7 @@ from uploader.figshare.records import Record
 _TOLERATED = 0.1
 """Share of a page's rows that may not fit: an index lags behind what it lists."""
 _NEAR = timedelta(days=3)
-"""How far beyond a date rows may come: filters are asked for more than is wanted, and may know days only."""
+"""How far outside a range of dates rows may be: requested ranges are wider, and may have a resolution of days."""
 _STEM = 3
 """First letters of a word that its other forms are taken to share."""
 
@@ -81,7 +81,7 @@ def equals(name: str, wanted: int) -> Filter:
 
 
 def has_doi(doi: str) -> Filter:
-    """Return the test of a DOI, of whatever version."""
+    """Return the test of a DOI, of any version."""
     return Filter(name="doi", fits=lambda row: same_doi(row.doi, doi) if row.doi else None)
 
 

@@ -1,6 +1,6 @@
-"""What a command was answered, kept until it has ended well: after an interruption it asks for the rest only.
+"""Responses to a command, kept until it succeeds: after an interruption it requests only the rest.
 
-A line of JSON an answer, appended as it comes.
+One line of JSON per response, appended on arrival.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from uploader.concurrency import in_thread
 from uploader.disk import FILE_MODE, Disk, map_os_errors
 
 MAX_AGE: Final = timedelta(hours=12)
-"""Age from which an answer is asked for again."""
+"""Age from which a response is requested again."""
 T = TypeVar("T")
 
 
@@ -36,7 +36,7 @@ class Kept:
         self._known: dict[str, Any] = {}
 
     def load(self) -> None:
-        """Read what earlier runs were told. Blocks."""
+        """Read the responses to earlier runs. Blocks."""
         with map_os_errors(self._path):
             Disk().make_folder(self._path.parent)
             lines = self._path.read_bytes().splitlines() if self._path.exists() else []
@@ -50,7 +50,7 @@ class Kept:
                 self._known[key] = value
 
     def remove(self) -> None:
-        """Forget the answers: the command has ended well. Blocks."""
+        """Forget the responses: the command has succeeded. Blocks."""
         with map_os_errors(self._path):
             self._path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Find one item, collection or project by number, DOI or address: its public face, or the account's own.
+"""Find one item, collection or project by number, DOI or address: the public version, or the account's own copy.
 
 The account's own copy has more fields and may be newer; it is read if there is a token and the account may see it.
 Everything else is read as everyone sees it.

@@ -155,7 +155,7 @@ def find_group(name: str, known: Sequence[Group]) -> Group:
 async def find_authors(api: Session, criteria: Mapping[str, object]) -> AsyncIterator[AuthorRecord]:
     """Yield the authors that a search finds, each once. `criteria` as documented for PrivateAuthorsSearch.
 
-    Raises FilterIgnored if the ORCID iD was not regarded.
+    Raises FilterIgnored if the ORCID iD had no effect.
     """
     walk = Walk(Plan(key=None))
     while (asked := walk.next_page()) is not None:

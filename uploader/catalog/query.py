@@ -1,4 +1,4 @@
-"""Write what is searched for in Figshare's search language. Pure.
+"""Format a query in Figshare's search language. Pure.
 
 Sources: the official pages on searching. A blank is OR there, a field's value reaches to the next operator or field,
 and parentheses bind most, then NOT, AND and OR. Here every condition must hold; each value is quoted once, by `quoted`.
@@ -22,9 +22,9 @@ _UNSPACED = frozenset({"orcid", "extension"})
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What a search is about. Each field has values of which all must be found; a value with blanks is a phrase.
+    """The conditions of a search. All values of each field must be found; a value with spaces is a phrase.
 
-    `any_word`: one of the `words` is enough. `alternatives` are pairs of a field and values of which one is enough.
+    `any_word`: one of the `words` suffices. `alternatives` are pairs of a field and values, one of which suffices.
     `until` is the last day of publication. `raw` is in the search language already; the rest is added to it.
     """
 

@@ -27,10 +27,10 @@ class Source(Protocol):
 
 
 class Reading:
-    """One list, read once: its rows, and afterwards whether they are all.
+    """One list, read once: its rows, and then whether it is complete.
 
     `criteria` are filters as the API names them. A list that can be read in slices is read by date, oldest first,
-    whatever its length; `in_slices` False reads it in Figshare's order, up to Figshare's limit. `since` is a lower
+    regardless of its length; `in_slices` False reads it in Figshare's order, up to Figshare's limit. `since` is a lower
     bound by the list's date; rows of the day before it may come as well. `position` and `seen` are those of an earlier
     reading that ended early.
     """
@@ -125,7 +125,7 @@ class ReadingById:
         while True:
             rows = await self._source.page(self._listing, {**self._criteria, "id_gte": self._first}, page=1)
             if any(row.id < self._first for row in rows):
-                raise ProtocolViolation(f"Figshare ignores where a page of {self._listing.resource} begins")
+                raise ProtocolViolation(f"Figshare ignores the page number in {self._listing.resource}")
             yield rows
             if len(rows) < PAGE:
                 return

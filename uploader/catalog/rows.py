@@ -106,7 +106,7 @@ class NewFile:
             self.file.write(data)
 
     def close(self, *, keep: bool) -> None:
-        """Close the file, and give it its name if it is to be kept."""
+        """Close the file, and give it its name if it is kept."""
         try:
             with self._errors():
                 with self.file:

@@ -25,9 +25,9 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 class Search:
     """What to search for, and how much of it. Days are inclusive; ids are Figshare's.
 
-    `groups` are searched one after the other. `limit` None: everything, oldest first, whatever its length, unless
-    another `order` is chosen, in which Figshare lists 9,000 records at most. With a limit the greatest come first,
-    `reverse` turns that round.
+    `groups` are searched one after the other. `limit` None: everything, oldest first, regardless of its length, unless
+    another `order` is chosen, in which Figshare lists at most 9,000 records. With a limit the greatest come first;
+    `reverse` reverses that.
     """
 
     kind: Kind = "item"

@@ -149,8 +149,8 @@ async def _new_accounts(api: Figshare, table: Path | None, given: dict[str, str]
 @account.command("update", cls=FigupCommand, epilog=ENVIRONMENT)
 @_WHO
 @click.option("--group", metavar="NAME|ID", help="Move it to this group.")
-@click.option("--activate", is_flag=True, help="Let it log in again.")
-@click.option("--deactivate", is_flag=True, help="Let it not log in any more; asks first.")
+@click.option("--activate", is_flag=True, help="Allow it to log in again.")
+@click.option("--deactivate", is_flag=True, help="Deny it to log in; asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def update(who: str, group: str | None, activate: bool, deactivate: bool, yes: bool, common: GlobalOptions) -> int:
@@ -166,7 +166,7 @@ def update(who: str, group: str | None, activate: bool, deactivate: bool, yes: b
         one = await _account(api, who)
         wanted = find_group(group, await api.items.groups()).id if group is not None else one.group_id
         if wanted is None:
-            raise UsageError(f"Figshare does not tell the group of account {one.id}", hint="Add --group.")
+            raise UsageError(f"Figshare does not report the group of account {one.id}", hint="Add --group.")
         active = activate or (one.active and not deactivate)
         if one.institution_user_id:
             session.console.note(f"account {one.id} comes from a feed, which may undo this")
@@ -187,8 +187,8 @@ def update(who: str, group: str | None, activate: bool, deactivate: bool, yes: b
 
 @account.command("roles", cls=FigupCommand, epilog=ENVIRONMENT)
 @_WHO
-@click.option("--add", metavar="ROLE", help="Give it this role, by name or id, in --group.")
-@click.option("--remove", metavar="ROLE", help="Take this role in --group from it.")
+@click.option("--add", metavar="ROLE", help="Add this role, by name or id, in --group.")
+@click.option("--remove", metavar="ROLE", help="Remove this role in --group.")
 @click.option("--group", metavar="NAME|ID", help="The group of the role.")
 @common_options
 def roles(who: str, add: str | None, remove: str | None, group: str | None, common: GlobalOptions) -> int:

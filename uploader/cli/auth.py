@@ -67,8 +67,8 @@ _LOGIN_OPTIONS = [
     _oauth("--client-secret-file", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
            help="File with its secret, readable only by you.  [default: prompted for, or read from stdin]"),
     _oauth("--redirect", metavar="URL", default=REDIRECT, show_default=True,
-           help="Address to which the application's users are sent; at http, figup listens there."),
-    _oauth("--paste", is_flag=True, help="Paste that address instead; always so if it is https."),
+           help="Redirect address of the application; if it is http, figup listens there."),
+    _oauth("--paste", is_flag=True, help="Paste that address instead; always needed for https."),
     _oauth("--pin", is_flag=True, help="With --oauth1: type a PIN instead."),
 ]  # fmt: skip
 
@@ -85,8 +85,8 @@ def login(context: click.Context, /, common: GlobalOptions, *, oauth2: bool, oau
 
     With --oauth2 (extra figup[oauth]) an application obtains the token. It is refreshed when it has expired.
 
-    --oauth1 is for applications of the first API. New ones can no longer be registered since 2016, and whether
-    Figshare still answers is unknown: figup's part is proved against its sandbox only.
+    --oauth1 is for applications of the first API. New ones can no longer be registered since 2016, and whether Figshare
+    still answers is unknown: figup's support is tested against its sandbox only.
     """
     if context.args:
         # click's own error would show the token.
@@ -168,7 +168,7 @@ def _kind_fields(grant: OAuth2Grant | None) -> dict[str, Any]:
 
 
 def _kind_text(grant: OAuth2Grant) -> str:
-    until = f"valid until {grant.until:%Y-%m-%d %H:%M:%S} UTC" if grant.until is not None else "valid without an end"
+    until = f"valid until {grant.until:%Y-%m-%d %H:%M:%S} UTC" if grant.until is not None else "without expiry"
     then = ", and then refreshed" if grant.until is not None and grant.refresh_token else ""
     return f"It is an OAuth 2 sign-in of {grant.account} through the application {grant.client_id}, {until}{then}."
 
@@ -218,9 +218,9 @@ def _name(account: Account) -> str:
 @auth.command("status", cls=FigupCommand, epilog=ENVIRONMENT)
 @common_options
 def status(common: GlobalOptions) -> int:
-    """Show whose token it is, of which kind, and the free quota.
+    """Show the owner and kind of the token, and the free quota.
 
-    Also where it is stored, and until when a sign-in with OAuth is valid.
+    Also shows where it is stored, and until when a sign-in with OAuth is valid.
     """
     with open_context(common) as context:
         first = _find_first(context)
@@ -272,7 +272,7 @@ async def _show_first(grant: OAuth1Grant, origin: str, session: Session) -> int:
     session.console.event("token", origin=origin, **_first_fields(grant))
     session.console.result(
         f"The OAuth 1 sign-in at the first API is in {origin}. It is of account {grant.account} through the "
-        f"application {grant.consumer}, valid without an end."
+        f"application {grant.consumer}, without expiry."
     )
     return 0
 
@@ -281,9 +281,9 @@ def _quota_text(account: Account) -> str:
     if account.quota is None or account.used_quota is None:
         return "Free space: not reported by the account."
     left = units.format_bytes(max(0, account.quota - account.used_quota))
-    text = f"Room: {left} of {units.format_bytes(account.quota)} left."
+    text = f"Free space: {left} of {units.format_bytes(account.quota)}."
     if account.maximum_file_size is not None:
-        text += f" One file may have {units.format_bytes(account.maximum_file_size)}."
+        text += f" Maximum file size: {units.format_bytes(account.maximum_file_size)}."
     return text
 
 

@@ -64,8 +64,8 @@ _PATH = LocalPath(path_type=Path, readable=False)
 _table, _more, _page = grouped("Table"), grouped("From Figshare"), grouped("Page")
 _FORCE = "--force"
 _ADDED = [
-    _more("--stats", is_flag=True, help="Views, downloads, shares and citations: a request each public record."),
-    _more("--funders", is_flag=True, help="Names of funders: a request each public record."),
+    _more("--stats", is_flag=True, help="Views, downloads, shares and citations: one request per public record."),
+    _more("--funders", is_flag=True, help="Names of funders: one request per public record."),
     _more("--scope", metavar="INST", type=SCOPE, help="With --stats: only events of this institution's portal."),
     *SERVICE,
 ]  # fmt: skip
@@ -123,7 +123,7 @@ def convert(file: Path, requests: RequestOptions, common: GlobalOptions, **value
 @batch.command("summary", cls=FigupCommand, epilog=HELP + ENVIRONMENT, short_help="Count what is in it.")
 @click.argument("file", metavar="FILE", type=_PATH)
 @(lambda command: with_options(command, [
-    _page("--html", metavar="FILE", type=_PATH, help="Write a page with plots, complete in one file."),
+    _page("--html", metavar="FILE", type=_PATH, help="Write a self-contained page with plots."),
     _page(_FORCE, is_flag=True, help="Replace the file if it exists."),
     *_ADDED,
 ]))  # fmt: skip
@@ -238,7 +238,7 @@ async def _add_and_finish(
 
 
 def _with_progress(session: Session, numbers: Sequence[int], done: str) -> Iterator[int]:
-    """Yield the numbers, each of which costs a request, and say now and then how many there were."""
+    """Yield the numbers, each of which costs a request, and report the progress now and then."""
     quiet = session.common.json or session.common.no_progress
     told = time.monotonic()
     for count, number in enumerate(numbers):
@@ -302,7 +302,7 @@ def _conclude(session: Session, found: Found, additions: Additions) -> int:
     if found.dates.rewritten:
         note(f"dates that a spreadsheet had rewritten, now as year-month-day: {found.dates.rewritten}")
     if found.dates.unclear:
-        note(f"dates of which nothing tells whether the day or the month comes first, kept as they are: "
+        note(f"ambiguous dates (day or month first), kept as they are: "
              f"{found.dates.unclear}")  # fmt: skip
     for name, count in found.unread.items():
         note(f"cells of {printable(name)} that are neither JSON nor Python literals: {count}")

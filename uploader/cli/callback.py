@@ -25,7 +25,7 @@ _PAGE = "figup has the answer. Go back to the terminal; this page can be closed.
 
 
 class Callback:
-    """What came to the address; `arrived` is set with it."""
+    """The address that the browser requested; `arrived` is set with it."""
 
     def __init__(self, redirect: str) -> None:
         self.redirect = redirect
@@ -43,7 +43,7 @@ class Callback:
         await clock.wait_for(self.arrived, limit)
         if not self.arrived.is_set():
             raise Interrupted(
-                f"no browser came to {self.redirect} within {units.format_duration(limit)}",
+                f"no browser request at {self.redirect} within {units.format_duration(limit)}",
                 hint="Consent in time, or paste the address.",
                 facts=Facts("no-consent"),
             )

@@ -53,7 +53,7 @@ def add(collection: Reference, items: tuple[Reference, ...], common: GlobalOptio
         new = await lists.add_to_collection(api, number, wanted)
         session.console.event("collected", collection_id=number, added=new, items=wanted)
         there = len(set(wanted)) - len(new)
-        before = f"; {format_count(there, 'item')} had been there" if there else ""
+        before = f"; {format_count(there, 'item')} {'was' if there == 1 else 'were'} already in it" if there else ""
         session.console.result(f"Collection {number} has {format_count(len(new), 'new item')}{before}.")
         return 0
 
@@ -74,7 +74,7 @@ def remove(collection: Reference, items: tuple[Reference, ...], common: GlobalOp
         for one in gone:
             await api.items.remove_from_collection(number, one)
         session.console.event("uncollected", collection_id=number, removed=gone, items=wanted)
-        session.console.result(f"{format_count(len(gone), 'item')} taken out of collection {number}.")
+        session.console.result(f"{format_count(len(gone), 'item')} removed from collection {number}.")
         return 0
 
     return on_figshare(common, work)

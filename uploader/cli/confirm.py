@@ -19,7 +19,7 @@ async def confirm(session: Session, question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if session.common.json or sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(f"{question} There is no terminal to answer on", hint="In a script, add --yes.")
+        raise UsageError(f"{question} Cannot ask: not on a terminal", hint="In a script, add --yes.")
     session.console.output.err(f"figup: {question} [y/N]")
     answer = await next_line(session)
     if answer.strip().lower() in (b"y", b"yes"):

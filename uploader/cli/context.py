@@ -155,7 +155,7 @@ def complete_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
 
 
 def recorded_job(common: GlobalOptions, job: str | None) -> JobOverview:
-    """Return an overview of a job from its journal; its endpoint is None if the journal is too damaged to tell.
+    """Return an overview of a job from its journal; its endpoint is None if a damaged journal has lost it.
 
     `job` may be a prefix of an id; None means the only unfinished job. Raises JobNotFound, UsageError.
     """

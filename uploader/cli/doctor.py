@@ -70,8 +70,8 @@ def doctor(common: GlobalOptions) -> int:
 
 def _show(session: Session, finding: Finding) -> None:
     session.console.event("check", **dataclasses.asdict(finding))
-    mend = f". {finding.mend}" if finding.mend else ""
-    session.console.result(f"{finding.status}: {finding.check}: {finding.text}{mend}", _LABELS.get(finding.status))
+    hint = f". {finding.hint}" if finding.hint else ""
+    session.console.result(f"{finding.status}: {finding.check}: {finding.text}{hint}", _LABELS.get(finding.status))
 
 
 async def _findings(common: GlobalOptions, context: Context) -> AsyncIterator[Finding]:
@@ -105,7 +105,7 @@ async def _network_findings(context: Context) -> list[Finding]:
                 skew = abs((api.server_now() - datetime.now(UTC)).total_seconds())
     except FigupError as error:
         failure = failure_of(error, kept=False, repeated=context.common.repeated)
-        found.append(Finding(check="api", status="problem", text=failure.message, mend=failure.hint))
+        found.append(Finding(check="api", status="problem", text=failure.message, hint=failure.hint))
         return [*found, *await anyio.to_thread.run_sync(_route_findings, host)]
     found.append(Finding(check="api", status="ok", text=f"{context.endpoint} answers"))
     if context.endpoint == PUBLIC_ENDPOINT:
@@ -114,9 +114,9 @@ async def _network_findings(context: Context) -> list[Finding]:
         Finding(check="token", status="ok", text=f"the token of {printable(account.email or str(account.id))}")
     )
     wrong = skew > _MAX_SKEW
-    mend = "Set the clock (NTP): TLS certificates and signed addresses depend on it." if wrong else None
+    hint = "Set the clock (NTP): TLS certificates and signed addresses depend on it." if wrong else None
     text = f"the clock differs from Figshare's by {format_duration(skew)}"
-    return [*found, Finding(check="clock", status="problem" if wrong else "ok", text=text, mend=mend)]
+    return [*found, Finding(check="clock", status="problem" if wrong else "ok", text=text, hint=hint)]
 
 
 def upload_host_finding() -> Finding:
@@ -127,9 +127,9 @@ def upload_host_finding() -> Finding:
     try:
         socket.create_connection(address, timeout=_CONNECT_TIMEOUT).close()
     except OSError as fault:
-        mend = f"Ask for access to {_UPLOAD_HOST}, port 443: parts go there, not to the API."
+        hint = f"Ask for access to {_UPLOAD_HOST}, port 443: parts go there, not to the API."
         text = f"{address[0]}, port {address[1]}: {fault.strerror or 'no connection in time'}"
-        return Finding(check="upload-host", status="problem", text=text, mend=mend)
+        return Finding(check="upload-host", status="problem", text=text, hint=hint)
     return Finding(check="upload-host", status="ok", text=f"{address[0]} accepts connections")
 
 
@@ -140,9 +140,9 @@ def _route_findings(host: str) -> list[Finding]:
     try:
         socket.getaddrinfo(host, None)
     except OSError as fault:
-        mend = "Nodes without a route to the internet need a proxy (https_proxy), or another node must upload."
+        hint = "Nodes without a route to the internet need a proxy (https_proxy), or another node must upload."
         return [
-            Finding(check="route", status="problem", text=f"{host} has no address here: {fault.strerror}", mend=mend)
+            Finding(check="route", status="problem", text=f"{host} has no address here: {fault.strerror}", hint=hint)
         ]
     return [Finding(check="route", status="ok", text=f"{host} has an address")]
 

@@ -181,7 +181,7 @@ def _text(plan: Preview, estimate: dict[str, Any], steps: FinalSteps) -> str:
         lines.append(
             "Found: " + "; ".join(f"{_STATUS_TEXTS[status]}: {count}" for status, count in statuses.most_common())
         )
-    lines.append(_space_line(plan.room, plan.files))
+    lines.append(_space_line(plan.space, plan.files))
     times = ", ".join(
         f"{units.format_duration(seconds)} at {'the limit' if name == 'limit' else name}"
         for name, seconds in estimate["seconds"].items()
@@ -296,10 +296,10 @@ def final_steps(item_options: ItemOptions, spec: ItemPayload | None, project: in
         project=project if plan.item_id is None else None,
         says=changes.present_fields if changes is not None else None,
         embargo=_embargo(body) if body else None,
-        reserve_doi=item_options.reserve_doi and "reserve_doi" not in plan.granted,
-        private_link=item_options.private_link and "private_link" not in plan.granted,
-        publish=item_options.publish and "publish" not in plan.granted,
-        published_before=item_options.publish and "publish" in plan.granted,
+        reserve_doi=item_options.reserve_doi and "reserve_doi" not in plan.done_steps,
+        private_link=item_options.private_link and "private_link" not in plan.done_steps,
+        publish=item_options.publish and "publish" not in plan.done_steps,
+        published_before=item_options.publish and "publish" in plan.done_steps,
     )
 
 

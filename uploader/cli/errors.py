@@ -14,7 +14,7 @@ from uploader.system import system_error
 from uploader.text import printable, shorten
 
 MAX_LENGTH = 4000
-"""Maximum characters of a message or a hint: room for a few paths of maximum length."""
+"""Maximum characters of a message or a hint: enough for a few paths of maximum length."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ _CONDITIONS = [
     click.option("--since", metavar="DATE", type=_DAY, help="First day of publication."),
     click.option("--until", metavar="DATE", type=_DAY, help="Last day of publication."),
     click.option("--page", metavar="N", type=click.IntRange(1, 100_000), default=1, show_default=True,
-                 help="Which ten of the items that are found."),
+                 help="Page of ten items."),
 ]  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def v1() -> None:
     """List and search through Figshare's first API.
 
     Sign in with `figup auth login --oauth1` before. New applications of this API can no longer be registered since
-    2016, and whether Figshare still answers is unknown: this is proved against the sandbox only. `figup item list` and
+    2016, and whether Figshare still answers is unknown: this is tested against the sandbox only. `figup item list` and
     `figup search` do more.
     """
 

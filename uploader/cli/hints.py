@@ -80,13 +80,13 @@ HINTS: dict[str, Hint] = {
     "filter-ignored": Hint("Leave the filter out, or narrow the search; --explain shows what is asked.", complete=True),
     "output-exists": Hint("Choose another name, or replace it with --force.", complete=True),
     "catalog-busy": Hint("Let it finish, or stop it where it runs.", complete=True),
-    "catalog-newer": Hint("Update figup, or read everything anew with --fresh.", complete=True),
-    "catalog-damaged": Hint("Read everything anew with --fresh.", complete=True),
+    "catalog-newer": Hint("Update figup, or read everything again with --fresh.", complete=True),
+    "catalog-damaged": Hint("Read everything again with --fresh.", complete=True),
     "values-unread": Hint("{hint}", complete=True),
     "no-xlsx": Hint("Install it: pip install 'figup[xlsx]'; or use CSV.", complete=True),
     "records-format": Hint("`figup records template` shows the columns; `figup help records` explains them."),
     "some-records-failed": Hint(
-        "Fix what the messages report, and run the same command again; what is done is not done again.", complete=True
+        "Fix what the messages report, and run the same command again; completed work is not repeated.", complete=True
     ),
     "records-failed": Hint("Run the same command again to read them once more.", complete=True),
     "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
@@ -366,7 +366,7 @@ def hint_for(
 
 
 def _fill(text: str, fault: Fault, path: str | None, repeated: Repeated) -> str | None:
-    """Fill in the facts; None if one of them is unknown."""
+    """Fill in the facts; None if one is unknown."""
     facts: dict[str, Any] = {name: getattr(fault.facts, name) for name in ("job", "item_id", "account", "author_id")}
     facts |= {
         "hint": fault.hint or "",

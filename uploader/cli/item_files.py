@@ -123,7 +123,7 @@ def open_(item: Reference, common: GlobalOptions) -> int:
     async def work(session: Session, _: Figshare, found: ItemDetail) -> int:
         url = (found.public_url if found.is_public else "") or found.url
         if not url:
-            raise UsageError(f"Figshare does not tell the address of item {found.id}")
+            raise UsageError(f"Figshare does not report the address of item {found.id}")
         session.console.event("page", item_id=found.id, url=url)
         session.console.result(url)
         if not await anyio.to_thread.run_sync(webbrowser.open, url):

@@ -86,7 +86,8 @@ def private_link(item: Reference, expires: datetime | None, renew: bool, remove:
             for link in links:
                 await api.items.remove_private_link(found.id, link.id)
             session.console.event("private-link", item_id=found.id, private_link=None, removed=len(links))
-            session.console.result(f"Item {found.id} has no private link {'any longer' if links else 'anyway'}.")
+            done = "The private link of item {} is removed." if links else "Item {} has no private link."
+            session.console.result(done.format(found.id))
             return 0
         address = await release.private_link(api, found.id, expires=until, renew=renew or until is not None)
         session.console.event("private-link", item_id=found.id, private_link=address)
@@ -133,7 +134,7 @@ def embargo(
                 await api.items.set_embargo(found.id, embargo_body(description.metadata.embargo))
         now = await api.items.detail(found.id)
         session.console.event("embargo", **fields(now))
-        words = f"is under embargo until {until}" if now.embargo is not None else "is under no embargo"
+        words = f"is under embargo until {until}" if now.embargo is not None else "is not under embargo"
         session.console.result(f"Item {found.id} {printable(words)}.")
         return 0
 

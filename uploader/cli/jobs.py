@@ -83,7 +83,7 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
     if click.get_current_context().invoked_subcommand is not None:
         return 0
     if older_than is not None and not prune:
-        raise click.UsageError("--older-than goes with --prune")
+        raise click.UsageError("--older-than needs --prune")
 
     async def work(session: Session) -> int:
         states = job_store(common)

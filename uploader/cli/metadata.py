@@ -78,7 +78,7 @@ def write_new(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path} exists already and is not overwritten", path=str(path)) from None
+        raise UsageError(f"{path} already exists and is not overwritten", path=str(path)) from None
     except PATH_FAULTS as error:
         raise write_error(error, str(path)) from None
 

@@ -129,7 +129,7 @@ def show_collection(
 @click.option("--public", is_flag=True, help="What everyone sees, even of your own.")
 @common_options
 def show_project(project: Reference, items: bool, form: str, public: bool, common: GlobalOptions) -> int:
-    """Show a project: one of which you are a member, or any public one, for which no token is needed."""
+    """Show a project: your own, or any public one, for which no token is needed."""
     return _show_container(common, "project", project, None, form=form, items=items, public=public)
 
 

@@ -46,9 +46,9 @@ _KINDS = ("csv", "jsonl", "dimensions", "crossref", "datacite")
 _MAX_REMARKS = 20
 _INPUT = [
     click.option("--map", "map_file", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
-                 help="Where the fields are in a file of another shape (YAML); see `figup help records`."),
+                 help="Map of fields for other formats (YAML); see `figup help records`."),
     click.option("--defaults", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
-                 help="What every record gets unless it has its own (a metadata file)."),
+                 help="Defaults for all records (a metadata file)."),
     click.option("--metadata-only", is_flag=True, help="Create items without a link to a file."),
 ]  # fmt: skip
 

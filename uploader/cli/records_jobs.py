@@ -51,18 +51,18 @@ _RUN = [
          help="Exit with 75 before this time (17:30, 2026-12-01T17:30) or after this long (90min). auto: before the "
               "end of the batch job.  [default: no deadline]"),
     _run("--max-requests", metavar="N", type=click.IntRange(min=1),
-         help="Exit with 75 after about N requests, with no record half done."),
+         help="Exit with 75 after about N requests, between records."),
 ]  # fmt: skip
 
 
 @records.command("create", cls=FigupCommand, epilog=HELP + ENVIRONMENT)
 @click.argument("file", metavar="FILE", type=_PATH)
 @input_options
-@click.option("--group", metavar="NAME|ID", help="The group of items whose record names none.")
+@click.option("--group", metavar="NAME|ID", help="Group of items whose record has none.")
 @click.option("--publish", is_flag=True, help="Publish each item once it is complete.")
 @click.option("--on-duplicate", type=click.Choice(["skip", "update", "fail"]), default="skip", show_default=True,
               help="If an item with the DOI exists, or a record changed since its item was created.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Check all records, and say what would be created.")
+@click.option("--dry-run", is_flag=True, help="Check all records, and show what would be created.")
 @(lambda command: with_options(command, _RUN))
 @request_options
 @common_options
@@ -86,7 +86,7 @@ def create(
 
 @records.command("update", cls=FigupCommand, epilog=HELP + ENVIRONMENT, short_help="Set fields of existing items.")
 @click.argument("file", metavar="FILE", type=_PATH)
-@click.option("--key", type=click.Choice(["doi", "id"]), required=True, help="The field by which records name items.")
+@click.option("--key", type=click.Choice(["doi", "id"]), required=True, help="Field that identifies the item.")
 @input_options
 @(lambda command: with_options(command, _RUN))
 @request_options
@@ -115,7 +115,7 @@ def update(
 @request_options
 @common_options
 def undo(job: str, yes: bool, requests: RequestOptions, common: GlobalOptions) -> int:
-    """Remove the drafts that a job created and that nobody changed since. Asks first.
+    """Remove the drafts that a job created and that were not changed since. Asks first.
 
     Published and changed items are kept and named; then the exit status is 1. The job's name is in the result of
     `figup records create`; its beginning suffices.
@@ -230,7 +230,7 @@ async def _write_report(session: Session, job: OpenJob, outcomes: list[Outcome],
 
 
 def _show(session: Session, api: Figshare, job: OpenJob, outcomes: list[Outcome]) -> None:
-    """Print what came of the records: counts, duplicates, and failures."""
+    """Print the outcome for the records: counts, duplicates, and failures."""
     console, counts = session.console, Counter(one.result for one in outcomes)
     session.summary.records = {
         "job": job.name, "found": len(outcomes), "results": dict(counts), "requests": api.requests,

@@ -153,7 +153,7 @@ def _notes(made: Made, *, counted: str | None) -> list[str]:
     if len(made.candidates) > 1:
         notes.append(_namesakes(made))
     if made.gone:
-        notes.append(f"{format_count(made.gone, 'record')} that Figshare had before exist no more and were left out")
+        notes.append(f"{format_count(made.gone, 'record')} no longer on Figshare left out")
     if made.left_out:
         notes.append(f"{format_count(made.left_out, 'record')} did not fit the filters and were left out")
     return notes

@@ -102,7 +102,7 @@ def script(command: tuple[str, ...], tasks: int | None, workers: int | None, lim
     it is given. The recipes in scripts/hpc cover sites without requeueing, and other schedulers.
     """
     if command and command[0] not in _COMMANDS:
-        raise click.UsageError(f"{command[0]!r} is none of the commands for a batch job: {', '.join(_COMMANDS)}")
+        raise click.UsageError(f"invalid command {command[0]!r} for a batch job; use {', '.join(_COMMANDS)}")
     if (tasks or workers) and command[:1] == ("download",):
         raise click.UsageError("a download cannot be shared by several tasks")
     if tasks and workers:

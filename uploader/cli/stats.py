@@ -81,8 +81,8 @@ _PLOT = _how("--plot", metavar="FILE", type=LocalPath(path_type=Path, readable=F
 def stats() -> None:
     """Count views, downloads, shares and citations.
 
-    The statistics are a service of their own: no token is needed. Totals are for everybody; other numbers of an
-    institution's portal (--scope) need its own name and password: `figup stats login`.
+    The statistics are a separate service, which needs no token. Totals are public; other numbers of an institution's
+    portal (--scope) need its own name and password: `figup stats login`.
     """
 
 
@@ -336,7 +336,7 @@ def _counted(value: int, name: str) -> str:
 
 
 def _stamp(values: dict[str, Any], period: Period | None) -> dict[str, Any]:
-    """Return whose numbers these are, of which period, and as of when."""
+    """Return the source, the period and the time of the numbers."""
     return {
         "scope": values["scope"],
         "since": None if period is None else str(period.first),

@@ -48,7 +48,7 @@ def _id_in(line: str, number: int, path: Path) -> str:
     try:
         return str(msgspec.json.decode(line)["id"])
     except (msgspec.MsgspecError, KeyError, TypeError):
-        raise UsageError(f"{printable(str(path))}: line {number} is no JSON object with an id") from None
+        raise UsageError(f"{printable(str(path))}: line {number} is not a JSON object with an id") from None
 
 
 def check_output(path: Path, *, replace: bool) -> None:

@@ -78,7 +78,7 @@ def log_deadline(options: Options) -> None:
         at = options.deadline.astimezone(UTC).isoformat(" ", "seconds")
         log.info("deadline %s%s", at, f" ({source})" if source else "")
     elif source is not None:
-        log.info("no deadline: no scheduler says when this process must end")
+        log.info("no deadline: no scheduler reports when this process must end")
 
 
 LIMIT_RATE = ParsedParam("rate", _parse_limit)

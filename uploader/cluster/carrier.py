@@ -62,7 +62,7 @@ def describe() -> Hello:
 
 
 def carry_out(run: str, settings: Settings, term: int, order: Order) -> list[Entry]:
-    """Carry out an order, and return what came of it. Runs in the worker; `run` names the leader's run."""
+    """Carry out an order, and return its outcome. Runs in the worker; `run` names the leader's run."""
     _release_worker_thread()
     try:
         with _carrier(run, settings) as carrier:
@@ -199,7 +199,7 @@ class Carrier:
             kept = self._senders.limit(connections)
 
     async def carry_out(self, term: int, order: Order) -> list[Entry]:
-        """Carry out an order; return what came of it. One that was withdrawn is not over."""
+        """Carry out an order; return its outcome. One that was withdrawn is not over."""
         index = next(self._numbers)
         entries = self._entries[index] = []
         assignment = self._running[index] = Assignment(order, term, index, self._run, self._queue)

@@ -2,7 +2,7 @@
 
 Work follows measured speed: each member gets what it sends in some 45 seconds, less towards the end, so that all finish
 at about the same time. Small files are given whole. A big file is divided into contiguous runs of parts: a member
-continues where it is, else it begins in the largest rest, in its middle if somebody else is at its beginning.
+continues where it is, else it begins in the largest rest, in its middle if another member is at its beginning.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class Allotment:
         self._held.pop(taker, None)
 
     def divide(self, wanted: Mapping[str, float]) -> Mapping[str, float]:
-        """Divide anew; `wanted` are the shares to reach, of at most the total. Return what each may use now."""
+        """Divide again; `wanted` are the shares to reach, of at most the total. Return what each may use now."""
         for taker, want in wanted.items():
             self._held.setdefault(taker, 0.0)
             self._given[taker] = min(want, self._held[taker])

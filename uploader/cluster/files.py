@@ -2,7 +2,7 @@
 
     hello           the member about itself; replaced
     orders-TERM     what the leader of this term wants of it; replaced. 0600, since it has addresses of uploads
-    report          what came of the orders; only appended to, each line with a chained checksum
+    report          outcomes of the orders; only appended to, each line with a chained checksum
 
 Each file has one writer, also while two leaders overlap, and readers poll. Nothing is synced: what is lost is asked
 from the upload service.

@@ -40,12 +40,12 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The result of one check. `mend` says what to do about it, None if nothing need be done."""
+    """The result of one check. `hint` says what to do about it, None if nothing needs to be done."""
 
     check: str
     status: Status
     text: str
-    mend: str | None = None
+    hint: str | None = None
 
 
 def python_findings() -> Iterator[Finding]:
@@ -59,8 +59,8 @@ def python_findings() -> Iterator[Finding]:
         )
     else:
         text = f"no certificate authorities in {paths.openssl_cafile} and {paths.openssl_capath}"
-        mend = "Set SSL_CERT_FILE to the file of the system's authorities, such as /etc/ssl/certs/ca-certificates.crt."
-        yield Finding(check="certificates", status="problem", text=text, mend=mend)
+        hint = "Set SSL_CERT_FILE to the file of the system's authorities, such as /etc/ssl/certs/ca-certificates.crt."
+        yield Finding(check="certificates", status="problem", text=text, hint=hint)
 
 
 def state_findings(folder: Path) -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def state_findings(folder: Path) -> Iterator[Finding]:
     except (OSError, ValueError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else str(fault)
         text = f"{printable(str(folder))} cannot be used: {reason}"
-        yield Finding(check="state", status="problem", text=text, mend="Choose another state directory.")
+        yield Finding(check="state", status="problem", text=text, hint="Choose another state directory.")
         return
     try:
         yield _place_finding(folder)
@@ -88,8 +88,8 @@ def _place_finding(folder: Path) -> Finding:
         return Finding(
             check="state", status="ok", text=f"{printable(str(folder))} ({kind}, may be shared with other hosts)"
         )
-    mend = "Jobs that are to continue on another host need a directory that is shared."
-    return Finding(check="state", status="ok", text=f"{printable(str(folder))} ({kind}, on this host only)", mend=mend)
+    hint = "Jobs that are to continue on another host need a directory that is shared."
+    return Finding(check="state", status="ok", text=f"{printable(str(folder))} ({kind}, on this host only)", hint=hint)
 
 
 def _space_findings(folder: Path) -> Iterator[Finding]:
@@ -97,25 +97,27 @@ def _space_findings(folder: Path) -> Iterator[Finding]:
     free, inodes = status.f_bavail * status.f_frsize, status.f_favail
     few = status.f_files > 0 and inodes < _LEAST_INODES  # some file systems count no inodes
     full = free < _LEAST_FREE or few
-    counted = f", {inodes} files" if status.f_files else ""
+    counted = f" and {inodes} files" if status.f_files else ""
     yield Finding(
         check="space",
         status="problem" if full else "ok",
-        text=f"room for {format_bytes(free)}{counted}",
-        mend="Free space there, or choose another state directory." if full else None,
+        text=f"{format_bytes(free)}{counted} free",
+        hint="Free space there, or choose another state directory." if full else None,
     )
 
 
 def _trials(folder: Path) -> Iterator[Finding]:
     """Try the operations that the journal and the lock depend on."""
     one = folder / "one"
-    yield _tried("write", "a file can be written", lambda: one.write_bytes(bytes(65536)))
-    yield _tried("exclusive", "exclusive creation works", lambda: _must_fail(lambda: os.close(os.open(one, _NEW))))
-    yield _tried("link", "hard links are exclusive", lambda: _link(one), fatal=False)
+    yield _tried("write", "writing a file", lambda: one.write_bytes(bytes(65536)))
+    yield _tried("exclusive", "exclusive creation", lambda: _must_fail(lambda: os.close(os.open(one, _NEW))))
+    yield _tried("link", "exclusive hard links", lambda: _link(one), fatal=False)
     yield _tried(
-        "rename", "rename replaces a file", lambda: (folder / "two").write_bytes(b"") or (folder / "two").replace(one)
+        "rename",
+        "replacing a file by rename",
+        lambda: (folder / "two").write_bytes(b"") or (folder / "two").replace(one),
     )
-    yield _tried("flock", "file locks work", lambda: _flock(one), fatal=False)
+    yield _tried("flock", "file locking", lambda: _flock(one), fatal=False)
     yield _synced("sync", "a file", one, os.O_RDWR)
     yield _synced("sync-folder", "a folder", folder, os.O_RDONLY, optional=True)
 
@@ -123,16 +125,16 @@ def _trials(folder: Path) -> Iterator[Finding]:
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
-def _tried(check: str, text: str, trial: Callable[[], object], *, fatal: bool = True) -> Finding:
+def _tried(check: str, operation: str, trial: Callable[[], object], *, fatal: bool = True) -> Finding:
     try:
         trial()
     except OSError as fault:
         name = errno.errorcode.get(fault.errno or 0, "error")
-        mend = "Choose a state directory on a file system that can do this." if fatal else None
-        reason = "" if fatal else "; figup does without"
+        hint = "Choose a state directory on a file system that can do this." if fatal else None
+        reason = "" if fatal else "; figup works without it"
         status: Status = "problem" if fatal else "note"
-        return Finding(check=check, status=status, text=f"not true that {text}: {name}{reason}", mend=mend)
-    return Finding(check=check, status="ok", text=text)
+        return Finding(check=check, status=status, text=f"{operation} fails: {name}{reason}", hint=hint)
+    return Finding(check=check, status="ok", text=f"{operation} works")
 
 
 def _must_fail(create: Callable[[], object]) -> None:
@@ -156,7 +158,7 @@ def _flock(path: Path) -> None:
 
 def _synced(check: str, what: str, path: Path, flags: int, *, optional: bool = False) -> Finding:
     begin = time.monotonic()
-    finding = _tried(check, f"{what} can be synced", lambda: _fsync(path, flags), fatal=not optional)
+    finding = _tried(check, f"syncing {what}", lambda: _fsync(path, flags), fatal=not optional)
     seconds = time.monotonic() - begin
     if finding.status != "ok":
         return finding
@@ -165,7 +167,7 @@ def _synced(check: str, what: str, path: Path, flags: int, *, optional: bool = F
         check=check,
         status="note" if slow else "ok",
         text=f"{finding.text}, in {1000 * seconds:.0f} ms",
-        mend="A slow disk delays the start of each file; another state directory may be faster." if slow else None,
+        hint="A slow disk delays the start of each file; another state directory may be faster." if slow else None,
     )
 
 
@@ -184,14 +186,14 @@ def limit_findings() -> Iterator[Finding]:
     yield Finding(
         check="open-files",
         status="note" if few else "ok",
-        text=f"up to {files} open files" if files != resource.RLIM_INFINITY else "any number of open files",
-        mend="Raise the limit (ulimit -n) for more connections." if few else None,
+        text=f"up to {files} open files" if files != resource.RLIM_INFINITY else "no limit on open files",
+        hint="Raise the limit (ulimit -n) for more connections." if few else None,
     )
     seconds, _ = resource.getrlimit(resource.RLIMIT_CPU)
     if seconds != resource.RLIM_INFINITY:
         text = f"this process is killed after {format_duration(seconds)} of CPU time"
-        mend = "Large uploads need a batch job, or a node for transfers: an MD5 takes a CPU second per 0.7 GB or so."
-        yield Finding(check="cpu-time", status="note", text=text, mend=mend)
+        hint = "Large uploads need a batch job, or a node for transfers: an MD5 takes a CPU second per 0.7 GB or so."
+        yield Finding(check="cpu-time", status="note", text=text, hint=hint)
     quota, period, *_ = [*_cgroup("cpu.max").split(), "max", "max"]
     if quota.isdecimal() and period.isdecimal():
         yield Finding(
@@ -203,8 +205,8 @@ def limit_findings() -> Iterator[Finding]:
     with suppress(OSError):
         if os.statvfs(temporary).f_flag & os.ST_NOEXEC:
             text = f"programs in {printable(str(temporary))} cannot be run (noexec)"
-            mend = "figup as one file needs a place to unpack: set FIGUP_UNPACK."
-            yield Finding(check="noexec", status="note", text=text, mend=mend)
+            hint = "figup as one file needs a place to unpack: set FIGUP_UNPACK."
+            yield Finding(check="noexec", status="note", text=text, hint=hint)
 
 
 def _cgroup(name: str) -> str:
@@ -226,8 +228,8 @@ def scheduler_findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     if job is None:
         if slurm or shutil.which("qsub") or shutil.which("bsub"):
             text = "no batch job, but the commands of a scheduler: this may be a login node"
-            mend = "Login nodes end long or busy processes: upload in a batch job, or on a node for transfers."
-            yield Finding(check="scheduler", status="note", text=text, mend=mend)
+            hint = "Login nodes end long or busy processes: upload in a batch job, or on a node for transfers."
+            yield Finding(check="scheduler", status="note", text=text, hint=hint)
         else:
             yield Finding(check="scheduler", status="ok", text="no batch job")
         return
@@ -237,8 +239,8 @@ def scheduler_findings(environ: Mapping[str, str]) -> Iterator[Finding]:
         at = end.at.isoformat(" ", "seconds")
         yield Finding(check="deadline", status="ok", text=f"the job ends at {at} ({end.source})")
     else:
-        mend = "Give a deadline as a duration: a little less than the time limit."
-        yield Finding(check="deadline", status="note", text="nothing says when the job ends", mend=mend)
+        hint = "Give a deadline as a duration: a little less than the time limit."
+        yield Finding(check="deadline", status="note", text="the end of the job is unknown", hint=hint)
     if job.scheduler == "Slurm":
         yield from _slurm_findings()
 
@@ -247,8 +249,8 @@ def _slurm_findings() -> Iterator[Finding]:
     config = answer_of("scontrol", "show", "config")
     if config is None:
         text = "scontrol does not answer here: the job cannot requeue itself"
-        mend = "Use a chain of jobs (singleton); in a container, requeue outside of it."
-        yield Finding(check="requeue", status="note", text=text, mend=mend)
+        hint = "Use a chain of jobs (singleton); in a container, requeue outside of it."
+        yield Finding(check="requeue", status="note", text=text, hint=hint)
         return
     words = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in config.splitlines())}
     allowed = words.get("JobRequeue") == "1"
@@ -257,7 +259,7 @@ def _slurm_findings() -> Iterator[Finding]:
         check="requeue",
         status="ok" if allowed else "note",
         text=f"requeueing is {'on' if allowed else 'off'} by default; KillWait {wait}, RequeueExit {statuses}",
-        mend=None
+        hint=None
         if allowed
         else "Submit with requeueing on, if the site allows it, or use a chain of jobs (singleton).",
     )

@@ -1,7 +1,7 @@
 """The batch job that this process runs in: which one it is, and when it must end.
 
-Read from the environment that Slurm, PBS, LSF and SGE set. Slurm is asked once if its environment does not tell, since
-a busy controller takes seconds to answer.
+Read from the environment that Slurm, PBS, LSF and SGE set. Slurm is asked once if its environment does not have it,
+since a busy controller takes seconds to answer.
 """
 
 from __future__ import annotations

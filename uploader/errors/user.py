@@ -169,7 +169,7 @@ class RecordsMissing(UserError):
 
 
 class FileNotHeld(UserError):
-    """The item has no such file, or none that can be downloaded."""
+    """The item does not have the file, or it cannot be downloaded."""
 
     code = "file-missing"
     exit_status = ExitStatus.NOT_FOUND
@@ -241,7 +241,7 @@ class SomeRecordsFailed(UserError):
 
     code = "some-records-failed"
     exit_status = ExitStatus.SOME_FAILED
-    default_hint = "Fix what the messages report, and repeat the call; what is done is not done again."
+    default_hint = "Fix what the messages report, and repeat the call; completed work is not repeated."
 
 
 class Conflict(UserError):
@@ -252,7 +252,7 @@ class Conflict(UserError):
 
 
 class NotPublishable(UserError):
-    """The item lacks metadata without which it cannot, or should not, be published."""
+    """The item lacks metadata that are required to publish it."""
 
     code = "not-publishable"
     exit_status = ExitStatus.SOME_FAILED
@@ -279,7 +279,7 @@ class CatalogNewer(UserError):
 
     code = "catalog-newer"
     exit_status = ExitStatus.USAGE
-    default_hint = "Update figup, or have everything read anew."
+    default_hint = "Update figup, or have everything read again."
 
 
 class CatalogDamaged(UserError):
@@ -287,7 +287,7 @@ class CatalogDamaged(UserError):
 
     code = "catalog-damaged"
     exit_status = ExitStatus.USAGE
-    default_hint = "Have everything read anew."
+    default_hint = "Have everything read again."
 
 
 class PoolUnusable(UserError):

@@ -46,7 +46,7 @@ class Accounts:
             page = await self._list(criteria)
             new = [one for one in page if one.id >= first]
             if len(new) < len(page):
-                raise ProtocolViolation("Figshare ignores where a page of accounts begins")
+                raise ProtocolViolation("Figshare ignores the page number in the list of accounts")
             for one in new:
                 yield one
             if len(page) < PAGE:

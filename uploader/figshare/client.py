@@ -324,4 +324,4 @@ def _file_gone(item_id: int, file_id: int) -> Callable[[], NoReturn]:
 
 
 def _upload_gone() -> NoReturn:
-    raise UploadGone("the upload service knows no such upload or part")
+    raise UploadGone("the upload service does not know this upload or part")

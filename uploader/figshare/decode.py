@@ -65,7 +65,9 @@ def parse_list(kind: type[T], body: bytes, resource: str) -> list[T]:
 
 
 def decode(kind: type[T], row: object, resource: str) -> T:
-    """Return a JSON object as `kind`. Raises ProtocolViolation if it is no object or lacks a field without default."""
+    """Return a JSON object as `kind`. Raises ProtocolViolation if it is not an object or a field without default is
+    missing.
+    """
     if not isinstance(row, Mapping):
         raise ProtocolViolation(f"unexpected answer from Figshare for {resource}")
     found = {}

@@ -74,7 +74,7 @@ def is_doi(text: str) -> bool:
 
 
 def same_doi(one: str, other: str) -> bool:
-    """Return whether two DOIs are of the same record, whatever versions they name."""
+    """Return whether two DOIs are of the same record, regardless of versions."""
     return comparable_doi(one) == comparable_doi(other)
 
 

@@ -48,7 +48,9 @@ def authorized(send: Send, token: AnyToken, endpoint: str) -> Send:
         return await send(dataclasses.replace(request, headers=headers))
 
     async def is_rejected(answer: Response, used: Token) -> bool:
-        """Figshare answers 403 both to a bad token and to missing permissions (observed): the account tells."""
+        """Figshare answers 403 both to a bad token and to missing permissions (observed): a request for the account
+        distinguishes them.
+        """
         if answer.status != 403 or answer.is_html:
             return answer.status == 401
         url = f"{endpoint}/account"

@@ -127,15 +127,13 @@ class FirstApi:
         )
 
     async def _form(self, method: Method, path: str, **keys: str) -> dict[str, str]:
-        """Make a call that is answered by a form, whatever its content type says (documented)."""
+        """Make a call that is answered by a form, regardless of its content type (documented)."""
 
         def read(answer: Response) -> dict[str, str]:
             fields = {name: one[0] for name, one in parse_qs(answer.body.decode("utf-8", "replace")).items()}
             if answer.is_html or not {"oauth_token", "oauth_token_secret"} <= fields.keys():
                 kind = "a web page" if answer.is_html else "no token"
-                raise NotFigshare(
-                    f"{host_of(self.endpoint)} answered {answer.status} with {kind} where a token was due"
-                )
+                raise NotFigshare(f"{host_of(self.endpoint)} answered {answer.status} with {kind} instead of a token")
             return fields
 
         spec = ResponseSpec(resource="the sign-in", parse=read, accepts="anything")
@@ -151,7 +149,7 @@ class FirstApi:
     # --- signed calls -------------------------------------------------------------------------------------------------
 
     async def own(self) -> tuple[list[Record], int]:
-        """Return the account's own items, of which the first API shows ten, and how many it says there are."""
+        """Return the account's own items (the first API shows ten), and their total number as stated."""
         return await self._list("/my_data/articles", {})
 
     async def search(self, query: Mapping[str, str], page: int) -> tuple[list[Record], int]:
@@ -187,7 +185,7 @@ class FirstApi:
         return value
 
     def _signed(self, send: Send, keys: Mapping[str, str]) -> Send:
-        """Sign each attempt anew: a nonce is accepted once."""
+        """Sign each attempt again: a nonce is accepted once."""
 
         async def signed_send(request: Request) -> Response:
             signer = self._signer(

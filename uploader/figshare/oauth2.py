@@ -166,7 +166,7 @@ async def redeem(
         raise SignInFailed(f"Figshare refused the sign-in: {refusal}") from None
     except _Unclear as fault:
         kind = ServerFailing if fault.status >= 500 else NotFigshare
-        raise kind(f"{fault} where a token was due") from None
+        raise kind(f"{fault} instead of a token") from None
     finally:
         await network.close()
 
@@ -359,7 +359,7 @@ class RenewableToken:
         return grant
 
     def _replace(self, begun: OAuth2Grant, by: OAuth2Grant) -> None:
-        """Store what became of a sign-in, unless the user has signed in again or out meanwhile."""
+        """Store the new state of a sign-in, unless the user has signed in again or out meanwhile."""
 
         def is_due(text: str) -> bool:
             now, tokens = parse_grant(text), (begun.access_token, begun.refresh_token)

@@ -206,7 +206,7 @@ class StatisticsApi:
             raise
         except NotFigshare as fault:
             raise NotFigshare(
-                f"no answer of a statistics service: {fault.message}",
+                f"not a response of a statistics service: {fault.message}",
                 hint="Check the address of the statistics service.",
                 facts=Facts("not-statistics"),
             ) from None

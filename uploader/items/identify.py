@@ -50,7 +50,7 @@ async def identify(api: DoiService, reference: Reference, kind: DoiKind = "item"
         if found:
             return found[0]
     raise ItemNotFound(
-        f"Figshare knows no {kind} with the DOI {reference}",
+        f"Figshare has no {kind} with the DOI {reference}",
         hint="Check it, or give the number or the address of the page.",
         facts=Facts("unknown-doi"),
     )

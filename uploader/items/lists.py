@@ -57,8 +57,8 @@ async def add_authors(
 ) -> tuple[list[Author], list[MatchedAuthor]]:
     """Add authors to the item; return all of its authors, and those of the given ones with another name on Figshare.
 
-    Authors that the item has already are not added again. Raises UsageError if an ORCID iD clearly belongs to somebody
-    else.
+    Authors that the item has already are not added again. Raises UsageError if an ORCID iD clearly belongs to another
+    person.
     """
     have = await api.items.authors(item.id)
     known = {one.orcid: one for one in have if one.orcid}
@@ -139,7 +139,7 @@ def _author_of(wanted: str, authors: list[Author], item_id: int) -> Author:
 async def change_keywords(
     api: Figshare, item: ItemDetail, *, add: Sequence[str] = (), remove: Sequence[str] = ()
 ) -> list[str]:
-    """Add and remove keywords; return the item's keywords. Raises UsageError if the item lacks one to remove."""
+    """Add and remove keywords; return the item's. Raises UsageError if the item does not have one to remove."""
     for word in remove:
         if word not in item.keywords:
             hint = did_you_mean(

@@ -105,7 +105,7 @@ class Cursor:
             return None
         text = str(self.value).strip()
         if not is_unicode(text):
-            self.problem("has half of a character in it (an unpaired surrogate)", "Write the text again.")
+            self.problem("contains half of a character (an unpaired surrogate)", "Write the text again.")
             return None
         if not lines:
             text = " ".join(text.split())

@@ -283,7 +283,7 @@ def _custom_fields(_: Validator, node: Cursor) -> dict[str, Value] | None:
         if one.blank:
             continue
         if not is_unicode(name):
-            one.problem("its name has half of a character in it (an unpaired surrogate)")
+            one.problem("its name contains half of a character (an unpaired surrogate)")
         elif isinstance(value, list):
             values[name] = [
                 text for part in one.items(limit=1000) if (text := part.text(max_length=LONGEST)) is not None

@@ -57,7 +57,7 @@ def _load_sidecar(path: Path, today: date, *, describes_folder: bool) -> Loaded:
     except FigupError as error:
         return unused(path, error.message)
     if kind_of(document) == "figup":
-        return unused(path, f"{path.name}: is not in the format of that name")
+        return unused(path, f"{path.name}: is not in the format that its name suggests")
     return interpret(document, today, describes_folder=describes_folder)
 
 

@@ -41,8 +41,8 @@ class CheckedRecord:
 class Checked:
     """The records of a file in their order; those with problems are missing.
 
-    `lacking` has the fields without which an item cannot be published, with the number of records that lack them.
-    `remarks` are lines for the user.
+    `lacking` has the fields that are required to publish, with the number of records without them. `remarks` are lines
+    for the user.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The entries of a file of records, whatever they mean: rows of a table, elements of a JSON list, JSON Lines."""
+"""The entries of a file of records, without interpretation: rows of a table, elements of a JSON list, JSON Lines."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _entry(number: int, data: bytes) -> Entry:
     except RecursionError:
         return Entry(line=number, value={}, problems=("is nested too deeply",))
     if not isinstance(value, dict):
-        return Entry(line=number, value={}, problems=("is no object with the fields of a record",))
+        return Entry(line=number, value={}, problems=("is not an object with the fields of a record",))
     return Entry(line=number, value=value)
 
 

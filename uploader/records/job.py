@@ -43,9 +43,7 @@ def plan(endpoint: str, account: int, action: Action, path: Path, clock: Clock) 
 
 
 def read_state(states: JobStore, job: str) -> tuple[Replay[AnyEvent], JobState]:
-    """Read a job's journal; a torn last line was never acted upon. Blocks. Raises JobNotFound, JournalDamaged,
-    JournalNewer.
-    """
+    """Read a job's journal; a torn last line is ignored. Blocks. Raises JobNotFound, JournalDamaged, JournalNewer."""
     path = states.folder(job) / "journal"
     if states.disk.read(path) is None:
         raise JobNotFound(f"job {job!r} not found in {states.path}")

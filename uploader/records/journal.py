@@ -163,14 +163,14 @@ class Observed(RecordEvent, frozen=True, kw_only=True, tag="seen"):
 
 
 class Touched(RecordEvent, frozen=True, kw_only=True, tag="touched"):
-    """The item is not as the job left it: somebody may have changed it since."""
+    """The item is not as the job left it: it may have been changed since."""
 
     def changes(self) -> dict[str, Any]:
         return {"touched": True}
 
 
 class Failed(RecordEvent, frozen=True, kw_only=True, tag="failed"):
-    """The record failed in this run; the others go on."""
+    """The record failed in this run; the others continue."""
 
     code: str
     message: str
@@ -180,7 +180,7 @@ class Failed(RecordEvent, frozen=True, kw_only=True, tag="failed"):
 
 
 class Removed(RecordEvent, frozen=True, kw_only=True, tag="removed"):
-    """The item does not exist any more."""
+    """The item no longer exists."""
 
     id: int
 

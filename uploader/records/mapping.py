@@ -1,4 +1,4 @@
-"""Maps: which of figup's fields has its value where in a record of another shape. A map is a metadata file with paths.
+"""Maps: where the values of figup's fields are in a record of another format. A map is a metadata file with paths.
 
 A path is a name, names joined by dots, `name[0]` for an element of a list or `name[]` for all. A text with paths in
 braces is a template; of a list of paths the first that leads to a value counts; nothing means that a field is not taken
@@ -55,7 +55,7 @@ def load_map(path: Path) -> Map:
         if name is None:
             node.problem("unknown field", did_you_mean(key, _OWN, f"Known fields: {', '.join(_OWN)}."))
         elif name in fields:
-            node.problem("is mapped already")
+            node.problem("is already mapped")
         else:
             _check(node)
             fields[name] = value
@@ -63,7 +63,7 @@ def load_map(path: Path) -> Map:
     if records is not None and not isinstance(records, str):
         context.root().problem("records must be the path of a list")
     if not fields and not context.problems:
-        context.root().problem("maps no field")
+        context.root().problem("contains no fields")
     if context.problems:
         raise invalid(str(path), context.problems)
     return Map(fields=fields, records=records)

@@ -1,4 +1,4 @@
-"""What is to be done: checked records as they are to be on Figshare."""
+"""The plan: checked records in the form that they get on Figshare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from uploader.records.model import ItemKey
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """A record as it is to be on Figshare. `title` None: the item keeps its own. `line` is its place in the file.
+    """A record in the form that it gets on Figshare. `title` None: the item keeps its own. `line` is its place in the
+    file.
 
     `dois` are those by which an item is recognized as the same; `payload` has everything else.
     """
@@ -34,7 +35,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_records(checked: Iterable[CheckedRecord], key: ItemKey | None = None) -> list[Planned]:
-    """Return the records as they are to be created, or with `key` to update the items that they name by it."""
+    """Return the records to create, or with `key` those that update the items identified by it."""
     return [_planned(one, key) for one in checked]
 
 

@@ -1,4 +1,4 @@
-"""A table with a row for each record of a run: what came of it, from that record's own responses."""
+"""A table with a row for each record of a run: its outcome, from that record's own responses."""
 
 from __future__ import annotations
 

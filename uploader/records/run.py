@@ -57,7 +57,7 @@ _OF_ONE_RECORD = (
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a record. `reason` says why it failed, or what was not done.
+    """The outcome for a record. `reason` says why it failed, or what was not done.
 
     `published`: public, embargoed, review, or "" for a draft.
     """
@@ -244,7 +244,7 @@ class Run:
         return f"DOI {record.dois[0]}" if record.dois else f"number {record.key}"
 
     async def _forget_if_gone(self, steps: Steps) -> None:
-        """Record that an item was deleted, so that the record is created anew."""
+        """Record that an item was deleted, so that the record is created again."""
         if not await steps.is_gone():
             return
         if self._is_update:
@@ -262,11 +262,11 @@ class Run:
             if len(rows) > 1:
                 raise Conflict(f"several items have the {self._named(record)}: {', '.join(str(r.id) for r in rows)}")
         elif rows and self._wishes.on_duplicate == "fail":
-            raise Conflict(f"item {rows[0].id} has the DOI {rows[0].doi or record.dois[0]} already")
+            raise Conflict(f"item {rows[0].id} already has the DOI {rows[0].doi or record.dois[0]}")
         return rows[0] if rows else None
 
     def _may_not_update(self, row: Row) -> str | None:
-        """Return why an item that exists is left as it is; None if it is to be updated."""
+        """Return why an existing item is left unchanged; None if it must be updated."""
         if self._is_update:
             return None
         if row.owner != "own":
@@ -293,7 +293,7 @@ class Run:
     # --- results -----------------------------------------------------------------------------------------------------
 
     def outcomes(self) -> list[Outcome]:
-        """Return what came of every record, in the order of the file."""
+        """Return the outcome for every record, in the order of the file."""
         return [self._outcome(record) for record in self._records]
 
     def _outcome(self, record: Planned) -> Outcome:

@@ -1,4 +1,4 @@
-"""The steps of one record: create its item, describe it, link it, publish it, and read what came of that.
+"""The steps of one record: create its item, describe it, link it, publish it, and read the result.
 
 Every step is journaled, and looked up before it is repeated.
 """
@@ -196,7 +196,7 @@ class Steps:
         return True
 
     async def is_gone(self) -> bool:
-        """Return whether the item does not exist any more; a new one may just not be visible yet."""
+        """Return whether the item no longer exists; a new one may just not be visible yet."""
         unseen = self.state.created and self.state.described is None
 
         async def check() -> bool | None:
@@ -310,7 +310,7 @@ def _is_link(file: File, address: str) -> bool:
 
 
 def seen_of(item: ItemDetail) -> ev.Seen:
-    """Return what is recorded of an item, from which it can be told whether somebody changed it."""
+    """Return the record of an item that shows later whether it was changed."""
     content = [
         *(item.title, item.description, [one.id for one in item.authors], [one.id for one in item.categories]),
         *(item.keywords, item.license, item.type, item.references, item.related_materials, item.funding),

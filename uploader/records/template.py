@@ -47,9 +47,9 @@ def template(kind: str) -> str:
         fields["timeline"] = {"first_online": fields.pop("first_online")}
         return json.dumps(fields) + "\n"
     return f"""\
-# What every record gets unless it has its own: give this file as the defaults.
+# Defaults for all records: values for those that have none of their own.
 # Records of {kind} have: {_GIVES[kind]}.
-# A field that is left empty says nothing.
+# Empty fields are ignored.
 
 # Names or ids.
 categories:

@@ -1,6 +1,6 @@
-"""Remove the drafts that a job created and that nobody changed since. Everything else is kept, and named.
+"""Remove the drafts that a job created and that were not changed since. Everything else is kept and reported.
 
-Killed and run again, it goes on: what is gone is recorded as removed.
+Run again after a kill, it continues: missing items are recorded as removed.
 """
 
 from __future__ import annotations

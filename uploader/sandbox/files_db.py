@@ -97,7 +97,7 @@ def get(db: sqlite3.Connection, item_id: int, file_id: int) -> File | None:
 
 
 def by_id(db: sqlite3.Connection, file_id: int) -> File | None:
-    """Return one file, whatever its item."""
+    """Return one file of any item."""
     row = db.execute("SELECT * FROM files WHERE id = ?", (file_id,)).fetchone()
     return None if row is None else _file(row)
 

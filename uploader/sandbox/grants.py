@@ -77,12 +77,12 @@ class Grants:
         return name
 
     def redeem(self, name: str) -> Consent | None:
-        """Return what the value leads to, which it then does no more; None if it is unknown, used or expired."""
+        """Return what the value leads to, once; None if it is unknown, used or expired."""
         expires, consent = self._once.pop(name, (0.0, None))
         return consent if expires > self._now() else None
 
     def request_token(self, lifetime: float) -> str:
-        """Issue a temporary token of OAuth 1, valid for so many seconds."""
+        """Issue a temporary token of OAuth 1, valid for this many seconds."""
         return self._signed("request", f"{int((self._now() + lifetime) * 1000):x}")
 
     def is_request_token(self, token: str) -> bool:

@@ -16,7 +16,7 @@ COUNTERS: Final = ("views", "downloads", "shares", "cites")
 _DAILY: Final = {"views": 4.0, "downloads": 1.5, "shares": 0.02, "cites": 0.002}
 """The highest rate of each counter, per day."""
 _QUIET: Final = 20
-"""One record of so many has no events at all."""
+"""One of this many records has no events at all."""
 _WORD: Final = 2**64
 
 _COUNTRIES: Final = (
@@ -28,7 +28,7 @@ _CITIES: Final = ("Unknown", "Unkown", "Springfield")
 _SHARES: Final = (0, 0, 0, 0, 0, 1, 1, 1, 2, 3)
 """The country of each of ten consecutive events, counted from the record's own."""
 CYCLE: Final = len(_SHARES) * len(_CITIES)
-"""After so many events, places repeat."""
+"""After this many events, places repeat."""
 
 
 def mixed(*values: int) -> int:

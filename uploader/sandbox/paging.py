@@ -1,6 +1,6 @@
 """Paging of lists of records: the number of rows that pages reach, and the cursor that goes beyond it.
 
-The cursor's protocol is documented in one sentence only, and nobody was seen to use it: what it looks like, its
+The cursor's protocol is documented in one sentence only, and no use of it was observed: what it looks like, its
 lifetime, and that the last page has none are *choices*.
 """
 

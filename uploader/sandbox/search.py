@@ -24,9 +24,9 @@ _CONTAINING: Final = {
     "references": "links", "resource_doi": "resource_doi", "resource_title": "resource_title",
     "resource_link": "resource_link", "licence": "licence",
 }  # fmt: skip
-"""Fields of which a part may be given → their columns in the table of documents."""
+"""Fields that match by a part → their columns in the table of documents."""
 _EXACT: Final = {"tag": "tags", "doi": "dois", "orcid": "orcids", "item_type": "type", "institution": "institution"}
-"""Fields that are lists, of which one whole entry must be given."""
+"""Fields that are lists and match by one whole entry."""
 _ALIASES: Final = {"search_term": "", "keyword": "tag"}
 STEMMED: Final = ("words", "title", "description", "categories", "authors", "resource_title")
 """Columns that are compared by stems, if at all: running text."""
@@ -36,7 +36,7 @@ STEMMED: Final = ("words", "title", "description", "categories", "authors", "res
 class Dialect:
     """How terms are compared. `published` is the column of the time of publication.
 
-    `extension` tells whether a document has a file of a kind: SQL with one parameter, "%.ext"; None if it has no files.
+    `extension` tests whether a document has a file of a kind: SQL with one parameter, "%.ext"; None if it has no files.
     """
 
     published: str

@@ -25,7 +25,7 @@ _FIRST_FILE: Final = 61_000_001
 
 
 def seed(db: sqlite3.Connection, count: int, number: int, now: float) -> bool:
-    """Ensure that there are so many seeded items; return whether there are any. A sandbox is seeded once."""
+    """Ensure that this many seeded items exist; return whether there are any. A sandbox is seeded once."""
     row = db.execute("SELECT items FROM seeded").fetchone()
     if row is not None or not count:
         return row is not None

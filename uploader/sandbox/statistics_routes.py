@@ -1,7 +1,7 @@
 """The statistics service: totals, timelines, places, rankings and counts, on a separate origin. No API token.
 
-Totals are for everybody, also those of an institution (*choice*: with `stats_auth_totals` they are not); everything
-else of an institution needs its own name and password (Basic). An unknown id has no events; it is never a 404.
+Totals are public, also those of an institution (*choice*: with `stats_auth_totals` they are not); everything else of an
+institution needs its own name and password (Basic). An unknown id has no events; it is never a 404.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def _day(text: str | None, name: str) -> date | None:
 
 
 def _years_later(day: date, years: int) -> date:
-    """Return the last day of so many years from a day."""
+    """Return the last day of this many years from a day."""
     try:
         later = day.replace(year=day.year + years)
     except ValueError:  # February 29th

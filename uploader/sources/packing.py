@@ -210,8 +210,8 @@ class _Packer:
             if needed + _ENDING > limit:
                 path = members.path(index)
                 raise UsageError(
-                    f"{printable(path)}: has {format_exact_bytes(members.sizes[index])}, too much for an archive of at "
-                    f"most {format_exact_bytes(limit)}",
+                    f"{printable(path)}: has {format_exact_bytes(members.sizes[index])}, too large for an archive of "
+                    f"at most {format_exact_bytes(limit)}",
                     hint="Pack only smaller files.",
                     path=path,
                     facts=Facts("pack-limit"),

@@ -47,7 +47,7 @@ class Team(Leader, Protocol):
     async def assist(self, execution: Execution, job: str) -> Report | None:
         """Send parts for the leader until the job ends, and return its report; None if it has no leader.
 
-        Raises RunFailed with the leader's error, and Interrupted if this process shall stop.
+        Raises RunFailed with the leader's error, and Interrupted if this process must stop.
         """
 
 

@@ -235,7 +235,7 @@ def parse_connections(text: str) -> int | None:
         return None
     if text.isdecimal() and 1 <= int(text) <= MAX_CONNECTIONS:
         return int(text)
-    raise ValueError(f"{text!r} is neither auto nor a number from 1 to {MAX_CONNECTIONS}")
+    raise ValueError(f"{text!r} is neither 'auto' nor a number from 1 to {MAX_CONNECTIONS}")
 
 
 def parse_deadline(text: str) -> float | datetime:

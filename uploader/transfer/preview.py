@@ -43,9 +43,9 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """A whole command. `state` is the job's ("new" before the first upload), `title` that of the item to be created.
 
-    `exit_status` is the predicted one of the upload. `room` and `item_files` (the number of files that the item would
+    `exit_status` is the predicted one of the upload. `space` and `item_files` (the number of files that the item would
     hold) are None if Figshare was not asked. `warnings` are those shown before the first byte. `described` is the
-    fingerprint of the metadata that the item has; `granted` are the final steps that this job has done and would not
+    fingerprint of the metadata that the item has; `done_steps` are the final steps that this job has done and would not
     repeat.
     """
 
@@ -58,12 +58,12 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     bytes_done: int
     files: tuple[FilePlan, ...]
     skipped: tuple[SkipReport, ...]
-    room: Space | None
+    space: Space | None
     exit_status: int
     warnings: tuple[str, ...] = ()
     item_files: int | None = None
     described: str | None = None
-    granted: tuple[str, ...] = ()
+    done_steps: tuple[str, ...] = ()
 
     @property
     def bytes_left(self) -> int:
@@ -107,7 +107,7 @@ async def preview(
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
         files = _rechecked(files, state, remote, item.folders)
-    room = _space(account, files) if account is not None else None
+    space = _space(account, files) if account is not None else None
     return Preview(
         job=job,
         state=summary.state if summary is not None else "new",
@@ -118,12 +118,12 @@ async def preview(
         bytes_done=summary.bytes_done if summary is not None else 0,
         files=tuple(files),
         skipped=tuple(SkipReport(skip.path, skip.reason) for skip in selection.skipped),
-        room=room,
-        exit_status=_exit_status(files, room, finished=finished),
+        space=space,
+        exit_status=_exit_status(files, space, finished=finished),
         warnings=_warnings(selection, remote),
         item_files=None if unseen else sum(map(len, remote.values())) + sum(map(adds_file, files)),
         described=state.described if state is not None else None,
-        granted=_completed_steps(state, files) if state is not None else (),
+        done_steps=_completed_steps(state, files) if state is not None else (),
     )
 
 

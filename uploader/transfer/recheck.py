@@ -97,7 +97,9 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
 _MOST_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
 RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
-"""The remote file is useless and is sent again. Any other difference was made by a person, who must decide."""
+"""The remote file is useless and is sent again. Any other difference was made by a person, and is reported as a
+conflict.
+"""
 
 
 async def recheck_finished_job(
@@ -105,8 +107,8 @@ async def recheck_finished_job(
 ) -> ItemCheck:
     """Check that the sources are what was sent and that the item still holds them, complete and verified.
 
-    With `reread` all sources are read, whatever their times say.
-    Raises SourceChanged, SourceNotFound, ChecksumWrong, and what `check_item` raises.
+    With `reread` all sources are read, even if their times are unchanged. Raises SourceChanged, SourceNotFound,
+    ChecksumWrong, and what `check_item` raises.
     """
     changed = []
     sources = [transfer for transfer in state.active if not transfer.link]
@@ -257,11 +259,11 @@ def _difference(match: Match, file: File | None, expected: Expected, folder: str
     if match in texts:
         return texts[match]
     if expected.link is not None:
-        return "does not link there"
+        return "links to another address"
     expected_path = remote_path(expected.folder or "", expected.name or "")
     actual_path = file.path_in(folder if folder is not None else "" if "/" in file.name else expected.folder or "")
     if composed(actual_path.rpartition("/")[2]) != composed(expected.name or ""):
-        return f"is called {printable(file.name)}"
+        return f"is named {printable(file.name)}"
     if composed(actual_path) != composed(expected_path):
         folder = actual_path.rpartition("/")[0]
         return f"is in folder {printable(folder)}" if folder else "is in no folder"

@@ -57,7 +57,7 @@ async def test_three_legs(service: Service, clock: FakeClock) -> None:
     [
         (reply(401, {"error": {"error": "Unknown consumer"}}), SignInFailed, "signature: Unknown consumer"),
         (reply(401, b"<html>"), SignInFailed, "status 401"),
-        (reply(200, b"<html>"), NotFigshare, "with a web page where a token was due"),
+        (reply(200, b"<html>"), NotFigshare, "with a web page instead of a token"),
         (reply(200, "x=1"), NotFigshare, "with no token"),
         (reply(404, b"<html>"), NotFigshare, "404"),
         (None, SignInFailed, "the answer was lost"),

@@ -179,7 +179,7 @@ async def test_the_code_is_exchanged(service: Service, clock: FakeClock) -> None
         (reply(400, {"error": "invalid_client", "error_description": "wrong"}), SignInFailed, "invalid_client: wrong"),
         (reply(400, {"error": "invalid_grant"}), SignInFailed, "refused the sign-in: invalid_grant"),
         (reply(400, {"message": "Bad code", "code": "x"}), SignInFailed, "refused the sign-in: Bad code"),
-        (reply(200, HTML), NotFigshare, "127.0.0.1 answered 200 with a web page where a token was due"),
+        (reply(200, HTML), NotFigshare, "127.0.0.1 answered 200 with a web page instead of a token"),
         (reply(404, HTML), NotFigshare, "404"),
         (reply(200, {"token_type": "bearer"}), NotFigshare, "with no token"),
         (reply(200, {**NEW, "access_token": "two words"}), NotFigshare, "with no token"),

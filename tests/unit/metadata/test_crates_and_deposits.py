@@ -202,7 +202,11 @@ def test_values_without_equivalent_are_reported() -> None:
     loaded = read(".zenodo.json", {**DEPOSIT, "upload_type": "other", "title": ["x"], "license": ["mit", {"x": 1}]})
     assert (loaded.metadata.title, loaded.metadata.type, loaded.metadata.license) == (None, None, "MIT")
     told = "\n".join(loaded.remarks)
-    for part in ("upload_type: Figshare has no type 'other'", 'title: ["x"] is no text', 'license[2]: {"x": 1} is no'):
+    for part in (
+        "upload_type: Figshare has no type 'other'",
+        'title: ["x"] is not text',
+        'license[2]: {"x": 1} is not',
+    ):
         assert part in told
 
 

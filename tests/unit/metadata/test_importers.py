@@ -320,8 +320,8 @@ def test_unusable_values_are_reported() -> None:
     assert loaded.metadata.license == "MIT"
     assert loaded.remarks == (
         'CITATION.cff: authors[3]: {"orcid": "x"} has no name; ignored',
-        "CITATION.cff: keywords[2]: true is no text; ignored",
-        'CITATION.cff: keywords[3]: {"a": "b"} is no text; ignored',
+        "CITATION.cff: keywords[2]: true is not text; ignored",
+        'CITATION.cff: keywords[3]: {"a": "b"} is not text; ignored',
         "CITATION.cff: license: Figshare takes one; 'MIT' is used, not 'Apache-2.0'",
     )
 
@@ -456,7 +456,7 @@ def test_an_unusable_sidecar_has_a_remark(tmp_path: Path) -> None:
     (tmp_path / "CITATION.cff").write_text("title: [")
     (tmp_path / "codemeta.json").write_text('{"name": "no context"}')
     broken, other = load_sidecars([tmp_path], TODAY)
-    assert other.remarks == ("codemeta.json: is not in the format of that name; file not used",)
+    assert other.remarks == ("codemeta.json: is not in the format that its name suggests; file not used",)
     assert broken.fields == ()
     assert broken.remarks[0].startswith("CITATION.cff: line 1: invalid YAML")
     assert broken.remarks[0].endswith("; file not used")

@@ -272,7 +272,7 @@ async def test_an_item_that_belongs_to_the_same_publication_counts(world: Record
 async def test_duplicates_are_updated_or_refused_on_request(world: RecordWorld) -> None:
     world.figshare.add_item("older").doi = "10.1234/1"
     assert await world.run(RECORDS, Wishes(on_duplicate="fail")) == 1
-    assert world.outcomes[0].reason == f"item {world.items()[0].id} has the DOI 10.1234/1 already"
+    assert world.outcomes[0].reason == f"item {world.items()[0].id} already has the DOI 10.1234/1"
     assert await world.run(RECORDS, Wishes(on_duplicate="update")) == 0
     assert world.results() == ["updated", "created"]
     assert shown(world) == WANTED

@@ -86,7 +86,7 @@ def test_mistakes_in_works(read: Read) -> None:
         "record 2: 10.1234/abc is in record 1 already",
         "record 3, authors[1].orcid: invalid ORCID iD '0000-0002-1825-0098': wrong check digit",
         "record 3, doi: invalid DOI 'doi'; use e.g. 10.6084/m9.figshare.1407024",
-        "record 4: is no object with the fields of a record",
+        "record 4: is not an object with the fields of a record",
     ]
 
 
@@ -218,7 +218,7 @@ def test_an_invalid_map_has_all_its_problems(read: Read) -> None:
     assert [one.message for one in caught.value.causes] == [
         "map.yaml: line 1, titel: unknown field",
         "map.yaml: line 2, keywords: expected a path; put a number in quotes",
-        "map.yaml: line 3, tags: is mapped already",
+        "map.yaml: line 3, tags: is already mapped",
     ]
 
 

@@ -381,7 +381,7 @@ def test_a_plan_survives_its_storage(top: Path) -> None:
 
 def test_differences_are_named(top: Path) -> None:
     plan = plan_of(top, "zip")
-    assert difference(plan, plan_of(top, "tar")) == ("", "is to be made otherwise")
+    assert difference(plan, plan_of(top, "tar")) == ("", "has other options")
     (top / "a/new").write_bytes(b"")
     with_new = plan_of(top, "zip")
     assert difference(plan, with_new) == (str(top / "a/new"), "is new")

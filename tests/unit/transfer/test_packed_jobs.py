@@ -246,7 +246,7 @@ async def test_several_archives(world: World, survey: Path) -> None:
     (survey / "large").write_bytes(bytes(20_000))
     assert await world.upload(str(survey), title="other", options=options) == ExitStatus.USAGE
     assert world.error is not None
-    assert "large: has 20.0 kB (20000 bytes), too much for an archive" in world.error.message
+    assert "large: has 20.0 kB (20000 bytes), too large for an archive" in world.error.message
 
 
 async def test_an_identical_archive_is_not_sent_again(world: World, survey: Path) -> None:

@@ -17,10 +17,10 @@ from uploader.disk import Disk
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File
 from uploader.sources.models import Selection, SourceFile
-from uploader.sources.source import stat_source
+from uploader.sources.source import FileStamp, stat_source
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.recheck import ItemCheck, check_item, lost_sources, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, check_item, lost_sources, matches_record, recheck_finished_job
 from uploader.transfer.store.archives import Archives
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ async def test_the_item_holds_what_was_verified(status: str) -> None:
     [
         ([held_file(size=0)], "file 1 has 0 bytes, not 7 bytes"),
         ([held_file(is_link_only=True)], "file 1 is a link"),
-        ([held_file(name="other")], "file 1 is called other"),
+        ([held_file(name="other")], "file 1 is named other"),
         ([held_file(computed_md5="b" * 32)], f"file 1 has the MD5 {'b' * 32}, not {MD5}"),
     ],
 )
@@ -167,7 +167,7 @@ async def test_a_link_is_checked_by_its_address() -> None:
         index=1, path="https://x", name="", size=0, mtime_ns=0, inode=0, link=True, state=State.VERIFIED, file_id=1
     )
     await check([held_file(is_link_only=True, download_url="https://x", size=0, computed_md5=None)], link)
-    with pytest.raises(Conflict, match="does not link there"):
+    with pytest.raises(Conflict, match="links to another address"):
         await check([held_file(is_link_only=True, download_url="https://y")], link)
 
 
@@ -201,6 +201,28 @@ async def of(paths: list[Path]) -> list[Transfer]:
         transfer.mtime_ns, transfer.inode = now.mtime_ns, now.inode
         transfers.append(transfer)
     return transfers
+
+
+STAMP = FileStamp(size=7, mtime_ns=1, inode=2, ctime_ns=3, device=4)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "matches"),
+    [
+        ({}, True),
+        ({"inode": 0, "ctime_ns": None}, True),
+        ({"size": 8}, False),
+        ({"mtime_ns": 2}, False),
+        ({"inode": 9}, False),
+        ({"ctime_ns": 9}, False),
+        ({"inode": 0, "ctime_ns": 9}, False),
+        ({"inode": 9, "ctime_ns": None}, False),
+    ],
+)
+def test_a_source_is_unchanged_only_if_all_that_is_recorded_is_equal(recorded: dict[str, Any], matches: bool) -> None:
+    known = {"size": 7, "mtime_ns": 1, "inode": 2, "ctime_ns": 3, **recorded}
+    transfer = Transfer(index=1, path="/x/data.bin", name="data.bin", **known)
+    assert matches_record(transfer, STAMP) is matches
 
 
 async def test_unchanged_and_merely_touched_sources_pass(sources: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""What a report of the administration pages lacks, from Figshare: events of records, names of funders."""
+"""Facts from Figshare that a report of the administration pages lacks: events of records, names of funders."""
 
 from __future__ import annotations
 

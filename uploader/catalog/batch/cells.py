@@ -1,6 +1,6 @@
 """Values of the cells of a metadata report: lists and objects in JSON or as Python literals, flags, dates. Pure.
 
-Text of strangers is never evaluated: cells that are not JSON are read as Python literals, by `ast.literal_eval`.
+Foreign text is never evaluated: cells that are not JSON are read as Python literals, by `ast.literal_eval`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def whole_number(text: str) -> int | None:
 
 @dataclass
 class Dates:
-    """Dates of one file. Excel writes them as the computer's owner does; one of them after the twelfth tells how."""
+    """Dates of one file. Excel writes them in the format of the computer's locale; a day after the twelfth shows the
+    order.
+    """
 
     day_first: bool = False
     month_first: bool = False
@@ -62,13 +64,13 @@ class Dates:
     unclear: int = 0
 
     def learn(self, text: str) -> None:
-        """Note what a date tells of the order of day and month."""
+        """Note whether a date shows the order of day and month."""
         if (found := _SLASHED.fullmatch(text)) is not None:
             self.day_first |= found[2] == "." or int(found[1]) > 12
             self.month_first |= int(found[3]) > 12
 
     def iso(self, text: str) -> str:
-        """Return a date as ISO 8601, or the text as it is if that cannot be told."""
+        """Return a date as ISO 8601, or the unchanged text if its format is ambiguous."""
         if _SERIAL.fullmatch(text):
             self.rewritten += 1
             return (_SERIAL_START + timedelta(days=int(text))).isoformat()

@@ -22,7 +22,8 @@ RANKED: Final = {
 
 @dataclass(kw_only=True)
 class Summary:
-    """Counts of records. `linked_to_publication` have a DOI of a publication, of which there are `publications`.
+    """Counts of records. `linked_to_publication` records have the DOI of a publication; `publications` is the number of
+    these.
 
     `counts` has, for each name in `RANKED`, how many records have a value; `views` and `downloads` their events. A
     record has several categories, funders and grants. `counted` is the number of records with events.

@@ -1,6 +1,6 @@
-"""What a report adds to its records: names of groups and owners, numbers, the author that matched. Pure.
+"""Annotate the records of a report: names of groups and owners, numbers, the author that matched. Pure.
 
-Records that do not belong into the table are left out and counted; a group or owner without a name keeps its number.
+Records that do not belong in the table are left out and counted; a group or owner without a name keeps its number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Choice:
     """Which of a report's records and facts go into a table.
 
     `states` None: all. `versions`: a row for each public version. `author`, `orcid` and `author_ids` are those of a
-    report on an author; `strict`: not by the name alone. `scope`: whose numbers they are.
+    report on an author; `strict`: not by the name alone. `scope`: the portal whose numbers are shown.
     """
 
     states: frozenset[str] | None = None
@@ -97,7 +97,7 @@ class Annotator:
         return {"group": groups, "account": emails}
 
     def _match(self, entry: Entry, findings: Findings) -> dict[str, Cell] | None:
-        """Return what is known of why a record belongs into the table, None if it does not."""
+        """Return the match of a record that belongs in the table, None for any other record."""
         states, reason = self._choice.states, ""
         if states is not None and entry.full is not None and (state := v.state(entry.raw)) not in states:
             reason = state
@@ -162,7 +162,7 @@ class Annotator:
 
 
 class Matching:
-    """Tells whether a record is by the wanted author: by ORCID iD, by author id, or by name alone."""
+    """Matches records with the wanted author: by ORCID iD, by author id, or by name alone."""
 
     def __init__(self, choice: Choice) -> None:
         self._orcid, self._strict = choice.orcid, choice.strict
@@ -171,7 +171,7 @@ class Matching:
         self._words = _words(choice.author or "")
 
     def learn(self, record: Raw) -> None:
-        """Take over the ids of authors that bear the ORCID iD."""
+        """Add the ids of authors that have the ORCID iD."""
         self._ids.update(
             int(number)
             for one in _authors(record)

@@ -1,4 +1,4 @@
-"""Read what a report is about into its catalog: lists, then records and numbers, then those that failed once more.
+"""Collect the data of a report in its catalog: lists, then records and numbers, then those that failed once more.
 
 Each phase asks the catalog what is missing, and asks Figshare for nothing else, so a run that ended early is continued
 by the next one. Pages of lists are committed at once.
@@ -32,7 +32,7 @@ from uploader.figshare.records import Listing, Record, RowKind, VersionRecord, i
 from uploader.units import format_count
 
 DEADLINE_MARGIN: Final = 5.0
-"""Seconds before the deadline at which no request is awaited any more."""
+"""Seconds before the deadline from which no response is awaited."""
 SLOW_WALK: Final = 60.0
 """Seconds of reading lists after which records may have moved between their pages."""
 _ROUNDS: Final = 2
@@ -111,7 +111,7 @@ async def _no_fence() -> None:
 
 
 class Collector:
-    """One run of a report. `stop()` ends it in good order; what was read is in the catalog."""
+    """One run of a report. `stop()` ends it cleanly; everything read is in the catalog."""
 
     def __init__(
         self,
@@ -331,7 +331,7 @@ class Collector:
         else:
             record = await self._source.record(_record_kind(wanted), wanted.id, public=detail == "public")
         if record.id != wanted.id:
-            raise ProtocolViolation(f"the answer is about {wanted.kind} {record.id}")
+            raise ProtocolViolation(f"Figshare's response describes {wanted.kind} {record.id}")
         return record.raw
 
     async def _read_usage(self, account: int) -> Record:

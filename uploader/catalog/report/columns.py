@@ -97,7 +97,7 @@ def parse_columns(text: str, columns: Columns) -> Selection:
         return Selection(columns=(*columns.default, MISSING), all_custom=columns.custom)
     if text == "notebook":
         if not columns.notebook:
-            raise ValueError("no notebook of Figshare makes this table")
+            raise ValueError("Figshare's notebooks have no such table")
         return Selection(columns=columns.notebook, all_custom=columns.notebook_custom, prefix="")
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     known = columns.known
@@ -106,7 +106,7 @@ def parse_columns(text: str, columns: Columns) -> Selection:
             hint = did_you_mean(name, list(known))
             raise ValueError(f"unknown column {name!r}" + (f"; {hint[0].lower()}{hint[1:]}" if hint else ""))
     if not names:
-        raise ValueError("no column is named")
+        raise ValueError("no columns given")
     chosen = tuple(known.get(name) or custom_column(name.removeprefix(CUSTOM)) for name in names if name != "custom")
     return Selection(columns=chosen, all_custom="custom" in names)
 
@@ -137,7 +137,7 @@ class Layout:
         chosen = {one.name for one in selection.columns} if selection.prefix else set()
         names = sorted(name for name in custom_names if f"{CUSTOM}{name}" not in chosen) if selection.all_custom else []
         if len(selection.columns) + len(names) > MAX_COLUMNS:
-            raise UsageError(f"{len(names)} custom fields are more columns than a sheet can have; name some columns")
+            raise UsageError(f"{len(names)} custom fields exceed the columns of a sheet; choose some columns")
         custom = [custom_column(name, selection.prefix) for name in names]
         at = len(selection.columns) - (selection.columns[-1:] == (MISSING,))
         columns = [*selection.columns[:at], *custom, *selection.columns[at:]]

@@ -127,7 +127,7 @@ class Report:
         self.failed: list[Failed] | None = None
 
     def stop(self) -> None:
-        """End in good order: `make` raises Interrupted."""
+        """Stop cleanly: `make` raises Interrupted."""
         self._stopped = True
         if self._collector is not None:
             self._collector.stop()
@@ -140,7 +140,7 @@ class Report:
         limits: Limits | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> Made:
-        """Make the report. `fresh`: read everything anew. Raises CatalogBusy, Interrupted and others."""
+        """Make the report. `fresh`: read everything again. Raises CatalogBusy, Interrupted and others."""
         await in_thread(lambda: check_output(table.output, sides=table.sides, replace=table.replace))
         async with self._locked() as lock, self._opened(fresh=fresh) as store:
 
@@ -232,7 +232,7 @@ class Report:
                 *([("Rows of earlier versions", findings.versions)] if table.choice.versions else []),
                 *([("Numbers", str(self._asked))] if self._extras.numbers is not None else []),
                 *((f"Sum of {name}", count) for name, count in findings.sums.items()),
-                ("Records that exist no more, left out", gone),
+                ("Records no longer on Figshare, left out", gone),
                 ("Records that could not be read in full", len({(one.kind, one.id) for one in failed})),
                 ("The list is complete", "no: " + "; ".join(gap.message for gap in gaps) if gaps else "yes"),
             ]

@@ -30,7 +30,7 @@ COMMIT_SECONDS: Final = 2.0
 AT_ONCE: Final = 4
 """Requests at the same time: enough that slow answers do not halve the one request a second that Figshare asks for."""
 MAX_OUTAGE: Final = 10
-"""Records in a row that may fail as if Figshare were not there; then the run ends, to be continued."""
+"""Maximum number of records in a row that fail as if Figshare were down; then the run ends and can be continued."""
 _OUTAGE = (ServerFailing, Unreachable, NotFigshare)
 _OF_ONE_RECORD = (*_OUTAGE, PermissionDenied, ProtocolViolation, RequestRejected)
 _NAMES: Final[dict[Part, str]] = {
@@ -71,7 +71,7 @@ class Phase:
         verify: Callable[[], Awaitable[object]] | None = None,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """`read` raises NoMore to end the phase. `verify` raises TokenRejected if the token is not valid any more."""
+        """`read` raises NoMore to end the phase. `verify` raises TokenRejected if the token is no longer valid."""
         self._part, self._read_part = part, read
         self._store, self._lock, self._tally, self._clock = store, lock, tally, clock
         self._undated = undated

@@ -27,8 +27,8 @@ CHANGES: Final = {
     "replaced": "values in which a | was replaced by ¦",
     "guarded": "cells with an apostrophe before what looks like a formula",
     "characters": "cells with characters that a spreadsheet cannot hold, shown as \ufffd",
-    "lines": f"cells in which line breaks after the first {MAX_LINE_FEEDS} became blanks",
-    "long": "cells that were cut; their whole text is in the file beside the table",
+    "lines": f"cells in which line breaks after the first {MAX_LINE_FEEDS} became spaces",
+    "long": "truncated cells; their full text is in the file next to the table",
     "dates": "dates before 1900-03-01, kept as text",
 }
 """What can have been changed in cells, and how that is said."""

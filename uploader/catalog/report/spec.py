@@ -106,7 +106,7 @@ class RowList:
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """What a report reads. Ids are Figshare's; None for no limit.
 
-    `author` and `orcid` belong to "author", of which one is enough; `status` to "reviews".
+    `author` and `orcid` are for "author" (one suffices), `status` is for "reviews".
     """
 
     report: ReportName

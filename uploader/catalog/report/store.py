@@ -65,8 +65,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A part of a record to read. `mark` is that of its row, of numbers which ones; `listed` False if Figshare lists it
-    no more.
+    """A part of a record to read. `mark` is that of its row, of numbers which ones; `listed` False if Figshare no
+    longer lists it.
     """
 
     kind: RowKind
@@ -78,7 +78,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of reading a record: `record`, or None and why not; `gone`: it exists no more."""
+    """The outcome of reading a record: `record`, or None and the reason; `gone`: it no longer exists."""
 
     wanted: Wanted
     record: Raw | None = None
@@ -88,7 +88,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """A record of which a part could not be read, and why."""
+    """A record with an unreadable part, and the reason."""
 
     kind: RowKind
     id: int
@@ -138,7 +138,7 @@ class Store:
 
     @property
     def finished(self) -> bool:
-        """Whether the last run came to its end, so that the next one reads the lists anew."""
+        """Whether the last run finished, so that the next one reads the lists again."""
         return self._meta("finished") == "1"
 
     def _meta(self, name: str) -> str | None:
@@ -146,7 +146,7 @@ class Store:
         return str(row[0]) if row is not None else None
 
     def begin(self, now: float) -> None:
-        """Begin to read the lists anew, unless an earlier run has not come to its end. `now` is in Unix time."""
+        """Begin to read the lists again, unless an earlier run has not finished. `now` is in Unix time."""
         if self.run and not self.finished:
             return
         values = {"run": self.run + 1, "finished": 0, "previous": self.began, "began": now}
@@ -212,7 +212,7 @@ class Store:
         )
 
     def outdate(self, kind: RowKind, ids: Iterable[int]) -> None:
-        """Have records read anew that were read before this run: Figshare says that they changed."""
+        """Mark records to be read again that were read before this run: Figshare reports that they changed."""
         with self._base.transaction() as db:
             db.executemany(
                 "UPDATE records SET mark = ''"
@@ -267,7 +267,7 @@ class Store:
         return {"part": part, "run": self.run, "began": began, "stale": began - MAX_AGE, "counted": self._counted}
 
     def left(self, part: Part, *, undated: bool) -> int:
-        """Return how many of these parts are to be read."""
+        """Return the number of these parts to read."""
         return self._base.query(
             lambda db: int(
                 db.execute(
@@ -278,7 +278,7 @@ class Store:
         )
 
     def save(self, outcomes: Iterable[Outcome], now: float) -> None:
-        """Store what came of reading, all or nothing. `now` is seconds of Unix time."""
+        """Store the outcomes of reading, all or nothing. `now` is seconds of Unix time."""
         with self._base.transaction() as db:
             run = self._run_of(db)
             for one in outcomes:
@@ -302,7 +302,7 @@ class Store:
                     )
 
     def finish(self) -> None:
-        """Record that the run came to its end: the next one reads the lists anew."""
+        """Record that the run finished: the next one reads the lists again."""
         with self._base.transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('finished', '1')")
 
@@ -342,7 +342,7 @@ class Store:
             return _unpacked(packed[0] if packed is not None else None) or {}
 
     def failures(self) -> list[Failed]:
-        """Return the records of which a part could not be read, with every reason."""
+        """Return the records with unreadable parts, with all reasons."""
         rows = self._base.query(
             lambda db: db.execute(
                 "SELECT kind, id, row, message FROM failures JOIN rows USING (kind, id)"  # noqa: S608 - constants

@@ -204,7 +204,7 @@ def _shown(one: object) -> str | None:
 
 
 def embargo_problem(record: Raw) -> str | None:
-    """Return what is wrong with the end of an embargo."""
+    """Return the problem with the end of an embargo."""
     end, published = record.get("embargo_date"), record.get("published_date")
     if not end:
         return "no end"
@@ -212,6 +212,6 @@ def embargo_problem(record: Raw) -> str | None:
 
 
 def used_percent(record: Raw) -> float | None:
-    """Return the used share of a quota in percent, None if there is no quota."""
+    """Return the used share of a quota in percent, None without a quota."""
     used, quota = number(record.get("used_quota")), number(record.get("quota"))
     return round(100 * used / quota, 1) if used is not None and quota else None

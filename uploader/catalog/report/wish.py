@@ -1,4 +1,4 @@
-"""What somebody asks of a report, checked: what it reads, which rows and columns its table has."""
+"""The request for a report, checked: what it reads, and the rows and columns of its table."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tables_of(report: ReportName) -> tuple[SideTable, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What is asked of a report. Raises UsageError for what is invalid, or not for this report.
+    """A request for a report. Raises UsageError for what is invalid, or not for this report.
 
     `institution` and `type` are as people name them, `author` and `orcid` whose records they are; `author_ids` are more
     precise than the name, `strict` leaves out records that only the name matches. `states` are those of records,
@@ -84,7 +84,7 @@ class Wish:
         if self.author is not None and not is_searchable(self.author):
             raise UsageError(f"invalid author: nothing to search for in {self.author!r}")
         if self.scope is not None and not self.stats:
-            raise UsageError("an institution's numbers are only read with numbers at all", facts=Facts("no-numbers"))
+            raise UsageError("scope needs stats", facts=Facts("no-numbers"))
         if self.stats_since is not None and not self.stats:
             raise UsageError("numbers since a day are only read with numbers at all", facts=Facts("no-numbers"))
         _ = self.selection, self._orcid  # raise
@@ -96,7 +96,7 @@ class Wish:
             if isinstance(values, str) or any(one not in known for one in values):
                 raise UsageError(f"invalid {name} {values!r}; expected {', '.join(map(str, known))}")
         if not self.kinds:
-            raise UsageError("a report needs a kind of records")
+            raise UsageError("kinds must not be empty")
 
     @property
     def _orcid(self) -> str | None:

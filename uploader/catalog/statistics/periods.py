@@ -67,5 +67,5 @@ def _last_day(begin: date, granularity: Granularity) -> date:
 
 
 def days_before(day: date, count: int) -> date:
-    """Return the first of so many days that end with this one."""
+    """Return the first of `count` days that end with this one."""
     return day - timedelta(days=count - 1)

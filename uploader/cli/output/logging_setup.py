@@ -16,7 +16,7 @@ from uploader.system import PATH_FAULTS, write_error
 
 
 class _Formatter(logging.Formatter):
-    """No control characters and no secrets, whatever a server, a file name or a traceback brings."""
+    """Removes control characters and secrets, whatever their source (a server, a file name, a traceback)."""
 
     def format(self, record: logging.LogRecord) -> str:
         return plain(redact(super().format(record)))

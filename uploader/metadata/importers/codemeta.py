@@ -43,7 +43,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
 
 
 def _type(graph: jsonld.Graph, main: dict[str, Any], found: Findings) -> str | None:
-    """Return the item type of the first known `@type`; if none is, the first one is remarked upon."""
+    """Return the item type of the first known `@type`; if none is known, the first one is reported."""
     names = [name.rpartition("/")[2] for one in graph.values(main, "@type", "type") if (name := text(one))]
     known = next((_TYPES[name] for name in names if name in _TYPES), None)
     if names and known is None:

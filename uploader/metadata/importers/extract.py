@@ -62,7 +62,7 @@ class Findings:
                 found.append(word)
             elif value not in ("", {}, []):
                 mark_read(value)
-                self.remark(f"{field}[{number}]: {_short(value)} is no text; ignored")
+                self.remark(f"{field}[{number}]: {_short(value)} is not text; ignored")
         return found
 
     def keywords(self, values: Sequence[Any], read: Callable[[Any], str | None]) -> list[str]:
@@ -77,7 +77,7 @@ class Findings:
         found = text(value, *keys)
         if found is None and isinstance(value, dict):
             for key in (key for key in keys if value.get(key) not in (None, "", [], {})):
-                self.remark(f"{key}: {_short(value[key])} is no text; ignored")
+                self.remark(f"{key}: {_short(value[key])} is not text; ignored")
         return found
 
     def kind(self, field: str, name: str | None, kinds: Mapping[str, str]) -> str | None:

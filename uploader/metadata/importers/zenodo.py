@@ -29,7 +29,7 @@ _FUNDERS = {
     "501100001871": "Fundação para a Ciência e a Tecnologia", "501100002428": "Austrian Science Fund",
     "501100003246": "Nederlandse Organisatie voor Wetenschappelijk Onderzoek",
 }  # fmt: skip
-"""Funders by the number in their DOI, 10.13039/NUMBER, of which a grant's id begins with one (Crossref's registry)."""
+"""Funders by the number in their DOI, 10.13039/NUMBER, which begins a grant's id (Crossref's registry)."""
 
 
 def extract(value: dict[str, Any], today: date) -> Extracted:

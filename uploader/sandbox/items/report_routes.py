@@ -41,7 +41,7 @@ def routes() -> list[Route]:
 
 
 async def listing(request: web.Request) -> web.Response:
-    """Return the reports of the account, all of which are done; with `group_id` those of the group."""
+    """Return the reports of the account, which are all done; with `group_id` those of the group."""
     context = context_of(request)
     group = _group(request.query)
     rows = await context.db.run(_list, account_of(request))

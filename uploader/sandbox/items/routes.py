@@ -91,7 +91,7 @@ async def delete_item(request: web.Request) -> web.Response:
 
 
 async def read_item(request: web.Request, *, creating: bool) -> body.ItemChanges:
-    """Return the body of a create or an update. ApiError 403 or 404 also for a group that the account lacks."""
+    """Return the body of a create or an update. ApiError 403 or 404 also for a group that the account is not in."""
     institution = context_of(request).settings.institution
     changes = body.read(await body_of(request), creating=creating, institution=institution)
     if "group_id" in changes.fields:

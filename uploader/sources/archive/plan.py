@@ -131,7 +131,7 @@ class Plan:
             return os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             raise SourceChanged(
-                f"{printable(path)}: no longer exists, and the archive that is sent has it as a member", path=path
+                f"{printable(path)}: no longer exists, but is a member of the archive that is being sent", path=path
             ) from None
         except PATH_FAULTS as error:
             raise path_error(error, path) from error
@@ -260,4 +260,4 @@ def difference(old: Plan, new: Plan) -> tuple[str, str]:
         return before.path(new.sources), "is no longer among its sources"
     if new.sources > old.sources:
         return after.path(old.sources), "is new"
-    return "", "is to be made otherwise"
+    return "", "has other options"

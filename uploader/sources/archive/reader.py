@@ -144,7 +144,7 @@ class ArchiveSource:
         return named if first == last else f"{named} ... {printable(members.path(last))} (in an archive)"
 
     def reads_ahead(self, start: int, stop: int) -> bool:
-        """Return whether the CRCs that a range depends on can be had by reading little more than the range."""
+        """Return whether the CRCs that a range depends on can be computed by reading little more than the range."""
         first = self._layout.member_at(start)
         if stop > self._layout.start_of(self.plan.sources):
             return False

@@ -107,7 +107,7 @@ class PartialFile:
         self.folder = TargetFolder(top, folder)
         self._fd = -1
         self._finished = False
-        """True if no data is to be kept for a later run."""
+        """True if no data must be kept for a later run."""
         self.ranges = Ranges()
         try:
             self._fd = self._open()

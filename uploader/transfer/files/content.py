@@ -70,7 +70,7 @@ class SourceSession:
         """True if it does."""
 
     def close(self) -> None:
-        """Release the source for good."""
+        """Release the source permanently."""
         self.release()
 
     def release(self) -> None:

@@ -63,7 +63,7 @@ def decide(
     by_match = rank_matches(held, source)
     match, file = by_match[0]
     if on_conflict == "fail":
-        what = "has this link already" if source.link is not None else "holds a file of that name"
+        what = "already has this link" if source.link is not None else "holds a file of that name"
         return Decision(action="refuse", match=match, file=file, reason=f"the item {what} (file {held[0].id})")
     if match is Match.SAME:
         rest = [other for other_match, other in by_match if other_match is not Match.SAME]

@@ -68,7 +68,7 @@ async def _take(run: JobRun, transfer: Transfer, seen: frozenset[Start]) -> int 
 
 
 async def add_unlisted(run: JobRun, transfer: Transfer) -> None:
-    """Add files that other jobs here have started in this place to the listing, if that lacks them.
+    """Add files that other jobs here have started in this place to the listing, if they are missing there.
 
     Raises Conflict if Figshare does not show such a file yet.
     """
@@ -125,7 +125,7 @@ def _note(run: JobRun, place: str, entries: Iterable[StartedElsewhere]) -> None:
 
 
 async def _unlisted(run: JobRun, transfer: Transfer, entry: StartedElsewhere) -> File | None:
-    """Return the file if the listing lacks it, None if it is not needed or gone. Raises Conflict."""
+    """Return the file if it is missing in the listing, None if it is not needed or gone. Raises Conflict."""
     if entry.file_id in transfer.owned_ids() or any(file.id == entry.file_id for file in _listed(run, transfer)):
         return None
     found = await _shown(run, entry.file_id) if entry.file_id is not None else None

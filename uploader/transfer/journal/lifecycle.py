@@ -201,7 +201,7 @@ class Transfer:
         return done and next_step(self) is Step.NOTHING
 
     def apply(self, event: ev.FileEvent | ev.Resumed) -> None:
-        """Apply an event. Raises IllegalEvent if the table has no such transition."""
+        """Apply an event. Raises IllegalEvent if the table does not have the transition."""
         target = TABLE.get((self.state, type(event)))
         if target is None:
             raise IllegalEvent(f"{type(event).__name__} in state {self.state.value}")

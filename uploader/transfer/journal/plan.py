@@ -59,7 +59,7 @@ def target_of(
     """Return the target: the given item or a new one. Raises UsageError for both, or for an invalid title."""
     if item is not None and (title is not None or project is not None):
         named = "title" if title is not None else "project"
-        raise UsageError(f"an existing item and a {named} for a new one exclude each other")
+        raise UsageError(f"an existing item and a {named} for a new one are mutually exclusive")
     chosen = None if item is not None else checked_title(title or default_title(selection))
     return Target(endpoint=endpoint, item=item, title=chosen, project=project, account=account)
 
@@ -188,7 +188,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 def job_name(target: Target, named: list[str]) -> str:
     """Name the job that sends these names (a selection's `job_key`) to this target.
 
-    The same command is the same job, whatever its folders contain by now.
+    The same command is the same job, even if its folders have changed.
     """
     identity: list[object] = [target.endpoint, target.item, target.title, sorted(set(named))]
     if target.project is not None or target.account is not None:

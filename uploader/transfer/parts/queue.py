@@ -58,7 +58,7 @@ class FileSend:
         self.contested = False
         """True if another process may still be sending parts: ask before sending one."""
         self.stopped = False
-        """True once no part is handed out any more."""
+        """True once no more parts are handed out."""
         self._open_content = content
         self._content: Content | None = None
         self._opening = anyio.Lock()
@@ -258,7 +258,7 @@ class PartQueue:
     """Parts that drivers offer and workers take.
 
     `shared`: other processes take parts, too. `may_take`: False while this process may not begin a part. `may_begin`:
-    False for a size, in bytes, of which no part may be begun now.
+    False if no part of this size, in bytes, may begin now.
     """
 
     def __init__(self, *, shared: bool = False, may_take: Callable[[], bool] = lambda: True) -> None:

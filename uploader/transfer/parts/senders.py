@@ -59,7 +59,7 @@ class PartSenders:
         self._queue.wake(self._queue.left)
 
     def limit(self, most: int) -> bool:
-        """Use at most so many connections from now on, at least one; True if no more than that are in use."""
+        """Use at most this many connections from now on, at least one; True if no more than that are in use."""
         self._most = most
         self._apply_limit()
         return self.in_use <= most

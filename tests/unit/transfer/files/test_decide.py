@@ -143,7 +143,7 @@ def test_an_existing_link(choice: OnConflict, action: str) -> None:
     held = [file(is_link_only=True, download_url="https://x")]
     decision = decide(Expected(link="https://x"), held, {}, choice)
     assert decision.action == action
-    assert decision.reason == ("the item has this link already (file 1)" if choice == "fail" else "")
+    assert decision.reason == ("the item already has this link (file 1)" if choice == "fail" else "")
 
 
 # --- files that Figshare refused ----------------------------------------------------------------------------------
