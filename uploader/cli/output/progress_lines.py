@@ -117,7 +117,7 @@ class Lines:
             self._write_progress(notice)
 
     def close(self) -> None:
-        """Write the last line, without forecasts: nothing is being sent any more."""
+        """Write the last line, without forecasts: nothing is being sent now."""
         if self._latest is not None and self._latest is not self._last_written:
             ended = msgspec.structs.replace(self._latest, rate=None, connections=0, active=(), request_rate=None)
             self._write(progress_line(ended))

@@ -122,7 +122,7 @@ class Download:
                     monitor.cancel_scope.cancel()
             self._notify(self._progress(None))
         finally:
-            # Not by the workers: a send to a stream that they left would hide the error of the last one.
+            # Not by the workers: a send to a closed stream would hide the error of the last one.
             receive.close()
             with anyio.CancelScope(shield=True):
                 for active in list(self._active.values()):

@@ -168,7 +168,7 @@ def _safe_name(name: str) -> str:
 
 
 def _unique(path: str, file_id: int, taken: set[str]) -> str:
-    """Return a path that is no other file's and no folder's, even ignoring case and Unicode composition."""
+    """Return a path that differs from all other files and folders, ignoring case and Unicode composition."""
     folder, slash, name = path.rpartition("/")
     stem, dot, extension = name.rpartition(".") if "." in name[1:] else (name, "", "")
     number = 0
