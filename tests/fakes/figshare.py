@@ -343,8 +343,8 @@ class FakeFigshare:
         for row in await self.request("own_items", rows):
             yield row
 
-    async def delete_item(self, item_id: int) -> None:
-        await self.request("delete_item", lambda: self.items_held.pop(item_id, None))
+    async def delete_item(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
+        await self.request("delete_item", lambda: self.items_held.pop(item_id, None), on_turn)
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -403,8 +403,8 @@ class FakeFigshare:
 
         await self.request("complete", complete, on_turn)
 
-    async def delete_file(self, item_id: int, file_id: int) -> None:
-        await self.request("delete_file", lambda: self.stored(item_id).files.pop(file_id, None))
+    async def delete_file(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
+        await self.request("delete_file", lambda: self.stored(item_id).files.pop(file_id, None), on_turn)
 
     # --- the upload service ---------------------------------------------------------------------------------------
 

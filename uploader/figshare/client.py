@@ -148,13 +148,13 @@ class Figshare:
         reader = list_spec(models.ItemRow, "the list of items")
         return read_pages(lambda query: self._calls.api("GET", f"/account/articles?{query}", reader), reader.resource)
 
-    async def delete_item(self, item_id: int) -> None:
-        """Delete an unpublished item; succeeds if it does not exist.
+    async def delete_item(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
+        """Delete an unpublished item; succeeds if it does not exist. `on_turn` as for `initiate`.
 
         Raises PermissionDenied or RequestRejected for a published one.
         """
         reader = done_spec("the item", on_not_found=ignore_missing)
-        await self._calls.api("DELETE", f"/account/articles/{item_id}", reader)
+        await self._calls.api("DELETE", f"/account/articles/{item_id}", reader, on_turn=on_turn)
 
     # --- files --------------------------------------------------------------------------------------------------
 
@@ -240,10 +240,11 @@ class Figshare:
         path = f"/account/articles/{item_id}/files/{file_id}"
         await self._calls.api("POST", path, reader, creating=True, on_turn=on_turn)
 
-    async def delete_file(self, item_id: int, file_id: int) -> None:
-        """Delete a file or an unfinished placeholder; succeeds if it does not exist."""
+    async def delete_file(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
+        """Delete a file or an unfinished placeholder; succeeds if it does not exist. `on_turn` as for `initiate`."""
         reader = done_spec("the file", on_not_found=ignore_missing)
-        await self._calls.api("DELETE", f"/account/articles/{item_id}/files/{file_id}", reader)
+        path = f"/account/articles/{item_id}/files/{file_id}"
+        await self._calls.api("DELETE", path, reader, on_turn=on_turn)
 
     # --- the upload service -------------------------------------------------------------------------------------
 

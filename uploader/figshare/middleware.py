@@ -69,6 +69,19 @@ def authorized(send: Send, token: AnyToken, endpoint: str) -> Send:
     return authorized_send
 
 
+def announced(send: Send) -> Send:
+    """Call `on_turn` directly before each request that is sent: after the rate limit and after a new token, which take
+    time, and again before a request that is repeated with a new token.
+    """
+
+    async def announced_send(request: Request) -> Response:
+        if request.on_turn is not None:
+            await request.on_turn()
+        return await send(request)
+
+    return announced_send
+
+
 class RateLimited:
     """Delay requests until the bucket allows them, and count them; at most `in_flight` at a time."""
 
@@ -81,8 +94,6 @@ class RateLimited:
     async def __call__(self, request: Request) -> Response:
         async with self._room:
             await self._bucket.acquire()
-            if request.on_turn is not None:
-                await request.on_turn()
             self.requests += 1
             return await self._send(request)
 

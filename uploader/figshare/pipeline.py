@@ -23,7 +23,16 @@ from uploader.errors import (
 )
 from uploader.figshare import models
 from uploader.figshare.auth import Token
-from uploader.figshare.middleware import AnyToken, RateLimited, Retrier, ServerClock, authorized, limited, traced
+from uploader.figshare.middleware import (
+    AnyToken,
+    RateLimited,
+    Retrier,
+    ServerClock,
+    announced,
+    authorized,
+    limited,
+    traced,
+)
 from uploader.figshare.models import PAGE
 from uploader.figshare.network import Network
 from uploader.figshare.ratelimit import OnTurn, TokenBucket
@@ -66,7 +75,7 @@ class Pipeline:
         self._server_clock = ServerClock(clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
         bucket = TokenBucket(settings.api_rate, settings.api_burst, clock)
-        raw_api = traced(exchange_on(network, network.api, **times), clock)
+        raw_api = announced(traced(exchange_on(network, network.api, **times), clock))
         # Inside the rate limit, so that the traced time excludes waiting for it.
         self._budget = RateLimited(
             self._server_clock.recording(raw_api if token is None else authorized(raw_api, token, endpoint)),
@@ -147,7 +156,7 @@ class Pipeline:
     ) -> T:
         """Make one API call; `path` starts after the endpoint, `body` is sent as JSON.
 
-        `on_turn` is called before each attempt, when the budget allows it; an exception from it ends the call.
+        `on_turn` is called directly before each attempt, when the budget allows it; an exception from it ends the call.
 
         `impersonate` is sent in the query of GET and DELETE, else in the body (documented).
         """

@@ -344,6 +344,5 @@ async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], N
         if [file async for file in api.files(row.id)]:
             warn(f"{made}; it is not empty and is kept")
             continue
-        await job.lock.confirm()
-        await api.delete_item(row.id)
+        await api.delete_item(row.id, on_turn=job.lock.confirm)
         warn(f"{made}; it was empty and has been removed")

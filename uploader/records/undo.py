@@ -59,7 +59,8 @@ async def undo(
 ) -> list[Undone]:
     """Remove what the job created. Raises Interrupted, JobBusy, and what concerns all requests."""
     found: list[Undone] = []
-    try:
+
+    async def work() -> None:
         with stop.interruptible():
             await _look_up(api, job, warn)
         for key, record in list(job.state.records.items()):
@@ -70,6 +71,9 @@ async def undo(
                 on_undone(one)
         with stop.interruptible():
             await remove_late_items(api, job, warn)
+
+    try:
+        await job.lock.held_while(work)
     except Stopped:
         left = sum(one.created for one in job.state.records.values()) - sum(one.fate == "kept" for one in found)
         raise Interrupted(f"stopped before everything was removed: {format_count(left, 'item')} left") from None
@@ -101,8 +105,7 @@ async def _undone(api: Figshare, job: OpenJob, key: str, record: ev.RecordState)
         reason = _reason_to_keep(job, record, item)
         if reason:
             return Undone(key=key, item_id=item_id, fate="kept", reason=reason)
-        await job.lock.confirm()
-        await api.delete_item(item_id)
+        await api.delete_item(item_id, on_turn=job.lock.confirm)
     except ItemNotFound:
         await job.commit(ev.Removed(key=key, id=item_id))
         return Undone(key=key, item_id=item_id, fate="gone")

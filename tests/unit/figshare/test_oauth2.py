@@ -571,6 +571,21 @@ async def test_a_token_endpoint_that_is_busy_delays_the_call(
     assert clock.sleeps
 
 
+async def test_the_right_to_send_is_confirmed_after_every_wait_for_a_token(
+    service: Service, tmp_path: Path, clock: FakeClock
+) -> None:
+    """A refresh takes time, in which another process may have taken over the job."""
+    service.answers = [reply(401), reply(200, NEW), reply(201, {"location": "/files/7"})]
+    asked: list[int] = []
+
+    async def on_turn() -> None:
+        asked.append(len(service.asked))
+
+    async with await signed_in(service, tmp_path, clock) as figshare:
+        assert await figshare.initiate(5, name="a", size=1, on_turn=on_turn) == 7
+    assert asked == [0, 2]
+
+
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 

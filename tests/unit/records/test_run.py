@@ -391,6 +391,26 @@ async def test_undo_killed_at_any_point_removes_all_in_the_end(tmp_path: Path, m
             assert world.items() == []
 
 
+async def test_undo_keeps_its_lease_and_ends_when_it_is_lost(
+    world: RecordWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figshare asks to wait; meanwhile another machine takes over the job."""
+    await world.run(RECORDS)
+    confirmed = 0
+
+    def is_held(_: JobLock) -> bool:
+        nonlocal confirmed
+        confirmed += 1
+        return confirmed < 3
+
+    monkeypatch.setattr(JobLock, "still_held", is_held)
+    world.figshare.fail("detail", Fault.THROTTLED, times=20)
+    with pytest.raises(JobBusy):
+        await world.undo()
+    assert "delete_item" not in world.figshare.log
+    assert len(world.items()) == 2
+
+
 async def test_undo_finds_the_draft_of_a_creation_that_was_killed(world: RecordWorld) -> None:
     world.figshare.fail("create", Fault.KILLED_AFTER)
     assert await world.run(RECORDS) == KILLED

@@ -39,6 +39,5 @@ async def _remove_mark_later(run: JobRun, item_id: int, *, published: bool) -> N
     if published or [file async for file in run.api.files(item_id)]:
         run.notify(no.Warned(message=f"{made}; it is not empty and is kept"))
         return
-    await run.lock.confirm()
-    await run.api.delete_item(item_id)
+    await run.api.delete_item(item_id, on_turn=run.lock.confirm)
     run.notify(no.Warned(message=f"{made}; it was empty and has been removed"))

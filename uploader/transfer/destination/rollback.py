@@ -45,8 +45,7 @@ async def remove_unwanted(run: JobRun) -> None:
             await remove_mark(run, item)
             await run.commit(ev.ItemReady(id=item_id, url=item.url, found=True))
             return
-        await run.lock.confirm()
-        await run.api.delete_item(item_id)
+        await run.api.delete_item(item_id, on_turn=run.lock.confirm)
     except ItemNotFound:
         pass  # removed by a run that was killed before it could journal that
     await run.commit(ev.ItemRemoved(item_id))

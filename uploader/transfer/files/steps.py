@@ -142,8 +142,7 @@ def name_doubtful(run: JobRun, transfer: Transfer, file_id: int) -> None:
 async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
     """Delete a remote file and check that it is gone. Raises UploadFailing."""
     for _ in range(_MAX_RESTARTS):
-        await run.lock.confirm()
-        await run.api.delete_file(run.item_id, file_id)
+        await run.api.delete_file(run.item_id, file_id, on_turn=run.lock.confirm)
         try:
             await run.api.file(run.item_id, file_id)
         except FileGone:

@@ -95,8 +95,8 @@ class Service(ItemService, PartService, Protocol):
     def own_items(self) -> AsyncIterator[ItemRow]:
         """Every item of the account."""
 
-    async def delete_item(self, item_id: int) -> None:
-        """Delete an unpublished item. Succeeds if it is already gone."""
+    async def delete_item(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
+        """Delete an unpublished item. Succeeds if it is already gone. `on_turn` as for `initiate`."""
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -125,5 +125,5 @@ class Service(ItemService, PartService, Protocol):
     async def complete(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
         """Complete the upload. Raises AmbiguousAnswer, FileGone."""
 
-    async def delete_file(self, item_id: int, file_id: int) -> None:
-        """Delete a file or an unfinished placeholder. Succeeds if it is already gone."""
+    async def delete_file(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
+        """Delete a file or an unfinished placeholder. Succeeds if it is already gone. `on_turn` as for `initiate`."""
