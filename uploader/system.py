@@ -169,3 +169,14 @@ def file_system_of(device: int) -> str | None:
         if len(fields) > 2 and fields[2] == wanted and after:
             return after.split()[0]
     return None
+
+
+def process_exists(pid: int) -> bool:
+    """Return True if the process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -37,7 +37,10 @@ def collection() -> None:
 @DESCRIPTION
 @common_options
 def create(title: str, description: str | None, common: GlobalOptions) -> int:
-    """Create a private collection and print its id. Each run creates another one."""
+    """Create a private collection and print its id.
+
+    Each run creates another one, or finishes the one that an interrupted run of the same command left.
+    """
     return create_container(common, "collections", title, description)
 
 

@@ -68,7 +68,8 @@ def item() -> None:
 def create(title: str | None, metadata: str | None, project: int | None, common: GlobalOptions) -> int:
     """Create a private draft item without files and print its id.
 
-    Each run creates another item. To send files to a new item, use `figup upload`, which creates only one.
+    Each run creates another item, or finishes the one that an interrupted run of the same command left. To send files
+    to a new item, use `figup upload`, which creates only one.
     """
     if title is None and metadata is None:
         raise click.UsageError("an item needs a title: give --title, or --metadata with a title")

@@ -40,7 +40,10 @@ def project() -> None:
 @DESCRIPTION
 @common_options
 def create(title: str, description: str | None, common: GlobalOptions) -> int:
-    """Create a private project and print its id. Each run creates another one."""
+    """Create a private project and print its id.
+
+    Each run creates another one, or finishes the one that an interrupted run of the same command left.
+    """
     return create_container(common, "projects", title, description)
 
 

@@ -26,7 +26,8 @@ from uploader.cluster.wire import LeaderSign
 from uploader.concurrency import in_thread
 from uploader.disk import Disk, as_resumable, map_os_errors
 from uploader.errors import FigupError
-from uploader.transfer.store.lease import Leases, machine_id, process_exists
+from uploader.system import process_exists
+from uploader.transfer.store.lease import Leases, machine_id
 
 FOLDER = "team"
 HELLO, REPORT = "hello", "report"

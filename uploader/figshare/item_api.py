@@ -225,6 +225,11 @@ class Items:
         reader = ResponseSpec(resource=f"the new {kind[:-1]}", parse=self._created(kind), accepts="anything")
         return await self._calls.api("POST", f"/account/{kind}", reader, body=fields, creating=True)
 
+    async def update_container(self, kind: Container, number: int, fields: Body) -> None:
+        """Set these fields of a project or collection; others keep their values (documented for PATCH)."""
+        reader = done_spec(f"{kind[:-1]} {number}")
+        await self._calls.api("PATCH", f"/account/{kind}/{number}", reader, body=fields)
+
     def containers(self, kind: Container) -> AsyncIterator[models.ContainerRow]:
         """Yield the account's projects or collections."""
         reader = list_spec(models.ContainerRow, f"the list of {kind}")

@@ -7,7 +7,7 @@ Changes are idempotent; after a lost response the effect is looked up before the
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from uploader.errors import Facts, ItemNotFound, PermissionDenied, RequestRejected, UsageError
 from uploader.figshare.models import MAX_BATCH, Author, ItemDetail
 from uploader.items.describe import is_same
-from uploader.items.mark import bears_mark, marked_title, new_mark
+from uploader.items.mark import bears_mark, command_origin, is_left_over, marked_title, new_command_mark
 from uploader.items.payload import ItemPayload
 from uploader.items.reconcile import confirm
 from uploader.text import did_you_mean, plain, plausibly_same
@@ -28,12 +28,20 @@ if TYPE_CHECKING:
 async def create(
     api: Figshare, title: str, spec: ItemPayload, *, project: int | None = None
 ) -> tuple[int, ItemPayload]:
-    """Create a draft whose title still has a mark. Returns its id and what `describe` has to set beside the title."""
-    mark = new_mark("item")
+    """Create a draft whose title still has a mark. Returns its id and what `describe` has to set beside the title.
+
+    An empty draft that an interrupted run of the same command left is used instead.
+    """
+    origin = command_origin("item", title, project)
+    mark = new_command_mark(origin)
 
     async def check() -> int | None:
         return min([row.id async for row in api.own_items() if bears_mark(row.title, [mark])], default=None)
 
+    left = [row.id async for row in api.own_items() if not row.published and is_left_over(row.title, origin)]
+    for item_id in left:
+        if not [file async for file in api.files(item_id)]:
+            return item_id, spec
     sent = spec.creation_fields(in_project=project is not None)
     ask = functools.partial(api.items.create, {"title": marked_title(title, mark), **sent}, project=project)
     item_id = await confirm(api, ask, check, "creating the item")
@@ -178,21 +186,26 @@ async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[st
 
 
 async def create_container(api: Figshare, kind: Container, title: str, description: str | None = None) -> int:
-    """Create a project or collection, and return its id. Each call creates another one.
+    """Create a project or collection, and return its id. Each call creates another one, or finishes one that an
+    interrupted run of the same command left.
 
     Raises PermissionDenied, RequestRejected, ServerFailing.
     """
+    one = kind.removesuffix("s")
     fields = {"title": title} | ({"description": description} if description is not None else {})
-    before = {row.id async for row in api.items.containers(kind)}
+    origin = command_origin(one, title)
+    mark = new_command_mark(origin)
+    marked = {**fields, "title": marked_title(title, mark)}
 
-    async def check() -> int | None:
-        new = [row async for row in api.items.containers(kind) if row.id not in before]
-        # The server may trim blanks.
-        return min((row.id for row in new if row.title.split() == title.split()), default=None)
+    async def find(is_ours: Callable[[str], bool]) -> int | None:
+        return min([row.id async for row in api.items.containers(kind) if is_ours(row.title)], default=None)
 
-    return await confirm(
-        api, lambda: api.items.create_container(kind, fields), check, f"creating the {kind.removesuffix('s')}"
-    )
+    number = await find(lambda text: is_left_over(text, origin))
+    if number is None:
+        ask = functools.partial(api.items.create_container, kind, marked)
+        number = await confirm(api, ask, lambda: find(lambda text: bears_mark(text, [mark])), f"creating the {one}")
+    await api.items.update_container(kind, number, fields)
+    return number
 
 
 async def list_collection(api: Figshare, collection: int) -> set[int]:

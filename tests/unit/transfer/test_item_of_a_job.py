@@ -13,6 +13,7 @@ from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.items import lists
 from uploader.items.describe import describe
+from uploader.items.mark import command_origin, marked_title, new_command_mark
 from uploader.items.payload import ItemPayload
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
@@ -189,7 +190,8 @@ async def test_an_item_without_files_is_recognized_by_its_mark_too(world: World)
     world.figshare.fail("create", Fault.LOST_AFTER)
 
     def create_another(_: str) -> None:
-        world.figshare.add_item(TITLE)
+        if "create" in world.figshare.log:
+            world.figshare.add_item(TITLE)
 
     world.figshare.on_request["own_items"] = create_another
     item_id, rest = await lists.create(world.figshare, TITLE, ItemPayload())  # type: ignore[arg-type]
@@ -197,6 +199,21 @@ async def test_an_item_without_files_is_recognized_by_its_mark_too(world: World)
     assert item_id == min(world.figshare.items_held)
     assert {title for title, _ in held(world)} == {TITLE}
     assert world.figshare.log.count("create") == 1
+
+
+async def test_an_item_that_an_interrupted_run_left_is_finished_if_it_is_empty(world: World) -> None:
+    left = marked_title(TITLE, new_command_mark(command_origin("item", TITLE)))
+    empty, used = world.figshare.add_item(left), world.figshare.add_item(left)
+    world.figshare.add_file(used, "a", b"content")
+    spec, made = ItemPayload(fields={"keywords": ["a"]}), []
+    for _ in range(2):
+        item_id, rest = await lists.create(world.figshare, TITLE, spec)  # type: ignore[arg-type]
+        await describe(world.figshare, item_id, rest, title=TITLE)
+        made.append(world.figshare.items_held[item_id])
+    assert made[0] is empty
+    assert made[1] not in (empty, used)
+    assert [(item.title, item.fields["keywords"]) for item in made] == [(TITLE, ["a"])] * 2
+    assert used.title == left
 
 
 async def publish(world: World) -> int:

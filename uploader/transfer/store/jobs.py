@@ -112,8 +112,10 @@ class JobStore:
     ) -> tuple[Replay[ev.AnyEvent], JobState]:
         """Read a job to continue it. What a damaged journal lost becomes intents: see `journal.recovery`.
 
-        `plan` makes the plan of the user's command; None if unknown. Raises as `read` does.
+        `plan` makes the plan of the user's command; None if unknown. Raises as `read` does, and StateUnusable if other
+        users can write to the job's folder.
         """
+        check_private(self.folder(job))
         log, state = self.load(job)
         if log.damaged:
             log.events, state = recover(self.log(job).events, plan() if plan is not None else None)

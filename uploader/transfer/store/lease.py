@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from uploader.disk import Disk, map_os_errors
-from uploader.system import file_system_of
+from uploader.system import file_system_of, process_exists
 
 HEARTBEAT = 5.0
 """Seconds between two beats of a lease."""
@@ -193,14 +193,3 @@ def is_local_folder(folder: Path) -> bool:
         return file_system_of(folder.stat().st_dev) is not None and not is_network_folder(folder)
     except OSError:
         return False
-
-
-def process_exists(pid: int) -> bool:
-    """Return True if the process exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.walks import AT, MD5, PLAN
 from uploader.disk import Disk
-from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
+from uploader.errors import FigupError, JobNotFound, JournalDamaged, StateUnusable, UsageError
 from uploader.sources.models import Selection, Skipped, SourceFile
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
@@ -40,6 +40,14 @@ def make_job(states: JobStore, job: str, *events: ev.AnyEvent, item: int | None 
 @pytest.fixture
 def states(tmp_path: Path) -> JobStore:
     return JobStore(tmp_path / "state", Disk())
+
+
+def test_a_job_whose_folder_others_can_write_to_is_not_continued(states: JobStore) -> None:
+    make_job(states, "job")
+    assert states.recover("job", None)[1].plan.title == "data"
+    states.folder("job").chmod(0o770)
+    with pytest.raises(StateUnusable, match="other users can write to"):
+        states.recover("job", None)
 
 
 def test_the_same_command_is_the_same_job_and_any_other_is_another() -> None:
