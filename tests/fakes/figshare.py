@@ -477,6 +477,7 @@ class FakeItems:
     async def detail(self, item_id: int) -> ItemDetail:
         def read() -> ItemDetail:
             item, public = self._figshare.stored(item_id), self._figshare.stored(item_id).version > 0
+            now = self._figshare.clock.monotonic()
             return ItemDetail(
                 id=item.id,
                 title=item.title,
@@ -487,7 +488,7 @@ class FakeItems:
                 public_url=f"https://example.org/{item_id}" if public else "",
                 created=item.created,
                 modified=item.created + timedelta(seconds=item.changes),
-                files=tuple(map(self._figshare.row, item.files.values())),
+                files=tuple(self._figshare.row(file) for file in item.files.values() if file.visible_at <= now),
                 description=str(item.fields.get("description", "")),
                 authors=tuple(item.authors),
                 categories=tuple(Category(id=number) for number in _numbers(item.fields.get("categories"))),

@@ -292,16 +292,27 @@ class Steps:
         """Read the item, and record it. With `done`, raises ProtocolViolation if a step shows no effect."""
         if detail is None:
             with self.stop.interruptible():
-                detail = await self.api.items.detail(self.item_id)
+                detail = await self._complete_detail() if done else await self.api.items.detail(self.item_id)
         if done:
             self._check(detail)
         await self.job.commit(ev.Observed(key=self.record.key, seen=seen_of(detail), done=done))
 
+    async def _complete_detail(self) -> ItemDetail:
+        """Read the item until it shows its link, which may not be visible yet."""
+
+        async def check() -> ItemDetail | None:
+            detail = await self.api.items.detail(self.item_id)
+            return detail if self._shows_link(detail) else None
+
+        return await poll(check, SETTLE_TIMEOUT, self._clock) or await self.api.items.detail(self.item_id)
+
+    def _shows_link(self, detail: ItemDetail) -> bool:
+        return self.record.link is None or self.record.link in {file.download_url for file in detail.files}
+
     def _check(self, detail: ItemDetail) -> None:
-        link = self.record.link
         if bears_mark(detail.title, [mark_prefix(self.job.name)]):
             raise ProtocolViolation(f"item {detail.id} still has the title by which it was created")
-        if link is not None and link not in {file.download_url for file in detail.files}:
+        if not self._shows_link(detail):
             raise ProtocolViolation(f"item {detail.id} does not show its link")
 
 

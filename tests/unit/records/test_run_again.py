@@ -43,6 +43,12 @@ async def test_a_new_item_that_is_not_visible_yet_is_waited_for(world: RecordWor
     assert [item.title for item in world.items()] == ["A dam 1"]
 
 
+async def test_a_link_that_is_not_visible_yet_is_waited_for(world: RecordWorld) -> None:
+    world.figshare.files_lag = 5.0
+    assert await world.run([record(1)]) == 0
+    assert len(world.items()[0].files) == 1
+
+
 async def test_a_refused_value_is_not_waited_for(world: RecordWorld) -> None:
     world.figshare.fail("update", RequestRejected("no such category", status=404), times=3)
     assert await world.run([record(1)]) == 1
