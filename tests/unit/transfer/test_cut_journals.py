@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.figshare import Fault
 from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
+from uploader.figshare.outcomes import UploadGone
 from uploader.transfer.journal.log import read_synced, synced_path
 from uploader.transfer.options import OnConflict, Options
 
@@ -84,6 +85,17 @@ async def check_cut(world: World, stored: Stored, length: int, target: dict[str,
         held = [one for one in held if one[1] != "created"]
     assert held == HELD, length
     assert world.figshare.items_held[item].title == TITLE
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_the_record_of_a_restarted_upload_is_cut_off(world: World, named: bool) -> None:
+    world.figshare.fail("upload", UploadGone("aborted"), first=2)
+    target = await prepare(world, "initiate 3", named, "skip")
+    stored = Stored(world)
+    lines = (stored.job / "journal").read_bytes().splitlines(keepends=True)
+    lost = next(number for number, line in enumerate(lines) if b'"e":"lost"' in line)
+    for number in range(lost - 1, len(lines)):
+        await check_cut(world, stored, sum(map(len, lines[:number])), target, named=named)
 
 
 CASES: list[tuple[str, bool, OnConflict]] = [

@@ -20,6 +20,7 @@ from uploader.transfer.files.conflicts import identical_file
 from uploader.transfer.files.content import SourceSession
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Step, Transfer
+from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.parts.queue import SMALL, FileSend, PartQueue
 from uploader.transfer.run.context import JobRun
 
@@ -91,6 +92,10 @@ class FileDriver:
     async def _initiate(self) -> None:
         await self._content.check()
         transfer = self._transfer
+        if self._run.state.recovered and transfer.known is not None:
+            # The journal may have lost a later initiation than that of a file which is gone: look for its effect.
+            await self._run.commit(possible_initiation(self._run.state, transfer))
+            return
         seen = self._run.places.seen
         await turns.add_unlisted(self._run, transfer)
         identical = await identical_file(self._run, transfer, self._content)

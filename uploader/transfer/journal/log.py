@@ -98,6 +98,11 @@ def synced_path(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.synced")
 
 
+def damaged_path(journal: Path) -> Path:
+    """Return the path of the original of a damaged journal."""
+    return journal.with_name(f"{journal.name}.damaged")
+
+
 def read_synced(journal: Path, disk: Disk) -> Synced | None:
     """Return the last sync on record, or None if that cannot be read.
 
@@ -225,7 +230,7 @@ class Journal:
         if replay.damaged:
             original = disk.read(path)
             if original is not None:
-                disk.replace(path.with_name(f"{path.name}.damaged"), original)
+                disk.replace(damaged_path(path), original)
         return cls.create(path, replay.events, disk)
 
     def record(self, event: msgspec.Struct) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeGuard
 
 from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.lifecycle import IllegalEvent, State
+from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState, StateLoader
 
 _SLACK = timedelta(hours=1)
@@ -76,8 +76,7 @@ def is_whole(state: JobState | None) -> TypeGuard[JobState]:
 
 def _possible_intents(state: JobState) -> list[ev.AnyEvent]:
     """Make intents for everything that may have happened and whose record may be lost."""
-    plan = state.plan
-    at = (datetime.fromisoformat(plan.created) - _SLACK).isoformat()
+    plan, at = state.plan, _earliest(state)
     intents: list[ev.AnyEvent] = []
     if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
         # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
@@ -87,8 +86,17 @@ def _possible_intents(state: JobState) -> list[ev.AnyEvent]:
         # The file of such an intent may have parts by now, so in an item that the user named it cannot be identified.
         intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     intents += [
-        ev.UploadIntended(t.index, at=at, known=None)
+        possible_initiation(state, t)
         for t in state.transfers
         if (t.state is State.PLANNED and not t.remnants) or (plan.item is not None and t.state is State.INITIATING)
     ]
     return intents
+
+
+def possible_initiation(state: JobState, transfer: Transfer) -> ev.UploadIntended:
+    """Return the intent of an initiation whose record may be lost."""
+    return ev.UploadIntended(transfer.index, at=_earliest(state), known=None)
+
+
+def _earliest(state: JobState) -> str:
+    return (datetime.fromisoformat(state.plan.created) - _SLACK).isoformat()

@@ -64,6 +64,8 @@ class JobState:
     """True if the item had been published before this job sent anything to it."""
     published_url: str | None = None
     published_doi: str | None = None
+    recovered: bool = False
+    """True if the journal was damaged now or before. Not in the journal: whoever opens the job sets it."""
     runs_without_parts: int = 0
     """Number of runs directly before the present one in which no part was finished."""
     _sent_parts: bool = True

@@ -21,7 +21,7 @@ from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
 from uploader.sources.models import Selection
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent
-from uploader.transfer.journal.log import EVENTS, Replay, decode, read_synced, scan
+from uploader.transfer.journal.log import EVENTS, Replay, damaged_path, decode, read_synced, scan
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.journal.recovery import is_whole, recover, replay
 from uploader.transfer.journal.state import JobState, StateLoader
@@ -119,7 +119,9 @@ class JobStore:
         log, state = self.load(job)
         if log.damaged:
             log.events, state = recover(self.log(job).events, plan() if plan is not None else None)
-        return log, self._whole(job, state)
+        state = self._whole(job, state)
+        state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
+        return log, state
 
     @staticmethod
     def _whole(job: str, state: JobState | None) -> JobState:
