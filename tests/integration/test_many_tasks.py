@@ -16,18 +16,11 @@ import pytest
 from tests.support.command import Figup, Running, events_in
 from tests.support.environment import plugged
 from tests.support.hosts import PLUG, Host, require_hosts, two_hosts
+from tests.support.hurry import SOON
 from tests.support.invariants import check_exactly_once, check_token_stayed_home
 from tests.support.sandbox import Sandbox
 from tests.support.slurm import Slurm
 from tests.support.waiting import until
-
-SOON = """
-import uploader.cluster.leader as leader, uploader.cluster.member as member
-leader.POLL = member.POLL = 0.3
-leader.SILENT, leader.SETTLE = 4.0, 1.0
-member.BEAT, member.KNOWN, member.LEADERLESS = 1.0, 2.5, 2.0
-"""
-"""What takes a minute on a cluster takes seconds here."""
 
 
 @pytest.fixture

@@ -15,7 +15,10 @@ from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
 
 PLANS = ("64KiB", "300KiB", "1MiB", "random:7", "random:11", "1MiB,3,200KiB", "10MiB", "17KiB,400KiB")
-REQUESTS = ("get-account", "create-item", "list-items", "get-item", "list-files", "initiate", "get-file", "complete")
+REQUESTS = (
+    *("get-account", "create-item", "list-items", "get-item", "list-files", "initiate", "get-file", "complete"),
+    *("update-item", "publish-item", "list-item-authors"),
+)
 PARTS = ("get-upload", "put-part", "get-part")
 ANYWHERE = (
     "404",
@@ -63,6 +66,10 @@ PARTICULAR = (
     "list-files:2=stale,seconds=1.5",
     "get-file:..2=stale,seconds=1.5",
     "get-item:..2=stale,seconds=1.5",
+    "publish-item=lost-answer",
+    "publish-item=late,seconds=1.5",
+    "create-item=late,seconds=1.5",
+    "initiate=late,seconds=1.5",
     "list-items:..3=stale,seconds=1.5",
     "initiate=quota-full",
     "get-account=revoke-token",
@@ -122,11 +129,10 @@ class Chaos:
             yield self.sandbox
 
     def _args(self) -> list[str]:
-        plan, hidden = self._choice.choice(PLANS), self._choice.choice(["0", "0", "0.3"])
+        plan, hidden = self._choice.choice(PLANS), self._choice.choice(["0", "0", "0.3", "1"])
         rate = self._choice.choice(["0", "0", "700KiB"])
-        gets = self._choice.choice(["0", "0", "2"])
         return [
-            *("--part-plan", plan, "--hidden-for", hidden, "--hidden-gets", gets, "--connection-rate", rate),
+            *("--part-plan", plan, "--hidden-for", hidden, "--connection-rate", rate),
             *_SHORT.split(),
         ]
 

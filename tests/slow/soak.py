@@ -1,6 +1,9 @@
 """The soak: many jobs at once under faults, kills, restarts and changing sources, each rerun until it exits with 0.
 
-`python -m tests.slow.soak --minutes 60 [--seed S]` prints a tally, and exits with 1 if anything was lost, duplicated or
+Jobs are uploads to new and shared items, in one process, in two at once, on two hosts that take over from each other,
+or in several with `--join`; packed, published, with journals that are cut; and records with links.
+
+`python -m tests.slow.soak --minutes 60 [--seed S]` prints a tally, and exits with 1 if anything was lost, doubled or
 wrong. The seed determines the events; their timing depends on the machine.
 """
 
@@ -16,12 +19,17 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.slow.chaos import Chaos, create_item
+from tests.slow.soaked import Soaked
 from tests.slow.soaked_job import SoakedJob
+from tests.slow.soaked_records import SoakedRecords
+from tests.support.command import Figup
 from tests.support.environment import clean_environment
+from tests.support.hosts import Host, two_hosts, what_hosts_lack
 from tests.support.invariants import ask, files, history_of
 from tests.support.processes import Process
 from tests.support.usage import usage_of
@@ -49,13 +57,28 @@ class Soak:
         self._seconds = minutes * 60
         self._deadline = time.monotonic() + self._seconds
         self._chaos = Chaos(folder, seed)
-        self._kept: list[tuple[SoakedJob, int]] = []
+        self._kept: list[Soaked] = []
         self._by_library: dict[int, dict[str, str]] = {}
         self._errors: list[BaseException] = []
         self._lock = threading.Lock()
+        self._hosts: tuple[Host, Host] | None = None
 
     def play(self) -> None:
         """Run the soak and check its end."""
+        with ExitStack() as hosts:
+            if (lacking := what_hosts_lack()) is None:
+                self._hosts = hosts.enter_context(self._two_hosts())
+            else:
+                self.tally[f"no two hosts without {lacking}"] += 1
+            self._play()
+
+    def _two_hosts(self) -> AbstractContextManager[tuple[Host, Host]]:
+        home = self._folder / "hosts"
+        home.mkdir()
+        sandbox = self._chaos.sandbox
+        return two_hosts(home, Figup(home, endpoint=sandbox.url, token=sandbox.token))
+
+    def _play(self) -> None:
         try:
             self._shared = [create_item(self._chaos.sandbox, f"shared {number}") for number in range(2)]
             library = self._start_library()
@@ -82,8 +105,11 @@ class Soak:
             self._chaos.close()
 
     def report(self) -> str:
-        """The tally, a line each."""
-        return "\n".join(f"{count:>14,}  {what}" for what, count in sorted(self.tally.items()))
+        """The tally, a line each; what matters most at the end."""
+        first = ("rounds", "runs", "kills", "lost", "doubled", "wrong")
+        rows = [(what, self.tally[what]) for what in sorted(self.tally.keys() - set(first))]
+        rows += [(what, self.tally[what]) for what in first]
+        return "\n".join(f"{count:>14,}  {what}" for what, count in rows)
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 
@@ -95,11 +121,19 @@ class Soak:
                 number += 1
                 name = f"job {worker}-{number}"
                 item = choice.choice([None, None, *self._shared])
-                job = SoakedJob(name, f"{self._seed}: {name}", self._folder, self._chaos, item)
-                at = job.play()
+                seed = f"{self._seed}: {name}"
+                job: Soaked
+                if choice.random() < 0.15:
+                    job = SoakedRecords(name, seed, self._folder, self._chaos)
+                else:
+                    job = SoakedJob(name, seed, self._folder, self._chaos, item, self._hosts)
+                try:
+                    job.play()
+                finally:
+                    with self._lock:
+                        self.tally.update(job.tally)
                 with self._lock:
-                    self.tally.update(job.tally)
-                    self._kept.append((job, at))
+                    self._kept.append(job)
                 self._make_room()
         except BaseException as error:  # noqa: BLE001 - raised again where the soak ends
             with self._lock:
@@ -107,15 +141,17 @@ class Soak:
 
     def _make_room(self) -> None:
         with self._lock:
-            surplus = sum(job.bytes_total for job, _ in self._kept) - KEPT_BYTES
-            old: list[tuple[SoakedJob, int]] = []
-            while surplus > 0 and self._kept:
-                old.append(self._kept.pop(0))
-                surplus -= old[-1][0].bytes_total
-        for job, item in old:
+            surplus = sum(job.bytes_total for job in self._kept) - KEPT_BYTES
+            old: list[Soaked] = []
+            for job in [job for job in self._kept if job.deletable]:
+                if surplus > 0:
+                    self._kept.remove(job)
+                    old.append(job)
+                    surplus -= job.bytes_total
+        for job in old:
             with self._chaos.calm() as sandbox:
-                job.check(sandbox, item)
-                job.delete(sandbox, item)
+                job.check(sandbox)
+                job.delete(sandbox)
 
     # --- the library ----------------------------------------------------------------------------------------------
 
@@ -158,8 +194,9 @@ class Soak:
         """Check that exactly the expected items exist, each with the right files once."""
         sandbox = self._chaos.sandbox
         expected: dict[int, dict[str, str]] = {item: {} for item in self._shared} | self._by_library
-        for job, item in self._kept:
-            expected.setdefault(item, {}).update(job.expected)
+        for job in self._kept:
+            for item, held in job.found.items():
+                expected.setdefault(item, {}).update(held)
         listed = self._all_items()
         lost, doubled = expected.keys() - listed.keys(), listed.keys() - expected.keys()
         wrong = {
@@ -168,7 +205,7 @@ class Soak:
             if item in listed
             and (found := sorted((f["name"], f["computed_md5"]) for f in files(sandbox, item))) != sorted(right.items())
         }
-        self.tally["lost"], self.tally["duplicated"], self.tally["wrong"] = len(lost), len(doubled), len(wrong)
+        self.tally.update({"lost": len(lost), "doubled": len(doubled), "wrong": len(wrong)})
         history = history_of(sandbox, *(lost | doubled | wrong.keys()))
         assert not lost, f"lost: {lost}\n{history}"
         assert not doubled, f"doubled: {[listed[item] for item in doubled]}\n{history}"

@@ -1,106 +1,108 @@
-"""One job of the soak: sources, a command, and all disturbances until the command exits with 0."""
+"""An upload of the soak: sources, a command, and all disturbances until the command exits with 0."""
 
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 import random
-import shutil
-import signal
-import subprocess
+import tarfile
 import time
-from collections import Counter
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from tests.slow.chaos import Chaos, delete
-from tests.support.command import Figup, Result, Running
+from tests.slow.soaked import LONGEST, MOST, Soaked, codes_of
+from tests.slow.soaked_sources import OTHER, SAME, ChangingSources
+from tests.support.command import Result, Running
 from tests.support.environment import plugged
-from tests.support.invariants import download, files, history_of, md5_of
+from tests.support.hosts import Host
+from tests.support.hurry import SOON
+from tests.support.invariants import ask, download
 from tests.support.sandbox import Sandbox
 
-DISTURBED = 20
-"""Runs of one command that are disturbed; later ones are not."""
-MOST = 60
-"""Maximum number of runs until the command exits with 0."""
-_TAKEN_OVER = 0.8
-"""Seconds without a heartbeat after which the other machine takes over a job: four beats."""
-_LONGEST = 150.0
-"""Maximum seconds of a run."""
-_PASSING = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 0, 1, 2, 3, 4, 5, 6, 7, 75, 130}
-"""8 only if a second process works on the job."""
-_MACHINE = """
-import fcntl, os
-import uploader.transfer.store.lease as lease
-fcntl.flock = lambda fd, how: None
-lease.machine_id = lambda folder: os.environ["MACHINE"]
-lease.HEARTBEAT = 0.2
-"""
-"""Makes a process believe that it is on another machine that shares no locks."""
 _NAMES = ("data.bin", "dätä set.csv", "results.h5")
+_LARGEST = 5_000_000
+_LARGEST_PUBLIC = 500_000
+"""Bytes of a file in a public item, which cannot be deleted to make room."""
+_TAKEN_OVER = 4.0
+"""Seconds without a heartbeat after which another host has taken over a job."""
+_ABOUT = """
+description: All about it.
+categories: [animal behaviour]
+license: MIT
+authors: [Jane Doe]
+keywords: [beaver]
+"""
 
 
-class SoakedJob:
-    """A job with one to five files for a new item, or for the given one."""
+class SoakedJob(Soaked):
+    """A job with one to five files for a new item, or for the given one.
 
-    def __init__(self, name: str, seed: str, folder: Path, chaos: Chaos, item: int | None) -> None:
-        self.name = name
+    `hosts`: two hosts that share a state directory, None if they cannot be made here.
+    """
+
+    def __init__(
+        self, name: str, seed: str, folder: Path, chaos: Chaos, item: int | None, hosts: tuple[Host, Host] | None
+    ) -> None:
+        super().__init__(name, seed, folder, chaos)
         self._choice = choice = random.Random(seed)
-        self._chaos = chaos
-        self._folder = folder / name
-        self._folder.mkdir(parents=True)
-        self._figup = Figup(self._folder, endpoint=chaos.sandbox.url, token=chaos.sandbox.token)
-        # All jobs share one state directory, like those of one user.
-        self._figup.env["FIGUP_STATE_DIR"] = str(folder / "state")
         self.item = item
-        self.tally: Counter[str] = Counter()
-        self._content: dict[Path, bytes] = {}
-        self.history: list[str] = []
-        self.expected: dict[str, str] = {}
-        """MD5s of the sources by their names on Figshare, once the job is finished; `bytes_total` is their size."""
-        self.bytes_total = 0
-        for number in range(choice.choice([1, 1, 2, 5])):
+        teams = ["alone", "alone", "joined", *(["hosts"] if hosts else []), *(["rival"] if item is not None else [])]
+        self._team = choice.choice(teams)
+        """Which processes work at the same time: `rival` is another job that sends one of the files to the item."""
+        self._hosts = hosts if self._team == "hosts" else None
+        self._pack = choice.choice(["zip", "tar"]) if self._team != "rival" and choice.random() < 0.2 else ""
+        self._publish = item is None and choice.random() < 0.3
+        self.deletable = not self._publish
+        self._cuts = self._team != "rival" and choice.random() < 0.3
+        """Whether the journal is cut, instead of content being changed."""
+        self._cut = self._deleted = self._restart = False
+        """True once the journal was cut; a file was removed on the web; changed sources are to be sent again."""
+        self._changes = 0
+        """Events after which the item may rightly be published once more."""
+        self._sources = ChangingSources(choice)
+        self._data = self._folder / f"set {name}"
+        self._data.mkdir()
+        for number in range(choice.choice([2, 5] if self._team == "rival" else [1, 1, 2, 5])):
             plain = item is None and number < len(_NAMES)
-            self._write(self._folder / (_NAMES[number] if plain else f"{name} {number}.bin"), self._size())
+            path = self._data / (_NAMES[number] if plain else f"{name} {number}.bin")
+            self._sources.add(path, _LARGEST_PUBLIC if self._publish else _LARGEST)
         # Many new items have the same title, from the same file name in another folder.
         self._target = ["--item", str(item)] if item is not None else []
         if item is None and choice.random() < 0.3:
             self._target = ["--title", f"the title of {name}"]
-        self._restart = False
-        self._changed: dict[Path, bytes] = {}
-        self._deleted = False
-        """True once a file of the job was removed on the web: the next run may report that."""
-        self._machines = choice.random() < 0.25
-        """True if two machines run the job, one of which takes it over while the other is suspended."""
-        if self._machines:
-            self._figup.env["PYTHONPATH"] = plugged(self._folder / "plug", _MACHINE)
+        if self._publish:
+            (self._folder / "about.yaml").write_text(_ABOUT, "utf-8")
+            self._target += ["--publish", "--metadata", str(self._folder / "about.yaml")]
+        if self._pack:
+            self._target += ["--pack", self._pack]
+        if self._team == "joined":
+            self._figup.env["PYTHONPATH"] = plugged(self._folder / "plug", SOON)
+            self._target += ["--join"]
+        kinds = [self._team, self._pack, "published" if self._publish else "", "cut" if self._cuts else ""]
+        self.history.append(" ".join(kind for kind in kinds if kind))
+        self.tally.update(f"jobs: {kind}" for kind in kinds if kind)
 
-    def play(self) -> int:
-        """Rerun the command until it exits with 0, and compare; then delete the sources. Return the item's id."""
-        try:
-            item = self._finished(self._run_until_0())
-        except BaseException as error:
-            error.add_note(f"job {self.name} in {self._folder}: " + "\n  ".join(self.history))
-            raise
-        self._content.clear()
-        shutil.rmtree(self._folder)
-        return item
-
-    def _run_until_0(self) -> Result:
-        for number in range(1, MOST + 1):
-            result = self._run_once(disturbed=number <= DISTURBED)
-            self.tally["runs"] += 1
-            if result.returncode == 0:
-                return result
-            self._react(result, disturbed=number <= DISTURBED)
-        raise AssertionError(f"it did not say 0 in {MOST} runs: {result.stdout[-2000:]}{result.stderr[-2000:]}")
+    def _play(self) -> None:
+        self._finished(self._run_until_0())
+        if self._team == "rival":
+            self._finish_rival()
+        if self._publish and self._choice.random() < 0.5:
+            self._change("other")
+            self._restart = True
+            self._finished(self._run_until_0())
+            self.tally["changed and published again"] += 1
 
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def _command(self) -> list[str]:
+        return ["upload", *map(str, self._sources.content), *self._target, *self._options()]
+
+    def _options(self) -> list[str]:
         choice = self._choice
-        words = ["upload", *map(str, self._content), *self._target, "--json", "--api-rate", "1000"]
-        words += ["--settle-timeout", "2", "--stall-timeout", "2", "--verify-timeout", "20"]
+        words = ["--json", "--api-rate", "1000", "--settle-timeout", "2", "--stall-timeout", "2"]
+        words += ["--verify-timeout", "20"]
         words += ["--retry-timeout", choice.choice(["1", "5", "20"]), "--grace", choice.choice(["0", "1", "10"])]
         if choice.random() < 0.6:
             words += ["--limit-rate", choice.choice(["400k", "1M", "4M"])]
@@ -110,172 +112,179 @@ class SoakedJob:
             words += ["--connections", choice.choice(["1", "3", "8"])]
         return [*words, "--restart-changed"] if self._restart else words
 
-    def _run_once(self, *, disturbed: bool) -> Result:
-        self._figup.env["MACHINE"] = self._choice.choice(["one", "two"])
-        run = self._figup.start(*self._command())
-        second = self._start_second(run) if disturbed and self._choice.random() < 0.2 else None
-        signals = 0
-        if disturbed and self._choice.random() < 0.7:
-            signals = self._choice.choice([1, 1, 1, 2])
-        deadline = time.monotonic() + _LONGEST
-        for _ in range(signals):
-            try:
-                run.process.wait(self._choice.choice([0.3, 0.8, 1.5, 3.0]) * self._choice.uniform(0.5, 1.5))
-            except subprocess.TimeoutExpired:
-                signum = self._choice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-                self.tally[f"figup {signum.name}"] += 1
-                run.send_signal(signum)
-        try:
-            result = run.wait(max(1.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            run.process.end()
-            raise AssertionError(
-                f"a run took over {_LONGEST} s: {run.process.stdout.text[-3000:]}{run.process.stderr.text[-3000:]}"
-            ) from None
-        if second is not None:
-            other = second.wait(_LONGEST)
-            self._look_at(other, alone=False)
-            # The one that exited with 0 has finished the job.
-            result = other if other.returncode == 0 and result.returncode != 0 else result
-        self._look_at(result, alone=second is None)
-        return result
+    def _run_once(self, *, disturbed: bool) -> list[Result]:
+        if self._team == "alone" or (self._team == "rival" and not disturbed):
+            return super()._run_once(disturbed=disturbed)
+        runs = {"hosts": self._on_hosts, "joined": self._joined, "rival": self._with_rival}[self._team](disturbed)
+        if disturbed:
+            self._send_signals(runs)
+        results = self._ended(runs)
+        if self._team == "rival":
+            # It is another job, whose exit status 0 says nothing about this one.
+            self._look_at(results.pop(), alone=False)
+        return results
 
-    def _start_second(self, run: Running) -> Running:
-        """Start the same command beside a run: at once, or on another machine while the run is suspended."""
-        name = self._figup.env["MACHINE"]
-        if not self._machines:
-            self.tally["second process beside a run"] += 1
-            time.sleep(self._choice.uniform(0, 0.5))
-            return self._figup.start(*self._command())
-        time.sleep(self._choice.uniform(0.2, 2.0))
-        run.send_signal(signal.SIGSTOP)
-        self._figup.env["MACHINE"] = {"one": "two", "two": "one"}[name]
-        second = self._figup.start(*self._command())
-        frozen = self._choice.uniform(0.5, 6.0)
-        time.sleep(frozen)
-        run.send_signal(signal.SIGCONT)
-        self.tally[f"freeze {'longer' if frozen > _TAKEN_OVER else 'shorter'} than a lease"] += 1
-        self.history.append(f"frozen for {frozen:.1f} s on {name}")
-        return second
+    def _on_hosts(self, disturbed: bool) -> list[Running]:
+        """Run on one of the hosts; sometimes it stands still while the other one runs the same command."""
+        assert self._hosts is not None
+        one, two = self._choice.sample(self._hosts, 2)
+        self.tally["runs"] += 1
+        runs = [one.start(*self._command())]
+        if disturbed and self._choice.random() < 0.4:
+            time.sleep(self._choice.uniform(0.5, 3.0))
+            seconds = self._choice.uniform(0.5, 12.0)
+            self.tally["runs"] += 1
+            runs.append(two.start(*self._command()))
+            self._freeze(runs[0], seconds)
+            self.tally[f"freezes {'longer' if seconds > _TAKEN_OVER else 'shorter'} than a lease"] += 1
+            # What a process requested before it was suspended takes effect, even if it has lost the job.
+            self._changes += 1
+        return runs
+
+    def _joined(self, disturbed: bool) -> list[Running]:
+        """Run in several processes that share the job; sometimes one of them stands still."""
+        runs = []
+        for _ in range(self._choice.randint(1, 3)):
+            runs.append(self._start(*self._command()))
+            time.sleep(self._choice.choice([0, 0, 0.5, 2.0]) if disturbed else 0)
+        if disturbed and self._choice.random() < 0.3:
+            self._freeze(self._choice.choice(runs), self._choice.uniform(0.5, 8.0))
+        return runs
+
+    def _with_rival(self, _: bool) -> list[Running]:
+        return [self._start(*self._command()), self._start(*self._rival())]
+
+    def _rival(self) -> list[str]:
+        first = next(iter(self._sources.content))
+        return ["upload", str(first), "--item", str(self.item), *self._options()]
+
+    def _finish_rival(self) -> None:
+        for _ in range(MOST):
+            rival = self._start(*self._rival()).wait(LONGEST)
+            self._look_at(rival, alone=True)
+            if rival.returncode == 0:
+                break
+        assert rival.returncode == 0, rival
+        with self._chaos.calm() as sandbox:
+            self.check(sandbox)
 
     def _look_at(self, result: Result, *, alone: bool) -> None:
-        codes = [event["code"] for event in result.events if event["event"] == "error"]
-        self.history.append(f"{' '.join(result.args[-4:])}: {result.returncode} {codes}")
-        self.tally.update(f"error {code}" for code in codes)
-        assert result.returncode in _PASSING or (result.returncode == 8 and not alone), result
-        assert "internal" not in codes, result
-        assert "conflict" not in codes or self._deleted, result
-        # Before the command is loaded, Python itself handles Ctrl-C.
-        by_python = "KeyboardInterrupt" in result.stderr and "uploader/cli" not in result.stderr
-        assert "Traceback" not in result.stderr or by_python, result
-        # A signal that arrives before the command is loaded ends it without output.
-        if result.returncode >= 0 and (result.stdout or not (by_python or result.returncode in (75, 130))):
-            assert result.summary["exit_status"] == result.returncode, result
+        super()._look_at(result, alone=alone)
+        assert "conflict" not in codes_of(result) or self._deleted or self._team == "rival", result
 
-    # --- sources --------------------------------------------------------------------------------------------------
+    # --- what a user does between two runs ------------------------------------------------------------------------
 
-    def _size(self) -> int:
-        choice = self._choice
-        return choice.choice([choice.randint(1, 2000), choice.randint(200_000, 400_000), choice.randint(1, 5_000_000)])
+    def _react(self, result: Result, *, disturbed: bool) -> None:
+        codes, choice, sources = codes_of(result), self._choice, self._sources
+        item = next((event["item_id"] for event in result.events if event["event"] == "item"), None)
+        if disturbed and item is not None and choice.random() < 0.1:
+            self._delete_on_the_web(item)
+        if self._cuts and disturbed and choice.random() < 0.4:
+            self._cut_journal(result)
+        if sources.missing:
+            if "source-missing" in codes or not disturbed:
+                self._put_back(sources.missing)
+        elif "source-changed" in codes:
+            if sources.changed and not self._restart and choice.random() < 0.4:
+                self._put_back(sources.changed)
+            else:
+                self._restart = True
+        elif disturbed and choice.random() < 0.2:
+            self._change(choice.choice(SAME if self._cuts or self._team == "rival" else SAME + OTHER))
 
-    def _write(self, path: Path, size: int) -> None:
-        self._content[path] = self._choice.randbytes(size)
-        path.write_bytes(self._content[path])
+    def _change(self, act: str) -> None:
+        path = self._choice.choice(list(self._sources.content))
+        self._sources.disturb(path, act)
+        # An archive is another one if the times of a member are others.
+        self._changes += act in OTHER or bool(self._pack)
+        self.tally[f"source: {act}"] += 1
+        self.history.append(f"{act} {path.name}")
+
+    def _put_back(self, paths: list[Path]) -> None:
+        self._sources.put_back(paths)
+        self._changes += 1
+        self.tally["sources put back"] += len(paths)
+        self.history.append(f"put back {[path.name for path in paths]}")
 
     def _delete_on_the_web(self, item: int) -> None:
         """Remove one of the job's files from its item, whatever its state."""
         with self._chaos.calm() as sandbox:
-            held = [f for f in files(sandbox, item) if f["name"] in {path.name for path in self._content}]
+            held = self._held(sandbox, item)
             if held:
                 one = self._choice.choice(held)
                 delete(sandbox, f"/account/articles/{item}/files/{one['id']}")
                 self._deleted = True
+                self._changes += 1
                 self.tally["files removed on the web"] += 1
                 self.history.append(f"removed {one['name']} ({one['status']}) on the web")
 
-    def _react(self, result: Result, *, disturbed: bool) -> None:
-        """Do what a user would do next: fix what was refused; or change a source."""
-        codes = {event["code"] for event in result.events if event["event"] == "error"}
-        item = next((event["item_id"] for event in result.events if event["event"] == "item"), None)
-        if disturbed and item is not None and self._choice.random() < 0.1:
-            self._delete_on_the_web(item)
-        missing = [path for path in self._content if not path.exists()]
-        if missing:
-            if "source-missing" in codes or not disturbed:
-                self._put_back(missing)
-        elif "source-changed" in codes:
-            if self._changed and not self._restart and self._choice.random() < 0.4:
-                self._put_back(list(self._changed))
-            else:
-                self._restart = True
-        elif disturbed and self._choice.random() < 0.2:
-            self._disturb(self._choice.choice(list(self._content)))
-
-    def _put_back(self, paths: list[Path]) -> None:
-        self.tally["sources put back"] += 1
-        for path in paths:
-            path.with_name("aside").write_bytes(self._changed.pop(path, self._content[path]))
-            path.with_name("aside").replace(path)
-            self._content[path] = path.read_bytes()
-        self.history.append(f"put back {[path.name for path in paths]}")
-
-    def _disturb(self, path: Path) -> None:
-        choice = self._choice
-        before = path.stat()
-        act = choice.choice(["touch", "copy", "other", "grow", "shrink", "unseen", "remove"])
-        self.tally[f"source: {act}"] += 1
-        self.history.append(f"{act} {path.name}")
-        old = self._content[path]
-        if act in ("other", "grow", "shrink", "unseen"):
-            self._changed.setdefault(path, old)
-        if act == "touch":
-            path.touch()
-        elif act == "remove":
-            path.unlink()
-        elif act == "unseen":
-            at = choice.randrange(len(old))
-            path.write_bytes(old[:at] + bytes([old[at] ^ 255]) + old[at + 1 :])
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        else:
-            new = {"copy": old, "grow": old + b"more", "shrink": old[: max(1, len(old) // 2)]}
-            path.with_name("aside").write_bytes(new.get(act) or choice.randbytes(len(old)))
-            path.with_name("aside").replace(path)
-        if act != "remove":
-            self._content[path] = path.read_bytes()
+    def _cut_journal(self, result: Result) -> None:
+        """Cut the job's journal off anywhere, as a copy or a full disk does."""
+        job = next((event["job"] for event in result.events if event["event"] == "job"), None)
+        states = self._hosts[0].stored / "state" if self._hosts else self._figup.state_dir
+        journal = states / "jobs" / str(job) / "journal"
+        if job is not None and journal.exists():
+            data = journal.read_bytes()
+            at = self._choice.randrange(len(data) + 1)
+            journal.write_bytes(data[:at])
+            self._cut = True
+            self.tally["journals cut"] += 1
+            self.history.append(f"cut the journal at {at} of {len(data)}")
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def _finished(self, result: Result) -> int:
+    def _finished(self, result: Result) -> None:
         item: int = result.summary["item_id"]
         assert self.item in (None, item), result
         assert {file["status"] for file in result.summary["files"]} == {"verified"}, result
-        self.expected = {path.name: md5_of(path) for path in self._content}
-        self.bytes_total = sum(path.stat().st_size for path in self._content)
         with self._chaos.calm() as sandbox:
-            self.check(sandbox, item, downloads=True)
+            self._drop_unknown(sandbox, item)
+            self.found = {item: self._expected(sandbox, item)}
+            self.check(sandbox)
+            for file in self._held(sandbox, item):
+                content = download(sandbox, file)
+                assert hashlib.md5(content, usedforsecurity=False).hexdigest() == file["computed_md5"]
             if self._choice.random() < 0.3:
-                again = self._figup.run(*self._command(), timeout=_LONGEST)
-                assert (again.returncode, again.summary["bytes_sent"]) == (0, 0), again
-        self.tally["jobs"] += 1
-        self.tally["files"] += len(self.expected)
-        self.tally["bytes"] += self.bytes_total
-        return item
+                again = self._figup.run(*self._command(), timeout=LONGEST) if self._hosts is None else None
+                assert again is None or (again.returncode, again.summary["bytes_sent"]) == (0, 0), again
+                self.check(sandbox)
+        self.bytes_total = sum(map(len, self._sources.content.values()))
+        self.tally.update({"jobs": 1, "files": len(self._sources.content), "bytes": self.bytes_total})
 
-    def check(self, sandbox: Sandbox, item: int, *, downloads: bool = False) -> None:
-        """The item has every source exactly once with its bytes, and nothing else if the job created it."""
-        deadline = time.monotonic() + 20
-        while any(f["status"] != "available" for f in self._held(sandbox, item)):
-            assert time.monotonic() < deadline, f"{self._held(sandbox, item)}\n{history_of(sandbox, item)}"
-            time.sleep(0.02)
+    def _drop_unknown(self, sandbox: Sandbox, item: int) -> None:
+        """In an item that the user named, remove what a job without the record of it only names."""
+        for file in self._held(sandbox, item) if self._cut and self.item is not None else ():
+            if file["status"] == "created":
+                delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
+                self.tally["unfinished files left in a named item"] += 1
+
+    def _expected(self, sandbox: Sandbox, item: int) -> dict[str, str]:
+        """The MD5s of the files by name. An archive is unpacked and compared first."""
+        content = {path.name: data for path, data in self._sources.content.items()}
+        if not self._pack:
+            return {name: hashlib.md5(data, usedforsecurity=False).hexdigest() for name, data in content.items()}
         held = self._held(sandbox, item)
-        right = sorted((f["name"], f["computed_md5"]) for f in held) == sorted(self.expected.items())
-        assert right, f"{held}\n{history_of(sandbox, item)}"
-        for file in held if downloads else ():
-            content = download(sandbox, file)
-            assert hashlib.md5(content, usedforsecurity=False).hexdigest() == self.expected[file["name"]]
+        assert len(held) == 1, held
+        found = _unpacked(download(sandbox, held[0]), self._pack)
+        found.pop("MANIFEST.md5")
+        assert found == content, (sorted(found), held)
+        return {held[0]["name"]: held[0]["computed_md5"]}
 
-    def delete(self, sandbox: Sandbox, item: int) -> None:
-        """Remove this job's files from the sandbox, so that the disk does not fill up."""
+    def check(self, sandbox: Sandbox) -> None:
+        """The item has every source exactly once, and nothing else if the job created it."""
+        ((item, wanted),) = self.found.items()
+        self._compare(sandbox, item, self._at_rest(sandbox, item), wanted)
+        if self._publish:
+            self._check_public(sandbox, item, wanted)
+
+    def _check_public(self, sandbox: Sandbox, item: int, wanted: dict[str, str]) -> None:
+        about: dict[str, Any] = ask(sandbox, f"/account/articles/{item}")
+        assert about["is_public"], about
+        assert 1 <= about["version"] <= 1 + self._changes, f"version {about['version']} after {self._changes} changes"
+        self._compare(sandbox, item, ask(sandbox, f"/articles/{item}/files"), wanted)
+
+    def delete(self, sandbox: Sandbox) -> None:
+        ((item, _),) = self.found.items()
         if self.item is None:
             delete(sandbox, f"/account/articles/{item}")
             return
@@ -283,4 +292,23 @@ class SoakedJob:
             delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
 
     def _held(self, sandbox: Sandbox, item: int) -> list[dict[str, Any]]:
-        return [f for f in files(sandbox, item) if self.item is None or f["name"] in self.expected]
+        """In an item that is shared by jobs, those with the name of one of this job's files, or of its archive."""
+        held = super()._held(sandbox, item)
+        return [file for file in held if self.item is None or file["name"].startswith(f"{self.name} ")]
+
+
+def _unpacked(data: bytes, format: str) -> dict[str, bytes]:
+    """The members of an archive by name, without folders."""
+    if format == "zip":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            assert archive.testzip() is None
+            return {Path(name).name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        members = [member for member in archive.getmembers() if member.isfile()]
+        return {Path(member.name).name: _read(archive, member) for member in members}
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member)
+    assert stream is not None
+    return stream.read()

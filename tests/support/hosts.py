@@ -29,11 +29,12 @@ PLUG = f"import uploader.transfer.store.lease as lease\nlease.HEARTBEAT = {BEAT}
 
 def require_hosts(what: str) -> None:
     """Skip the test if hosts cannot be made here; fail it in CI. `what` needs them."""
-    if (lacking := _missing()) is not None:
+    if (lacking := what_hosts_lack()) is not None:
         skip(f"{what} need {lacking}, which is not here")
 
 
-def _missing() -> str | None:
+def what_hosts_lack() -> str | None:
+    """What hosts need and is not here, if anything."""
     if os.geteuid() != 0:
         return "root"
     if not Path("/dev/fuse").exists():
@@ -47,12 +48,13 @@ def _missing() -> str | None:
 
 @dataclass
 class Host:
-    """A host. `mount` is its view of the shared folder."""
+    """A host. `mount` is its view of the folder `stored`, which it has at `shared`."""
 
     name: str
     mount: Path
     boot: Path
     shared: Path
+    stored: Path
     cwd: Path
     env: Mapping[str, str]
     _started: list[Process] = field(default_factory=list)
@@ -103,7 +105,7 @@ def two_hosts(folder: Path, figup: Figup, plug: str = "") -> Iterator[tuple[Host
             mount.mkdir()
             boot.write_text(f"00000000-0000-0000-0000-{name}\n", "ascii")
             subprocess.run(["bindfs", "--no-allow-other", stored, mount], check=True)
-            hosts.append(Host(name, mount, boot, shared, figup.cwd, env))
+            hosts.append(Host(name, mount, boot, shared, stored, figup.cwd, env))
         yield hosts[0], hosts[1]
     finally:
         for host in hosts:
