@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import matrix
+from tests.support import matrix, matrix_teams
 from tests.support.matrix_cells import KINDS, REQUESTS, Cell, cells, sample
 from tests.support.matrix_statuses import status
 
 SHARES = 3
 """Number of tests that share the cells of the sample, so that several processes can run them."""
 SHARES_OF_THE_OTHERS = 7
+SHARES_OF_THE_TEAMS = 16
 
 
 @pytest.mark.timeout(600)
@@ -80,3 +81,17 @@ def test_the_retry_time_is_capped_as_configured(tmp_path: Path) -> None:
             spans.append(span)
     assert 1 < tries[0] < tries[1] < 12
     assert spans[1] > 0.5, "longer than the first was allowed to"
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_of_one_job_under_some_faults(tmp_path: Path) -> None:
+    senders = matrix_teams.play_all(matrix_teams.team_sample(), tmp_path, matrix.STAGES)
+    assert senders[2] > senders[1] / 2, senders
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("share", range(SHARES_OF_THE_TEAMS))
+def test_two_processes_of_one_job_under_every_fault(share: int, tmp_path: Path) -> None:
+    dealt = list(matrix_teams.team_cells())[share::SHARES_OF_THE_TEAMS]
+    assert matrix_teams.play_all(dealt, tmp_path, matrix.STAGES)[2] > 0

@@ -31,6 +31,8 @@ import msgspec
 from tests.support.bad_disk import ERRORS, BadDisk
 from tests.support.environment import clean_environment
 from tests.support.forking import fork_server
+from tests.support.hurry import hurry
+from uploader.cluster.team import JoinedTeam
 from uploader.disk import FILE_MODE, Disk, map_os_errors
 from uploader.errors import FigupError
 from uploader.figshare import client as figshare_client
@@ -83,6 +85,8 @@ class Order(msgspec.Struct):
     ordered: bool = False
     """Also describe the item, and finally reserve its DOI, create a private link and publish it."""
     on_conflict: OnConflict = "skip"
+    join: bool = False
+    """As one of several processes that work on the job together."""
     log: str = ""
     """A file for the whole log, with the traceback of what ended the upload; "" for none."""
 
@@ -251,6 +255,9 @@ async def _upload(order: Order) -> int:
     session = Client(order.token, settings=settings, options=options, state_dir=order.state_dir)
     if order.ordered:
         target["item_options"] = ItemOptions(metadata=Fixed(), reserve_doi=True, private_link=True, publish=True)
+    if order.join:
+        hurry()
+        session.team = JoinedTeam(may_lead=True)
     async with session:
         if order.cancel:
             await session.cancel(next(Path(order.state_dir, "jobs").iterdir()).name)

@@ -54,11 +54,11 @@ class Play:
 class Stage:
     """One sandbox with one forking process, which runs cells one after another."""
 
+    options = "--part-size 300KiB --lock-linger 0.1 --md5-delay 0 --checking-delay 0 --success-delay 0 --moving-delay 0"
+    """Of the sandbox."""
+
     def __init__(self, folder: Path, name: str) -> None:
-        quick = (
-            "--part-size 300KiB --lock-linger 0.1 --md5-delay 0 --checking-delay 0 --success-delay 0 --moving-delay 0"
-        )
-        self.sandbox = Sandbox(folder / f"sandbox-{name}", token=TOKEN, args=[*quick.split(), "--control"])
+        self.sandbox = Sandbox(folder / f"sandbox-{name}", token=TOKEN, args=[*self.options.split(), "--control"])
         self.sandbox.start()
         self._secrets = UploadSecrets(self.sandbox)
         self._crasher = Crasher()
@@ -74,18 +74,28 @@ class Stage:
 
     def play(self, cell: Cell) -> Result:
         """Run a cell, remove the fault, run again and check the invariants. Raises AssertionError with the cell."""
+        (first,) = self.run(cell)
+        return Result(_outcome(cell, first), first.exit_status, first.error)
+
+    def run(self, cell: Cell) -> list[Outcome]:
+        """The same; how each process ended under the fault."""
         play = self._prepare(cell)
         order, made = play.order, len(self._secrets.after())
         self.control("POST", cell.rules)
-        first = self._crasher.upload(cell.hurried(order))
+        first = self.upload(cell.hurried(order))
         seen = {row["fault"]: row["seen"] for row in self.control("GET")}
         self.control("DELETE")
-        again = self._crasher.upload(cell.hurried(order) if cell.fault == "no MD5" else order)
+        again = self.upload(cell.hurried(order) if cell.fault == "no MD5" else order)
         assert seen[cell.rules[-1]] >= cell.request.first, f"{cell.key}: the fault never struck"
         self._check_runs(cell, first, again)
         self._check_item(play, first)
-        check_silent(Path(order.log).parent, [first.error, again.error], [TOKEN, *self._secrets.after(made)])
-        return Result(_outcome(cell, first), first.exit_status, first.error)
+        errors = [outcome.error for outcome in (*first, *again)]
+        check_silent(Path(order.log).parent, errors, [TOKEN, *self._secrets.after(made)])
+        return first
+
+    def upload(self, order: Order) -> list[Outcome]:
+        """Run an upload; the outcome of each of its processes."""
+        return [self._crasher.upload(order)]
 
     def attempts(self, order: Order, rule: str) -> tuple[Outcome, int, float]:
         """Run an upload under one rule: its outcome, the number of requests that matched, and the seconds from first to
@@ -147,17 +157,19 @@ class Stage:
 
     # --- after --------------------------------------------------------------------------------------------------------
 
-    def _check_runs(self, cell: Cell, first: Outcome, again: Outcome) -> None:
-        assert first.exit_status in (0, 1, 2, 3, 4, 5, 6, 7, 75), f"{cell.key}: {first}"
-        assert first.seconds < cell.longest, f"{cell.key}: took {first.seconds} s"
+    def _check_runs(self, cell: Cell, first: list[Outcome], again: list[Outcome]) -> None:
+        for outcome in first:
+            assert outcome.exit_status in (0, 1, 2, 3, 4, 5, 6, 7, 75), f"{cell.key}: {outcome}"
+            assert outcome.seconds < cell.longest, f"{cell.key}: took {outcome.seconds} s"
+            if cell.words and outcome.exit_status:
+                assert "Fault injected by the sandbox" in outcome.error, (
+                    f"{cell.key}: its own words are missing in {outcome.error}"
+                )
         # Rerunning the command does not compute a checksum that was never computed.
-        assert again.exit_status == (7 if cell.fault == "no MD5" else 0), f"{cell.key}: then {again} after {first}"
-        if cell.words and first.exit_status:
-            assert "Fault injected by the sandbox" in first.error, (
-                f"{cell.key}: its own words are missing in {first.error}"
-            )
+        wanted = 7 if cell.fault == "no MD5" else 0
+        assert {outcome.exit_status for outcome in again} == {wanted}, f"{cell.key}: then {again} after {first}"
 
-    def _check_item(self, play: Play, first: Outcome) -> None:
+    def _check_item(self, play: Play, first: list[Outcome]) -> None:
         cell, order = play.cell, play.order
         mine = [item for item in items(self.sandbox) if item["title"] == order.title]
         assert len(mine) == 1, f"{cell.key}: {len(mine)} items"
@@ -255,6 +267,9 @@ def page(results: dict[Key, Result]) -> str:
         "item`) also contains unfinished files of somebody else, one of them of the same name and size. `given up`",
         "means that `figup cancel` removed the job's unfinished files and nothing else. The retry time is a few",
         "seconds here, so that `every time` ends.",
+        "",
+        "The cells of uploads of files also hold for two processes with `--join`: each ends with the status of the",
+        "cell, or with 0 if the other one, or a second try, finished the job.",
         "",
         "Rows that are variations of others have one fault of each kind.",
         "",

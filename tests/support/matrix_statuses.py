@@ -87,12 +87,26 @@ NEW_ITEM: Exceptions = (
     # An item that was just created may not be found yet: it is read, and the request repeated.
     ({"404"}, {"initiate"}, (0, 1)),
 )
+FIRST_LOOK: Exceptions = (
+    # The same for its address.
+    ({"404"}, {"get-item"}, (0, 4)),
+)
+FILE: Exceptions = (
+    # Without an MD5: it is computed, and the request repeated with it.
+    ({"422"}, {"initiate"}, (0, 1)),
+)
 
 
 def status(row: Request, fault: str, how: str) -> int:
     """The exit status of a cell; `how` is `once` or `every time`."""
     is_new = not (row.given or row.link)
-    known: Exceptions = (*(GIVING_UP if row.cancel else ()), *(NEW_ITEM if is_new else ()), *EXCEPTIONS)
+    known: Exceptions = (
+        *(GIVING_UP if row.cancel else ()),
+        *(NEW_ITEM if is_new else ()),
+        *(FIRST_LOOK if is_new and row.first == 1 else ()),
+        *(() if row.link else FILE),
+        *EXCEPTIONS,
+    )
     found = [pair for faults, kinds, pair in known if fault in faults and row.kind in kinds]
     once, often = (*found, ORDINARY[fault])[0]
     return once if how == "once" else often
