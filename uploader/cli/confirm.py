@@ -21,23 +21,14 @@ async def confirm(session: Session, question: str, *, yes: bool) -> bool:
     if session.common.json or sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(f"{question} Cannot ask: not on a terminal", hint="In a script, add --yes.")
     session.console.output.err(f"figup: {question} [y/N]")
-    answer = await next_line(session)
+    answer = await next_line(sys.stdin.fileno())
     if answer.strip().lower() in (b"y", b"yes"):
         return True
     session.console.note("nothing was done")
     return False
 
 
-async def next_line(session: Session) -> bytes:
-    """Return the next line typed. If a signal ends the wait, what follows begins on a line of its own."""
-    try:
-        return await _typed(sys.stdin.fileno())
-    except asyncio.CancelledError:
-        session.console.output.err("")
-        raise
-
-
-async def _typed(terminal: int) -> bytes:
+async def next_line(terminal: int) -> bytes:
     """Read the next line typed. The waiting thread does not keep the process alive when a signal ends the wait."""
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[bytes] = loop.create_future()

@@ -177,7 +177,7 @@ class Demo:
             with anyio.CancelScope() as waiting:
                 # All is done: Ctrl-C ends the demo as Enter does.
                 self._session.signals.stop_with(waiting.cancel)
-                await next_line(self._session)
+                await next_line(sys.stdin.fileno())
         if self._keep:
             again = f"`figup sandbox --dir {shlex.quote(str(self._folder / 'sandbox'))}`"
             self._write(f"Files kept in {self._folder}; to see the item's page, {url}, run {again}.")

@@ -130,7 +130,7 @@ def open_(item: Reference, common: GlobalOptions) -> int:
             session.console.note("no browser was found: open the address in one")
         if common.sandbox and sys.stdin is not None and sys.stdin.isatty() and not common.json:
             session.console.note("the sandbox runs until Enter is pressed")
-            await next_line(session)
+            await next_line(sys.stdin.fileno())
         return 0
 
     return on_item(common, item, work)

@@ -91,7 +91,7 @@ async def _by_pin(session: Session, api: FirstApi) -> OAuth1Grant:
     temporary = await api.request_token("oob")
     session.console.output.err(f"figup: open this page in any browser; consent there:\n{temporary.page}")
     session.console.output.err("figup: type the PIN that it shows, and Enter")
-    typed = (await next_line(session)).decode("utf-8", "replace").strip()
+    typed = (await next_line(sys.stdin.fileno())).decode("utf-8", "replace").strip()
     if not typed:
         raise UsageError("no PIN was given")
     return await api.access(temporary, typed)

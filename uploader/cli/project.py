@@ -11,7 +11,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.own_lists import own_list_command
 from uploader.cli.record_views import show_project
 from uploader.cli.runner import Session, on_figshare
-from uploader.errors import FigupError
+from uploader.errors import FigupError, UsageError
 from uploader.text import printable
 from uploader.transfer.journal.plan import checked_title
 
@@ -48,8 +48,11 @@ def create(title: str, description: str | None, common: GlobalOptions) -> int:
 
 
 def create_container(common: GlobalOptions, kind: Container, title: str, description: str | None) -> int:
-    """Create a project or collection, print its id and return the exit status. Raises UsageError for the title."""
-    name = checked_title(title)
+    """Create a project or collection and print its id; return the exit status. Raises click.UsageError for the title."""
+    try:
+        name = checked_title(title)
+    except UsageError as error:
+        raise click.UsageError(error.message, click.get_current_context()) from None
 
     async def work(session: Session, api: Figshare) -> int:
         from uploader.items import lists

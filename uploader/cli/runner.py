@@ -119,7 +119,7 @@ async def _supervised(common: GlobalOptions, console: Console, work: Work, remar
         console.output.drain(FINAL_OUTPUT)
 
     scope = anyio.CancelScope()
-    with Signals(scope, console.note, final_output) as signals:
+    with Signals(scope, console.note, console.output.end_echo, final_output) as signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         session = Session(common=common, console=console, signals=signals, summary=summary, scope=scope)
         status = await _run_reporting_errors(session, work)

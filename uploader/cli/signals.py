@@ -29,9 +29,13 @@ class Signals:
     """
 
     def __init__(
-        self, scope: anyio.CancelScope, write: Callable[[str], None], final_output: Callable[[int], None]
+        self,
+        scope: anyio.CancelScope,
+        write: Callable[[str], None],
+        end_echo: Callable[[], None],
+        final_output: Callable[[int], None],
     ) -> None:
-        """`final_output(exit status)` is called in a thread before a blocked process is ended."""
+        """`end_echo` is called on Ctrl-C, `final_output(exit status)` in a thread before a blocked process is ended."""
         self.received: signal.Signals | None = None
         self.in_flight: Callable[[], int] = lambda: 0
         self.progress: Callable[[], str] = lambda: "at work"
@@ -39,6 +43,7 @@ class Signals:
         """Called on SIGUSR2; False if there is no limit to lift."""
         self._scope = scope
         self._write = write
+        self._end_echo = end_echo
         self._last_resort = _Watchdog(final_output)
         self._stop: Callable[[], None] | None = None
         self._grace = 0.0
@@ -78,6 +83,8 @@ class Signals:
     def _end(self, signum: signal.Signals) -> None:
         self._count += 1
         self.received = self.received or signum
+        if signum is signal.SIGINT:
+            self._end_echo()
         grace = self._grace if self._stop is not None and self._count == 1 else 0.0
         self._last_resort.exit_at(time.monotonic() + grace + _EXIT_AFTER, self.exit_status)
         if self._stop is None:

@@ -276,3 +276,9 @@ def test_summaries_of_commands_fit_their_line() -> None:
         assert commands
         assert not [line for line in commands if line.endswith("...") or len(line) > 80]
         assert all(re.match(r"  \S+ +\S", line) for line in commands), "none is continued on a second line"
+
+
+@pytest.mark.parametrize("kind", ["project", "collection"])
+def test_a_short_title_is_reported_as_an_argument(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error = _error_of([kind, "create", "C"], capsys)
+    assert error.endswith(f"and 'C' has 1. See `figup {kind} create --help`.\n")

@@ -100,7 +100,7 @@ class Console:
         self._ended = False
         self._place = place_in_batch_job()
         self.showed_address = False
-        """True once a result had the address of a page."""
+        """True once a result or a note had the address of a page."""
 
     def event(self, event: str, **fields: Any) -> None:
         """Write an event; only with `--json`."""
@@ -120,6 +120,7 @@ class Console:
 
     def note(self, text: str) -> None:
         """Write a note to stderr; not with `--quiet`."""
+        self.showed_address |= "http://" in text
         if not self.quiet:
             self.output.err(f"{self._stamp()}figup: {shorten(text, MAX_LENGTH)}")
 

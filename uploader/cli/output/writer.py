@@ -72,6 +72,11 @@ class OutputThread:
         """Write to stderr like `out`, above the progress bars if there are any."""
         self.do(lambda: self._write(sys.stderr, plain(redact(text)), mark))
 
+    def end_echo(self) -> None:
+        """Begin a line after the "^C" that a terminal echoes. Bars leave room for it, and are drawn anew."""
+        if sys.stderr is not None and sys.stderr.isatty():
+            self.do(lambda: None if self.line_sink is not None else self._write(sys.stderr, ""))
+
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until everything is written; False if that takes longer than `timeout` seconds. Blocks."""
         done = threading.Event()

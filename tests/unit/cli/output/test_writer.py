@@ -34,6 +34,25 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_what_follows_an_echoed_ctrl_c_begins_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal("[y/N]\n^C"))
+    terminal.seek(0, io.SEEK_END)
+    outlet = OutputThread()
+    outlet.end_echo()
+    outlet.err("figup: stopped")
+    outlet.drain()
+    assert terminal.getvalue() == "[y/N]\n^C\nfigup: stopped\n"
+    drawn: list[str] = []
+    outlet.line_sink = drawn.append
+    outlet.end_echo()
+    outlet.drain()
+    assert drawn == [], "bars leave room for it"
+    monkeypatch.setattr("sys.stderr", pipe := io.StringIO())
+    outlet.end_echo()
+    outlet.drain()
+    assert pipe.getvalue() == ""
+
+
 @pytest.mark.parametrize(
     ("env", "color", "terminal", "shown"),
     [
