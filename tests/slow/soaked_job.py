@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import random
 import tarfile
 import time
 import zipfile
@@ -46,7 +45,7 @@ class SoakedJob(Soaked):
         self, name: str, seed: str, folder: Path, chaos: Chaos, item: int | None, hosts: tuple[Host, Host] | None
     ) -> None:
         super().__init__(name, seed, folder, chaos)
-        self._choice = choice = random.Random(seed)
+        choice = self._choice
         self.item = item
         teams = ["alone", "alone", "joined", *(["hosts"] if hosts else []), *(["rival"] if item is not None else [])]
         self._team = choice.choice(teams)
