@@ -48,7 +48,7 @@ def create(title: str, description: str | None, common: GlobalOptions) -> int:
 
 
 def create_container(common: GlobalOptions, kind: Container, title: str, description: str | None) -> int:
-    """Create a project or collection and print its id; return the exit status. Raises click.UsageError for the title."""
+    """Create a project or collection, print its id and return the status. Raises click.UsageError for the title."""
     try:
         name = checked_title(title)
     except UsageError as error:
