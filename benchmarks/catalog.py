@@ -95,7 +95,7 @@ class Bench:
             enough = self.requests.now() + now - last
             running = Process(command, env=self._environment, cwd=self.work)
             while self.requests.now() < enough and running.returncode is None:
-                time.sleep(0.002)
+                time.sleep(0.01)
             if running.returncode is not None:
                 raise RuntimeError(f"it ended before kill {number + 1}: {running.stderr.text}")
             running.kill()
@@ -140,16 +140,21 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
 
 
 def _measured(bench: Bench, kills: int) -> Report:
-    print("  undisturbed", flush=True)
+    began = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"  {time.monotonic() - began:5.0f} s  {what}", flush=True)
+
+    say("undisturbed")
     whole = bench.figup("whole.jsonl")
-    print(f"  killed {kills} times", flush=True)
+    say(f"killed {kills} times")
     killed = bench.killed(whole.rows, kills)
     same = (bench.work / "whole.jsonl").read_bytes() == (bench.work / "killed.jsonl").read_bytes()
-    print("  as XLSX", flush=True)
+    say("as XLSX")
     sheet = bench.figup("whole.xlsx")
-    print("  the notebook's way", flush=True)
+    say("the notebook's way")
     notebook = bench.notebook()
-    print("  after 1 % changed", flush=True)
+    say("after 1 % changed")
     changed = bench.change(whole.rows // 100)
     update = bench.figup("later.jsonl")
     columns = _columns(bench.work / "whole.xlsx")

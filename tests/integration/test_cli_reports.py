@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +72,64 @@ def test_published_records_have_owners_and_groups(figup: Figup, figshare: Served
     header = list(rows(tmp_path / "n.csv")[0])
     assert header.index("author_readable") < header.index("record_owner_name") < header.index("posted")
     assert header[header.index("group_name") :][:2] == ["group_name", "parent_group_name"]
+
+
+DATES = ("posted", "firstOnline", "publisherPublication", "publisherAcceptance", "revision", "submission")
+
+
+def shown(value: object) -> str:
+    """What a CSV has of a plain value."""
+    return "" if value is None or value == [] else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def total(address: str) -> int:
+    """The answer of the statistics service, asked without a token."""
+    with urllib.request.urlopen(address) as answer:
+        number: int = json.load(answer)["totals"]
+        return number
+
+
+def test_notebook_columns_have_the_values_of_notebooks(figup: Figup, figshare: Served, tmp_path: Path) -> None:
+    """They are computed here as notebooks do it: rows of the list, dates as columns, two totals; names of owners."""
+    output = tmp_path / "own.csv"
+    figup.run("report", "own", "--stats", "--columns", "notebook", "--output", output, *RATE).expect(0)
+    found = {int(one["id"]): one for one in rows(output)}
+    items = figshare.get("/account/articles?page_size=1000")
+    assert found.keys() == {one["id"] for one in items}
+    for item in items:
+        table = found[item["id"]]
+        whole = figshare.get(f"/account/articles/{item['id']}")
+        for name in table.keys() - {"views", "downloads", *DATES}:
+            assert table[name].removeprefix("'") == shown({**item, **whole}.get(name)), name
+        assert [table[name] for name in DATES] == [shown(item["timeline"].get(name)) for name in DATES]
+        if item["published_date"] is not None:
+            address = f"{figshare.api.at.stats_url}/total/{{}}/article/{item['id']}"
+            totals = [total(address.format(name)) for name in ("views", "downloads")]
+            assert [table["views"], table["downloads"]] == list(map(str, totals))
+
+    output = tmp_path / "all.csv"
+    figup.run("report", "published", "--columns", "notebook", "--output", output, *RATE).expect(0)
+    accounts = {one["id"]: one for one in figshare.get("/account/institution/accounts?page_size=1000")}
+    groups = {one["id"]: one for one in figshare.get("/account/institution/groups")}
+    published = rows(output)
+    assert len(published) > 200
+    for table in published[::7]:
+        record = figshare.get(f"/account/articles/{table['id']}")
+        owner, group = accounts[record["account_id"]], groups.get(record["group_id"], {})
+        above = groups.get(group.get("parent_id"), group)
+        authors = [
+            f"{one['full_name']} (ORCID: {one['orcid_id']})" if one["orcid_id"] else one["full_name"]
+            for one in record["authors"]
+        ]
+        assert table["author_readable"] == " | ".join(authors)
+        assert table["record_owner_name"] == f"{owner['first_name']} {owner['last_name']}".strip()
+        assert table["owner_email"] == owner["email"]
+        assert (table["group_name"], table["parent_group_name"]) == (group.get("name", ""), above.get("name", ""))
+        for one in record["custom_fields"]:
+            values = one["value"] if isinstance(one["value"], list) else [one["value"]]
+            assert table[one["name"]] == " | ".join(map(str, values)), one
+        for name in ("doi", "status", "is_public", "is_embargoed", "size", "version", "resource_doi"):
+            assert table[name] == shown(record[name]), name
 
 
 def test_accounts_quotas_and_reviews_are_complete(figup: Figup, figshare: Served, tmp_path: Path) -> None:
