@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import builtins
 import fcntl
+import functools
+import gc
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -33,6 +35,30 @@ BLOCKING_TOO = (
 """Disk calls of this project that BlockBuster does not know."""
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for garbage neither while tests are collected nor later in what that made: nearly all of it is kept."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m fast`, import no module without such a test."""
+    if config.option.markexpr != "fast" or collection_path.suffix != ".py" or is_fast(collection_path):
+        return None
+    return "pytest.mark.fast" not in collection_path.read_text("utf-8")
+
+
+@functools.cache
+def is_fast(path: Path) -> bool:
+    """Whether tests of this module are fast unless marked otherwise."""
+    return path.is_relative_to(TESTS / "unit") or path.is_relative_to(TESTS / "property")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark unit and property tests as fast unless each takes seconds, and run the slowest tests first, so that others
     run beside them.
@@ -40,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(name) for name in ("search", "exhaustive")):
             continue
-        if item.path.is_relative_to(TESTS / "unit") or item.path.is_relative_to(TESTS / "property"):
+        if is_fast(item.path):
             item.add_marker(pytest.mark.fast)
     given = {item: item.get_closest_marker("timeout") for item in items}
     items.sort(key=lambda item: -float(mark.args[0]) if (mark := given[item]) else 0.0)

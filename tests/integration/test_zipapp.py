@@ -24,11 +24,14 @@ NOBODY, SCRATCH = "65534", "/var/tmp"  # noqa: S108 - in a private namespace
 
 
 def _pythons() -> dict[str, Path]:
-    """The first interpreter of each version here, by what it says of itself ("Python 3.11")."""
+    """The first interpreter of each version here, by what it says of itself ("Python 3.11"). Every test process asks
+    them all, so the slow scripts that pyenv has in PATH are left out.
+    """
     names = [f"python3.{minor}" for minor in range(6, 15)]
     found = [Path(known) for name in names if (known := shutil.which(name)) is not None]
+    programs = [python for python in found if python.parent.name != "shims"]
     pythons: dict[str, Path] = {}
-    for python in [Path(sys.executable), *found, *sorted(Path.home().glob(".pyenv/versions/*/bin/python"))]:
+    for python in [Path(sys.executable), *programs, *sorted(Path.home().glob(".pyenv/versions/*/bin/python"))]:
         done = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
         version = (done.stdout or done.stderr).strip()
         if done.returncode == 0:
