@@ -2,7 +2,8 @@
 
 `tests.support.forking` starts it as a script, with a Unix socket for stdin. A request is the length of its JSON text,
 sent with the descriptors of stdin, stdout and stderr, and then the text. The server writes a line of JSON when the
-child has begun and another when it has ended: `[PID, null]`, `[PID, STATUS]` with a negative status for a signal.
+child has begun and another when it has ended: `[PID, null, 0]`, `[PID, STATUS, KIB]` with a negative status for a
+signal, and the largest amount of memory that it had resident.
 
 The child leaves the loop and runs a module as `python -m` does, most often `uploader`. Nothing here imports the tests,
 and of figup only what fills caches of the interpreter is called before the fork.
@@ -131,8 +132,8 @@ class Server:
         self._children.add(child)
         return False
 
-    def _tell(self, child: int, status: int | None) -> None:
-        self._control.sendall(json.dumps([child, status]).encode() + b"\n")
+    def _tell(self, child: int, status: int | None, memory: int = 0) -> None:
+        self._control.sendall(json.dumps([child, status, memory]).encode() + b"\n")
 
     def _leave(self, order: dict[str, Any], descriptors: list[int], parent: int) -> None:
         """In the child: set up the requested process, and close what only the server needs."""
@@ -148,11 +149,11 @@ class Server:
 
     def _reap(self) -> None:
         while self._children:
-            child, status = os.waitpid(-1, os.WNOHANG)
+            child, status, usage = os.wait4(-1, os.WNOHANG)
             if child == 0:
                 return
             self._children.remove(child)
-            self._tell(child, os.waitstatus_to_exitcode(status))
+            self._tell(child, os.waitstatus_to_exitcode(status), usage.ru_maxrss)
 
     def _end_all(self) -> None:
         for child in self._children:

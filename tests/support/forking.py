@@ -51,12 +51,16 @@ class ForkedChild:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.most_memory = 0
+        """The largest amount of resident memory, in KiB on Linux, with what it shares with the server; 0 until it has
+        ended.
+        """
         self._returncode: int | None = None
         self._ended = threading.Event()
 
-    def end(self, returncode: int | None) -> None:
+    def end(self, returncode: int | None, most_memory: int = 0) -> None:
         """Record its end; None if the server ended first."""
-        self._returncode = returncode
+        self._returncode, self.most_memory = returncode, most_memory
         self._ended.set()
 
     def poll(self) -> int | None:
@@ -110,12 +114,12 @@ class ForkServer:
         running: dict[int, ForkedChild] = {}
         with self._control.makefile("r", encoding="ascii") as lines:
             for line in lines:
-                pid, status = json.loads(line)
+                pid, status, memory = json.loads(line)
                 if status is None:
                     running[pid] = ForkedChild(pid)
                     self._begun.put(running[pid])
                 elif pid in running:
-                    running.pop(pid).end(status)
+                    running.pop(pid).end(status, memory)
                 else:
                     self._begun.put(None)
         for child in running.values():

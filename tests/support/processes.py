@@ -159,6 +159,11 @@ class Process:
         """The exit status; negative for a signal, None while it runs."""
         return self._child.poll()
 
+    @property
+    def child(self) -> Child:
+        """As its starter returned it."""
+        return self._child
+
     def send_signal(self, signum: int) -> None:
         """Send a signal to this process only; do nothing if it has ended."""
         if self.returncode is None:
