@@ -1,8 +1,8 @@
 r"""Lists of MD5s in the formats of common programs, as accepted by `md5sum -c`. Pure. Supported are lines of md5sum
 (with text and binary marks, `--tag`, `--zero`, escaped names), BSD's and macOS' md5 (also with -r), OpenSSL, md5summer
 and other programs for Windows that write the same lines with backslashes, certutil in many languages, PowerShell's
-Get-FileHash (as it is shown, as a list, as CSV), hashdeep, and md5deep (also with -c and -z). Files are in UTF-8, or in
-UTF-16 as PowerShell redirects.
+Get-FileHash (as it is shown, as a list, as CSV; also of the columns Hash and Path alone), hashdeep, and md5deep (also
+with -c and -z). Files are in UTF-8, or in UTF-16 as PowerShell redirects.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _CERTUTIL = re.compile(
 _CERTUTIL_OTHER = re.compile(r"\W*[^(]*\bMD5\b.*?((?:[A-Za-z]:[\\/]|\\\\).+?)(?: ?\)| [^\\/:.]+)? ?[:\uff1a]")
 """The line in another language: the name is known only where it begins with a drive or a host."""
 _CERTUTIL_SUM = re.compile(rf"{_HEX}{{32}}|(?:{_HEX}{{2}} ){{15}}{_HEX}{{2}}")
-_TABLE_HEAD = re.compile(r"Algorithm\s+Hash\s+Path\s*|-+\s+-+\s+-+\s*")
-_TABLE_ROW = re.compile(rf"MD5\s+({_HEX}{{32}})\s+(\S.*?)\s*", re.IGNORECASE)
-_CSV_HEAD = re.compile(r'"?Algorithm"?,"?Hash"?,"?Path"?')
-_CSV_ROW = re.compile(rf'"?MD5"?,"?({_HEX}{{32}})"?,(?:"(.+)"|([^"].*))', re.IGNORECASE)
+_TABLE_HEAD = re.compile(r"(?:Algorithm\s+)?Hash\s+Path\s*|-+\s+(?:-+\s+)?-+\s*")
+_TABLE_ROW = re.compile(rf"(?:MD5\s+)?({_HEX}{{32}})\s+(\S.*?)\s*", re.IGNORECASE)
+_CSV_HEAD = re.compile(r'"?(?:Algorithm"?,"?)?Hash"?,"?Path"?')
+_CSV_ROW = re.compile(rf'(?:"?MD5"?,)?"?({_HEX}{{32}})"?,(?:"(.+)"|([^"].*))', re.IGNORECASE)
 _FIELD = re.compile(r"(Algorithm|Hash|Path)\s*: (.*?)\s*")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -92,6 +92,8 @@ class _Lines:
     """The fields read so far of such a file: `Algorithm`, `Hash`, `Path`."""
     where: str = ""
     """The line of its last field."""
+    in_table: bool = False
+    """The heading of a table by PowerShell was read: blanks around a path are not part of it."""
     columns: list[str] = field(default_factory=list)
     """The columns of a list by hashdeep: `size`, `md5`, `filename` and others; empty for other lists."""
 
@@ -117,11 +119,13 @@ class _Lines:
             yield from self._hashdeep(text, where)
         elif "Path" in self.fields and _CERTUTIL_SUM.fullmatch(text):
             yield where, _with_slashes(self.fields.pop("Path")), text.replace(" ", "")
-        elif match := _TABLE_ROW.fullmatch(text):
+        elif (match := _TABLE_ROW.fullmatch(text)) and (self.in_table or text[:3].upper() == "MD5"):
             yield where, _whole(match[2], where), match[1]
         elif match := _CSV_ROW.fullmatch(text):
             yield where, _with_slashes(match[2].replace('""', '"') if match[2] else match[3]), match[1]
-        elif not (_TABLE_HEAD.fullmatch(text) or _CSV_HEAD.fullmatch(text) or text.startswith("CertUtil: ")):
+        elif _TABLE_HEAD.fullmatch(text):
+            self.in_table = True
+        elif not (_CSV_HEAD.fullmatch(text) or text.startswith("CertUtil: ")):
             escaped, name, md5 = _fields(text, where)
             yield where, _unescaped(name) if escaped else _with_slashes(name), md5
 

@@ -68,6 +68,19 @@ def test_what_openssl_writes_is_read(tmp_path: Path, option: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        f'"Hash","Path"\r\n"{MD5.upper()}","C:\\data\\sub\\a b.bin"\r\n',
+        f"\r\nHash{' ' * 30}Path\r\n----{' ' * 30}----\r\n{MD5.upper()}   C:\\data\\sub\\a b.bin  \r\n\r\n",
+    ],
+    ids=["csv", "table"],
+)
+def test_a_selection_of_powershells_columns_is_read(form: str) -> None:
+    assert named(form.encode("utf-16"), given="C:\\data") == [("sub", "a b.bin")]
+    assert named(f"{MD5}   a \n".encode()) == [("", " a ")], "md5sum writes names as they are"
+
+
+@pytest.mark.parametrize(
     "line",
     [
         f"{MD5}  sub/a b.bin",
