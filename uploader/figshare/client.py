@@ -9,13 +9,11 @@ import functools
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from uploader.clock import Clock
 from uploader.figshare import models, parts, urls
-from uploader.figshare.accounts_api import Accounts
 from uploader.figshare.decode import NotJson
-from uploader.figshare.downloads import Downloads
 from uploader.figshare.item_api import CreatedKind, Items
 from uploader.figshare.middleware import AnyToken
 from uploader.figshare.network import Network
@@ -23,7 +21,6 @@ from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.pipeline import Pipeline, read_pages
 from uploader.figshare.ratelimit import OnTurn
-from uploader.figshare.records_api import Records
 from uploader.figshare.responses import (
     ResponseSpec,
     about_item,
@@ -39,6 +36,11 @@ from uploader.figshare.stall import StallDetector
 from uploader.figshare.transport import Response
 from uploader.figshare.urls import check_endpoint
 from uploader.redaction import add_upload_address
+
+if TYPE_CHECKING:
+    from uploader.figshare.accounts_api import Accounts
+    from uploader.figshare.downloads import Downloads
+    from uploader.figshare.records_api import Records
 
 
 class Figshare:
@@ -66,12 +68,6 @@ class Figshare:
         self.has_token = token is not None
         self.items = Items(self._calls, functools.partial(_created, endpoint=self._endpoint))
         """Requests on items' metadata, projects and collections."""
-        self.records = Records(self._calls)
-        """Requests that read lists, searches and single records."""
-        self.accounts = Accounts(self._calls)
-        """Requests about an institution's accounts, for its administrators."""
-        self.downloads = Downloads(settings, self._endpoint, self._calls, self._network)
-        """Bytes of files."""
         self._watch = StallDetector(settings.stall_timeout, max(settings.stall_timeout, settings.answer_timeout))
         self._sender = PartUploader(settings, self._network, self._watch, self._clock, self._calls.server_now)
 
@@ -86,6 +82,29 @@ class Figshare:
     async def close(self) -> None:
         self._watch.close()
         await self._network.close()
+
+    # Imported when they are used, which an upload never does.
+
+    @functools.cached_property
+    def records(self) -> Records:
+        """Requests that read lists, searches and single records."""
+        from uploader.figshare.records_api import Records
+
+        return Records(self._calls)
+
+    @functools.cached_property
+    def accounts(self) -> Accounts:
+        """Requests about an institution's accounts, for its administrators."""
+        from uploader.figshare.accounts_api import Accounts
+
+        return Accounts(self._calls)
+
+    @functools.cached_property
+    def downloads(self) -> Downloads:
+        """Bytes of files."""
+        from uploader.figshare.downloads import Downloads
+
+        return Downloads(self._settings, self._endpoint, self._calls, self._network)
 
     @property
     def endpoint(self) -> str:
