@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    bulk,
     catalog,
     cluster,
     cluster_simulated,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "one-pass": one_pass.run,
     "cluster": cluster.run,
     "catalog": catalog.run,
+    "bulk": bulk.run,
     "cluster-simulated": cluster_simulated.run,
 }
 

@@ -106,7 +106,7 @@ class RecordWorld:
                 try:
                     await self.running.run()
                 finally:
-                    self.outcomes = self.running.outcomes()
+                    self.outcomes = list(self.running.outcomes())
         except Killed:
             return KILLED
         except FigupError as error:

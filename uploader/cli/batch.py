@@ -216,15 +216,16 @@ async def _add_and_finish(
     session: Session, file: Path, service: Service | None, api: Figshare | None, finish: Finish
 ) -> int:
     from uploader.catalog.batch.additions import Additions, public_ids
-    from uploader.catalog.batch.files import read_batch
+    from uploader.catalog.batch.files import open_batch
     from uploader.catalog.batch.records import Batch
 
-    data, remark = await in_thread(lambda: read_batch(file))
-    batch = await in_thread(lambda: Batch(data, str(file)))
-    if remark:
-        session.console.note(f"{printable(str(file))}: {remark}")
     additions = Additions()
     async with AsyncExitStack() as stack:
+        content, remark = await in_thread(lambda: open_batch(file))
+        stack.callback(content.close)
+        batch = await in_thread(lambda: Batch(content, str(file)))
+        if remark:
+            session.console.note(f"{printable(str(file))}: {remark}")
         numbers = await in_thread(lambda: public_ids(batch.entries())) if service is not None or api is not None else ()
         if service is not None:
             counting = await stack.enter_async_context(service.counting(session, "article", numbers))

@@ -23,7 +23,7 @@ from uploader.units import format_count
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
-    from uploader.records.check import Checked
+    from uploader.records.check import Checked, CheckedRecord
     from uploader.records.formats import RecordFile
     from uploader.records.model import ItemKey
 
@@ -161,11 +161,18 @@ def check(file: Path, reading: RecordInput, online: bool, common: GlobalOptions)
     return on_figshare(common, with_names) if online else run(common, offline)
 
 
-async def check_records(session: Session, api: Figshare, file: RecordFile, *, publish: bool = False) -> Checked:
-    """Check all records with Figshare. Raises MetadataInvalid with all problems."""
+async def check_records(
+    session: Session,
+    api: Figshare,
+    file: RecordFile,
+    *,
+    publish: bool = False,
+    take: Callable[[CheckedRecord], None] = lambda _: None,
+) -> Checked:
+    """Check all records with Figshare, as `check` does. Raises MetadataInvalid with all problems."""
     from uploader.records.check import check
 
-    checked = await check(file, api.items, publish=publish)
+    checked = await check(file, api.items, publish=publish, take=take)
     show_remarks(session, checked.remarks)
     checked.raise_problems()
     return checked

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
     from uploader.records.formats import RecordFile
     from uploader.records.job import OpenJob
+    from uploader.records.model import ItemKey, Packed
     from uploader.records.plan import Planned
     from uploader.records.run import Outcome, Run
     from uploader.transfer.store.jobs import JobStore
@@ -75,11 +76,9 @@ def create(
     """
 
     async def work(session: Session, api: Figshare) -> int:
-        from uploader.records.plan import plan_records
-
         found = _in_group(await reading.read(session, file), group)
-        checked = await check_records(session, api, found, publish=values["publish"])
-        return await _run_job(session, api, file, plan_records(checked.records), values)
+        planned = await _plan(session, api, found, publish=values["publish"])
+        return await _run_job(session, api, file, planned, values)
 
     return on_figshare(common, work, requests=requests)
 
@@ -100,10 +99,7 @@ def update(
     """
 
     async def work(session: Session, api: Figshare) -> int:
-        from uploader.records.plan import plan_records
-
-        checked = await check_records(session, api, await reading.read(session, file, key=key))
-        planned = plan_records(checked.records, key)
+        planned = await _plan(session, api, await reading.read(session, file, key=key), key)
         return await _run_job(session, api, file, planned, values, update=True)
 
     return on_figshare(common, work, requests=requests)
@@ -157,17 +153,36 @@ def _in_group(file: RecordFile, group: str | None) -> RecordFile:
     """Put the items whose record names no group into this one."""
     if group is None:
         return file
-    known = int(group) if is_number(group) else group
-    changed = [
-        one if one.metadata.group is not None
-        else msgspec.structs.replace(one, metadata=msgspec.structs.replace(one.metadata, group=known))
-        for one in file.records
-    ]  # fmt: skip
+    from uploader.records.model import Packed, Record
+
+    known, changed = int(group) if is_number(group) else group, Packed(Record)
+    for one in file.records:
+        own = one.metadata.group is not None
+        metadata = one.metadata if own else msgspec.structs.replace(one.metadata, group=known)
+        changed.append(msgspec.structs.replace(one, metadata=metadata))
     return dataclasses.replace(file, records=changed)
 
 
+async def _plan(
+    session: Session, api: Figshare, file: RecordFile, key: ItemKey | None = None, *, publish: bool = False
+) -> Packed[Planned]:
+    """Check all records with Figshare, and return them as they are to be. Raises MetadataInvalid with all problems."""
+    from uploader.records.model import Packed
+    from uploader.records.plan import Planned, plan_record
+
+    planned = Packed(Planned)
+    await check_records(session, api, file, publish=publish, take=lambda one: planned.append(plan_record(one, key)))
+    return planned
+
+
 async def _run_job(
-    session: Session, api: Figshare, file: Path, planned: list[Planned], values: dict[str, Any], *, update: bool = False
+    session: Session,
+    api: Figshare,
+    file: Path,
+    planned: Packed[Planned],
+    values: dict[str, Any],
+    *,
+    update: bool = False,
 ) -> int:
     """Run the job of these records, and write its report. Raises SomeRecordsFailed, Interrupted and others."""
     from uploader.catalog.report.collect import Limits, seconds_until
@@ -198,11 +213,10 @@ async def _run_job(
         try:
             await run.run()
         finally:
-            outcomes = run.outcomes()
-            await _write_report(session, opened, outcomes, values)
-            _show(session, api, opened, outcomes)
+            await _write_report(session, opened, run, len(planned), values)
+            _show(session, api, opened, run)
     session.report_written = True
-    return _conclude(run, outcomes)
+    return _conclude(run, len(planned))
 
 
 async def _check_report(job: OpenJob, values: dict[str, Any]) -> None:
@@ -214,7 +228,7 @@ async def _check_report(job: OpenJob, values: dict[str, Any]) -> None:
         await in_thread(lambda: check_output(path, replace=values["force"]))
 
 
-async def _write_report(session: Session, job: OpenJob, outcomes: list[Outcome], values: dict[str, Any]) -> None:
+async def _write_report(session: Session, job: OpenJob, run: Run, count: int, values: dict[str, Any]) -> None:
     """Write the report, unless another process has taken over the job: then it is that one's to write."""
     from uploader.records.journal import ReportWritten
     from uploader.records.report import write_report
@@ -225,20 +239,25 @@ async def _write_report(session: Session, job: OpenJob, outcomes: list[Outcome],
     await _check_report(job, values)
     # Before it is written: if this process is killed in between, the next run may replace it.
     await job.commit(ReportWritten(path=str(path.absolute())))
-    await in_thread(lambda: write_report(path, plan, outcomes, replace=values["force"]))
+    await in_thread(lambda: write_report(path, plan, run.outcomes(), count, replace=values["force"]))
     session.console.note(f"report: {printable(str(path))}")
 
 
-def _show(session: Session, api: Figshare, job: OpenJob, outcomes: list[Outcome]) -> None:
+def _show(session: Session, api: Figshare, job: OpenJob, run: Run) -> None:
     """Print the outcome for the records: counts, duplicates, and failures."""
-    console, counts = session.console, Counter(one.result for one in outcomes)
-    session.summary.records = {
-        "job": job.name, "found": len(outcomes), "results": dict(counts), "requests": api.requests,
-    }  # fmt: skip
-    for one in outcomes:
+    console, counts = session.console, Counter[str]()
+    there: list[Outcome] = []
+    failed: list[Outcome] = []
+    for one in run.outcomes():
+        counts[one.result] += 1
         console.event("record", **msgspec.to_builtins(one))
-    there = [one for one in outcomes if one.reason and one.result != "failed"]
-    failed = [one for one in outcomes if one.result == "failed"]
+        if one.result == "failed":
+            failed.append(one)
+        elif one.reason:
+            there.append(one)
+    session.summary.records = {
+        "job": job.name, "found": counts.total(), "results": dict(counts), "requests": api.requests,
+    }  # fmt: skip
     for one in (*there[:MAX_REPORTED], *failed[:MAX_REPORTED]):
         item = f", item {one.item_id}" if one.item_id is not None else ""
         console.note(printable(f"line {one.line}, {one.key}{item}: {one.reason}"))
@@ -246,13 +265,13 @@ def _show(session: Session, api: Figshare, job: OpenJob, outcomes: list[Outcome]
         if len(some) > MAX_REPORTED:
             console.note(f"and {len(some) - MAX_REPORTED} more; --report FILE has all")
     shown = ", ".join(f"{count} {result}" for result, count in counts.items())
-    console.result(f"{format_count(len(outcomes), 'record')}: {shown}. Job {job.name}.")
+    console.result(f"{format_count(counts.total(), 'record')}: {shown}. Job {job.name}.")
 
 
-def _conclude(run: Run, outcomes: list[Outcome]) -> int:
+def _conclude(run: Run, count: int) -> int:
     if not run.failed:
         return ExitStatus.OK
-    message = f"{run.failed} of {format_count(len(outcomes), 'record')} failed"
+    message = f"{run.failed} of {format_count(count, 'record')} failed"
     if run.only_transient_failures:
         raise ServerFailing(f"{message} because Figshare did not answer properly")
     raise SomeRecordsFailed(message, facts=Facts(SomeRecordsFailed.code))

@@ -18,7 +18,7 @@ from uploader.metadata.model import Metadata
 from uploader.metadata.parse import Document
 from uploader.metadata.problems import Problem
 from uploader.metadata.schema import Validator
-from uploader.records.model import ItemKey, Record
+from uploader.records.model import ItemKey, Packed, Record
 
 _NEEDED: dict[ItemKey | None, str] = {
     None: "a record needs a doi or an id, by which it is found again",
@@ -41,11 +41,12 @@ class Builder:
     defaults: Loaded | None
     metadata_only: bool
     key: ItemKey | None
-    records: list[Record] = field(default_factory=list)
+    records: Packed[Record] = field(default_factory=lambda: Packed(Record))
     problems: list[Problem] = field(default_factory=list)
     unused: Counter[str] = field(default_factory=Counter)
     _lines: dict[str, int] = field(default_factory=dict)
-    _remarks: dict[str, list[int]] = field(default_factory=dict)
+    _remarks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """The place of the first record with a remark, and the number of others."""
 
     def add(self, line: int, fields: dict[str, Any], validator: Validator, *, harvested: bool = False) -> None:
         """Add a record with these fields of metadata files, and `id` and `link`; or its problems.
@@ -68,11 +69,12 @@ class Builder:
     def remark(self, line: int, texts: Iterable[str]) -> None:
         """Add remarks on an entry."""
         for text in texts:
-            self._remarks.setdefault(text, []).append(line)
+            first, others = self._remarks.get(text, (line, -1))
+            self._remarks[text] = first, others + 1
 
     def remarks(self) -> list[str]:
         """Return each remark once, with the place of its first record and the number of others."""
-        return [f"{_place(self.unit, lines)}: {text}" for text, lines in self._remarks.items()]
+        return [f"{_place(self.unit, *where)}: {text}" for text, where in self._remarks.items()]
 
     def _record(self, line: int, own: Metadata, source_id: str, link: str, problems: list[Problem]) -> Record | None:
         metadata = self._with_defaults(own)
@@ -163,6 +165,5 @@ def _without_place(problem: Problem) -> str:
     return f"{text}. {problem.hint}" if problem.hint else text
 
 
-def _place(unit: str, lines: list[int]) -> str:
-    more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
-    return f"{unit} {lines[0]}{more}"
+def _place(unit: str, first: int, others: int) -> str:
+    return f"{unit} {first}{f' and {others} more' if others else ''}"

@@ -39,14 +39,13 @@ class CheckedRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """The records of a file in their order; those with problems are missing.
+    """What was found in the records of a file.
 
     `lacking` has the fields that are required to publish, with the number of records without them. `remarks` are lines
     for the user.
     """
 
     path: Path
-    records: list[CheckedRecord]
     problems: list[Problem]
     lacking: dict[str, int]
     remarks: list[str]
@@ -61,13 +60,20 @@ class Checked:
             raise invalid(str(self.path), self.problems, situation="records-format")
 
 
-async def check(file: RecordFile, lookup: Lookup, *, publish: bool = False) -> Checked:
+async def check(
+    file: RecordFile,
+    lookup: Lookup,
+    *,
+    publish: bool = False,
+    take: Callable[[CheckedRecord], None] = lambda _: None,
+) -> Checked:
     """Resolve every name of every record. Creates nothing. Problems are returned, those of `file` included.
 
     Each list is requested once, and each grant and author is looked up once. `publish`: a record that lacks what is
-    required to publish has a problem. Raises what requests raise.
+    required to publish has a problem. `take` gets each record without problems, in their order. Raises what requests
+    raise.
     """
-    return await _Check(file=file, names=_Names(lookup=lookup), publish=publish).run()
+    return await _Check(file=file, names=_Names(lookup=lookup), publish=publish, take=take).run()
 
 
 @dataclass(kw_only=True)
@@ -75,7 +81,7 @@ class _Check:
     file: RecordFile
     names: _Names
     publish: bool
-    records: list[CheckedRecord] = field(default_factory=list)
+    take: Callable[[CheckedRecord], None]
     problems: list[Problem] = field(default_factory=list)
     lacking: Counter[str] = field(default_factory=Counter)
     remarks: dict[str, None] = field(default_factory=dict)
@@ -88,8 +94,8 @@ class _Check:
             await anyio.lowlevel.checkpoint()
             await self._record(record, known)
         return Checked(
-            path=self.file.path, records=self.records, problems=self.problems, lacking=dict(self.lacking),
-            remarks=list(self.remarks), defaults=wrong,
+            path=self.file.path, problems=self.problems, lacking=dict(self.lacking), remarks=list(self.remarks),
+            defaults=wrong,
         )  # fmt: skip
 
     async def _defaults(self) -> MetadataInvalid | None:
@@ -117,7 +123,7 @@ class _Check:
             message = f"lacks what is required to publish: {', '.join(absent)}"
             self.problems.append(Problem(message=message, line=record.line, unit=self.file.unit))
         else:
-            self.records.append(CheckedRecord(record=record, payload=found.spec))
+            self.take(CheckedRecord(record=record, payload=found.spec))
 
     def _problem(self, record: Record, error: FigupError) -> Problem:
         name = error.field if isinstance(error, MetadataInvalid) else ""

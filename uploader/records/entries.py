@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -36,20 +38,21 @@ class Entry:
     header: Sequence[str] = ()
 
 
-def entries_of(path: Path, data: bytes, records: str | None) -> tuple[str, Iterator[Entry]]:
-    """Return what counts the places of entries (line, row, record), and the entries.
+def entries_of(path: Path, content: BinaryIO, records: str | None) -> tuple[str, Iterator[Entry]]:
+    """Return what counts the places of entries (line, row, record), and the entries, read as they are asked for.
 
     `records` is the path of the list in a JSON file, None to find it. Raises UsageError and MetadataInvalid, also from
     the iterator.
     """
-    suffix = path.suffix.lower()
-    if data.startswith(XLSX_MAGIC) or suffix in _WORKBOOKS:
-        return "row", _rows(xlsx_rows(data, str(path)))
+    suffix, begin = path.suffix.lower(), content.read(len(XLSX_MAGIC))
+    content.seek(0)
+    if begin == XLSX_MAGIC or suffix in _WORKBOOKS:
+        return "row", _rows(xlsx_rows(content, str(path)))
     if suffix in _CSV:
-        return "line", _rows(csv_rows(data, str(path)))
-    data = as_utf8(data, str(path))
+        return "line", _rows(csv_rows(content, str(path)))
     if suffix in _JSON_LINES:
-        return "line", _json_lines(data)
+        return "line", _json_lines(_lines(content, begin, str(path)))
+    data = as_utf8(content.read(), str(path))
     if data.lstrip(_BLANKS)[:1] not in (b"[", b"{"):
         hint = "The name of a table ends with .csv, .tsv or .xlsx."
         raise_problem(str(path), "is neither CSV, XLSX, JSON nor JSON Lines", hint=hint)
@@ -57,10 +60,18 @@ def entries_of(path: Path, data: bytes, records: str | None) -> tuple[str, Itera
         return "record", _objects(_elements(data, records))
     except msgspec.DecodeError as error:
         if "trailing characters" in str(error):
-            return "line", _json_lines(data)
+            return "line", _json_lines(io.BytesIO(data))
         raise_problem(str(path), *_explained(error, data))
     except LookupError:
         raise_problem(str(path), f"has no list of records at {records!r}")
+
+
+def _lines(content: BinaryIO, begin: bytes, origin: str) -> Iterable[bytes]:
+    """Return the lines of a text in UTF-8, or UTF-16 with a byte order mark. Raises UsageError."""
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return io.BytesIO(as_utf8(content.read(), origin))
+    content.seek(len(codecs.BOM_UTF8) if begin.startswith(codecs.BOM_UTF8) else 0)
+    return content
 
 
 def _rows(rows: Iterable[Row]) -> Iterator[Entry]:
@@ -68,10 +79,10 @@ def _rows(rows: Iterable[Row]) -> Iterator[Entry]:
         yield Entry(line=row.line, value=row.cells, problems=row.problems, remarks=row.remarks, header=row.header)
 
 
-def _json_lines(data: bytes) -> Iterator[Entry]:
-    lines = ((number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip(_BLANKS))
-    for number, line in lines:
-        yield _entry(number, line)
+def _json_lines(lines: Iterable[bytes]) -> Iterator[Entry]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip(_BLANKS):
+            yield _entry(number, line.rstrip(b"\n"))
 
 
 def _objects(elements: Iterable[msgspec.Raw | bytes]) -> Iterator[Entry]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from uploader.errors import SourceNotFound
 from uploader.metadata.importers.extract import Extracted
@@ -18,8 +21,8 @@ from uploader.records import columns, crossref, datacite, dimensions
 from uploader.records.build import Builder
 from uploader.records.entries import Entry, entries_of
 from uploader.records.mapping import Map, load_map
-from uploader.records.model import ItemKey, Record
-from uploader.system import PATH_FAULTS, path_error
+from uploader.records.model import ItemKey, Packed, Record
+from uploader.system import path_error
 
 __all__ = ["ItemKey", "RecordFile", "read_records"]
 
@@ -28,7 +31,7 @@ _SERVICES: dict[str, Extract] = {
     "dimensions": dimensions.extract, "crossref": crossref.extract, "datacite": datacite.extract,
 }  # fmt: skip
 MAX_SIZE = 2 * 1024**3
-"""Maximum bytes of a file; it is read as a whole."""
+"""Maximum bytes of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class RecordFile:
     path: Path
     kind: str
     unit: str
-    records: list[Record]
+    records: Packed[Record]
     problems: list[Problem]
     unused: dict[str, int]
     remarks: list[str]
@@ -73,15 +76,16 @@ def read_records(
     """
     mapped = load_map(map_file) if map_file is not None else None
     common = load(defaults, today) if defaults is not None else None
-    unit, entries = entries_of(path, _content(path), mapped.records if mapped is not None else None)
     reader: _Reader | None = None
-    builder = Builder(unit=unit, defaults=common, metadata_only=metadata_only, key=key)
-    for entry in entries:
-        builder.fail(entry.line, (Problem(message=text) for text in entry.problems))
-        builder.remark(entry.line, entry.remarks)
-        if not entry.problems:
-            reader = reader or _reader(path, unit, entry, mapped, today, titled=key is None)
-            reader.add(builder, entry)
+    with _opened(path) as content:
+        unit, entries = entries_of(path, content, mapped.records if mapped is not None else None)
+        builder = Builder(unit=unit, defaults=common, metadata_only=metadata_only, key=key)
+        for entry in entries:
+            builder.fail(entry.line, (Problem(message=text) for text in entry.problems))
+            builder.remark(entry.line, entry.remarks)
+            if not entry.problems:
+                reader = reader or _reader(path, unit, entry, mapped, today, titled=key is None)
+                reader.add(builder, entry)
     if reader is None and not builder.problems:
         raise_problem(str(path), "contains no record")
     return RecordFile(
@@ -91,14 +95,17 @@ def read_records(
     )  # fmt: skip
 
 
-def _content(path: Path) -> bytes:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file; one that cannot be read twice, such as a pipe, is read at once."""
     try:
-        if path.stat().st_size > MAX_SIZE:
-            raise_problem(str(path), "is larger than 2 GiB; divide it")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_SIZE:
+                raise_problem(str(path), "is larger than 2 GiB; divide it")
+            yield file if file.seekable() else io.BytesIO(file.read())
     except FileNotFoundError:
         raise SourceNotFound(f"{path}: file of records not found", path=str(path)) from None
-    except PATH_FAULTS as error:
+    except OSError as error:
         raise path_error(error, str(path)) from None
 
 

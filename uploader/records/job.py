@@ -50,11 +50,7 @@ def read_state(states: JobStore, job: str) -> tuple[Replay[AnyEvent], JobState]:
     log: Replay[AnyEvent] = Replay(synced=read_synced(path, states.disk))
     state = JobState()
 
-    def take(event: AnyEvent) -> None:
-        log.events.append(event)
-        state.apply(event)
-
-    scan(states.disk.lines(path), log, take, EVENTS)
+    scan(states.disk.lines(path), log, state.apply, EVENTS)
     if log.damaged or state.plan is None:
         raise JournalDamaged(
             f"the journal of job {job} is damaged: {path}",
@@ -99,16 +95,16 @@ class OpenJob:
 
     def _open_journal(self) -> None:
         path, disk = self._folder / "journal", self._states.disk
-        data = disk.read(path)
-        if data is None and self._plan is not None:
+        if self._plan is not None and not path.exists():
             self._journal = Journal.create(path, [self._plan], disk)
             self.state.apply(self._plan)
             return
-        if data is not None and self.lock.took_over:
-            # The previous holder may wake up: what it still writes then goes to an unlinked file.
-            disk.replace(path, data)
         log, self.state = read_state(self._states, self.name)
         self.resumed = True
+        if log.torn or self.lock.took_over:
+            # The previous holder may wake up: what it still writes then goes to an unlinked file.
+            disk.replace(path, (disk.read(path) or b"")[: log.length])
+            log.torn = False
         self._journal = Journal.reopen(path, log, disk)
 
     async def commit(self, event: AnyEvent) -> None:

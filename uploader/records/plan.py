@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 
 import msgspec
 
@@ -34,12 +33,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def plan_records(checked: Iterable[CheckedRecord], key: ItemKey | None = None) -> list[Planned]:
-    """Return the records to create, or with `key` those that update the items identified by it."""
-    return [_planned(one, key) for one in checked]
-
-
-def _planned(one: CheckedRecord, key: ItemKey | None) -> Planned:
+def plan_record(one: CheckedRecord, key: ItemKey | None = None) -> Planned:
+    """Return the record to create, or with `key` the one that updates the item identified by it."""
     record, fields = one.record, dict(one.payload.fields)
     doi = record.metadata.doi
     if key is None:

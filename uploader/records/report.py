@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,8 +34,11 @@ COLUMNS = (
 )
 
 
-def write_report(path: Path, plan: JobPlanned, outcomes: Sequence[Outcome], *, replace: bool) -> None:
-    """Write the report as .csv, .xlsx or .jsonl, for this user alone. Blocks. Raises what `write_table` raises."""
+def write_report(path: Path, plan: JobPlanned, outcomes: Iterable[Outcome], count: int, *, replace: bool) -> None:
+    """Write the report of `count` outcomes as .csv, .xlsx or .jsonl, for this user alone.
+
+    Blocks. Raises what `write_table` raises.
+    """
 
     def about(changes: Counter[str]) -> About:
         lines: list[tuple[str, str | int]] = [
@@ -48,5 +51,5 @@ def write_report(path: Path, plan: JobPlanned, outcomes: Sequence[Outcome], *, r
     with TemporaryDirectory(prefix="figup-") as scratch:
         write_table(
             path, Layout(columns=COLUMNS), entries, about, replace=replace, private=True, scratch=Path(scratch),
-            expected=len(outcomes),
+            expected=count,
         )  # fmt: skip

@@ -6,7 +6,7 @@ A record that fails does not stop the others. What concerns all of them ends the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -34,6 +34,7 @@ from uploader.records import journal as ev
 from uploader.records.existing import Existing, Row, look
 from uploader.records.job import OpenJob, read_state
 from uploader.records.journal import JobPlanned
+from uploader.records.model import Packed
 from uploader.records.plan import Planned
 from uploader.records.steps import Steps, remove_late_items
 from uploader.transfer.run.stop import Stop, run_until
@@ -90,7 +91,7 @@ class Run:
         api: Figshare,
         job: OpenJob,
         account: Account,
-        records: Sequence[Planned],
+        records: Packed[Planned] | Sequence[Planned],
         wishes: Wishes,
         *,
         warn: Callable[[str], None],
@@ -292,9 +293,9 @@ class Run:
 
     # --- results -----------------------------------------------------------------------------------------------------
 
-    def outcomes(self) -> list[Outcome]:
-        """Return the outcome for every record, in the order of the file."""
-        return [self._outcome(record) for record in self._records]
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield the outcome for every record, in the order of the file."""
+        return map(self._outcome, self._records)
 
     def _outcome(self, record: Planned) -> Outcome:
         state = self._job.state.of(record.key)
@@ -320,7 +321,7 @@ async def preview(
     states: JobStore,
     plan: JobPlanned,
     account: Account,
-    records: Sequence[Planned],
+    records: Packed[Planned] | Sequence[Planned],
     *,
     warn: Callable[[str], None],
 ) -> Counter[str]:

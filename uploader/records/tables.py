@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, BinaryIO
 
 from uploader.errors import Facts, MetadataInvalid, UsageError
 from uploader.metadata.problems import raise_problem
@@ -34,21 +33,21 @@ class Row:
     remarks: tuple[str, ...] = ()
 
 
-def csv_rows(data: bytes, origin: str) -> Iterator[Row]:
+def csv_rows(content: BinaryIO, origin: str) -> Iterator[Row]:
     """Return the rows of a CSV table. Raises MetadataInvalid for an invalid header, UsageError if it is not a table."""
-    lines = read_rows(data, origin)
+    lines = read_rows(content, origin)
     yield from _named(((line, cells, []) for line, cells in lines), origin, "line")
 
 
-def xlsx_rows(data: bytes, origin: str) -> Iterator[Row]:
+def xlsx_rows(content: BinaryIO, origin: str) -> Iterator[Row]:
     """Return the rows of the first sheet of a workbook. Raises MetadataInvalid, UsageError."""
     try:
         import python_calamine
     except ImportError:
         raise UsageError("reading .xlsx needs the package python-calamine", facts=Facts("no-xlsx")) from None
     try:
-        workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
-        rows = workbook.get_sheet_by_index(0).to_python(skip_empty_area=False)
+        workbook = python_calamine.CalamineWorkbook.from_filelike(content)
+        rows = workbook.get_sheet_by_index(0).iter_rows()
     except python_calamine.CalamineError as error:
         raise_problem(origin, f"is not an Excel workbook: {error}", hint="Save it as .xlsx, or as CSV UTF-8.")
     more = [f"only the first sheet is read, not {name!r}" for name in workbook.sheet_names[1:]]

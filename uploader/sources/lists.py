@@ -7,6 +7,7 @@ import codecs
 import os
 import re
 from collections.abc import Callable
+from typing import BinaryIO
 
 from uploader.errors import Facts, UsageError
 
@@ -55,22 +56,31 @@ def as_utf8(data: bytes, origin: str) -> bytes:
         try:
             return data.decode("utf-16").encode("utf-8")
         except UnicodeError:
-            raise UsageError(
-                f"{origin}: is not text: begins like UTF-16 but is invalid", hint="Save it as UTF-8."
-            ) from None
+            raise _broken_utf16(origin) from None
     return data.removeprefix(codecs.BOM_UTF8)
 
 
-def check_utf8(data: bytes, where: str, hint: str) -> None:
-    """Raise what `decoded` raises, without a copy of the whole text."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    view = memoryview(data)
+def check_text(content: BinaryIO, where: str, hint: str) -> str:
+    """Return the encoding of a text: UTF-8, with or without a byte order mark, or UTF-16 with one.
+
+    Raises UsageError naming `where` and the line if it is neither. Reads it once, with little memory.
+    """
+    content.seek(0)
+    begin = content.read(2)
+    encoding = "utf-16" if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    content.seek(0)
+    decoder, lines = codecs.getincrementaldecoder(encoding)(), 0
     try:
-        for begin in range(0, len(data), _CHUNK):
-            decoder.decode(view[begin : begin + _CHUNK])
+        while chunk := content.read(_CHUNK):
+            decoder.decode(chunk)
+            lines += chunk.count(b"\n")
         decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        decoded(data, where, hint)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-16":
+            raise _broken_utf16(where) from None
+        lines += error.object.count(b"\n", 0, error.start)
+        raise _not_utf8(where, f" (line {lines + 1})", hint) from None
+    return encoding
 
 
 def decoded(data: bytes, where: str, hint: str) -> str:
@@ -80,4 +90,12 @@ def decoded(data: bytes, where: str, hint: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         place = f" (line {line})" if b"\n" in data else ""
-        raise UsageError(f"{where}: is not UTF-8{place}; perhaps ANSI (Windows-1252)", hint=hint) from None
+        raise _not_utf8(where, place, hint) from None
+
+
+def _not_utf8(where: str, place: str, hint: str) -> UsageError:
+    return UsageError(f"{where}: is not UTF-8{place}; perhaps ANSI (Windows-1252)", hint=hint)
+
+
+def _broken_utf16(where: str) -> UsageError:
+    return UsageError(f"{where}: is not text: begins like UTF-16 but is invalid", hint="Save it as UTF-8.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,7 @@ Entries = Iterator[tuple[str, Mapping[Any, Any] | UsageError]]
 
 def _csv_entries(data: bytes, origin: str) -> Entries:
     header: list[str] = []
-    for line, cells in read_rows(data, origin):
+    for line, cells in read_rows(io.BytesIO(data), origin):
         where = f"{origin}: line {line}"
         if isinstance(cells, UsageError):
             yield where, cells

@@ -6,26 +6,38 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import BinaryIO
 
 from uploader.errors import UsageError
-from uploader.sources.lists import as_utf8, check_utf8
+from uploader.sources.lists import check_text
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 MAX_COLUMNS = 16_384
 """Columns of a spreadsheet; a table with more is most likely another kind of file."""
 
 
-def read_rows(data: bytes, origin: str) -> Iterator[tuple[int, Sequence[str] | UsageError]]:
-    """Return the rows of a table, its header first, with the lines (from 1) where they begin. Empty rows are left out.
+def read_rows(content: BinaryIO, origin: str) -> Iterator[tuple[int, Sequence[str] | UsageError]]:
+    """Yield the rows of a table, its header first, with the lines (from 1) where they begin. Empty rows are left out.
 
     The separator is a comma, semicolon or tab, as the header shows or Excel's separator line says. A row that cannot be
-    read is an error, and the last one. `origin` names the table in messages. Raises UsageError if it is not UTF-8 or
-    UTF-16, or has more than `MAX_COLUMNS` columns.
+    read is an error, and the last one. `content` is read from its beginning, twice; `origin` names it in messages.
+    Raises UsageError if it is not UTF-8 or UTF-16, or has more than `MAX_COLUMNS` columns.
     """
-    data = as_utf8(data, origin)
-    check_utf8(data, origin, 'In Excel, save it as "CSV UTF-8".')
+    encoding = check_text(content, origin, 'In Excel, save it as "CSV UTF-8".')
+    content.seek(0)
     # The text is decoded as it is read: all at once it takes up to eight times the file's size.
-    lines = io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+    lines = io.TextIOWrapper(content, encoding, newline="")
+    try:
+        yield from _rows(lines, origin)
+    except UnicodeDecodeError:
+        raise UsageError(f"{origin}: changed while it was read") from None
+    finally:
+        with suppress(ValueError):  # whoever stops reading may have closed the file
+            lines.detach()  # otherwise it would be closed
+
+
+def _rows(lines: io.TextIOWrapper, origin: str) -> Iterator[tuple[int, Sequence[str] | UsageError]]:
     first = lines.readline()
     named = _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n"))
     begin = lines.tell() if named is not None else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from uploader.catalog.batch.cells import Dates, flag, structure, whole_number
-from uploader.catalog.batch.files import read_batch
+from uploader.catalog.batch.files import open_batch
 from uploader.catalog.batch.records import Batch
 from uploader.catalog.batch.summary import summarize
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
@@ -43,7 +44,14 @@ WHOLE = table(list(ROW.values()))
 
 
 def read(text: str | bytes) -> Batch:
-    return Batch(text.encode() if isinstance(text, str) else text, "b.csv")
+    return Batch(io.BytesIO(text.encode() if isinstance(text, str) else text), "b.csv")
+
+
+def content_of(path: Path) -> tuple[bytes, str]:
+    content, remark = open_batch(path)
+    with content:
+        content.seek(0)
+        return content.read(), remark
 
 
 def cells(entry: Entry, names: str) -> list[Any]:
@@ -160,14 +168,14 @@ def test_dates_that_went_through_excel(texts: list[str], dates: list[str], uncle
 def test_encodings_and_line_ends(tmp_path: Path, name: str, data: bytes, remark: str) -> None:
     path = tmp_path / name
     path.write_bytes(data)
-    found = read_batch(path)
+    found = content_of(path)
     assert found[1] == remark
     if b";" not in data[:20]:
         assert [entry.raw["authors"][0]["full_name"] for entry in read(found[0]).entries()] == ["Ann Bée"]
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("__MACOSX/._b.csv", b"")
         archive.writestr("export/b.csv", data)
-    assert read_batch(tmp_path / "b.zip") == found
+    assert content_of(tmp_path / "b.zip") == found
 
 
 def test_semicolons_and_trailing_cells() -> None:
@@ -211,7 +219,7 @@ def test_broken_files_are_told_with_their_lines(tmp_path: Path, data: bytes, mes
     path = tmp_path / "b.csv"
     path.write_bytes(data)
     with pytest.raises(FigupError) as caught:
-        Batch(read_batch(path)[0], path.name)
+        Batch(io.BytesIO(content_of(path)[0]), path.name)
     told = "|".join(error.message for error in (caught.value, *caught.value.causes))
     assert all(part in told for part in message.split("|")), told
     assert caught.value.exit_status == 2
@@ -219,7 +227,7 @@ def test_broken_files_are_told_with_their_lines(tmp_path: Path, data: bytes, mes
 
 def test_a_missing_file_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(FigupError, match="no such file"):
-        read_batch(tmp_path / "none.csv")
+        open_batch(tmp_path / "none.csv")
 
 
 def test_what_the_notebook_counts() -> None:
@@ -258,3 +266,25 @@ def test_what_the_notebook_counts() -> None:
 def test_licences_are_shown_by_name(address: str, name: str | None) -> None:
     """All addresses that Figshare gives for its licences."""
     assert license_at(address) == name
+
+
+def test_a_large_report_is_read_as_a_stream(tmp_path: Path) -> None:
+    """In Windows-1252 and in a ZIP, each of which is a copy."""
+    path = tmp_path / "b.csv"
+
+    def peak(rows: int) -> int:
+        text = "article_id,title,description\n" + "".join(f"{n},D\xe4m {n},{'A dam. ' * 200}\n" for n in range(rows))
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("b.csv", text.encode("cp1252"))
+        del text
+        tracemalloc.start()
+        try:
+            content, remark = open_batch(path)
+            with content:
+                entries = Batch(content, "b.csv").entries()
+                assert (sum(1 for _ in entries), remark) == (rows, "read as Windows-1252")
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(6000) < 1.3 * peak(2500), "8 MB and 3.5 MB"

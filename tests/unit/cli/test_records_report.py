@@ -17,6 +17,7 @@ from uploader.records.job import OpenJob, job_store, plan
 
 pytestmark = pytest.mark.anyio
 SESSION = cast("Any", SimpleNamespace(console=SimpleNamespace(note=lambda _: None)))
+RUN = cast("Any", SimpleNamespace(outcomes=lambda: iter([])))
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ async def test_a_process_that_lost_the_job_leaves_the_report_of_the_next_one(wor
     wishes["report"].write_text("of the other process")
     async with opened(world) as job:
         job.lock.lost = True
-        await records_jobs._write_report(SESSION, job, [], wishes)
+        await records_jobs._write_report(SESSION, job, RUN, 0, wishes)
     assert wishes["report"].read_text() == "of the other process"
 
 
@@ -60,11 +61,11 @@ async def test_a_report_whose_writing_was_killed_may_be_replaced(
         patch.setattr(uploader.records.report, "write_report", write_and_die)
         async with opened(world) as job:
             with pytest.raises(KeyboardInterrupt):
-                await records_jobs._write_report(SESSION, job, [], values(world))
+                await records_jobs._write_report(SESSION, job, RUN, 0, values(world))
     async with opened(world) as job:
         again = values(world)
         await records_jobs._check_report(job, again)
-        await records_jobs._write_report(SESSION, job, [], again)
+        await records_jobs._write_report(SESSION, job, RUN, 0, again)
     assert path.read_text() != "complete"
 
 
@@ -73,6 +74,6 @@ async def test_the_report_of_another_command_is_neither_replaced_nor_claimed(wor
     path.write_text("of another command")
     async with opened(world) as job:
         with pytest.raises(OutputExists):
-            await records_jobs._write_report(SESSION, job, [], values(world))
+            await records_jobs._write_report(SESSION, job, RUN, 0, values(world))
         assert job.state.reports == set()
     assert path.read_text() == "of another command"

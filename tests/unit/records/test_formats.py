@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from uploader.errors import MetadataInvalid
+from uploader.metadata.model import Metadata
 from uploader.records.formats import RecordFile, read_records
+from uploader.records.model import Packed, Record
 
 TODAY = date(2026, 1, 1)
 Read = Callable[..., RecordFile]
@@ -37,7 +41,7 @@ def test_a_table_with_figups_own_columns(read: Read) -> None:
         "Title,DOI,Authors,Link,custom:Site,First online,note\n"
         'A dam,10.1234/A,"Doe, Jane (ORCID: 0000-0002-1825-0097) | Rossi",https://a.org/c,Ness,2020-01-01,x\n',
     )
-    record = file.records[0]
+    (record,) = file.records
     assert (file.kind, file.problems, file.unused) == ("csv", [], {"note": 1})
     assert (record.key, record.line, record.link) == ("10.1234/a", 2, "https://a.org/c")
     assert [one.display_name for one in record.metadata.authors] == ["Jane Doe", "Rossi"]
@@ -49,8 +53,9 @@ def test_a_table_with_figups_own_columns(read: Read) -> None:
 
 def test_json_lines_are_metadata_files(read: Read) -> None:
     file = read("records.jsonl", '{"title": "A dam", "id": 7, "link": "doi:10.1234/a", "keywords": ["x", "y"]}\n\n')
-    assert [(one.key, one.line, one.link) for one in file.records] == [("7", 1, "https://doi.org/10.1234/a")]
-    assert file.records[0].metadata.keywords == ("x", "y")
+    (record,) = file.records
+    assert (record.key, record.line, record.link) == ("7", 1, "https://doi.org/10.1234/a")
+    assert record.metadata.keywords == ("x", "y")
 
 
 def test_every_mistake_has_its_line(read: Read) -> None:
@@ -120,3 +125,38 @@ def test_records_about_existing_items_need_only_what_names_them(read: Read) -> N
     assert told(by_id)[0] == (
         "line 4, id: a record needs the id of its item: its number on Figshare, or the address of its page"
     )
+
+
+# --- many records -----------------------------------------------------------------------------------------------------
+
+
+def _peak_of(path: Path, records: int) -> int:
+    lines = (json.dumps({"id": number, "title": f"Dam {number}", "description": f"Part {number}. " + "A dam. " * 200,
+                         "link": "https://a.org/"}) for number in range(records))  # fmt: skip
+    path.write_text("\n".join(lines))
+    tracemalloc.start()
+    try:
+        file = read_records(path, today=date(2026, 1, 1))
+        assert (len(file.records), file.problems) == (records, [])
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_hardly_grows_with_the_file(tmp_path: Path) -> None:
+    """Each of these records has 1,400 bytes; what is kept of one is its key and some compressed bytes."""
+    path = tmp_path / "records.jsonl"
+    _peak_of(path, 10)
+    assert _peak_of(path, 1500) - _peak_of(path, 500) < 400 * 1000
+
+
+def test_packed_values_are_those_that_were_added() -> None:
+    packed = Packed(Record)
+    added = [
+        Record(key=str(number), line=number, metadata=Metadata(title=f"Dam {number}", custom_fields={"a": ["x", "y"]}))
+        for number in range(250)
+    ]
+    for number, one in enumerate(added):
+        assert len(packed) == number
+        packed.append(one)
+    assert list(packed) == list(packed) == added

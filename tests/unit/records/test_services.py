@@ -73,7 +73,8 @@ def test_a_work_of_crossref(read: Read, wrap: Callable[[Any], Any]) -> None:
 
 def test_html_of_an_abstract_is_made_safe(read: Read) -> None:
     file = read([{**WORK, "abstract": "<p>a<script>alert(1)</script><b onclick='x'>b</b></p>"}])
-    assert file.records[0].metadata.description == "<p>a<b>b</b></p>"
+    (record,) = file.records
+    assert record.metadata.description == "<p>a<b>b</b></p>"
     assert html_of_jats("<jats:list><jats:list-item>a</jats:list-item></jats:list>") == "<ul><li>a</li></ul>"
 
 

@@ -92,10 +92,11 @@ def test_cells_that_excel_turned_into_numbers_and_dates(tmp_path: Path) -> None:
     )
     file = read(tmp_path, content, "records.xlsx")
     assert (file.kind, file.unit, file.problems) == ("xlsx", "row", [])
-    assert [(one.key, one.line) for one in file.records] == [("12345", 2), (file.records[1].key, 4)]
-    assert file.records[0].metadata.timeline is not None
-    assert file.records[0].metadata.timeline.first_online == "2024-05-17"
-    assert file.records[0].metadata.keywords == ("2024-03-01",)
+    first, second = file.records
+    assert (first.key, first.line, second.line) == ("12345", 2, 4)
+    assert first.metadata.timeline is not None
+    assert first.metadata.timeline.first_online == "2024-05-17"
+    assert first.metadata.keywords == ("2024-03-01",)
     assert file.remarks == [
         "row 2: column 'keywords': a value is a date in Excel, and read as such: 2024-05-17",
         "row 4: column 'id': Excel keeps 15 digits of a number; the others are lost",

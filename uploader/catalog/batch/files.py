@@ -3,47 +3,78 @@
 from __future__ import annotations
 
 import codecs
+import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import BinaryIO, Final
 
 from uploader.errors import UsageError
-from uploader.sources.lists import check_utf8
+from uploader.sources.lists import check_text
 from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
 MAX_SIZE: Final = 512 * 2**20
 """Bytes of a CSV that are read; a report of 100,000 records has about half of that."""
+_CHUNK: Final = 2**20
 _PROBED: Final = 4096
 """Bytes at the beginning that show whether it is text."""
 _AS_CSV = 'In Excel, save it as "CSV UTF-8".'
 
 
-def read_batch(path: Path) -> tuple[bytes, str]:
-    """Return the CSV in UTF-8, and a remark on its encoding, "" for UTF-8.
+def open_batch(path: Path) -> tuple[BinaryIO, str]:
+    """Return a copy of the CSV as a temporary file, and a remark on its encoding, "" for UTF-8.
 
     Raises UsageError for anything else, and what a file that cannot be read raises.
     """
     name = printable(str(path))
+    content = _copy_of(path, name)
+    try:
+        if content.read(2) == b"PK":
+            content = _replaced(content, _unzipped(content, name))
+        content.seek(0)
+        text, remark = _in_utf8(content, name)
+        return _replaced(content, text), remark
+    except BaseException:
+        content.close()
+        raise
+
+
+def _replaced(content: BinaryIO, by: BinaryIO) -> BinaryIO:
+    """Close a temporary file that another one replaces; return the other one."""
+    if by is not content:
+        content.close()
+    return by
+
+
+def _copy_of(path: Path, name: str) -> BinaryIO:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
+            return _temporary(iter(partial(file.read, _CHUNK), b""), name)
     except PATH_FAULTS as fault:
         raise path_error(fault, str(path)) from None
-    if data.startswith(b"PK"):
-        data = _unzipped(path, name)
-    if len(data) > MAX_SIZE:
-        raise UsageError(f"{name}: is larger than {MAX_SIZE >> 20} MiB")
-    if not data.strip():
-        raise UsageError(f"{name}: is empty")
-    return _in_utf8(data, name)
 
 
-def _unzipped(path: Path, name: str) -> bytes:
+def _temporary(chunks: Iterable[bytes], name: str) -> BinaryIO:
+    """Return a temporary file with these bytes, at its beginning. Raises UsageError if they are too many."""
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
+        for chunk in chunks:
+            file.write(chunk)
+            if file.tell() > MAX_SIZE:
+                raise UsageError(f"{name}: is larger than {MAX_SIZE >> 20} MiB")
+        file.seek(0)
+        stack.pop_all()
+        return file
+
+
+def _unzipped(content: BinaryIO, name: str) -> BinaryIO:
     """Return the only CSV in a ZIP."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(content) as archive:
             names = [one for one in archive.namelist() if not one.startswith("__MACOSX/")]
             if "xl/workbook.xml" in names:
                 raise UsageError(f"{name}: is a workbook, not a CSV", hint=_AS_CSV)
@@ -52,26 +83,35 @@ def _unzipped(path: Path, name: str) -> bytes:
                 found = ", ".join(map(printable, tables[:3])) if tables else "no CSV"
                 raise UsageError(f"{name}: expected one CSV in the ZIP, found {found}")
             with archive.open(tables[0]) as member:
-                return member.read(MAX_SIZE + 1)
+                return _temporary(iter(partial(member.read, _CHUNK), b""), name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as fault:
         raise UsageError(f"{name}: the ZIP cannot be read: {printable(str(fault))}") from None
-    except OSError as fault:
-        raise path_error(fault, str(path)) from None
 
 
-def _in_utf8(data: bytes, name: str) -> tuple[bytes, str]:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data, "read as UTF-16"
-    begin = data[:_PROBED]
-    if begin.count(0) > len(begin) // 10:
+def _in_utf8(content: BinaryIO, name: str) -> tuple[BinaryIO, str]:
+    """Return the text as UTF-8 or UTF-16, which tables are read in, and a remark on its encoding."""
+    begin = content.read(_PROBED)
+    if not begin.strip():
+        raise UsageError(f"{name}: is empty")
+    is_utf16 = begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not is_utf16 and begin.count(0) > len(begin) // 10:
         raise UsageError(f"{name}: is not text, or UTF-16 without a byte order mark", hint=_AS_CSV)
     try:
-        check_utf8(data, name, _AS_CSV)
+        check_text(content, name, _AS_CSV)
     except UsageError:
+        if is_utf16:
+            raise
+        return _temporary(_from_cp1252(content, name), name), "read as Windows-1252"
+    return content, "read as UTF-16" if is_utf16 else ""
+
+
+def _from_cp1252(content: BinaryIO, name: str) -> Iterator[bytes]:
+    content.seek(0)
+    lines = 0
+    while chunk := content.read(_CHUNK):
         try:
-            text = data.decode("cp1252")
+            yield chunk.decode("cp1252").encode()
         except UnicodeDecodeError as fault:
-            line = data.count(b"\n", 0, fault.start) + 1
-            raise UsageError(f"{name}: line {line} is neither UTF-8 nor Windows-1252", hint=_AS_CSV) from None
-        return text.encode(), "read as Windows-1252"
-    return data, ""
+            lines += chunk.count(b"\n", 0, fault.start)
+            raise UsageError(f"{name}: line {lines + 1} is neither UTF-8 nor Windows-1252", hint=_AS_CSV) from None
+        lines += chunk.count(b"\n")

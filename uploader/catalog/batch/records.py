@@ -11,7 +11,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from uploader.catalog.batch.cells import Dates, flag, structure, whole_number
 from uploader.catalog.report.columns import Entry
@@ -85,10 +85,13 @@ class Found:
 class Batch:
     """One file: checked as a whole, then its records one after the other."""
 
-    def __init__(self, data: bytes, name: str) -> None:
-        """Check all rows of the CSV. Raises MetadataInvalid with every row that is not one, UsageError."""
+    def __init__(self, content: BinaryIO, name: str) -> None:
+        """Check all rows of the CSV, which is read anew each time.
+
+        Raises MetadataInvalid with every row that is not one, UsageError.
+        """
         csv.field_size_limit(_MAX_CELL)
-        self._data, self._name = data, printable(name)
+        self._content, self._name = content, printable(name)
         self.found = Found()
         self._header = self._read_header()
         self._own = "article_id" in self._header
@@ -112,12 +115,12 @@ class Batch:
 
     def _rows(self) -> Iterator[tuple[int, Sequence[str] | UsageError]]:
         """Return the rows after the header."""
-        rows = read_rows(self._data, self._name)
+        rows = read_rows(self._content, self._name)
         next(rows)
         return rows
 
     def _read_header(self) -> list[str]:
-        _, cells = next(read_rows(self._data, self._name), (0, ()))
+        _, cells = next(read_rows(self._content, self._name), (0, ()))
         if isinstance(cells, UsageError):
             raise cells
         # Names of custom fields may differ in blanks alone.
