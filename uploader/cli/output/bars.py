@@ -24,11 +24,11 @@ _SENDING_SHORT = "{desc} {percent:>3}%|{bar}| {speed}, {left} left"
 _QUEUED = "{desc} {percent:>3}%, {size} to come"
 _COMPLETING = "{desc} {percent:>3}%, being completed"
 _WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
-_TOTAL = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, {speed}, {left} left{connections}"
-_TOTAL_SHORT = "{desc} {percent:>3}%|{bar}|{files} {speed}, {left} left"
-_TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}{files}, " + WAITING
-_TOTAL_HELD = "{desc} {percent:>3}%|{bar}| {file_count}, {limit}, about {requests_left} left"
-_TOTAL_HELD_SHORT = "{desc} {percent:>3}%, {file_count}, limit: {request_rate}, {requests_left} left"
+_TOTAL = "{desc} {percent:>3}%|{bar}| {done} of {size}, {files}{speed}, {left} left{connections}"
+_TOTAL_SHORT = "{desc} {percent:>3}%|{bar}| {files}{speed}, {left} left"
+_TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {files}" + WAITING
+_TOTAL_HELD = "{desc} {percent:>3}%|{bar}| {files}{limit}, about {requests_left} left"
+_TOTAL_HELD_SHORT = "{desc} {percent:>3}%, {files}limit: {request_rate}, {requests_left} left"
 _TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
 _SHORT = {
     _SENDING: _SENDING_SHORT,
@@ -85,7 +85,6 @@ class Bar(tqdm):  # type: ignore[type-arg]
             "size": units.format_bytes(known["total"]),
             "connections": self.connections,
             "files": self.files,
-            "file_count": self.files.removeprefix(", "),
             "limit": limit_text(self.request_rate),
             "request_rate": f"{self.request_rate:g} {'request' if self.request_rate == 1 else 'requests'}/s",
             "requests_left": self.requests_left,
@@ -146,8 +145,8 @@ class Bars:
         total.rate, total.left = progress.rate, self._forecast(now, progress)
         connections = units.format_count(progress.connections, "connection")
         total.connections = f", {connections}" if progress.connections else ""
-        failed = f", {progress.files_failed} failed" if progress.files_failed else ""
-        files = f", {progress.files_done} of {progress.files_total} files" if progress.files_total > 1 else ""
+        failed = f"{progress.files_failed} failed, " if progress.files_failed else ""
+        files = f"{progress.files_done} of {progress.files_total} files, " if progress.files_total > 1 else ""
         total.files = files + failed
         shown = progress.active[:_FILES]
         if progress.request_rate is not None:

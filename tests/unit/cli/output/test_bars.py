@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import pytest
 
 from uploader.cli.output import bars
@@ -45,5 +46,28 @@ def test_many_small_files_show_the_limiting_resource(columns: int, words: str, m
     assert words in str(shown._total)
     assert bars.WAITING not in str(shown._total)
     assert shown._bars == {}, "each of them waits, and that is said once"
+    assert len(str(shown._total)) <= columns - 2
+    shown._close()
+
+
+@pytest.mark.parametrize(
+    ("columns", "fields", "words"),
+    [
+        (80, {}, "| 112 of 500 files, 50.0 kB/s, 0 s left"),
+        (80, {"files_failed": 2}, "| 112 of 500 files, 2 failed, 50.0 kB/s, 0 s left"),
+        (80, {"files_total": 1, "files_done": 0}, "| 50.0 kB/s, 0 s left"),
+        (120, {}, "| 4.00 kB of 5.00 kB, 112 of 500 files, 50.0 kB/s, 0 s left"),
+        (120, {"files_total": 1, "files_done": 0}, "| 4.00 kB of 5.00 kB, 50.0 kB/s, 0 s left"),
+        (80, {"files_total": 1, "files_done": 0, "request_rate": 1.0}, "46%, limit: 1 request/s"),
+    ],
+)
+def test_the_parts_of_the_total_are_separated_by_commas(
+    columns: int, fields: dict[str, float], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bars, "_terminal", lambda: os.terminal_size((columns, 24)))
+    shown = bars.Bars(OutputThread())
+    progress = msgspec.structs.replace(small_files(request_rate=None), rate=50_000.0, active=())
+    shown._draw(msgspec.structs.replace(progress, **fields), 0.0)
+    assert words in str(shown._total)
     assert len(str(shown._total)) <= columns - 2
     shown._close()
