@@ -16,6 +16,7 @@ from benchmarks import (
     catalog,
     cluster,
     cluster_simulated,
+    floor,
     many_files,
     memory,
     one_pass,
@@ -33,6 +34,7 @@ from benchmarks.report import Report
 BENCHMARKS: dict[str, Callable[..., Report]] = {
     "throughput": throughput.run,
     "profile": profile.run,
+    "floor": floor.run,
     "memory": memory.run,
     "wide-area": wide_area.run,
     "resume": resume.run,
