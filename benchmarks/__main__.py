@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Callable[..., Report]] = {
     "memory": memory.run,
     "wide-area": wide_area.run,
     "resume": resume.run,
+    "resume-large": resume.run_large,
     "many-files": many_files.run,
     "pack": pack.run,
     "scale": scale.run,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contenders import Send, check
-from benchmarks.files import md5_of, random_file
+from benchmarks.files import md5_of, random_file, sparse_file
 from benchmarks.harness import of_one_round
 from benchmarks.job import Job
 from benchmarks.link import Line
@@ -17,7 +18,10 @@ from benchmarks.stage import PART_SIZE, Stage, stage
 from benchmarks.wide_area import LINES
 
 MIB = 1 << 20
-SHARE = 0.9
+TB = 10**12
+SHARE, LARGE_SHARE = 0.9, 0.99
+_AGE = 65
+"""Seconds after the last change of a file from which the state of its MD5 is kept."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
     """1 GB over simulated lines and 4 GiB on this machine: the time to finish, and the bytes sent again."""
     source = random_file(work, size or (64 if quick else 954) * MIB)
     large = source if quick or size else random_file(work, 4096 * MIB)
+    if not quick:
+        _let_age(large)
     lines = dict(list(LINES.items())[:1]) if quick else LINES
     rows = {name: interrupted(source, line) for name, line in lines.items()}
     rows["no line, on this machine"] = interrupted(large, None)
@@ -59,14 +65,54 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             for name, one in rows.items()
         },
         [
-            *(Bar(f"{name}: time to go on / a full run", _share(one), most=0.12) for name, one in rows.items()),
+            *(
+                Bar(f"{name}: time to go on / a full run", _share(one), most=0.12 if name in lines else 0.2)
+                for name, one in rows.items()
+            ),
             *(
                 Bar(f"{name}: bytes sent again / in flight", one.sent_again / one.in_flight, most=1)
                 for name, one in rows.items()
             ),
         ],
-        ["Going on hashes the whole file once more: on a line faster than MD5, that is what takes the time."],
+        ["--quick does not wait until the file is old enough for its MD5 to be kept: then all is hashed once more."],
     )
+
+
+def run_large(work: Path, *, quick: bool, size: int | None = None) -> Report:
+    """A sparse file of 1 TB, killed at 99 %: the time until the next part arrives."""
+    size = size or (512 * MIB if quick else TB)
+    source = sparse_file(work, size)
+    if not quick:
+        _let_age(source)
+    with stage(discard=True) as place, tempfile.TemporaryDirectory(dir=work) as home:
+        job = Job(Send(place, source, "", Path(home)))
+        job.run_until(lambda: _parts_there(place, pause=0.1 if quick else 5.0) >= LARGE_SHARE * size / PART_SIZE)
+        # What the server was still receiving is there by then.
+        time.sleep(2)
+        there = _newest(place)
+        seconds = job.run_until(lambda: _newest(place) != there)
+    return Report(
+        "resume-large",
+        f"A file of {size / 10**9:g} GB, killed at 99 %",
+        [Column("seconds until the next part", 1, plot=True)],
+        {"figup": of_one_round(seconds)},
+        [Bar("seconds until the next part has arrived", round(seconds, 1), most=5)],
+    )
+
+
+def _parts_there(place: Stage, *, pause: float) -> int:
+    """The number of complete parts, counted after a pause, since there may be 100,000."""
+    time.sleep(pause)
+    return sum(1 for _ in (place.folder / "parts").glob("*/*"))
+
+
+def _newest(place: Stage) -> int:
+    """When the last part arrived, in nanoseconds."""
+    return max(upload.stat().st_mtime_ns for upload in (place.folder / "parts").iterdir())
+
+
+def _let_age(source: Path) -> None:
+    time.sleep(max(0.0, source.stat().st_ctime + _AGE - time.time()))
 
 
 def _share(one: Interruption) -> float:
