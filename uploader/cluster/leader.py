@@ -52,7 +52,7 @@ log = logging.getLogger("uploader.cluster.leader")
 
 POLL = 2.0
 """Seconds between two reads of the members' reports."""
-POLL_SOON, SOON = 0.5, 10.0
+POLL_SOON, SOON = 0.25, 10.0
 """The same for this many seconds after a member joined, or was given work with less than _LITTLE seconds of it left."""
 _LITTLE = 8.0
 SILENT = 60.0

@@ -37,7 +37,7 @@ log = logging.getLogger("uploader.cluster.member")
 
 POLL = 2.0
 """Seconds between two looks at the orders."""
-POLL_SOON, SOON = 0.5, 10.0
+POLL_SOON, SOON = 0.25, 10.0
 """The same while more orders are needed, for at most this many seconds."""
 BEAT = 10.0
 """Seconds between two signs of life, and the longest that a report waits."""
