@@ -169,7 +169,8 @@ class SoakedJob(Soaked):
 
     def _look_at(self, result: Result, *, alone: bool) -> None:
         super()._look_at(result, alone=alone)
-        assert "conflict" not in codes_of(result) or self._deleted or self._team == "rival", result
+        others_may_exist = self._deleted or self._team == "rival" or (self._cut and self.item is not None)
+        assert "conflict" not in codes_of(result) or others_may_exist, result
 
     # --- what a user does between two runs ------------------------------------------------------------------------
 
@@ -180,6 +181,8 @@ class SoakedJob(Soaked):
             self._delete_on_the_web(item)
         if self._cuts and disturbed and choice.random() < 0.4:
             self._cut_journal(result)
+        if "conflict" in codes and self._cut and self.item is not None:
+            self._settle_conflict(self.item)
         if sources.missing:
             if "source-missing" in codes or not disturbed:
                 self._put_back(sources.missing)
@@ -217,6 +220,14 @@ class SoakedJob(Soaked):
                 self._changes += 1
                 self.tally["files removed on the web"] += 1
                 self.history.append(f"removed {one['name']} ({one['status']}) on the web")
+
+    def _settle_conflict(self, item: int) -> None:
+        """Remove what is there from the item that the user named, as the error says: the journal does not know it."""
+        with self._chaos.calm() as sandbox:
+            for file in self._held(sandbox, item):
+                delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
+        self.tally["conflicts settled after a cut"] += 1
+        self.history.append("settled the conflict")
 
     def _cut_journal(self, result: Result) -> None:
         """Cut the job's journal off anywhere, as a copy or a full disk does."""

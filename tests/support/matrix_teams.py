@@ -46,8 +46,10 @@ class TeamStage(Stage):
         outcomes = self.run(cell)
         self.senders[sum("after PUT part" in outcome.points for outcome in outcomes)] += 1
         wanted = status(cell.request, cell.fault, cell.key[2])
-        got = [outcome.exit_status for outcome in outcomes]
-        assert set(got) <= {wanted, 0}, f"{cell.key}: {got}, and the page says {wanted}; {outcomes}"
+        # A process asks for a part before it sends it if another one had it: it meets the fault every time.
+        allowed = {wanted, 0, *([75] if cell.often and cell.request.kind == "get-part" else [])}
+        got = [(outcome.exit_status, outcome.error) for outcome in outcomes]
+        assert {status for status, _ in got} <= allowed, f"{cell.key}: {got}, and the page says {wanted}"
 
 
 def team_cells() -> Iterator[Cell]:
