@@ -33,10 +33,8 @@ from uploader.sandbox import (
     upload_routes,
 )
 from uploader.sandbox.addresses import addresses
-from uploader.sandbox.author_routes import AuthorRoutes
 from uploader.sandbox.blobs import Blobs
 from uploader.sandbox.categories import categories
-from uploader.sandbox.category_routes import CategoryRoutes
 from uploader.sandbox.collections import item_routes as collection_item_routes
 from uploader.sandbox.collections import public_routes as public_collection_routes
 from uploader.sandbox.collections import routes as collection_routes
@@ -47,6 +45,7 @@ from uploader.sandbox.db import Database
 from uploader.sandbox.faults import FaultRules
 from uploader.sandbox.grants import Grants
 from uploader.sandbox.hashing import Hasher
+from uploader.sandbox.id_list_routes import AuthorRoutes, CategoryRoutes
 from uploader.sandbox.identifier_routes import IdentifierRoutes
 from uploader.sandbox.items import (
     public_routes,
