@@ -169,6 +169,9 @@ def test_an_author_is_told_from_namesakes(figup: Figup, figshare: Served, tmp_pa
     assert {one["matched_by"] for one in rows(output)} == {"orcid"}
     assert "wrong check digit" in figup.run(
         "report", "author", "--orcid", "0000-0002-1825-0098", "--output", output).expect(2).stderr  # fmt: skip
+    unknown = figup.run("report", "author", "Nobody Atall", "--output", tmp_path / "n.csv", *RATE).expect(4)
+    assert "no public records by Nobody Atall" in unknown.stderr
+    assert not (tmp_path / "n.csv").exists()
     assert "a name or an ORCID iD" in figup.run("report", "author", "--output", output, "--force").expect(2).stderr
 
 

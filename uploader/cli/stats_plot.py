@@ -20,6 +20,7 @@ _NAMES = 260
 """Width of the names beside bars."""
 _COLORS: Final = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
 _MOST_LABELS: Final = 12
+_FEWEST_LABELS: Final = 3
 _LABEL: Final = 9
 """Width of a character of a label and its share of the gap to the next one."""
 _LEGEND: Final = 4
@@ -74,11 +75,10 @@ def _lines(plot: Lines) -> str:
         return _TOP + height * (1 - value / top)
 
     parts = [_grid(y(top * step / 4), f"{top * step / 4:,.0f}") for step in range(5)]
-    every = _label_every(plot.steps, width)
     parts += [
         _text(x(place), _HEIGHT - _BOTTOM + 18, name, "middle")
-        for place, name in enumerate(plot.steps)
-        if place % every == 0
+        for place, name in _labels(plot.steps, width).items()
+        if x(place) + _LABEL * len(name) / 2 <= _WIDTH
     ]
     for number, (name, values) in enumerate(plot.series.items()):
         color = _COLORS[number % len(_COLORS)]
@@ -97,10 +97,18 @@ def _lines(plot: Lines) -> str:
     return _svg(plot.title, _HEIGHT + 20 * ((len(plot.series) - 1) // _LEGEND), parts)
 
 
-def _label_every(steps: Sequence[str], width: int) -> int:
-    """Return how many steps share a label, for labels that do not touch."""
-    most = min(_MOST_LABELS, width // (_LABEL * len(steps[0])))
-    return -(-len(steps) // most)
+def _labels(steps: Sequence[str], width: int) -> dict[int, str]:
+    """Return the labels by place: those of all steps if there is room, else of first days of months, or of years."""
+    labels: dict[int, str] = {}
+    most = _MOST_LABELS
+    for length in (len("2024-05-17"), len("2024-05"), len("2024")):
+        found = {place: name[:length] for place, name in enumerate(steps) if name[length:] in ("", "-01", "-01-01")}
+        if len(steps[0]) >= length and (not labels or len(found) >= _FEWEST_LABELS):
+            labels, most = found, min(_MOST_LABELS, width // (_LABEL * length))
+            if len(labels) <= most:
+                break
+    places = list(labels)[:: -(-len(labels) // most)]
+    return {place: labels[place] for place in places}
 
 
 def _rows(plot: Bars) -> list[tuple[str, int]]:
@@ -174,7 +182,8 @@ def _png(plot: Lines | Bars) -> bytes:
         for name, values in plot.series.items():
             axes.plot(plot.steps, values, label=name)
         axes.set_ylim(bottom=0)
-        axes.set_xticks(range(0, len(plot.steps), -(-len(plot.steps) // _MOST_LABELS)))
+        labels = _labels(plot.steps, _WIDTH)
+        axes.set_xticks(list(labels), list(labels.values()))
         axes.tick_params(axis="x", rotation=45)
         axes.legend()
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,17 @@ def _labels(svg: str, pattern: str) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize(("days", "width"), [(1, 80), (12, 80), (365, 80)], ids=str)
-def test_labels_of_days_do_not_touch(days: int, width: int) -> None:
-    steps = [f"2024-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(days)]
+@pytest.mark.parametrize(
+    ("days", "pattern", "width"),
+    [(1, r"\d{4}-\d\d-\d\d", 80), (44, r"\d{4}-\d\d-\d\d", 80), (320, r"\d{4}-\d\d", 60), (4000, r"\d{4}", 40)],
+    ids=str,
+)
+def test_labels_are_those_of_days_months_or_years_and_do_not_touch(days: int, pattern: str, width: int) -> None:
+    steps = [f"{date(2013, 10, 17) + timedelta(days=day)}" for day in range(days)]
     svg = drawn(Lines(title="Views", steps=steps, series={"1": [1] * days}), Path("a.svg")).decode()
-    places = _labels(svg, r"\d{4}-\d\d-\d\d")
+    places = _labels(svg, pattern)
     assert places
+    assert max(places) <= 860 - width / 2
     assert all(right - left >= width for left, right in itertools.pairwise(places))
 
 

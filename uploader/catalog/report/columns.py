@@ -103,7 +103,7 @@ def parse_columns(text: str, columns: Columns) -> Selection:
     known = columns.known
     for name in names:
         if name not in known and not (columns.custom and (name == "custom" or name.startswith(CUSTOM))):
-            hint = did_you_mean(name, list(known))
+            hint = did_you_mean(name, [*known, "default", "notebook", "custom"])
             raise ValueError(f"unknown column {name!r}" + (f"; {hint[0].lower()}{hint[1:]}" if hint else ""))
     if not names:
         raise ValueError("no columns given")

@@ -24,8 +24,10 @@ from uploader.catalog.report.workbook import About
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
 from uploader.disk import Disk
-from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy
+from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy, NameNotFound
+from uploader.text import printable
 from uploader.transfer.store.lock import JobLock
+from uploader.units import format_count
 
 FOLDER = "catalogs"
 """Folder of catalogs in the state directory."""
@@ -177,9 +179,15 @@ class Report:
         if self._stopped:
             collector.stop()
         gaps = await collector.run()
-        made = await in_thread(lambda: self._write(store, collector, gaps, table))
+        made: Made | NameNotFound
+        try:
+            made = await in_thread(lambda: self._write(store, collector, gaps, table))
+        except NameNotFound as error:
+            made = error
         await fence()
         await in_thread(store.finish)
+        if isinstance(made, NameNotFound):
+            raise made
         return made
 
     @asynccontextmanager
@@ -219,6 +227,8 @@ class Report:
         selection = table.selection
         layout = Layout.of(selection, first.custom_names if selection.all_custom else ())
         expected = listed - first.excluded.total() + first.versions
+        if self._spec.report == "author" and not expected and not gaps:
+            raise NameNotFound(_unknown_author(self._spec, first))
         findings = Findings()
 
         def about(changes: Counter[str]) -> About:
@@ -315,3 +325,10 @@ class Report:
         if wanted.listing.paging == "id":
             return ReadingById(self._source, wanted.listing, wanted.criteria)
         return Reading(self._source, wanted.listing, wanted.criteria)
+
+
+def _unknown_author(spec: Spec, found: Findings) -> str:
+    """Say that an author has no records, and which ones were left out."""
+    asked = " or ".join(printable(one) for one in (spec.author, spec.orcid) if one is not None)
+    left_out = "; ".join(f"{format_count(count, 'record')} {reason}" for reason, count in found.excluded.items())
+    return f"no public records by {asked}" + (f" (left out: {left_out})" if left_out else "")
