@@ -158,6 +158,18 @@ def descriptor_share(wanted: int, part: float) -> int:
 
 def file_system_of(device: int) -> str | None:
     """Return the type of the mounted file system with this device number ("ext4", "nfs4"); None if unknown (macOS)."""
+    mount = _mount_of(device)
+    return mount[0] if mount is not None else None
+
+
+def mount_options_of(device: int) -> tuple[str, ...]:
+    """Return the options with which the file system with this device number is mounted; none if they are unknown."""
+    mount = _mount_of(device)
+    return mount[1] if mount is not None else ()
+
+
+def _mount_of(device: int) -> tuple[str, tuple[str, ...]] | None:
+    """Return type and options of a mounted file system."""
     try:
         lines = Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -165,9 +177,10 @@ def file_system_of(device: int) -> str | None:
     wanted = f"{os.major(device)}:{os.minor(device)}"
     for line in lines:
         before, _, after = line.partition(" - ")
-        fields = before.split()
-        if len(fields) > 2 and fields[2] == wanted and after:
-            return after.split()[0]
+        fields, about = before.split(), after.split()
+        if len(fields) > 5 and fields[2] == wanted and about:
+            options = [*fields[5].split(","), *(about[2].split(",") if len(about) > 2 else ())]
+            return about[0], tuple(dict.fromkeys(options))
     return None
 
 

@@ -12,11 +12,13 @@ import pytest
 
 from tests.support.command import Figup, write_program
 from tests.support.invariants import check_exactly_once
+from tests.support.programs import skip
 from tests.support.sandbox import Sandbox
 from uploader.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "scripts" / "hpc"
+LMOD = Path("/usr/share/lmod/lmod/libexec/lmod")
 
 
 @pytest.fixture
@@ -80,3 +82,19 @@ def test_the_chain_submits_its_jobs(env: dict[str, str], tmp_path: Path) -> None
     done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.count("--dependency=singleton") == 3
     assert done.stdout.count("slurm-srun.sh my file --item 7") == 3
+
+
+@pytest.mark.parametrize("place", ["PROJECT", "HOME"])
+def test_the_module_is_loaded_by_lmod(tmp_path: Path, place: str) -> None:
+    if not LMOD.exists():
+        skip("lmod is missing (Debian: apt-get install lmod)")
+    for name in ("figup", "python"):
+        (tmp_path / name).mkdir()
+    shutil.copy(RECIPES / "figup.lua", tmp_path / "figup" / "0.1.lua")
+    (tmp_path / "python" / "3.11.lua").write_text('prepend_path("PATH", "/apps/python/bin")\n')
+    load = f'eval "$({LMOD} bash load figup)"; echo "$PATH"; echo "$FIGUP_STATE_DIR"'
+    env = {"PATH": "/usr/bin:/bin", "MODULEPATH": str(tmp_path), "HOME": "/home/me", place: "/shared/me"}
+    done = subprocess.run(["bash", "-c", load], env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    path, state = done.stdout.splitlines()
+    assert path.split(":")[:2] == ["/apps/figup/bin", "/apps/python/bin"]
+    assert state == "/shared/me/figup"

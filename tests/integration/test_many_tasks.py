@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shlex
 import signal
 import sys
@@ -81,9 +82,13 @@ def test_tasks_without_a_token_only_carry(task: Figup, sandbox: Sandbox, sources
         run.wait_for_event("joined")
     task.env.update(with_token)
     leader = task.start(*command("--limit-rate", "4M"))
+    watcher = task.start("status", leader.wait_for_event("job")["job"], "--watch")
     for run in (leader, *members):
         run.wait().expect(0)
     assert senders(members) == 2
+    watched = watcher.wait().expect(0)
+    assert re.search(r"joined: process \d+ on ", watched.stderr)
+    assert ": done, " in watched.stdout
     check(sandbox, sources)
 
 

@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 
 from uploader.cluster.scheduler import answer_of, batch_job, job_end
 from uploader.disk import try_flock
-from uploader.system import file_system_of, make_private_folder
+from uploader.system import file_system_of, make_private_folder, mount_options_of
 from uploader.text import printable
 from uploader.transfer.store.lease import is_network_folder
 from uploader.units import format_bytes, format_duration
@@ -36,6 +36,8 @@ _LEAST_FILES = 256
 """Open files below which figup uses few connections."""
 _SLOW_SYNC = 0.5
 _CGROUP = Path("/sys/fs/cgroup")
+_TELLING = {"flock", "localflock", "noflock", "nolock", "local_lock", "vers", "soft", "noac", "actimeo", "ro", "sync"}
+"""Options of a mount on which locks depend, or what hosts see of each other's files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,9 @@ def state_findings(folder: Path) -> Iterator[Finding]:
 
 
 def _place_finding(folder: Path) -> Finding:
-    kind = file_system_of(folder.stat().st_dev) or "unknown file system"
+    device = folder.stat().st_dev
+    options = [option for option in mount_options_of(device) if option.partition("=")[0] in _TELLING]
+    kind = " ".join([file_system_of(device) or "unknown file system", *options])
     if is_network_folder(folder):
         return Finding(
             check="state", status="ok", text=f"{printable(str(folder))} ({kind}, may be shared with other hosts)"

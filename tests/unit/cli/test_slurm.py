@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from uploader.cli.slurm import slurm_script
+from uploader.cli.transfer_options import DEADLINE
+from uploader.cluster import scheduler
 
 RECIPES = Path(__file__).parents[3] / "scripts" / "hpc"
 LIMIT = "04:00:00"
@@ -37,3 +41,28 @@ def test_the_workers_of_a_pool_have_the_limits_of_the_job() -> None:
 def test_recipes_are_valid_shell(path: Path) -> None:
     done = subprocess.run(["bash", "-n", path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "4000000000"}, None),
+        ({"PBS_JOBID": "12.server", "PBS_WALLTIME": "3600"}, 3500),
+        ({"LSB_JOBID": "8", "JOB_RLIMIT_RUN": "600"}, 500),
+        ({"JOB_ID": "5", "SGE_TASK_ID": "undefined"}, None),
+    ],
+    ids=["Slurm", "PBS", "LSF", "SGE"],
+)
+def test_the_deadline_of_a_batch_job(
+    environ: dict[str, str], seconds: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "_session_age", lambda: 100.0)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with click.Context(click.Command("upload")) as context:
+        found = DEADLINE.convert("auto", None, context)
+    if seconds is not None:
+        assert abs((found - datetime.now(UTC)).total_seconds() - seconds) < 60
+    else:
+        slurm = datetime.fromtimestamp(4e9, UTC)
+        assert found == (slurm if "SLURM_JOB_ID" in environ else None)
