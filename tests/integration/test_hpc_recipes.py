@@ -93,7 +93,7 @@ def test_the_module_is_loaded_by_lmod(tmp_path: Path, place: str) -> None:
     shutil.copy(RECIPES / "figup.lua", tmp_path / "figup" / "0.1.lua")
     (tmp_path / "python" / "3.11.lua").write_text('prepend_path("PATH", "/apps/python/bin")\n')
     load = f'eval "$({LMOD} bash load figup)"; echo "$PATH"; echo "$FIGUP_STATE_DIR"'
-    env = {"PATH": "/usr/bin:/bin", "MODULEPATH": str(tmp_path), "HOME": "/home/me", place: "/shared/me"}
+    env = {"PATH": "/usr/bin:/bin", "MODULEPATH": str(tmp_path), "HOME": "/users/me", place: "/shared/me"}
     done = subprocess.run(["bash", "-c", load], env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     path, state = done.stdout.splitlines()
     assert path.split(":")[:2] == ["/apps/figup/bin", "/apps/python/bin"]

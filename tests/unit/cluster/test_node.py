@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def test_the_limits_of_a_cgroup_may_be_those_of_its_parent(tmp_path: Path, monke
 
 @pytest.mark.parametrize("command", ["squeue", "qsub", "bsub", None])
 def test_a_login_node_is_guessed_by_the_commands_it_has(monkeypatch: pytest.MonkeyPatch, command: str | None) -> None:
-    monkeypatch.setattr(node.shutil, "which", lambda name: name if name == command else None)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == command else None)
     finding = found(node.scheduler_findings({}))["scheduler"]
     assert (finding.status, "login node" in finding.text) == (("note", True) if command else ("ok", False))
 
