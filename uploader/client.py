@@ -218,18 +218,18 @@ class Client(TransferClient):
         """
         from uploader.catalog.report.collect import Extras, Limits, seconds_until
         from uploader.catalog.report.make import Place, Report, Table
-        from uploader.catalog.report.wish import Wish
+        from uploader.catalog.report.request import ReportRequest
 
         if isinstance(kinds, str):
             raise wrong_type("kinds", kinds, "a list of 'item', 'collection' or 'project'")
-        wish = Wish(
+        request = ReportRequest(
             report=report, author=author, orcid=orcid, author_ids=tuple(author_ids), strict=strict,
             institution=str(institution) if institution is not None else None, group=group, type=type,
             states=tuple(states), status=status, kinds=tuple(kinds),
             columns=columns, versions=versions, tables=tables, emails=emails, stats=stats, scope=scope,
             stats_since=stats_since,
         )  # fmt: skip
-        spec = await wish.spec(self._api)
+        spec = await request.spec(self._api)
         private = spec.definition.private
         place = Place(
             state_dir=self._states.path,
@@ -244,7 +244,8 @@ class Client(TransferClient):
             verify=self._api.account if private else None, clock=self._api.clock,
         )  # fmt: skip
         table = Table(
-            output=Path(output), selection=wish.selection, choice=wish.choice, sides=wish.sides, replace=replace
+            output=Path(output), selection=request.selection, choice=request.choice, sides=request.sides,
+            replace=replace,
         )  # fmt: skip
         limits = Limits(deadline=seconds_until(deadline, self._api.clock), max_requests=max_requests)
         return await making.make(table, fresh=fresh, limits=limits, on_progress=on_progress or (lambda _: None))

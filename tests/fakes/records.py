@@ -18,7 +18,7 @@ from uploader.items.payload import ItemPayload
 from uploader.records.job import OpenJob, job_store, plan
 from uploader.records.journal import Action, JobState
 from uploader.records.plan import Planned
-from uploader.records.run import Outcome, Run, Wishes
+from uploader.records.run import Outcome, Run, RunOptions
 from uploader.records.undo import Undone, undo
 from uploader.transfer.run.stop import Stop
 
@@ -89,7 +89,7 @@ class RecordWorld:
     async def run(
         self,
         records: Sequence[Planned],
-        wishes: Wishes | None = None,
+        options: RunOptions | None = None,
         *,
         action: Action = "create",
         disk: CrashingDisk | None = None,
@@ -102,7 +102,7 @@ class RecordWorld:
         try:
             async with OpenJob(states, planned.job, self.clock, planned) as job:
                 account = await self.api.account()
-                self.running = Run(self.api, job, account, records, wishes or Wishes(), warn=self.warnings.append)
+                self.running = Run(self.api, job, account, records, options or RunOptions(), warn=self.warnings.append)
                 try:
                     await self.running.run()
                 finally:

@@ -188,7 +188,7 @@ async def _run_job(
     from uploader.catalog.report.collect import Limits, seconds_until
     from uploader.cli.context import state_dir
     from uploader.records.job import OpenJob, job_store, plan
-    from uploader.records.run import Run, Wishes
+    from uploader.records.run import Run, RunOptions
 
     session.resumable = True
     account = await api.account()
@@ -196,7 +196,7 @@ async def _run_job(
     job = plan(api.endpoint, account.id, "update" if update else "create", path, api.clock)
     states = job_store(state_dir(session.common))
     limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
-    wishes = Wishes(
+    options = RunOptions(
         publish=values.get("publish", False), on_duplicate=values.get("on_duplicate", "skip"), limits=limits
     )
     if values.get("dry_run"):
@@ -206,7 +206,7 @@ async def _run_job(
     async with OpenJob(states, job.job, api.clock, job) as opened:
         await _check_report(opened, values)
         run = Run(
-            api, opened, account, planned, wishes,
+            api, opened, account, planned, options,
             warn=session.console.note, on_progress=Shown(session, "done").show,
         )  # fmt: skip
         session.signals.stop_with(run.stop, _GRACE)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uploader.catalog.report.request import STATUSES, ReportRequest, tables_of
 from uploader.catalog.report.spec import DEFINITIONS, REPORTS, STATES, ReportName
-from uploader.catalog.report.wish import STATUSES, Wish, tables_of
 from uploader.cli.options import (
     ENVIRONMENT,
     FigupCommand,
@@ -90,7 +90,7 @@ _SPECIFIC: dict[str, list[Any]] = {
                        help="Only those of this institution's portal: X of X.figshare.com."),
               service_option("Numbers")],
 }  # fmt: skip
-"""Options by what they set in a `Wish`; a report takes some of them."""
+"""Options by what they set in a `ReportRequest`; a report takes some of them."""
 _COMMON = [
     _table("--output", metavar="FILE", type=_PATH, required=True,
            help="The table: FILE.xlsx, FILE.csv, or FILE.jsonl with records as received."),
@@ -178,36 +178,36 @@ def columns(report_name: ReportName, common: GlobalOptions) -> int:
     return run(common, work)
 
 
-def _wish(name: ReportName, values: dict[str, Any]) -> Wish:
+def _request(name: ReportName, values: dict[str, Any]) -> ReportRequest:
     """Return what the options ask for. Raises UsageError."""
     given = {field: values[field] for field in DEFINITIONS[name].takes if field in values and values[field] is not None}
     if "kinds" in DEFINITIONS[name].takes:
         given["kinds"] = ("item", *(kind for kind in ("collection", "project") if values[f"{kind}s"]))
     if "emails" in DEFINITIONS[name].takes:
         given["emails"] = not values["without_emails"]
-    return Wish(report=name, columns=values["columns"], **given)
+    return ReportRequest(report=name, columns=values["columns"], **given)
 
 
 def _make(name: ReportName, common: GlobalOptions, requests: RequestOptions, values: dict[str, Any]) -> int:
-    wish = _wish(name, values)
+    request = _request(name, values)
 
     async def work(session: Session, context: Context, api: Figshare) -> int:
         from uploader.catalog.report.make import Table
 
         session.resumable = True
         table = Table(
-            output=values["output"], selection=wish.selection, choice=wish.choice, sides=wish.sides,
+            output=values["output"], selection=request.selection, choice=request.choice, sides=request.sides,
             replace=values["force"],
         )  # fmt: skip
         await in_thread(lambda: _check_files(table, values["failed_to"]))
         async with AsyncExitStack() as stack:
             numbers = None
-            if wish.stats:
+            if request.stats:
                 endpoint = service_endpoint(context, values["stats_endpoint"])
                 numbers = await stack.enter_async_context(
-                    open_statistics(session, context, endpoint, wish.scope, requests)
+                    open_statistics(session, context, endpoint, request.scope, requests)
                 )
-            return await _report(session, api, wish, table, numbers, values)
+            return await _report(session, api, request, table, numbers, values)
 
     return on_context(common, work, anonymous=not DEFINITIONS[name].private, requests=requests)
 
@@ -225,23 +225,29 @@ def _check_files(table: Table, failed_to: Path | None) -> None:
 
 
 async def _report(
-    session: Session, api: Figshare, wish: Wish, table: Table, numbers: StatisticsApi | None, values: dict[str, Any]
+    session: Session,
+    api: Figshare,
+    request: ReportRequest,
+    table: Table,
+    numbers: StatisticsApi | None,
+    values: dict[str, Any],
 ) -> int:
     from uploader.catalog.report.collect import Extras, Limits, seconds_until
     from uploader.catalog.report.make import Place, Report
     from uploader.cli.context import state_dir
 
-    private = DEFINITIONS[wish.report].private
-    spec = await wish.spec(api)
+    private = DEFINITIONS[request.report].private
+    spec = await request.spec(api)
     account = (await api.account()).id if private else None
     place = Place(state_dir=state_dir(session.common), endpoint=api.endpoint, account=account)
     extras = Extras(
-        numbers=numbers, scope=wish.scope, since=wish.stats_since, versions=wish.versions, tables=wish.tables
+        numbers=numbers, scope=request.scope, since=request.stats_since, versions=request.versions,
+        tables=request.tables,
     )  # fmt: skip
     making = Report(api.records, spec, place, extras=extras, verify=api.account if private else None)
     if values["dry_run"]:
         hosts = [(api.endpoint, api.request_rate), *([(numbers.endpoint, numbers.request_rate)] if numbers else [])]
-        return show_price(session, await making.price(), hosts, since=wish.stats_since)
+        return show_price(session, await making.price(), hosts, since=request.stats_since)
     session.signals.stop_with(making.stop, _GRACE)
     limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
     try:

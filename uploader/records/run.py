@@ -75,7 +75,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class RunOptions:
     """What a call asks for. `on_duplicate`: what to do about an item that exists already."""
 
     publish: bool = False
@@ -92,13 +92,13 @@ class Run:
         job: OpenJob,
         account: Account,
         records: Packed[Planned] | Sequence[Planned],
-        wishes: Wishes,
+        options: RunOptions,
         *,
         warn: Callable[[str], None],
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._api, self._job, self._account = api, job, account
-        self._records, self._wishes = records, wishes
+        self._records, self._options = records, options
         self._warn, self._on_progress = warn, on_progress
         self._stop = Stop()
         self._begun = api.requests
@@ -117,7 +117,7 @@ class Run:
 
     async def run(self) -> None:
         """Do what is left to do. Raises Interrupted to be continued, JobBusy, and what concerns all records."""
-        limits = self._wishes.limits
+        limits = self._options.limits
         try:
             await run_until(
                 limits.deadline,
@@ -149,7 +149,7 @@ class Run:
         return self._api.requests - self._begun
 
     def _budget_is_spent(self) -> bool:
-        most = self._wishes.limits.max_requests
+        most = self._options.limits.max_requests
         return most is not None and self._requests >= most
 
     def _check_may_go_on(self) -> None:
@@ -181,7 +181,7 @@ class Run:
 
     async def _one(self, record: Planned, existing: Existing) -> None:
         """Do what is left to do for a record. Raises what concerns all records."""
-        steps = Steps(api=self._api, job=self._job, stop=self._stop, record=record, publish=self._wishes.publish)
+        steps = Steps(api=self._api, job=self._job, stop=self._stop, record=record, publish=self._options.publish)
         try:
             result, reason, row = await self._handled(steps, existing)
         except _OF_ONE_RECORD as error:
@@ -223,7 +223,7 @@ class Run:
         if steps.is_complete() and not steps.is_changed:
             return "was there", "", None
         if state.done and steps.is_changed:
-            if not self._is_update and self._wishes.on_duplicate != "update":
+            if not self._is_update and self._options.on_duplicate != "update":
                 return "was there", self._left_as_it_is(steps), None
             result = "updated"
         await steps.complete()
@@ -232,7 +232,7 @@ class Run:
     def _left_as_it_is(self, steps: Steps) -> str:
         """Return why an item is not updated though its record changed. Raises Conflict if that is not wanted."""
         changed = "changed in the file since it was created"
-        if self._wishes.on_duplicate == "fail":
+        if self._options.on_duplicate == "fail":
             raise Conflict(f"item {steps.item_id} exists, and the record {changed}")
         return f"{changed}; the item was not updated{' or published' if steps.must_publish else ''}"
 
@@ -262,7 +262,7 @@ class Run:
                 rows = [Row(id=int(record.key), url="", doi="", published=False, owner="own")]
             if len(rows) > 1:
                 raise Conflict(f"several items have the {self._named(record)}: {', '.join(str(r.id) for r in rows)}")
-        elif rows and self._wishes.on_duplicate == "fail":
+        elif rows and self._options.on_duplicate == "fail":
             raise Conflict(f"item {rows[0].id} already has the DOI {rows[0].doi or record.dois[0]}")
         return rows[0] if rows else None
 
@@ -272,7 +272,7 @@ class Run:
             return None
         if row.owner != "own":
             return "an item of another account of the institution has the DOI"
-        return None if self._wishes.on_duplicate == "update" else "an item of this account has the DOI"
+        return None if self._options.on_duplicate == "update" else "an item of this account has the DOI"
 
     async def _failed(self, steps: Steps, error: FigupError) -> None:
         """Record why a record failed. Raises the error if it concerns more than this record."""

@@ -16,7 +16,7 @@ from tests.fakes.clock import run_inline
 from tests.fakes.statistics import Service
 from uploader.catalog.report.collect import Extras
 from uploader.catalog.report.make import Made, Place, Price, Report, Table
-from uploader.catalog.report.wish import Wish
+from uploader.catalog.report.request import ReportRequest
 from uploader.errors import RequestRejected, UsageError
 
 if TYPE_CHECKING:
@@ -54,25 +54,29 @@ class Reports:
     def __init__(self, folder: Path, figshare: Figshare, service: Service) -> None:
         self.folder, self._figshare, self._service = folder, figshare, service
 
-    def _of(self, wish: Wish) -> Report:
-        spec = anyio.run(wish.spec, cast("Session", None))  # which only names need
+    def _of(self, request: ReportRequest) -> Report:
+        spec = anyio.run(request.spec, cast("Session", None))  # which only names need
         extras = Extras(
-            numbers=self._service if wish.stats else None, scope=wish.scope, since=wish.stats_since,
-            versions=wish.versions, tables=wish.tables,
+            numbers=self._service if request.stats else None, scope=request.scope, since=request.stats_since,
+            versions=request.versions, tables=request.tables,
         )  # fmt: skip
         place = Place(state_dir=self.folder / "state", endpoint="https://example.org", account=5)
         return Report(self._figshare, spec, place, extras=extras, clock=self._figshare.clock)
 
-    def make(self, **wished: Any) -> Made:
-        wish = Wish(**({"report": "own"} | wished))
-        making = self._of(wish)
+    def make(self, **requested: Any) -> Made:
+        request = ReportRequest(**({"report": "own"} | requested))
+        making = self._of(request)
         table = Table(
-            output=self.folder / "t.csv", selection=wish.selection, choice=wish.choice, sides=wish.sides, replace=True
+            output=self.folder / "t.csv",
+            selection=request.selection,
+            choice=request.choice,
+            sides=request.sides,
+            replace=True,
         )
         return anyio.run(making.make, table)
 
-    def price(self, **wished: Any) -> Price:
-        return anyio.run(self._of(Wish(**({"report": "own"} | wished))).price)
+    def price(self, **requested: Any) -> Price:
+        return anyio.run(self._of(ReportRequest(**({"report": "own"} | requested))).price)
 
     def rows(self, name: str = "t") -> list[dict[str, str]]:
         with (self.folder / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -119,15 +123,15 @@ def test_numbers_of_a_period_are_those_of_its_months(reports: Reports, service: 
 
 
 def test_items_of_collections_are_in_their_order_and_always_current(reports: Reports, figshare: Figshare) -> None:
-    wished = {"tables": True, "kinds": ("item", "collection")}
-    reports.make(**wished)
+    requested = {"tables": True, "kinds": ("item", "collection")}
+    reports.make(**requested)
     columns = ("record_type", "id", "position", "item_id", "title")
     assert [[one[name] for name in columns] for one in reports.rows("t.collection_items")] == [
         ["collection", "900", "1", "3", "Item 3"], ["collection", "900", "2", "1", "Item 1"],
     ]  # fmt: skip
     figshare.members[900] = [2]
     anyio.run(figshare.clock.sleep, 60)
-    reports.make(**wished)
+    reports.make(**requested)
     assert [one["item_id"] for one in reports.rows("t.collection_items")] == ["2"]
     assert not (reports.folder / "t.timeseries.csv").exists()
 
@@ -157,12 +161,12 @@ def test_numbers_of_another_scope_or_period_are_not_taken_for_these(reports: Rep
     assert {one["views"] for one in reports.rows()} == {""}
 
 
-def test_wrong_wishes_ask_nothing(reports: Reports, service: Service, figshare: Figshare) -> None:
+def test_wrong_requests_ask_nothing(reports: Reports, service: Service, figshare: Figshare) -> None:
     wrong: list[dict[str, Any]] = [
         {"stats_since": SINCE}, {"report": "accounts", "tables": True},
         {"stats": True, "stats_since": date(2026, 1, 2)},
     ]  # fmt: skip
-    for wished in wrong:
+    for requested in wrong:
         with pytest.raises(UsageError):
-            reports.make(**wished)
+            reports.make(**requested)
     assert (service.requests, figshare.pages) == ([], [])

@@ -41,12 +41,12 @@ def values(world: RecordWorld) -> dict[str, Any]:
 
 
 async def test_a_process_that_lost_the_job_leaves_the_report_of_the_next_one(world: RecordWorld) -> None:
-    wishes = values(world) | {"force": True}
-    wishes["report"].write_text("of the other process")
+    options = values(world) | {"force": True}
+    options["report"].write_text("of the other process")
     async with opened(world) as job:
         job.lock.lost = True
-        await records_jobs._write_report(SESSION, job, RUN, 0, wishes)
-    assert wishes["report"].read_text() == "of the other process"
+        await records_jobs._write_report(SESSION, job, RUN, 0, options)
+    assert options["report"].read_text() == "of the other process"
 
 
 async def test_a_report_whose_writing_was_killed_may_be_replaced(

@@ -16,7 +16,7 @@ from uploader.errors import ItemNotFound, JobBusy, PermissionDenied, RequestReje
 from uploader.figshare.records import Record
 from uploader.items.payload import ItemPayload
 from uploader.records.plan import Planned
-from uploader.records.run import MAX_ALIKE, Wishes
+from uploader.records.run import MAX_ALIKE, RunOptions
 from uploader.transfer.store.lock import JobLock
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ async def test_items_are_created_once_with_their_own_authors_and_links(world: Re
 
 async def test_published_once(world: RecordWorld) -> None:
     for _ in range(2):
-        assert await world.run(RECORDS, Wishes(publish=True)) == 0
+        assert await world.run(RECORDS, RunOptions(publish=True)) == 0
     assert [item.version for item in world.items()] == [1, 1]
     assert [(one.published, one.url) for one in world.outcomes] == [
         ("public", f"https://example.org/{item.id}") for item in world.items()
@@ -82,13 +82,13 @@ async def test_a_creating_request_is_not_repeated_if_the_lease_was_lost_meanwhil
             raise JobBusy("another machine took over this job")
 
     monkeypatch.setattr(JobLock, "check", check)
-    assert await world.run(RECORDS, Wishes(publish=True)) == JobBusy.exit_status
+    assert await world.run(RECORDS, RunOptions(publish=True)) == JobBusy.exit_status
     assert world.figshare.log.count(request_name) == 1
 
 
 async def test_items_created_before_are_published_when_that_is_asked_for(world: RecordWorld) -> None:
     assert await world.run(RECORDS) == 0
-    assert await world.run(RECORDS, Wishes(publish=True)) == 0
+    assert await world.run(RECORDS, RunOptions(publish=True)) == 0
     assert [item.version for item in world.items()] == [1, 1]
 
 
@@ -96,17 +96,17 @@ async def test_items_created_before_are_published_when_that_is_asked_for(world: 
 async def test_killed_at_any_request_each_record_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, publish: bool
 ) -> None:
-    wishes = Wishes(publish=publish)
+    options = RunOptions(publish=publish)
     quiet = RecordWorld(tmp_path / "quiet", monkeypatch)
-    await quiet.run(RECORDS, wishes)
+    await quiet.run(RECORDS, options)
     points = [(name, quiet.figshare.log[: at + 1].count(name)) for at, name in enumerate(quiet.figshare.log)]
     for number, (name, occurrence) in enumerate(points):
         for fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
             world = RecordWorld(tmp_path / f"{number}-{fault.name}", monkeypatch)
             world.figshare.items_lag = 5.0
             world.figshare.fail(name, fault, first=occurrence)
-            assert await world.run(RECORDS, wishes) == KILLED, (name, occurrence)
-            assert await world.run(RECORDS, wishes) == 0, (name, occurrence, fault)
+            assert await world.run(RECORDS, options) == KILLED, (name, occurrence)
+            assert await world.run(RECORDS, options) == 0, (name, occurrence, fault)
             assert shown(world) == WANTED, (name, occurrence, fault)
             assert [item.version for item in world.items()] == [publish, publish], (name, occurrence, fault)
 
@@ -116,11 +116,11 @@ async def test_killed_at_any_journal_write_each_record_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     quiet = RecordWorld(tmp_path / "quiet", monkeypatch)
-    assert await quiet.run(RECORDS, Wishes(publish=True)) == 0
+    assert await quiet.run(RECORDS, RunOptions(publish=True)) == 0
     for at in range(1, quiet.disk.writes + 1):
         world = RecordWorld(tmp_path / str(at), monkeypatch)
-        await world.run(RECORDS, Wishes(publish=True), disk=CrashingDisk(at, how))
-        assert await world.run(RECORDS, Wishes(publish=True)) == 0, at
+        await world.run(RECORDS, RunOptions(publish=True), disk=CrashingDisk(at, how))
+        assert await world.run(RECORDS, RunOptions(publish=True)) == 0, at
         assert shown(world) == WANTED, at
         assert [item.version for item in world.items()] == [1, 1], at
 
@@ -129,7 +129,7 @@ async def test_killed_at_any_journal_write_each_record_is_there_once(
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER])
 async def test_a_lost_response_is_looked_up(world: RecordWorld, request_name: str, fault: Fault) -> None:
     world.figshare.fail(request_name, fault)
-    assert await world.run(RECORDS, Wishes(publish=True)) == 0
+    assert await world.run(RECORDS, RunOptions(publish=True)) == 0
     assert shown(world) == WANTED
     assert [item.version for item in world.items()] == [1, 1]
 
@@ -211,7 +211,7 @@ async def test_a_stop_leaves_what_is_done(world: RecordWorld) -> None:
 
 
 async def test_a_budget_of_requests_ends_the_run_between_records(world: RecordWorld) -> None:
-    limited = Wishes(limits=Limits(max_requests=2))
+    limited = RunOptions(limits=Limits(max_requests=2))
     statuses = [await world.run(RECORDS, limited) for _ in range(2)]
     assert statuses == [75, 0]
     assert shown(world) == WANTED
@@ -224,7 +224,7 @@ async def test_a_deadline_ends_the_run(world: RecordWorld) -> None:
         await world.clock.sleep(10)
 
     world.figshare.gate = wait
-    assert await world.run(slow, Wishes(limits=Limits(deadline=world.clock.monotonic() + 45))) == 75
+    assert await world.run(slow, RunOptions(limits=Limits(deadline=world.clock.monotonic() + 45))) == 75
     assert world.error is not None
     assert "before the deadline" in world.error.message
     assert await world.run(slow) == 0
@@ -271,9 +271,9 @@ async def test_an_item_that_belongs_to_the_same_publication_counts(world: Record
 
 async def test_duplicates_are_updated_or_refused_on_request(world: RecordWorld) -> None:
     world.figshare.add_item("older").doi = "10.1234/1"
-    assert await world.run(RECORDS, Wishes(on_duplicate="fail")) == 1
+    assert await world.run(RECORDS, RunOptions(on_duplicate="fail")) == 1
     assert world.outcomes[0].reason == f"item {world.items()[0].id} already has the DOI 10.1234/1"
-    assert await world.run(RECORDS, Wishes(on_duplicate="update")) == 0
+    assert await world.run(RECORDS, RunOptions(on_duplicate="update")) == 0
     assert world.results() == ["updated", "created"]
     assert shown(world) == WANTED
 
@@ -282,7 +282,7 @@ async def test_items_of_others_in_the_institution_are_found_and_left_alone(world
     world.figshare.institution_id = 7
     world.figshare.institution_rows = [Record(id=5, doi="10.1234/1", url="https://example.org/5")]
     for policy in ("skip", "update"):
-        assert await world.run(RECORDS, Wishes(on_duplicate=policy)) == 0
+        assert await world.run(RECORDS, RunOptions(on_duplicate=policy)) == 0
         assert (world.outcomes[0].result, world.outcomes[0].item_id) == ("was there", 5)
     assert [item.title for item in world.items()] == ["A dam 2"]
 
@@ -308,7 +308,7 @@ async def test_a_record_that_changed_in_the_file_is_updated_only_on_request(worl
     assert await world.run(changed) == 0
     assert "changed in the file" in world.outcomes[0].reason
     assert world.items()[0].fields["description"] == "Dam 1"
-    assert await world.run(changed, Wishes(on_duplicate="update")) == 0
+    assert await world.run(changed, RunOptions(on_duplicate="update")) == 0
     assert world.items()[0].fields["description"] == "Higher"
     assert world.results() == ["updated", "created"]
 

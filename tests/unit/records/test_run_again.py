@@ -14,12 +14,12 @@ from tests.fakes.world import KILLED
 from uploader.errors import ItemNotFound, RequestRejected
 from uploader.figshare.outcomes import PageLimitReached
 from uploader.records.plan import Planned
-from uploader.records.run import Wishes
+from uploader.records.run import RunOptions
 
 pytestmark = pytest.mark.anyio
 
-PUBLISHED, UPDATED = Wishes(publish=True), Wishes(on_duplicate="update")
-BOTH = Wishes(publish=True, on_duplicate="update")
+PUBLISHED, UPDATED = RunOptions(publish=True), RunOptions(on_duplicate="update")
+BOTH = RunOptions(publish=True, on_duplicate="update")
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ async def test_undo_keeps_what_was_changed_before_a_run_that_failed(world: Recor
     await world.run([record(1)])
     world.items()[0].fields["keywords"] = ["by hand"]
     changed = [record(1, description="Higher")]
-    assert await world.run(changed, Wishes(on_duplicate="fail")) == 1
+    assert await world.run(changed, RunOptions(on_duplicate="fail")) == 1
     assert await fates(world) == [("kept", "it was changed since")]
 
 
@@ -182,8 +182,8 @@ async def test_an_update_of_a_published_item_is_published(world: RecordWorld) ->
 
 async def test_an_update_is_published_by_a_later_run(world: RecordWorld) -> None:
     await world.run([record(1)], PUBLISHED)
-    for wishes, version in ((UPDATED, 1), (BOTH, 2), (PUBLISHED, 2)):
-        assert await world.run([record(1, description="Higher")], wishes) == 0
+    for options, version in ((UPDATED, 1), (BOTH, 2), (PUBLISHED, 2)):
+        assert await world.run([record(1, description="Higher")], options) == 0
         assert world.items()[0].version == version
 
 

@@ -2,7 +2,7 @@
 
 | module | contents |
 |---|---|
-| `wish` | the request for a report, checked |
+| `request` | the request for a report, checked |
 | `make` | a report from its catalog to its table, and what it would cost |
 | `collect` | lists, then records and numbers, then those that failed once more; each run asks for what is missing |
 | `phase` | many records read by a few workers, and committed often |

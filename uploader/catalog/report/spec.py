@@ -39,8 +39,8 @@ class Definition:
 
     `listing` has its rows; None: lists of items, collections and projects, public ones or (`detail` "private") own.
     `detail`: how a row is read in full, None for rows that have everything. `lookups` are lists that give names.
-    `states` are those of the records in the table, None for all; others are counted. `takes` are the parts of a `Wish`
-    that it can be limited or extended by. `catalog`: the report whose catalog this one reads and writes.
+    `states` are those of the records in the table, None for all; others are counted. `takes` are the parts of a request
+    that limit or extend it. `catalog`: the report whose catalog this one reads and writes.
     """
 
     columns: Columns

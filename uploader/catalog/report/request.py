@@ -41,7 +41,7 @@ def tables_of(report: ReportName) -> tuple[SideTable, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class ReportRequest:
     """A request for a report. Raises UsageError for what is invalid, or not for this report.
 
     `institution` and `type` are as people name them, `author` and `orcid` whose records they are; `author_ids` are more
