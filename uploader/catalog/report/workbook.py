@@ -160,15 +160,17 @@ class XlsxTable:
             for rows in (self._records, *self._sides):
                 rows.end()
             sheet = self._book.add_worksheet("About")
-            bold = self._book.add_format({"bold": True})
-            sheet.set_column(0, 1, 32)
+            bold, left = self._book.add_format({"bold": True}), self._book.add_format({"align": "left"})
+            sheet.set_column(0, 0, 40)
+            sheet.set_column(1, 1, 80)
             meanings = [("Column", "Meaning"), *self._meanings]
             for row, (name, value) in enumerate([*about(), ("", ""), *meanings]):
-                sheet.write_string(row, 0, fitting(name)[0], bold if name == "Column" else None)
+                style = bold if name == "Column" else left
+                sheet.write_string(row, 0, fitting(name)[0], style)
                 if isinstance(value, int):
-                    sheet.write_number(row, 1, value)
+                    sheet.write_number(row, 1, value, style)
                 else:
-                    sheet.write_string(row, 1, fitting(value)[0])
+                    sheet.write_string(row, 1, fitting(value)[0], style)
             self._book.close()
         except OSError as fault:
             raise output_error(fault, self._path) from None
