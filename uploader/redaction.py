@@ -31,7 +31,7 @@ _LONGEST = 1 << 20
 """Characters up to which a text is searched for upload addresses."""
 
 _WORD = re.compile(rf"[\w.~-]{{{_SHORTEST},}}")
-_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_SHORTEST_PASSWORD},}}={{0,2}}")
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{-(-_SHORTEST_PASSWORD * 4 // 3)},}}={{0,2}}")
 _WORDS = re.compile(rf"[ -~]{{{_SHORTEST_PASSWORD},}}")
 _ESCAPE = re.compile(r"\\+(?:u00([0-9a-fA-F]{2})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _PUBLIC_KEYS = frozenset({"upload_url", "upload_token"})
@@ -120,17 +120,25 @@ def redact(text: str) -> str:
     return _CUT if has_secret("\n".join(lines)) else "\n".join(lines)
 
 
-def redact_values(value: Any, key: object = None) -> Any:
+def redact_values(value: Any) -> Any:
     """Return a JSON value with all its texts redacted except upload addresses."""
-    if isinstance(value, str):
-        return value if key in _PUBLIC_KEYS else redact(value)
-    if isinstance(value, Mapping):
-        return {
-            redact(name) if isinstance(name, str) else name: redact_values(one, name) for name, one in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [redact_values(one) for one in value]
-    return value
+    seen: dict[str, str] = {}  # a hundred thousand files may be in a few folders
+
+    def redact_once(text: str) -> str:
+        if text not in seen:
+            seen[text] = redact(text)
+        return seen[text]
+
+    def redacted(value: Any, key: object = None) -> Any:
+        if isinstance(value, str):
+            return value if key in _PUBLIC_KEYS else redact_once(value)
+        if isinstance(value, Mapping):
+            return {redact(name) if isinstance(name, str) else name: redacted(one, name) for name, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [redacted(one) for one in value]
+        return value
+
+    return redacted(value)
 
 
 def _cores(text: str) -> Iterator[str]:

@@ -88,3 +88,18 @@ def test_only_the_latest_uploads_are_remembered(monkeypatch: pytest.MonkeyPatch)
         add_upload_address(f"https://up.example/upload/number-number-{number}")
     assert [has_secret(f"number-number-{number}") for number in range(5)] == [False, False, True, True, True]
     assert has_secret(TOKEN)
+
+
+def test_a_text_that_a_value_has_many_times_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An item may show the folder of each of a hundred thousand files."""
+    searched: list[str] = []
+    real = redaction.redact
+
+    def count(text: str) -> str:
+        searched.append(text)
+        return real(text)
+
+    monkeypatch.setattr(redaction, "redact", count)
+    folders = {str(number): f"set/{TOKEN}" for number in range(9)}
+    assert redaction.redact_values({"folders": folders, "more": ["set"]})["folders"]["5"] == "set/..."
+    assert searched.count(f"set/{TOKEN}") == 1

@@ -6,6 +6,7 @@ Sizes are bytes. Fields without default are required.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -58,8 +59,9 @@ def _folders(value: Any) -> dict[int, str] | None:
     """Return the folder by file id, without slashes at its ends (Figshare writes them with and without)."""
     if not isinstance(value, Mapping):
         return None
-    folders = {int(key): (as_text(value[key]) or "").strip("/") for key in value if _is_id(key)}
-    return {file_id: folder for file_id, folder in folders.items() if folder}
+    named = ((int(key), (as_text(value[key]) or "").strip("/")) for key in value if _is_id(key))
+    # A hundred thousand files may be in a few folders.
+    return {file_id: sys.intern(folder) for file_id, folder in named if folder}
 
 
 def _is_id(key: str) -> bool:

@@ -198,11 +198,18 @@ async def _look_again(
 
 
 def _sharing_text(file: File, transfer: Transfer | None) -> File:
-    """Return the file with the strings of its transfer where they are equal: there may be a hundred thousand."""
+    """Return the file with the values of its transfer where they are equal: there may be a hundred thousand."""
     if transfer is None or file.is_link_only or (file.name, file.computed_md5) != (transfer.name, transfer.md5):
         return file
+    size = transfer.size if file.size == transfer.size else file.size
     return msgspec.structs.replace(
-        file, name=transfer.name, computed_md5=transfer.md5, status=sys.intern(file.status), download_url=""
+        file,
+        id=transfer.file_id,
+        size=size,
+        name=transfer.name,
+        computed_md5=transfer.md5,
+        status=sys.intern(file.status),
+        download_url="",
     )
 
 
