@@ -41,6 +41,8 @@ class Builder:
     defaults: Loaded | None
     metadata_only: bool
     key: ItemKey | None
+    entries: int = 0
+    """Records in the file, invalid ones included."""
     records: Packed[Record] = field(default_factory=lambda: Packed(Record))
     problems: list[Problem] = field(default_factory=list)
     unused: Counter[str] = field(default_factory=Counter)
@@ -61,6 +63,13 @@ class Builder:
         self.fail(line, found)
         if record is not None and not found:
             self.records.append(record)
+
+    def reported(self) -> list[Problem]:
+        """Return the problems; one that all records have, such as a missing column, only once."""
+        counts = Counter((one.field, one.message) for one in self.problems)
+        shared = {key: None for key, count in counts.items() if count == self.entries > 1}
+        whole = [Problem(field=place, message=f"{text} (in all {self.entries} records)") for place, text in shared]
+        return whole + [one for one in self.problems if (one.field, one.message) not in shared]
 
     def fail(self, line: int, problems: Iterable[Problem]) -> None:
         """Add the problems of an entry."""

@@ -81,6 +81,7 @@ def read_records(
         unit, entries = entries_of(path, content, mapped.records if mapped is not None else None)
         builder = Builder(unit=unit, defaults=common, metadata_only=metadata_only, key=key)
         for entry in entries:
+            builder.entries += 1
             builder.fail(entry.line, (Problem(message=text) for text in entry.problems))
             builder.remark(entry.line, entry.remarks)
             if not entry.problems:
@@ -90,7 +91,7 @@ def read_records(
         raise_problem(str(path), "contains no record")
     return RecordFile(
         path=path, kind=reader.kind if reader is not None else "", unit=unit, records=builder.records,
-        problems=builder.problems, unused=dict(builder.unused), defaults=common,
+        problems=builder.reported(), unused=dict(builder.unused), defaults=common,
         remarks=[*(common.remarks if common is not None else ()), *builder.remarks()],
     )  # fmt: skip
 

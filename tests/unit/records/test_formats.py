@@ -84,6 +84,17 @@ def test_every_mistake_has_its_line(read: Read) -> None:
         file.raise_problems()
 
 
+def test_a_problem_of_all_records_is_reported_once(read: Read) -> None:
+    file = read("records.csv", "title,link\nA dam,https://a.org/\n,https://a.org/\nA dam,https://a.org/\n")
+    assert told(file) == [
+        "a record needs a doi or an id, by which it is found again (in all 3 records)",
+        "line 3, title: a record needs a title",
+    ]
+    assert told(read("records.csv", "title,link\nA dam,https://a.org/\n")) == [
+        "line 2: a record needs a doi or an id, by which it is found again"
+    ]
+
+
 def test_an_item_without_files_has_the_reason(read: Read) -> None:
     lines = (
         '{"title": "A dam", "id": 1, "link": "https://a.org/"}\n{"title": "A dam", "id": 2, "metadata_only": "Lost"}\n'
