@@ -192,7 +192,13 @@ class SoakedJob(Soaked):
             else:
                 self._restart = True
         elif disturbed and choice.random() < 0.2:
-            self._change(choice.choice(SAME if self._cuts or self._team == "rival" else SAME + OTHER))
+            self._change(choice.choice(self._possible_changes()))
+
+    def _possible_changes(self) -> tuple[str, ...]:
+        if self._cuts or self._team == "rival":
+            return SAME
+        # Between hosts, sources are compared by size and mtime alone.
+        return SAME + tuple(act for act in OTHER if self._team != "joined" or act != "unseen")
 
     def _change(self, act: str) -> None:
         path = self._choice.choice(list(self._sources.content))
