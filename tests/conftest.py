@@ -16,6 +16,7 @@ import pytest
 from blockbuster import BlockBuster, BlockBusterFunction, blockbuster_ctx
 
 from tests.support.command import Figup
+from tests.support.credentials import check_credentials
 from tests.support.sandbox import Sandbox
 from tests.support.slurm import Slurm, require_slurm, running_slurm
 
@@ -107,6 +108,7 @@ def start_sandbox(tmp_path: Path) -> Iterator[Callable[..., Sandbox]]:
     yield start
     for sandbox in started:
         sandbox.stop()
+        check_credentials(sandbox.request_log_file)
 
 
 @pytest.fixture

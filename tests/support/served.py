@@ -11,6 +11,7 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from tests.support.credentials import check_credentials
 from tests.support.sandbox_api import TOKEN, Api, sandbox_api
 
 
@@ -54,3 +55,4 @@ def served(directory: Path, **settings: Any) -> Iterator[Served]:
         portal.wrap_async_context_manager(sandbox_api(directory, **settings)) as api,
     ):
         yield Served(portal=portal, api=api, url=api.at.url)
+        check_credentials(api.log_file)
