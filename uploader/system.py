@@ -55,7 +55,7 @@ def resource_error(fault: BaseException) -> ResourcesExhausted | None:
     if isinstance(fault, OSError) and fault.errno in _EXHAUSTED:
         return ResourcesExhausted(f"the system is short of resources: {fault.strerror}")
     if isinstance(fault, RuntimeError) and "can't start new thread" in str(fault):
-        return ResourcesExhausted("the system starts no more threads for this user or job")
+        return ResourcesExhausted("the system does not start more threads for this user or job")
     return None
 
 

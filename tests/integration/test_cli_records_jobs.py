@@ -63,7 +63,7 @@ def test_duplicates_are_told_and_dois_update_in_bulk(figup: Figup, sandbox: Sand
     figup.run("records", "create", *FAST, "first.csv").expect(0)
     table(figup, "second.csv")
     planned = figup.run("records", "create", *FAST, "second.csv", "--dry-run").expect(0)
-    assert f"{COUNT} there already" in planned.stdout
+    assert f"{COUNT} existing" in planned.stdout
     told = figup.run("records", "create", *FAST, "second.csv").expect(0)
     assert "an item of this account has the DOI" in told.stderr
     assert len(own(sandbox)) == COUNT

@@ -193,7 +193,7 @@ def _job(victim: Figup) -> str:
         ("put", lambda _: answer(307, b"", Location="http://evil.example/"), 1, "points to evil.example"),
         ("put", lambda _: answer(403, {"message": "Expired"}), 1, "answered 403: Expired. Run the same command again"),
         ("put", lambda _: answer(422), 1, "answered 422. Run the same command again later; if it is still refused"),
-        ("upload", lambda _: answer(403), 1, "asks for the upload's address anew"),
+        ("upload", lambda _: answer(403), 1, "requests the upload's address again"),
         ("item", lambda _: answer(307, b"", Location="/x"), 1, "check the network and HTTPS_PROXY"),
         ("file", lambda s: answer(200, s.file(computed_md5=NASTY if s.complete else "")), 5, "MD5 differs"),
         ("account", lambda _: answer(200, '{"id":1,"quota":1e999}'), 2, "no JSON"),

@@ -5,7 +5,7 @@
 | `search` | a search from its filters to its rows, and its conclusion: found, complete, what was checked |
 | `checks` | pure: whether rows fit the filters that show in them; a filter without effect is an error |
 | `names` | names of institutions, groups, authors, categories, licences and types, with near misses |
-| `reading` | a list read to its end with the pager, page by page, from a stored position if need be |
+| `reading` | a list read to its end with the pager, page by page, possibly from a stored position |
 | `rows` | rows in a file, CSV or JSON Lines, which is complete or not there |
 | `report` | a package: tables of records from a catalog on disk, continued after any interruption |
 | `batch` | a package: the metadata report of the administration pages, as such tables and as a summary |

@@ -35,9 +35,9 @@ Examples:
   figup account create --from users.csv
 
 \b
-users.csv has a header and the columns email, last_name, and if need be
-first_name, group (name or id), quota (20G) and institution_user_id. It is
-checked as a whole first. Run again, it creates only what is missing. Accounts
+users.csv has a header and the columns email, last_name, and optionally
+first_name, group (name or id), quota (20G) and institution_user_id. All of it
+is checked first. Run again, it creates only what is missing. Accounts
 that come from a feed or single sign-on should be created there.
 
 """

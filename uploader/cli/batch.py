@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 HELP = """\b
 Export it from the administration pages, under "Batch management"; the ZIP
-that Figshare sends by e-mail may be given as it is. Exit status: 1 if cells
-or records could not be read, which are named; 2 for a file that is no such
-report, with the lines that are wrong; 75 if it ended early: run it again.
+that Figshare sends by e-mail can be given unchanged. Exit status: 1 if cells
+or records could not be read (they are named); 2 if the file is not such a
+report (invalid lines are named); 75 if it ended early: run it again.
 
 """
 _SHOWN = 10

@@ -216,7 +216,7 @@ HINTS: dict[str, Hint] = {
         complete=True,
     ),
     "upload-refused": Hint(
-        "Run the same command again, which asks for the upload's address anew. If it is still refused, something in "
+        "Run the same command again, which requests the upload's address again. If it is still refused, something in "
         "between may refuse it: try another network, or without HTTPS_PROXY.",
         complete=True,
     ),
@@ -305,8 +305,8 @@ HINTS: dict[str, Hint] = {
     "own-account": Hint("Leave --impersonate out."),
     "job-cancelled": Hint("To send its files after all, run its `figup upload` command again.", complete=True),
     "state-not-shared": Hint(
-        "Name a directory that all of them share with --state-dir or FIGUP_STATE_DIR; named so, one on a local disk is "
-        "taken, too, for processes of one machine.",
+        "Name a directory that all of them share with --state-dir or FIGUP_STATE_DIR. If they are all on one machine, "
+        "it may be on a local disk.",
         complete=True,
     ),
     "new-job-joined": Hint("Leave out --new-job, or --join and --shard.", complete=True),

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from uploader.transfer.store.jobs import JobStore
 
 HELP = """\b
-Run the same command again until it exits with 0, and each record is there
-once. Exit status: 1 if records failed, which are named; 2 if one is invalid:
-then nothing was created; 8 if another process works on the file; 75 if the
-run ended early.
+Run the same command again until it exits with 0, and each record exists once.
+Exit status: 1 if records failed (they are named); 2 if one is invalid: then
+nothing was created; 8 if another process works on the file; 75 if the run
+ended early.
 
 """
 _GRACE = 10.0

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 HELP = """\b
 Run the same command again until it exits with 0, and every record is in the
-table once. Exit status: 1 if records are missing or could not be read in
-full, which are named; 8 if another process makes this report; 75 if it ended
-early. What was read is kept; later runs read what changed.
+table once. Exit status: 1 if records are missing or could not be read in full
+(they are named); 8 if another process makes this report; 75 if it ended
+early. What was read is kept; later runs read only what changed.
 
 """
 _NEEDS = {"collection_items": "--tables --collections"} | dict.fromkeys(

@@ -25,7 +25,7 @@ COLUMNS = (
     _column("line", "place of the record in the file", "number"),
     _column("key", "DOI, or id of the source"),
     _column("title", "title in the file"),
-    _column("result", "created, was there, updated, failed, or left if the run ended before"),
+    _column("result", "created, existing, updated, failed, or left if the run ended before"),
     _column("reason", "why it failed or was left as it is"),
     _column("item_id", "number on Figshare", "number"),
     _column("url", "address of the item's page"),

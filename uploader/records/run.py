@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
 
 OnDuplicate: TypeAlias = Literal["skip", "update", "fail"]
-Result: TypeAlias = Literal["created", "was there", "updated", "failed", "left"]
+Result: TypeAlias = Literal["created", "existing", "updated", "failed", "left"]
 
 MAX_ALIKE = 5
 """Records in a row that may fail with the same message, or because Figshare fails; then it concerns all of them."""
@@ -103,7 +103,7 @@ class Run:
         self._stop = Stop()
         self._begun = api.requests
         self._results: dict[str, tuple[Result, str, Row | None]] = {}
-        """Result, reason, and the item that was there, of the records of this run."""
+        """Result, reason, and the existing item, of the records of this run."""
         self._failures: list[str] = []
         """What the records that failed last, one after the other, have in common: see MAX_ALIKE."""
         self.made = 0
@@ -199,7 +199,7 @@ class Run:
         if steps.state.item_id is None:
             row = self._duplicate(record, existing)
             if row is not None and (refusal := self._may_not_update(row)) is not None:
-                return "was there", refusal, row
+                return "existing", refusal, row
             if row is not None:
                 await self._job.commit(ev.ItemFound(key=record.key, id=row.id))
             elif self._is_update:
@@ -221,10 +221,10 @@ class Run:
         state = steps.state
         result: Result = "created" if state.created else "updated"
         if steps.is_complete() and not steps.is_changed:
-            return "was there", "", None
+            return "existing", "", None
         if state.done and steps.is_changed:
             if not self._is_update and self._options.on_duplicate != "update":
-                return "was there", self._left_as_it_is(steps), None
+                return "existing", self._left_as_it_is(steps), None
             result = "updated"
         await steps.complete()
         return result, "", None
@@ -250,7 +250,7 @@ class Run:
             return
         if self._is_update:
             raise ItemNotFound(f"Figshare has no item {steps.item_id}, or this account may not see it")
-        self._warn(f"item {steps.item_id} ({steps.record.key}) was deleted; it is created anew")
+        self._warn(f"item {steps.item_id} ({steps.record.key}) was deleted; it is created again")
         await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
 
     def _duplicate(self, record: Planned, existing: Existing) -> Row | None:
@@ -300,7 +300,7 @@ class Run:
     def _outcome(self, record: Planned) -> Outcome:
         state = self._job.state.of(record.key)
         result, reason, row = self._results.get(record.key, ("left", "", None))
-        if result == "was there" and row is None:  # by an earlier run
+        if result == "existing" and row is None:  # by an earlier run
             result = "created" if state.created else "updated"
         seen = state.seen or ev.Seen()
         return Outcome(
@@ -338,7 +338,7 @@ async def preview(
     return +Counter(
         {
             "done or begun by this job": len(records) - len(new),
-            "there already": there,
+            "existing": there,
             "to be created": len(new) - there,
         }
     )

@@ -380,7 +380,7 @@ class Client:
             )
 
     async def _identify(self, item: Reference, on_event: no.Listener | None) -> int:
-        """Return the item's id, after asking Figshare if need be. Raises ItemNotFound, UsageError."""
+        """Return the item's id, after asking Figshare if necessary. Raises ItemNotFound, UsageError."""
         with self._calls.listening(on_event):
             return await identify(self._api, item)
 

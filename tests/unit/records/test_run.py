@@ -257,7 +257,7 @@ async def test_an_own_item_with_the_doi_is_not_created_again(world: RecordWorld)
     assert [item.title for item in world.items()] == ["older", "A dam 2"]
     found = world.outcomes[0]
     assert (found.result, found.item_id, found.reason) == (
-        "was there",
+        "existing",
         theirs.id,
         "an item of this account has the DOI",
     )
@@ -266,7 +266,7 @@ async def test_an_own_item_with_the_doi_is_not_created_again(world: RecordWorld)
 async def test_an_item_that_belongs_to_the_same_publication_counts(world: RecordWorld) -> None:
     world.figshare.add_item("older").fields["resource_doi"] = "10.1234/1"
     assert await world.run(RECORDS) == 0
-    assert world.results() == ["was there", "created"]
+    assert world.results() == ["existing", "created"]
 
 
 async def test_duplicates_are_updated_or_refused_on_request(world: RecordWorld) -> None:
@@ -283,7 +283,7 @@ async def test_items_of_others_in_the_institution_are_found_and_left_alone(world
     world.figshare.institution_rows = [Record(id=5, doi="10.1234/1", url="https://example.org/5")]
     for policy in ("skip", "update"):
         assert await world.run(RECORDS, RunOptions(on_duplicate=policy)) == 0
-        assert (world.outcomes[0].result, world.outcomes[0].item_id) == ("was there", 5)
+        assert (world.outcomes[0].result, world.outcomes[0].item_id) == ("existing", 5)
     assert [item.title for item in world.items()] == ["A dam 2"]
 
 
@@ -318,7 +318,7 @@ async def test_an_item_that_was_deleted_is_created_anew(world: RecordWorld) -> N
     world.figshare.items_held.pop(world.items()[0].id)
     assert await world.run(RECORDS) == 0
     assert shown(world) == WANTED
-    assert "was deleted; it is created anew" in world.warnings[0]
+    assert "was deleted; it is created again" in world.warnings[0]
 
 
 # --- updates ----------------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def _without_unfinished(run: JobRun, transfer: Transfer, others: Sequence[File])
         if classify(file, Expected()) is Match.UNFINISHED:
             text = (
                 f"the item holds an unfinished upload of that name (file {file.id}), which may belong "
-                "to this job (its journal was damaged) or to somebody else; it is kept"
+                "to this job (its journal was damaged) or to another user; it is kept"
             )
             run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {text}"))
     return [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]

@@ -86,7 +86,7 @@ def many_files_warning(held: int, new: int, api_rate: float | None) -> str | Non
     if seconds > _LONG:
         texts.append(
             f"{format_count(new, 'file')} need at least {format_duration(seconds)} of API requests, "
-            f"{REQUESTS_A_FILE} each, whatever their sizes"
+            f"{REQUESTS_A_FILE} each, regardless of their sizes"
         )
     return "; ".join(texts) or None
 

@@ -71,7 +71,7 @@ def test_more_than_an_hour_of_requests_is_warned_of() -> None:
     assert many_files_warning(100, 1801, None) is None
     assert many_files_warning(100, 1800, 1.0) is None
     assert many_files_warning(100, 200, 0.1) == (
-        "200 files need at least 1 h 06 min of API requests, 2 each, whatever their sizes"
+        "200 files need at least 1 h 06 min of API requests, 2 each, regardless of their sizes"
     )
     assert "501 files" in (many_files_warning(501, 1801, 1.0) or "")
     assert "1801 files need" in (many_files_warning(501, 1801, 1.0) or "")
