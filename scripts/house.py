@@ -60,7 +60,7 @@ def breaches_of(checkout: Path, name: Path) -> Iterator[str]:
 
 def _breaches_of_module(name: Path, module: ast.Module) -> Iterator[str]:
     if ast.get_docstring(module) is None:
-        yield f"{name}:1: does not say what may live in it (no docstring)"
+        yield f"{name}:1: has no docstring"
     if name.parts[1] in KNOWS_OPTIONS:
         return
     docstrings = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}

@@ -87,7 +87,7 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     lost: tuple[tuple[Transfer, str, bool], ...] = ()
     duplicates: tuple[tuple[Transfer, int], ...] = ()
     late: tuple[tuple[Transfer, File], ...] = ()
-    """Unfinished files in the places of transfers one of whose initiations was looked for in vain."""
+    """Unfinished files in the places of transfers one of whose initiations was searched for without a result."""
     unfinished: tuple[str, ...] = ()
     """Names of all files of the item whose upload was not completed."""
     public: bool = False

@@ -153,7 +153,7 @@ def latest_job(states: JobStore) -> str:
 
 
 def unfinished_job(states: JobStore) -> str:
-    """Find the one interrupted job, or else the one failed jobwithout a working process. Raises JobNotFound, or
+    """Find the one interrupted job, or else the one failed job without a working process. Raises JobNotFound, or
     UsageError naming several.
     """
     listed = list_jobs(states)
