@@ -51,6 +51,11 @@ def test_killed_and_continued_each_record_is_there_once_and_undone(figup: Figup,
     )
     figup.run("records", "create", *FAST, "works.csv", "--report", "r.csv").expect(0)
     assert len(own(sandbox)) == COUNT
+    path = figup.cwd / "works.csv"
+    assert f"{job}  create {path}: {COUNT} items\n" in figup.run("jobs").expect(0).stdout
+    assert (
+        f"It is a job of records: run `figup records create {path}` again" in figup.run("resume", job).expect(4).stderr
+    )
     changed = int(rows[0]["item_id"])
     figup.run("item", "update", str(changed), "--title", "Dam mended").expect(0)
     kept = figup.run("records", "undo", job, "--yes", *FAST).expect(1)

@@ -18,14 +18,16 @@ import click
 
 from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
-from uploader.errors import FigupError, NoToken
+from uploader.errors import FigupError, JobNotFound, NoToken
 from uploader.figshare.settings import THROTTLED, RetryPolicy
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
+from uploader.text import printable
 from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, overview, unfinished_job
 
 if TYPE_CHECKING:
     from uploader.figshare.settings import Settings
+    from uploader.records.job import Overview
     from uploader.transfer.client import Client
     from uploader.transfer.options import Options, RequestOptions
 
@@ -160,5 +162,24 @@ def recorded_job(common: GlobalOptions, job: str | None) -> JobOverview:
     `job` may be a prefix of an id; None means the only unfinished job. Raises JobNotFound, UsageError.
     """
     states = job_store(common)
-    name = unfinished_job(states) if job is None else states.find(job)
-    return overview(states, name)
+    return overview(states, unfinished_job(states) if job is None else find_job(common, job))
+
+
+def find_job(common: GlobalOptions, text: str) -> str:
+    """Return the name of the one job that begins with `text`. Blocks. Raises JobNotFound, UsageError."""
+    try:
+        return job_store(common).find(text)
+    except JobNotFound as error:
+        for one in record_jobs(common):
+            if one.job.startswith(text):
+                hint = f"It is a job of records: run `figup records {one.action} {printable(one.path)}` again."
+                raise error.with_context(hint=hint) from None
+        raise
+
+
+def record_jobs(common: GlobalOptions) -> list[Overview]:
+    """Return the jobs of records on this machine. Blocks."""
+    from uploader.records.job import job_store as record_store
+    from uploader.records.job import overviews
+
+    return overviews(record_store(state_dir(common)))

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import click
@@ -15,7 +15,7 @@ import msgspec
 
 from uploader import units
 from uploader.cli.confirm import confirm
-from uploader.cli.context import complete_jobs, job_store, open_context, recorded_job
+from uploader.cli.context import complete_jobs, find_job, job_store, open_context, record_jobs, recorded_job
 from uploader.cli.hints import Repeated
 from uploader.cli.options import ENVIRONMENT, FigupCommand, FigupGroup, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
@@ -30,6 +30,9 @@ from uploader.transfer.report import Cancellation
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobOverview, latest_job, list_jobs, overview, summarize
 from uploader.transfer.store.removal import remove_job
+
+if TYPE_CHECKING:
+    from uploader.records.job import Overview
 
 JOBS_HELP = """\b
 Examples:
@@ -96,10 +99,25 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
             fields: dict[str, Any] = msgspec.to_builtins(job)
             session.console.event("job", **fields)
         width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
-        session.console.result(table(found, now, width) if found else f"No jobs in {states.path}.")
+        of_records = await anyio.to_thread.run_sync(record_jobs, common)
+        if found or not of_records:
+            session.console.result(table(found, now, width) if found else f"No jobs in {states.path}.")
+        _write_record_jobs(session, of_records)
         return 0
 
     return run(common, work)
+
+
+def _write_record_jobs(session: Session, found: list[Overview]) -> None:
+    for one in found:
+        session.console.event("records_job", **msgspec.to_builtins(one))
+    if not found:
+        return
+    session.console.result("Jobs of records, which the same `figup records` command continues:")
+    for one in found:
+        left = f", {one.unfinished} unfinished" if one.unfinished else ""
+        items = units.format_count(one.items, "item")
+        session.console.result(f"{one.job}  {one.action} {printable(one.path)}: {items}{left}")
 
 
 @jobs.command("rm", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -115,7 +133,9 @@ def rm(names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
 
     async def work(session: Session) -> int:
         states = job_store(common)
-        chosen = [await anyio.to_thread.run_sync(overview, states, states.find(name)) for name in dict.fromkeys(names)]
+        chosen = [
+            await anyio.to_thread.run_sync(overview, states, find_job(common, name)) for name in dict.fromkeys(names)
+        ]
         for job in chosen:
             if await confirm(session, _question(job), yes=yes):
                 await remove_job(states, job.job, Clock())
@@ -211,7 +231,7 @@ def status(job: str | None, follow: bool, reports: tuple[Path, ...], common: Glo
 
     async def work(session: Session) -> int:
         states = job_store(common)
-        name = await anyio.to_thread.run_sync(lambda: latest_job(states) if job is None else states.find(job))
+        name = await anyio.to_thread.run_sync(lambda: latest_job(states) if job is None else find_job(common, job))
         if follow:
             exit_status = await watch(session, states, name)
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +19,7 @@ from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
 from uploader.disk import Disk
-from uploader.errors import JobNotFound, JournalDamaged
+from uploader.errors import FigupError, JobNotFound, JournalDamaged
 from uploader.records.journal import EVENTS, Action, AnyEvent, JobPlanned, JobState
 from uploader.transfer.journal.log import Journal, Replay, read_synced, scan
 from uploader.transfer.store.jobs import JobStore
@@ -57,6 +58,35 @@ def read_state(states: JobStore, job: str) -> tuple[Replay[AnyEvent], JobState]:
             hint="Move it away and repeat the command; items with a DOI are found again, others may be created twice.",
         )
     return log, state
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """A job of records for lists: its command and file, how many items it created or updates, how many are unfinished.
+
+    `unfinished` counts records with an item that is not complete, or whose creation has an unknown outcome.
+    """
+
+    job: str
+    action: Action
+    path: str
+    items: int
+    unfinished: int
+
+
+def overviews(states: JobStore) -> list[Overview]:
+    """Return the jobs of records on this machine, without those whose journal cannot be read. Blocks."""
+    found: list[Overview] = []
+    for name in states.names():
+        with suppress(FigupError):
+            _, state = read_state(states, name)
+            if state.plan is not None:
+                known = [one for one in state.records.values() if one.item_id is not None or one.intent is not None]
+                left = sum(not one.done for one in known)
+                one = Overview(
+                    job=name, action=state.plan.action, path=state.plan.path, items=len(known), unfinished=left
+                )
+                found.append(one)
+    return found
 
 
 class OpenJob:
