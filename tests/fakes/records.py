@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -62,7 +62,7 @@ class CrashingDisk(KillableDisk):
 
 
 class RecordWorld:
-    """Where jobs of records run in milliseconds. `outcomes` and `warnings` are those of the last run."""
+    """Where jobs of records run in milliseconds. `outcomes`, `undone` and `warnings` are those of the last run."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -71,10 +71,13 @@ class RecordWorld:
         self.figshare.on_killed = self._kill
         self.disk = CrashingDisk()
         self.outcomes: list[Outcome] = []
+        self.undone: list[Undone] = []
         self.warnings: list[str] = []
         self.error: FigupError | None = None
         self.running: Run | None = None
-        patch.setattr(anyio.to_thread, "run_sync", run_inline)
+        self.gate: Callable[[str], Awaitable[None]] = _pass
+        """Awaited before each call that blocks, by the qualified name of its function."""
+        patch.setattr(anyio.to_thread, "run_sync", self._run_inline)
 
     @property
     def api(self) -> Figshare:
@@ -102,11 +105,13 @@ class RecordWorld:
         try:
             async with OpenJob(states, planned.job, self.clock, planned) as job:
                 account = await self.api.account()
-                self.running = Run(self.api, job, account, records, options or RunOptions(), warn=self.warnings.append)
+                run = self.running = Run(
+                    self.api, job, account, records, options or RunOptions(), warn=self.warnings.append
+                )
                 try:
-                    await self.running.run()
+                    await run.run()
                 finally:
-                    self.outcomes = list(self.running.outcomes())
+                    self.outcomes = list(run.outcomes())
         except Killed:
             return KILLED
         except FigupError as error:
@@ -116,7 +121,7 @@ class RecordWorld:
             if group.subgroup(Killed) is None:
                 raise
             return KILLED
-        return 1 if self.running.failed else 0
+        return 1 if run.failed else 0
 
     async def undo(self, *, disk: CrashingDisk | None = None) -> list[Undone] | None:
         """Run `figup records undo`; None if the process was killed."""
@@ -124,7 +129,8 @@ class RecordWorld:
         try:
             states = job_store(self.folder / "state", self.disk)
             async with OpenJob(states, self.job, self.clock) as job:
-                return await undo(self.api, job, Stop(), warn=self.warnings.append)
+                self.undone = await undo(self.api, job, Stop(), warn=self.warnings.append)
+                return self.undone
         except Killed:
             return None
         except BaseExceptionGroup as group:
@@ -148,6 +154,14 @@ class RecordWorld:
 
     def _kill(self) -> None:
         self.disk.dead = True
+
+    async def _run_inline(self, func: Callable[..., object], *args: object, **more: object) -> object:
+        await self.gate(getattr(func, "__qualname__", ""))
+        return await run_inline(func, *args, **more)
+
+
+async def _pass(_: str) -> None:
+    """Make every call at once."""
 
 
 def record(number: int, *, link: bool = True, **fields: object) -> Planned:

@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.fakes.records import RecordWorld
 from tests.fakes.world import World, md5
 from uploader.transfer.options import Options
 from uploader.transfer.store import lock
@@ -50,7 +51,7 @@ class Turn:
 class Scheduler:
     """Runs processes in turns; after the last turn all run concurrently."""
 
-    def __init__(self, world: World, turns: Iterable[Turn]) -> None:
+    def __init__(self, world: World | RecordWorld, turns: Iterable[Turn]) -> None:
         self.steps: dict[str, list[str]] = {}
         """The steps of each process, by its name."""
         self.stood: set[str] = set()

@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+import anyio
 import msgspec
 
 from uploader.clock import Clock
 from uploader.errors import (
     Conflict,
     ItemNotFound,
+    JobBusy,
     PermissionDenied,
     ProtocolViolation,
     RecordsMissing,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 _VISIBLE_AFTER = timedelta(days=1)
 """Time after which the effect of a request is visible, if it has one."""
+_CLEANUP = 10.0
+"""Seconds to take back what was done after the job had been lost."""
 SETTLE_TIMEOUT = 30.0
 """Seconds to look for the effect of a request whose response was lost."""
 
@@ -212,7 +216,9 @@ class Steps:
             return any(_is_link(file, link) for file in await self._files()) or None
 
         async def ask() -> bool:
-            await self.api.link(self.item_id, link, on_turn=self.job.lock.check)
+            made = await self.api.link(self.item_id, link, on_turn=self.job.lock.check)
+            with anyio.move_on_after(_CLEANUP, shield=True):  # whoever sees that the job is lost cancels this run
+                await self._withdraw_if_lost(made, link)
             return True
 
         pending, files = self.state.linking, list[File]()
@@ -227,6 +233,19 @@ class Steps:
             await confirm(self.api, ask, check, "linking the file", time_limit=SETTLE_TIMEOUT)
         await self._remove_replaced(link)
         await self.job.commit(ev.Linked(key=self.record.key, link=link))
+
+    async def _withdraw_if_lost(self, made: int, link: str) -> None:
+        """Remove a new link if another process took over the job during the request and had made one before.
+
+        Raises JobBusy if the job was taken over.
+        """
+        try:
+            await self.job.lock.check()
+        except JobBusy:
+            # Of several equal links both processes keep the first: see `_remove_equal_links`.
+            if any(_is_link(file, link) and file.id < made for file in await self._files()):
+                await self.api.delete_file(self.item_id, made)
+            raise
 
     async def _files(self) -> list[File]:
         return [file async for file in self.api.files(self.item_id)]
@@ -294,6 +313,9 @@ class Steps:
             with self.stop.interruptible():
                 detail = await self._complete_detail() if done else await self.api.items.detail(self.item_id)
         if done:
+            if await self._remove_equal_links(detail):
+                with self.stop.interruptible():
+                    detail = await self.api.items.detail(self.item_id)
             self._check(detail)
         await self.job.commit(ev.Observed(key=self.record.key, seen=seen_of(detail), done=done))
 
@@ -308,6 +330,17 @@ class Steps:
 
     def _shows_link(self, detail: ItemDetail) -> bool:
         return self.record.link is None or self.record.link in {file.download_url for file in detail.files}
+
+    async def _remove_equal_links(self, detail: ItemDetail) -> bool:
+        """Remove links that a process made during this one's request, after it had lost the job; keep the first."""
+        link = self.record.link
+        equal = sorted(file.id for file in detail.files if link is not None and _is_link(file, link))
+        if not self.state.created or len(equal) < 2:
+            return False
+        for extra in equal[1:]:
+            await self.job.lock.confirm()
+            await self.api.delete_file(self.item_id, extra)
+        return True
 
     def _check(self, detail: ItemDetail) -> None:
         if bears_mark(detail.title, [mark_prefix(self.job.name)]):

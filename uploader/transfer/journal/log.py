@@ -271,8 +271,13 @@ class Journal:
             raise
 
     def _note_synced(self, seed: int) -> None:
-        """Record the sync, not durably: after a power failure an outdated record does no harm."""
-        with suppress(FigupError):
+        """Record the sync, not durably: after a power failure an outdated record does no harm.
+
+        A process that took over the job has replaced the journal: the record is that one's.
+        """
+        with suppress(FigupError, OSError):
+            if not os.path.samestat(os.fstat(self._fd), self._path.stat()):
+                return
             self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed)))
 
     def close(self) -> None:
