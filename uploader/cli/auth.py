@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -16,6 +14,7 @@ from click.core import ParameterSource
 
 from uploader import units
 from uploader.cli import oauth_login
+from uploader.cli.confirm import ask_secret
 from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context
 from uploader.cli.oauth_login import REDIRECT
 from uploader.cli.options import (
@@ -180,9 +179,7 @@ def _read_token(common: GlobalOptions, context: Context) -> tokens.Token:
     if sys.stdin is None:
         raise NoToken("no token on stdin")
     if sys.stdin.isatty():
-        text = ""
-        with contextlib.suppress(EOFError, UnicodeDecodeError):
-            text = getpass.getpass(f"Token for {context.endpoint} (it is not shown): ", sys.stderr)
+        text = ask_secret(f"Token for {context.endpoint}")
     else:
         text = read_stdin_line().decode("utf-8-sig", "replace")
     if not text.strip():

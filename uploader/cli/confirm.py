@@ -1,9 +1,10 @@
-"""Confirmation prompts before actions that cannot be undone."""
+"""Prompts: confirmation of actions that cannot be undone, and secrets."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import os
 import sys
 import threading
@@ -26,6 +27,15 @@ async def confirm(session: Session, question: str, *, yes: bool) -> bool:
         return True
     session.console.note("nothing was done")
     return False
+
+
+def ask_secret(what: str) -> str:
+    """Return a secret that is typed on the terminal without echo, "" for none."""
+    try:
+        return getpass.getpass(f"{what} (it is not shown): ", sys.stderr)
+    except (EOFError, UnicodeDecodeError):
+        print(file=sys.stderr)  # the line of the prompt was not ended
+        return ""
 
 
 async def next_line(terminal: int) -> bytes:

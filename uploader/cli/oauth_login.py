@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from uploader.cli.callback import LIMIT, listening, open_browser
-from uploader.cli.confirm import next_line
+from uploader.cli.confirm import ask_secret, next_line
 from uploader.cli.context import INTERACTIVE_RETRY, Context
 from uploader.cli.runner import Session
 from uploader.cli.source_options import read_stdin_line
@@ -101,10 +99,8 @@ def read_secret(file: Path | None, prompt: str) -> str:
     """Return a secret from its file, else from a prompt without echo or a line of stdin. Raises UsageError."""
     if file is not None:
         return auth.read_secret_file(file, "secret")
-    secret = ""
     if sys.stdin is not None and sys.stdin.isatty():
-        with suppress(EOFError, UnicodeDecodeError):
-            secret = getpass.getpass(f"{prompt} (it is not shown): ", sys.stderr)
+        secret = ask_secret(prompt)
     else:
         secret = read_stdin_line().decode("utf-8-sig", "replace")
     if not secret.strip():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import getpass
 import os
 import sys
 from typing import Any
 
 import click
 
+from uploader.cli.confirm import ask_secret
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, with_options
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import read_stdin_line
@@ -59,11 +58,9 @@ def _read(scope: str, user: str | None) -> tuple[str, str]:
     """Return name and password from a terminal or stdin. Raises UsageError."""
     if sys.stdin is None:
         raise UsageError("no password on stdin")
-    password = ""
     if sys.stdin.isatty():
-        with contextlib.suppress(EOFError, UnicodeDecodeError):
-            name = user or click.prompt(f"Name for {scope}", default=scope, err=True)
-            password = getpass.getpass(f"Password for {scope} (it is not shown): ", sys.stderr)
+        name = user or click.prompt(f"Name for {scope}", default=scope, err=True)
+        password = ask_secret(f"Password for {scope}")
     else:
         name = user or scope
         password = read_stdin_line().decode("utf-8-sig", "replace").rstrip("\r\n")

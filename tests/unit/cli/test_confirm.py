@@ -1,38 +1,42 @@
-"""Questions on a terminal."""
+"""Prompts for secrets."""
 
 from __future__ import annotations
 
-import os
-import pty
-from collections.abc import Iterator
-from types import SimpleNamespace
+import getpass
 from typing import Any
 
 import pytest
 
-from uploader.cli.confirm import confirm
-
-pytestmark = pytest.mark.anyio
+from uploader.cli.confirm import ask_secret
 
 
-@pytest.fixture
-def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A terminal on stdin; the other end of it."""
-    master, slave = pty.openpty()
-    with os.fdopen(slave, "r") as terminal:
-        monkeypatch.setattr("sys.stdin", terminal)
-        yield master
-    os.close(master)
+def test_a_secret_is_asked_for_on_stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(prompt: str, stream: Any) -> str:
+        print(prompt, file=stream)
+        return "s3cret"
+
+    monkeypatch.setattr(getpass, "getpass", answer)
+    assert ask_secret("Secret of x") == "s3cret"
+    assert capsys.readouterr() == ("", "Secret of x (it is not shown): \n")
 
 
-def session(lines: list[str]) -> Any:
-    console = SimpleNamespace(output=SimpleNamespace(err=lines.append), note=lines.append)
-    return SimpleNamespace(common=SimpleNamespace(json=False), console=console)
+@pytest.mark.parametrize("fault", [EOFError(), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")])
+def test_ctrl_d_ends_the_line_of_the_prompt(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def end(prompt: str, stream: Any) -> str:
+        print(prompt, end="", file=stream)
+        raise fault
+
+    monkeypatch.setattr(getpass, "getpass", end)
+    assert ask_secret("Secret of x") == ""
+    assert capsys.readouterr().err.endswith(": \n")
 
 
-@pytest.mark.parametrize(("typed", "agreed"), [("y", True), ("Yes", True), ("", False), ("maybe", False)])
-async def test_only_yes_is_yes(keyboard: int, typed: str, agreed: bool) -> None:
-    lines: list[str] = []
-    os.write(keyboard, f"{typed}\n".encode())
-    assert await confirm(session(lines), "Delete it?", yes=False) is agreed
-    assert lines == ["figup: Delete it? [y/N]", *([] if agreed else ["nothing was done"])]
+def test_ctrl_c_is_not_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(getpass, "getpass", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ask_secret("Secret of x")
