@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Figup, write_program
+from tests.support.command import Figup, write_forking_program, write_program
 from tests.support.invariants import check_exactly_once
 from tests.support.programs import skip
 from tests.support.sandbox import Sandbox
@@ -25,9 +25,9 @@ LMOD = Path("/usr/share/lmod/lmod/libexec/lmod")
 def env(figup: Figup, tmp_path: Path) -> dict[str, str]:
     """The environment of a shell with `figup`, in whose folder there is a file to send."""
     tools = tmp_path / "bin"
-    write_program(tools)
+    write_forking_program(tools)
     (tmp_path / "results.h5").write_bytes(os.urandom(300_000))
-    return {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    return {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}"}
 
 
 def test_the_loop_continues_until_it_is_done(env: dict[str, str], tmp_path: Path, sandbox: Sandbox) -> None:

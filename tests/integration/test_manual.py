@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.support.command import Figup, write_program
+from tests.support.command import Figup, write_forking_program, write_program
 from tests.support.invariants import check_exactly_once, files, items, md5_of
 from tests.support.sandbox import Sandbox
 from uploader.cli.main import main
@@ -64,7 +64,7 @@ def here(figup: Figup, tmp_path: Path) -> tuple[dict[str, str], Path]:
     (description,) = blocks("metadata", "yaml")
     (folder / "dataset.yaml").write_text(description)
     tools = tmp_path / "bin"
-    write_program(tools)
+    write_forking_program(tools)
     programs = {
         "scontrol": 'echo scontrol "$@"',
         "sbatch": 'echo sbatch "$@"',
@@ -74,7 +74,7 @@ def here(figup: Figup, tmp_path: Path) -> tuple[dict[str, str], Path]:
     }
     for name, script in programs.items():
         write_program(tools, name, script)
-    env = {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "SLURM_JOB_ID": "1"}
+    env = {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}", "SLURM_JOB_ID": "1"}
     return env, folder
 
 

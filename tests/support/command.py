@@ -32,6 +32,11 @@ def write_program(folder: Path, name: str = "figup", script: str = f'exec {shlex
     (folder / name).chmod(0o755)
 
 
+def write_forking_program(folder: Path) -> None:
+    """Write the command for a shell, run in a fork each time."""
+    write_program(folder, script=f'exec {fork_server().program} "$@"')
+
+
 def start_by_fork(
     command: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]
 ) -> ForkedChild:

@@ -12,18 +12,29 @@ import functools
 import json
 import os
 import queue
+import shlex
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.environment import clean_environment
 from tests.support.fork_server import LENGTH
+from tests.support.processes import Child, start_program
 
 _SCRIPT = Path(__file__).with_name("fork_server.py")
-_READ_WHEN_USED = ("FIGSHARE_", "FIGUP_", "XDG_", "HOME", "TERM", "http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_CLIENT = Path(__file__).with_name("fork_client.py")
+_READ_WHEN_USED = (
+    *("FIGSHARE_", "FIGUP_", "PBS_", "SLURM_", "XDG_", "HOME", "TERM"),
+    *("http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("PWD", "OLDPWD", "SHLVL", "_"),  # set by a shell
+)
 """Prefixes of variables that are not read during imports."""
 
 
@@ -93,6 +104,50 @@ class ForkServer:
             )
         threading.Thread(target=self._listen, name="fork-server", daemon=True).start()
         atexit.register(self.close)
+
+    @functools.cached_property
+    def program(self) -> str:
+        """A command for shells that runs `figup`, in a fork if its environment allows that."""
+        folder = Path(tempfile.mkdtemp(prefix="figup-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(os.fspath(folder / "s"))
+        listener.listen()
+        threading.Thread(target=self._accept, args=[listener], name="fork-clients", daemon=True).start()
+        return shlex.join([sys.executable, "-IS", os.fspath(_CLIENT), os.fspath(folder / "s")])
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=self._serve, args=[connection], name="fork-client", daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        """Start what a client asks for, tell it how that ended, and kill it if the client is killed."""
+        with connection:
+            header, streams, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
+            with connection.makefile("rb") as reader:
+                order = json.loads(reader.read(*LENGTH.unpack(header)))
+            child = self._start_for_shell(order["args"], order["env"], Path(order["cwd"]), streams)
+            for descriptor in streams:
+                os.close(descriptor)
+            connection.sendall(b"%d\n" % child.pid)
+            threading.Thread(target=self._report, args=[child, connection], name="fork-client-end", daemon=True).start()
+            connection.recv(1)
+            if child.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+
+    def _start_for_shell(self, args: list[str], env: dict[str, str], cwd: Path, streams: list[int]) -> Child:
+        """Start the command in a fork if its environment allows that. PATH was used: it has led to this program."""
+        if can_fork(env | {"PATH": clean_environment(cwd)["PATH"]}):
+            return self.start("uploader", args, env, cwd, streams)
+        stdin, stdout, stderr = streams
+        return start_program([sys.executable, "-m", "uploader", *args], env, cwd, (stdin, stdout, stderr))
+
+    @staticmethod
+    def _report(child: Child, connection: socket.socket) -> None:
+        with suppress(OSError):  # the client was killed
+            connection.sendall(b"%d\n" % child.wait())
 
     def start(
         self, module: str, args: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from blockbuster import BlockingError
 
 import uploader
-from tests.support.command import Figup, events_in
+from tests.support.command import Figup, events_in, write_forking_program
 from tests.support.environment import clean_environment
 from tests.support.forking import can_fork
 from tests.support.processes import Process
@@ -209,6 +210,40 @@ def test_a_run_ends_when_the_tests_are_killed(home: Path, fresh: bool) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     tests.end()
+
+
+def is_locked(path: Path) -> bool:
+    """Return True if a process holds the lock on this file."""
+    with path.open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+SHELL = """
+figup --version | tr a-z A-Z
+figup nonsense 2>&1 || echo "status $?"
+for signal in TERM KILL; do
+  figup sandbox --dir $signal --port 0 > $signal.out &
+  until grep -q ready $signal.out; do sleep 0.05; done
+  kill -$signal $!
+  wait $! && echo "status 0" || echo "status $?"
+done
+"""
+
+
+@pytest.mark.parametrize("more", [{}, {"PYTHONUTF8": "1"}], ids=["forked", "fresh"])
+def test_a_shell_runs_the_command_as_any_program(bare_figup: Figup, home: Path, more: dict[str, str]) -> None:
+    write_forking_program(home / "bin")
+    env = bare_figup.env | {"PATH": f"{home / 'bin'}:{os.environ['PATH']}"} | more
+    done = subprocess.run(["bash", "-c", SHELL], cwd=home, env=env, capture_output=True, text=True, check=False)
+    version, *usage, refused, stopped, killed = done.stdout.splitlines()
+    assert version.startswith("FIGUP, VERSION ")
+    assert any("nonsense" in line for line in usage)
+    assert [refused, stopped, killed] == ["status 2", "status 0", "status 137"]
+    until(lambda: not is_locked(home / "KILL" / "lock"))
 
 
 @pytest.mark.parametrize(
