@@ -82,9 +82,8 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         if project is not None:
             await check_project(api.items, project)
         spec = await resolve_description(session, api.items, description, project=project)
-        item_id, rest = await lists.create(api, name, spec, project=project)
+        item_id = await lists.create(api, name, spec, project=project)
         session.summary.item_id = item_id
-        await describe(api, item_id, rest, title=name)
         made = await api.items.detail(item_id)
         session.summary.item_id, session.summary.item_url = made.id, made.url or None
         session.console.event("created", **fields(made))

@@ -14,7 +14,7 @@ import msgspec
 
 from uploader.errors import Facts, ItemNotFound, PermissionDenied, RequestRejected, UsageError
 from uploader.figshare.models import MAX_BATCH, Author, ItemDetail
-from uploader.items.describe import is_same
+from uploader.items.describe import describe, is_same
 from uploader.items.mark import bears_mark, command_origin, is_left_over, marked_title, new_command_mark
 from uploader.items.payload import ItemPayload
 from uploader.items.reconcile import confirm
@@ -25,13 +25,19 @@ if TYPE_CHECKING:
     from uploader.figshare.item_api import Container
 
 
-async def create(
-    api: Figshare, title: str, spec: ItemPayload, *, project: int | None = None
-) -> tuple[int, ItemPayload]:
-    """Create a draft whose title still has a mark. Returns its id and what `describe` has to set beside the title.
-
-    An empty draft that an interrupted run of the same command left is used instead.
+async def create(api: Figshare, title: str, spec: ItemPayload, *, project: int | None = None) -> int:
+    """Create a draft with this metadata and return its id. Each call creates another one, or finishes an empty one that
+    an interrupted or failed run of the same command left.
     """
+    item_id, rest = await _create_marked(api, title, spec, project)
+    await describe(api, item_id, rest)
+    # Last: until then, the mark tells that the item is not finished.
+    await api.items.update(item_id, {"title": title})
+    return item_id
+
+
+async def _create_marked(api: Figshare, title: str, spec: ItemPayload, project: int | None) -> tuple[int, ItemPayload]:
+    """Find or create a draft whose title has a mark. Returns its id and what `describe` has to set beside the title."""
     origin = command_origin("item", title, project)
     mark = new_command_mark(origin)
 

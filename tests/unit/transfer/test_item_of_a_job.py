@@ -11,8 +11,8 @@ import pytest
 from tests.fakes.figshare import Fault
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
+from uploader.errors import RequestRejected
 from uploader.items import lists
-from uploader.items.describe import describe
 from uploader.items.mark import command_origin, marked_title, new_command_mark
 from uploader.items.payload import ItemPayload
 from uploader.transfer import notices as no
@@ -194,8 +194,7 @@ async def test_an_item_without_files_is_recognized_by_its_mark_too(world: World)
             world.figshare.add_item(TITLE)
 
     world.figshare.on_request["own_items"] = create_another
-    item_id, rest = await lists.create(world.figshare, TITLE, ItemPayload())  # type: ignore[arg-type]
-    await describe(world.figshare, item_id, rest, title=TITLE)
+    item_id = await lists.create(world.figshare, TITLE, ItemPayload())  # type: ignore[arg-type]
     assert item_id == min(world.figshare.items_held)
     assert {title for title, _ in held(world)} == {TITLE}
     assert world.figshare.log.count("create") == 1
@@ -207,13 +206,21 @@ async def test_an_item_that_an_interrupted_run_left_is_finished_if_it_is_empty(w
     world.figshare.add_file(used, "a", b"content")
     spec, made = ItemPayload(fields={"keywords": ["a"]}), []
     for _ in range(2):
-        item_id, rest = await lists.create(world.figshare, TITLE, spec)  # type: ignore[arg-type]
-        await describe(world.figshare, item_id, rest, title=TITLE)
+        item_id = await lists.create(world.figshare, TITLE, spec)  # type: ignore[arg-type]
         made.append(world.figshare.items_held[item_id])
     assert made[0] is empty
     assert made[1] not in (empty, used)
     assert [(item.title, item.fields["keywords"]) for item in made] == [(TITLE, ["a"])] * 2
     assert used.title == left
+
+
+async def test_an_item_whose_metadata_was_refused_is_finished_by_the_next_run(world: World) -> None:
+    world.figshare.fail("set_authors", Fault.REJECTED)
+    spec = ItemPayload(authors=[{"name": "Ann Bee"}])
+    with pytest.raises(RequestRejected):
+        await lists.create(world.figshare, TITLE, spec)  # type: ignore[arg-type]
+    item_id = await lists.create(world.figshare, TITLE, spec)  # type: ignore[arg-type]
+    assert [(item.id, item.title) for item in world.figshare.items_held.values()] == [(item_id, TITLE)]
 
 
 async def publish(world: World) -> int:
