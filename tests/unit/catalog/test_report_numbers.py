@@ -16,8 +16,9 @@ from tests.fakes.clock import run_inline
 from tests.fakes.statistics import Service
 from uploader.catalog.report.collect import Extras
 from uploader.catalog.report.make import Made, Place, Price, Report, Table
+from uploader.catalog.report.phase import AT_ONCE
 from uploader.catalog.report.request import ReportRequest
-from uploader.errors import RequestRejected, UsageError
+from uploader.errors import PermissionDenied, RequestRejected, UsageError
 
 if TYPE_CHECKING:
     from uploader.catalog.names import Session
@@ -159,6 +160,13 @@ def test_numbers_of_another_scope_or_period_are_not_taken_for_these(reports: Rep
     made = reports.make(stats=True)
     assert (len(made.failed), made.uncounted, made.sums) == (3, 3, {})
     assert {one["views"] for one in reports.rows()} == {""}
+
+
+def test_a_service_that_asks_for_a_login_ends_the_report(reports: Reports, service: Service) -> None:
+    service.broken = PermissionDenied("the statistics of 'iastate' need a name and a password")
+    with pytest.raises(PermissionDenied):
+        reports.make(stats=True, stats_since=SINCE, scope="iastate")
+    assert len(service.requests) <= AT_ONCE
 
 
 def test_wrong_requests_ask_nothing(reports: Reports, service: Service, figshare: Figshare) -> None:

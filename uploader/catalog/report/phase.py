@@ -153,6 +153,8 @@ class Phase:
             self._buffer.append(failure)
             raise
         except _OF_ONE_RECORD as error:
+            if isinstance(error, PermissionDenied) and self._part in ("numbers", "places"):
+                raise  # the statistics service asks for a login, whatever the record
             if isinstance(error, PermissionDenied) and self._verify is not None:
                 # An expired token gets the same answer as a record of somebody else.
                 await self._verify()
