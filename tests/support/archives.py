@@ -68,7 +68,7 @@ def whole(plan: Plan, step: int = 100_000) -> bytes:
     source = ArchiveSource(plan, "archive")
     try:
         reader, size = source.in_order(), plan.layout.size
-        return b"".join(reader.read(at, min(step, size - at)) for at in range(0, size, step))
+        return b"".join(bytes(reader.read(at, min(step, size - at))) for at in range(0, size, step))
     finally:
         source.close()
 

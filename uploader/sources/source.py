@@ -55,7 +55,8 @@ class InOrder(Protocol):
     path: str
     snapshot: FileStamp
 
-    def read(self, offset: int, length: int) -> bytes | bytearray: ...
+    def read(self, offset: int, length: int) -> bytes | memoryview:
+        """Return exactly `length` bytes from `offset`, which may be valid only until the next call."""
 
     def part_label(self, start: int, stop: int) -> str: ...
 

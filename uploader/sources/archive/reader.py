@@ -175,9 +175,7 @@ class ArchiveSource:
             with self._files.open(extent.member) as fd:
                 self._read(fd, extent.member, views, start)
         if learner is not None:
-            for view in views:
-                learner.learn(extent.member, start, view)
-                start += len(view)
+            learner.learn(extent.member, start, views)
 
     def _read(self, fd: int, index: int, views: Sequence[memoryview], start: int) -> None:
         """Fill the views with content from `start`. Raises SourceChanged if the source is shorter."""
@@ -254,16 +252,19 @@ class InOrder:
         self._position = 0
         self._crc = 0
         self._md5: Md5 = new_md5()
+        self._buffer = memoryview(bytearray())
         self._saved = 0
         """How many members have their sums in the file."""
 
-    def read(self, offset: int, length: int) -> bytearray:
-        """Return exactly `length` bytes from `offset`. Raises as `ArchiveSource.read` does."""
-        data = bytearray(length)
-        self._source.fill(offset, memoryview(data), self if self._crcs or self._lists else None)
+    def read(self, offset: int, length: int) -> memoryview:
+        """Return exactly `length` bytes from `offset`, until the next call. Raises as `ArchiveSource.read` does."""
+        if len(self._buffer) < length:
+            self._buffer = memoryview(bytearray(length))
+        data = self._buffer[:length]
+        self._source.fill(offset, data, self if self._crcs or self._lists else None)
         return data
 
-    def learn(self, index: int, start: int, data: memoryview) -> None:
+    def learn(self, index: int, start: int, views: Sequence[memoryview]) -> None:
         """Take the content of a member from `start`."""
         if start == 0:
             self._index, self._position, self._crc = index, 0, 0
@@ -271,10 +272,14 @@ class InOrder:
         if (index, start) != (self._index, self._position):
             return  # not from the member's beginning: nothing is learned of it
         if self._crcs:
-            self._crc = zlib.crc32(data, self._crc)
+            crc, crc32 = self._crc, zlib.crc32
+            for view in views:
+                crc = crc32(view, crc)
+            self._crc = crc
         if self._lists:
-            self._md5.update(data)
-        self._position += len(data)
+            for view in views:
+                self._md5.update(view)
+        self._position += sum(map(len, views))
         if self._position == self._source.plan.members.sizes[index]:
             md5 = bytes.fromhex(self._md5.hexdigest()) if self._lists else None
             self._source.learned(index, self._crc, md5)

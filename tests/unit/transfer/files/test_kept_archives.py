@@ -65,7 +65,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     offsets: list[int] = []
     original = InOrder.read
 
-    def counted(self: InOrder, offset: int, length: int) -> bytearray:
+    def counted(self: InOrder, offset: int, length: int) -> memoryview:
         offsets.append(offset)
         return original(self, offset, length)
 
