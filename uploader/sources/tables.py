@@ -13,6 +13,8 @@ from uploader.errors import UsageError
 from uploader.sources.lists import check_text
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_UNCLOSED = "unexpected end of data"
+"""What `csv` calls a quote that is not closed."""
 MAX_COLUMNS = 16_384
 """Columns of a spreadsheet; a table with more is most likely another kind of file."""
 
@@ -54,7 +56,8 @@ def _rows(lines: io.TextIOWrapper, origin: str) -> Iterator[tuple[int, Sequence[
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            yield line, UsageError(f"{origin}: line {line}: {error}")
+            fault = "a quoted cell of this row has no closing quote" if str(error) == _UNCLOSED else error
+            yield line, UsageError(f"{origin}: line {line}: {fault}")
             return
         if cells is None:
             return

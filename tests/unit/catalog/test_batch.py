@@ -209,7 +209,7 @@ def zipped(**members: bytes) -> bytes:
         (b"article_id," + b"," * 1_000_000 + b"\n", "has 1000002 columns; at most 16384 are read"),
         (b"article_id,title\n5,a\n6\n7,a,b\n8,c\n", "b.csv: line 3: 1 cells instead of 2|b.csv: line 4: 3 cells"),
         (b"article_id,title\n1.3E+07,a\n", "line 2, article_id: invalid number '1.3E+07'"),
-        (b'article_id,title\n5,"a\n6,b\n', "line 2: unexpected end of data"),
+        (b'article_id,title\n5,"a\n6,b\n', "line 2: a quoted cell of this row has no closing quote"),
         (b'article_id,title\n5,"a"b\n', "line 2: ',' expected after"),
         (b'article_id,title\n5,"' + b"a" * 2**24 + b'b"\n', "line 2: field larger than field limit"),
     ],
