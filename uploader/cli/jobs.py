@@ -133,14 +133,19 @@ def rm(names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
 
     async def work(session: Session) -> int:
         states = job_store(common)
-        chosen = [
-            await anyio.to_thread.run_sync(overview, states, find_job(common, name)) for name in dict.fromkeys(names)
-        ]
+
+        def recorded(name: str) -> JobOverview:
+            return overview(states, find_job(common, name))
+
+        chosen = [await anyio.to_thread.run_sync(recorded, name) for name in dict.fromkeys(names)]
+        kept = False
         for job in chosen:
             if await confirm(session, _question(job), yes=yes):
                 await remove_job(states, job.job, Clock())
                 _write_removed(session, job)
-        return 0
+            else:
+                kept = True
+        return ExitStatus.SOME_FAILED if kept else ExitStatus.OK
 
     return run(common, work)
 

@@ -282,3 +282,19 @@ def test_summaries_of_commands_fit_their_line() -> None:
 def test_a_short_title_is_reported_as_an_argument(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     error = _error_of([kind, "create", "C"], capsys)
     assert error.endswith(f"and 'C' has 1. See `figup {kind} create --help`.\n")
+
+
+@pytest.mark.parametrize(("agreed", "status"), [(True, 0), (False, 1)])
+def test_a_record_that_was_not_removed_after_all_is_no_success(
+    agreed: bool, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def answer(*_: object, yes: bool) -> bool:
+        return agreed
+
+    add_job(tmp_path, "abc")
+    monkeypatch.setattr("uploader.cli.jobs.confirm", answer)
+    with pytest.raises(SystemExit) as ending:
+        main(["jobs", "rm", "abc", "--state-dir", str(tmp_path)])
+    assert ending.value.code == status
+    assert ("Removed the record" in capsys.readouterr().out) is agreed
+    assert (tmp_path / "jobs" / "abc").exists() is not agreed
