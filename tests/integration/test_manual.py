@@ -197,8 +197,9 @@ def test_items(here: tuple[dict[str, str], Path]) -> None:
 def test_catalog(here: tuple[dict[str, str], Path], sandbox: Sandbox) -> None:
     env, folder = here
     block, tables, batch = blocks("catalog", "sh")
-    made = run("figup item create --metadata dataset.yaml", env, folder)
-    assert "Beavers of the north" in run(item_in(block, int(made.split()[0])), env, folder)
+    made = int(run("figup item create --metadata dataset.yaml", env, folder).split()[0])
+    assert "Beavers of the north" in run(item_in(block, made), env, folder)
+    run(f"figup item publish {made} --yes", env, folder)  # a report on an author needs a public record
     assert (folder / "jane.csv").exists()
     env |= {"FIGSHARE_STATS_ENDPOINT": sandbox.stats_url}
     run(tables.replace('"Iowa State University"', "2000"), env, folder)
