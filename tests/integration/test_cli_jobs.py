@@ -145,7 +145,7 @@ def test_records_of_ended_jobs_are_removed_and_no_others(parts: Sandbox, bare_fi
 def test_options_before_a_command_of_jobs_are_its_own(bare_figup: Figup) -> None:
     done = bare_figup.run("jobs", "--state-dir", "elsewhere", "rm", "abc").expect(4)
     assert "job 'abc' not found in elsewhere" in done.stderr
-    assert "goes with --prune" in bare_figup.run("jobs", "--older-than", "1d").expect(2).stderr
+    assert "--older-than needs --prune" in bare_figup.run("jobs", "--older-than", "1d").expect(2).stderr
 
 
 def test_the_list_fits_a_terminal(parts: Sandbox, bare_figup: Figup) -> None:
