@@ -171,7 +171,7 @@ class LazyGroup(click.Group):
             status = 0
         except Exception as error:
             logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
-            status = _report(_stdout_error(error) or error, options, known)
+            status = _report(_interrupt(error) or _stdout_error(error) or error, options, known)
         ignore_signals()
         sys.exit(status if isinstance(status, int) else 0)
 
@@ -188,6 +188,13 @@ def _report(error: BaseException, options: Sequence[str], known: Mapping[str, Re
     console.summary(Summary(exit_status=failure.exit_status))
     console.output.drain()
     return failure.exit_status
+
+
+def _interrupt(error: Exception) -> KeyboardInterrupt | None:
+    """Return the Ctrl-C that led to an error while a command was being loaded: Python 3.11 wraps what is raised while it
+    names the attributes of a class.
+    """
+    return error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else None
 
 
 def _stdout_error(error: Exception) -> OutputLost | None:

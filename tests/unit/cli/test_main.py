@@ -298,3 +298,20 @@ def test_a_record_that_was_not_removed_after_all_is_no_success(
     assert ending.value.code == status
     assert ("Removed the record" in capsys.readouterr().out) is agreed
     assert (tmp_path / "jobs" / "abc").exists() is not agreed
+
+
+def test_ctrl_c_while_a_class_is_made_is_no_internal_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def load(*_: object, **__: object) -> None:
+        type("Loaded", (), {"attribute": Interrupted()})
+
+    monkeypatch.setattr(click.Group, "main", load)
+    with pytest.raises(SystemExit) as ended:
+        main.main([])
+    assert ended.value.code == 130
+    assert "internal" not in capsys.readouterr().err
