@@ -120,6 +120,7 @@ class Soaked(ABC):
             except subprocess.TimeoutExpired:
                 signum = self._choice.choice(_SIGNALS)
                 self.tally["kills" if signum == signal.SIGKILL else f"figup {signum.name}"] += 1
+                self.history.append(signum.name)
                 run.send_signal(signum)
 
     def _freeze(self, run: Running, seconds: float) -> None:
