@@ -191,8 +191,9 @@ def _report(error: BaseException, options: Sequence[str], known: Mapping[str, Re
 
 
 def _interrupt(error: Exception) -> KeyboardInterrupt | None:
-    """Return the Ctrl-C that led to an error while a command was being loaded: Python 3.11 wraps what is raised while it
-    names the attributes of a class.
+    """Return the Ctrl-C that led to an error while a command was loaded; None for any other error.
+
+    Python 3.11 wraps what is raised while it names the attributes of a class.
     """
     return error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else None
 
