@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -20,7 +21,7 @@ from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
 from uploader.errors import FigupError, JobNotFound, NoToken
 from uploader.figshare.settings import THROTTLED, RetryPolicy
-from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint
+from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint, is_loopback
 from uploader.text import printable
 from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, overview, unfinished_job
@@ -52,7 +53,7 @@ class Context:
     remark: str | None = None
 
     def settings(self, requests: RequestOptions | None = None, *, retry: RetryPolicy | None = None) -> Settings:
-        """Return the settings of a session. Figshare asks for few requests a second; a local sandbox does not."""
+        """Return the settings of a session. Figshare asks for few requests a second; a server on this host does not."""
         from uploader.figshare.settings import Settings
 
         settings = Settings(
@@ -64,7 +65,7 @@ class Context:
             impersonate=self.common.impersonate,
             bind=self.common.bind,
         )
-        if self.common.sandbox:
+        if is_loopback(urlsplit(self.endpoint).hostname or ""):
             settings = dataclasses.replace(settings, api_rate=None)
         return requests.applied_to(settings) if requests is not None else settings
 
