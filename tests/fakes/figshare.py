@@ -513,7 +513,7 @@ class FakeItems:
 
         return await self._figshare.request("create", create, on_turn)
 
-    async def update(self, item_id: int, fields: Mapping[str, object]) -> None:
+    async def update(self, item_id: int, fields: Mapping[str, object], *, on_turn: OnTurn | None = None) -> None:
         def update() -> None:
             if item_id not in self._figshare.items_held:
                 raise RequestRejected(f"Figshare does not find item {item_id} or a value", status=404)
@@ -523,12 +523,14 @@ class FakeItems:
             item.doi = str(fields.get("doi", item.doi))
             item.changes += 1
 
-        await self._figshare.request("update", update)
+        await self._figshare.request("update", update, on_turn)
 
     async def authors(self, item_id: int) -> list[Author]:
         return await self._figshare.request("authors", lambda: list(self._figshare.stored(item_id).authors))
 
-    async def set_authors(self, item_id: int, authors: Sequence[Mapping[str, object]]) -> None:
+    async def set_authors(
+        self, item_id: int, authors: Sequence[Mapping[str, object]], *, on_turn: OnTurn | None = None
+    ) -> None:
         def replace() -> None:
             item = self._figshare.stored(item_id)
             item.changes += 1
@@ -540,11 +542,11 @@ class FakeItems:
                 for place, body in enumerate(authors)
             ]
 
-        await self._figshare.request("set_authors", replace)
+        await self._figshare.request("set_authors", replace, on_turn)
 
-    async def set_embargo(self, item_id: int, embargo: Mapping[str, object]) -> None:
+    async def set_embargo(self, item_id: int, embargo: Mapping[str, object], *, on_turn: OnTurn | None = None) -> None:
         await self._figshare.request(
-            "set_embargo", lambda: self._figshare.stored(item_id).fields.update(embargo=embargo)
+            "set_embargo", lambda: self._figshare.stored(item_id).fields.update(embargo=embargo), on_turn
         )
 
     async def publish(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
@@ -553,13 +555,13 @@ class FakeItems:
 
         await self._figshare.request("publish", publish, on_turn)
 
-    async def reserve_doi(self, item_id: int) -> str:
+    async def reserve_doi(self, item_id: int, *, on_turn: OnTurn | None = None) -> str:
         def reserve() -> str:
             item = self._figshare.stored(item_id)
             item.doi = item.doi or f"10.0000/{item_id}"
             return item.doi
 
-        return await self._figshare.request("reserve_doi", reserve)
+        return await self._figshare.request("reserve_doi", reserve, on_turn)
 
     async def private_links(self, item_id: int) -> list[PrivateLink]:
         return await self._figshare.request("private_links", lambda: list(self._figshare.stored(item_id).links))

@@ -136,13 +136,13 @@ class Items:
         reader = ResponseSpec(resource="the new item", parse=self._created("articles"), accepts="anything")
         return await self._calls.api("POST", path, reader, body=fields, creating=True, on_turn=on_turn)
 
-    async def update(self, item_id: int, fields: Body) -> None:
-        """Set these fields, as documented for ArticleUpdate; others keep their values.
+    async def update(self, item_id: int, fields: Body, *, on_turn: OnTurn | None = None) -> None:
+        """Set these fields, as documented for ArticleUpdate; others keep their values. `on_turn` as for `Pipeline.api`.
 
         Uses PATCH, which is documented to set part of an item. PUT is documented to take all of it; whether it clears
         fields that are not named is unknown.
         """
-        await self._set("PATCH", item_id, "", fields)
+        await self._set("PATCH", item_id, "", fields, on_turn)
 
     async def authors(self, item_id: int) -> list[models.Author]:
         """Return the item's authors, in order."""
@@ -154,9 +154,9 @@ class Items:
         reader = list_spec(models.Author, "the search for authors")
         return await self._calls.api("POST", "/account/authors/search", reader, body={"orcid": orcid})
 
-    async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
-        """Replace the item's authors."""
-        await self._set("PUT", item_id, "/authors", {"authors": authors})
+    async def set_authors(self, item_id: int, authors: Sequence[Body], *, on_turn: OnTurn | None = None) -> None:
+        """Replace the item's authors. `on_turn` as for `Pipeline.api`."""
+        await self._set("PUT", item_id, "/authors", {"authors": authors}, on_turn)
 
     async def remove_author(self, item_id: int, author_id: int) -> None:
         """Remove an author; succeeds if the item does not have it."""
@@ -166,9 +166,9 @@ class Items:
         """Remove a category; succeeds if the item does not have it."""
         await self._remove(item_id, f"/categories/{category_id}")
 
-    async def set_embargo(self, item_id: int, embargo: Body) -> None:
-        """Set the embargo, as documented for ArticleEmbargoUpdater."""
-        await self._set("PUT", item_id, "/embargo", embargo)
+    async def set_embargo(self, item_id: int, embargo: Body, *, on_turn: OnTurn | None = None) -> None:
+        """Set the embargo, as documented for ArticleEmbargoUpdater. `on_turn` as for `Pipeline.api`."""
+        await self._set("PUT", item_id, "/embargo", embargo, on_turn)
 
     async def lift_embargo(self, item_id: int) -> None:
         """Remove the embargo; also succeeds without one."""
@@ -185,10 +185,10 @@ class Items:
         """
         await self._set("POST", item_id, "/publish", {}, on_turn)
 
-    async def reserve_doi(self, item_id: int) -> str:
-        """Reserve and return the item's DOI. Idempotent."""
+    async def reserve_doi(self, item_id: int, *, on_turn: OnTurn | None = None) -> str:
+        """Reserve and return the item's DOI. Idempotent. `on_turn` as for `Pipeline.api`."""
         reader = object_spec(models.ReservedDoi, **about_part_of_item(item_id, "the DOI"))
-        return (await self._calls.part_of_item("POST", item_id, "/reserve_doi", reader)).doi
+        return (await self._calls.part_of_item("POST", item_id, "/reserve_doi", reader, on_turn=on_turn)).doi
 
     async def private_links(self, item_id: int) -> list[models.PrivateLink]:
         """Return all private links, including expired ones."""

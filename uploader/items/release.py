@@ -70,9 +70,9 @@ def visibility(item: ItemDetail) -> str:
     return "embargoed" if item.embargo is not None and item.embargo.scope == "article" else "review"
 
 
-async def reserve_doi(api: ItemService, item: ItemDetail) -> str:
-    """Return the item's DOI; reserve one if it has none."""
-    return item.doi or await api.items.reserve_doi(item.id)
+async def reserve_doi(api: ItemService, item: ItemDetail, *, on_turn: OnTurn | None = None) -> str:
+    """Return the item's DOI; reserve one if it has none. `on_turn` is called before each attempt."""
+    return item.doi or await api.items.reserve_doi(item.id, on_turn=on_turn)
 
 
 async def private_link(

@@ -64,23 +64,23 @@ class ItemRequests(Lookup, Protocol):
     time is used up. Those that create something raise AmbiguousAnswer if they may have had their effect.
     """
 
-    async def update(self, item_id: int, fields: Body) -> None:
-        """Set these fields; others keep their values."""
+    async def update(self, item_id: int, fields: Body, *, on_turn: OnTurn | None = None) -> None:
+        """Set these fields; others keep their values. `on_turn` is called before each attempt."""
 
     async def authors(self, item_id: int) -> list[Author]:
         """Return the item's authors, in order."""
 
-    async def set_authors(self, item_id: int, authors: Sequence[Body]) -> None:
-        """Replace the item's authors."""
+    async def set_authors(self, item_id: int, authors: Sequence[Body], *, on_turn: OnTurn | None = None) -> None:
+        """Replace the item's authors. `on_turn` as for `update`."""
 
-    async def set_embargo(self, item_id: int, embargo: Body) -> None:
-        """Replace the item's embargo."""
+    async def set_embargo(self, item_id: int, embargo: Body, *, on_turn: OnTurn | None = None) -> None:
+        """Replace the item's embargo. `on_turn` as for `update`."""
 
     async def publish(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
-        """Publish the item as a new version. `on_turn` is called before each attempt. Raises AmbiguousAnswer."""
+        """Publish the item as a new version. `on_turn` as for `update`. Raises AmbiguousAnswer."""
 
-    async def reserve_doi(self, item_id: int) -> str:
-        """Return the item's DOI; repeated requests return the same one."""
+    async def reserve_doi(self, item_id: int, *, on_turn: OnTurn | None = None) -> str:
+        """Return the item's DOI; repeated requests return the same one. `on_turn` as for `update`."""
 
     async def private_links(self, item_id: int) -> list[PrivateLink]:
         """Return all private links, expired ones included."""
@@ -88,7 +88,7 @@ class ItemRequests(Lookup, Protocol):
     async def create_private_link(
         self, item_id: int, *, expires: str | None = None, on_turn: OnTurn | None = None
     ) -> str:
-        """Return the address of a new link, which replaces an older one. `on_turn` as for `publish`.
+        """Return the address of a new link, which replaces an older one. `on_turn` as for `update`.
 
         Raises AmbiguousAnswer.
         """

@@ -170,7 +170,7 @@ class Steps:
 
         async def attempt() -> bool | None:
             try:
-                await describe(self.api, self.item_id, spec, title=record.title)
+                await describe(self.api, self.item_id, spec, title=record.title, on_turn=self.job.lock.check)
             except (ItemNotFound, RequestRejected) as error:
                 if not await self._is_not_shown_yet(error):
                     raise
@@ -178,7 +178,6 @@ class Steps:
             return True
 
         with self.stop.interruptible():
-            await self.job.lock.check()
             if not await poll(attempt, SETTLE_TIMEOUT, self._clock):
                 raise ItemNotFound(f"Figshare does not show the new item {self.item_id}")
         await self.job.commit(ev.Described(key=record.key, fingerprint=record.fingerprint))
@@ -274,8 +273,7 @@ class Steps:
         """Remove the links in whose place this one was made."""
         intent = self.state.linking
         for old in intent.replaces if intent is not None and intent.link == link else ():
-            await self.job.lock.confirm()
-            await self.api.delete_file(self.item_id, old)
+            await self.api.delete_file(self.item_id, old, on_turn=self.job.lock.confirm)
 
     async def _publish(self) -> ItemDetail:
         key, intent = self.record.key, self.state.publishing
@@ -338,8 +336,7 @@ class Steps:
         if not self.state.created or len(equal) < 2:
             return False
         for extra in equal[1:]:
-            await self.job.lock.confirm()
-            await self.api.delete_file(self.item_id, extra)
+            await self.api.delete_file(self.item_id, extra, on_turn=self.job.lock.confirm)
         return True
 
     def _check(self, detail: ItemDetail) -> None:

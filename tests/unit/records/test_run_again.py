@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.fakes import figshare as fake
 from tests.fakes.figshare import Fault
 from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import KILLED
-from uploader.errors import ItemNotFound, RequestRejected
+from uploader.errors import ItemNotFound, JobBusy, RequestRejected
 from uploader.figshare.outcomes import PageLimitReached
 from uploader.records.plan import Planned
 from uploader.records.run import RunOptions
+from uploader.transfer.store.lock import JobLock
 
 pytestmark = pytest.mark.anyio
 
@@ -132,6 +134,29 @@ async def test_a_changed_link_is_replaced_on_request(world: RecordWorld) -> None
     assert links(world) == [NEW]
     assert world.figshare.log.index("link") < world.figshare.log.index("delete_file")
     assert await fates(world) == [("removed", "")]
+
+
+@pytest.mark.parametrize("extra", ["replaced", "equal"])
+async def test_a_link_is_not_removed_if_the_job_was_taken_over_meanwhile(
+    world: RecordWorld, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figshare asked to wait before it is removed; while this process was suspended, another machine took the job."""
+    await world.run([record(1)])
+    link = NEW if extra == "replaced" else "https://doi.org/10.1234/1"
+    if extra == "equal":
+        await world.figshare.link(world.items()[0].id, link)
+    monkeypatch.setattr(fake, "THROTTLED_FOR", 0)
+    world.figshare.fail("delete_file", Fault.THROTTLED)
+
+    async def confirm(_: JobLock) -> None:
+        if "delete_file" in world.figshare.log:
+            raise JobBusy("another machine took over this job")
+
+    monkeypatch.setattr(JobLock, "confirm", confirm)
+    changed = msgspec.structs.replace(linked(link), title="Another title")
+    assert await world.run([changed], UPDATED) == JobBusy.exit_status
+    assert world.figshare.log.count("delete_file") == 1
+    assert len(links(world)) == 2
 
 
 async def test_the_link_of_an_item_that_existed_before_is_replaced(world: RecordWorld) -> None:

@@ -69,8 +69,11 @@ async def test_a_doi_is_not_reserved_if_the_lease_was_lost_before(
     assert "reserve_doi" not in world.figshare.log
 
 
-@pytest.mark.parametrize("request_name", ["create", "initiate", "complete", "create_private_link", "publish"])
-async def test_a_creating_request_is_not_repeated_if_the_lease_was_lost_meanwhile(
+@pytest.mark.parametrize(
+    "request_name",
+    ["create", "update", "set_authors", "initiate", "complete", "reserve_doi", "create_private_link", "publish"],
+)
+async def test_a_changing_request_is_not_repeated_if_the_lease_was_lost_meanwhile(
     request_name: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Figshare asked to wait; while this process was suspended, another machine took over the job."""
@@ -84,7 +87,7 @@ async def test_a_creating_request_is_not_repeated_if_the_lease_was_lost_meanwhil
             raise JobBusy("another machine took over this job")
 
     monkeypatch.setattr(JobLock, "check", check)
-    options = uploader.ItemOptions(metadata=Metadata(), private_link=True, publish=True)
+    options = uploader.ItemOptions(metadata=Metadata(), reserve_doi=True, private_link=True, publish=True)
     assert await world.upload(world.source("a", CONTENT), title="title", item_options=options) == BUSY
     assert figshare.log.count(request_name) == 1
 

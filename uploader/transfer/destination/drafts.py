@@ -15,7 +15,7 @@ async def remove_mark(run: JobRun, item: Item) -> None:
     """Give the item its real title if it still has the marked one. Raises ItemNotFound."""
     plan = run.state.plan
     if plan.title is not None and bears_mark(item.title, [mark_prefix(run.job)]):
-        await run.api.items.update(item.id, {"title": plan.title})
+        await run.api.items.update(item.id, {"title": plan.title}, on_turn=run.lock.check)
 
 
 async def remove_late_items(run: JobRun) -> None:

@@ -76,8 +76,8 @@ async def ensure_description(run: JobRun) -> None:
             requested.payload.creation_fields(in_project=run.state.plan.project is not None) if run.created_item else {}
         )
         rest = {name: value for name, value in requested.payload.fields.items() if name not in sent}
-        await run.lock.check()
-        await describe(run.api, run.item_id, msgspec.structs.replace(requested.payload, fields=rest))
+        payload = msgspec.structs.replace(requested.payload, fields=rest)
+        await describe(run.api, run.item_id, payload, on_turn=run.lock.check)
         await run.commit(ev.MetadataApplied(requested.mark))
     run.described = True
     run.notify(no.Described(run.item_id, requested.payload.present_fields))

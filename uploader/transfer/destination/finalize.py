@@ -52,7 +52,8 @@ async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[ev.FinalS
 
 async def _reserve_doi(run: JobRun) -> ev.FinalStepDone:
     item = await run.api.items.detail(run.item_id)
-    return ev.FinalStepDone(step="reserve_doi", value=await release.reserve_doi(run.api, item))
+    doi = await release.reserve_doi(run.api, item, on_turn=run.lock.check)
+    return ev.FinalStepDone(step="reserve_doi", value=doi)
 
 
 async def _private_link(run: JobRun) -> ev.FinalStepDone:
