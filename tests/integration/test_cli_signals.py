@@ -332,6 +332,16 @@ def test_ctrl_c_during_start_up_shows_no_traceback(bare_figup: Figup, tmp_path: 
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
+_AT_THE_END = "import atexit, os, signal\natexit.register(lambda: [os.kill(os.getpid(), signal.SIGINT), None])\n"
+
+
+@pytest.mark.parametrize(("words", "status"), [(["jobs"], 0), (["--version"], 0), (["jobs", "--no-such-option"], 2)])
+def test_ctrl_c_after_the_end_changes_nothing(bare_figup: Figup, tmp_path: Path, words: list[str], status: int) -> None:
+    bare_figup.env["PYTHONPATH"] = plugged(tmp_path / "plug", _AT_THE_END)
+    bare_figup.always = ()
+    assert "Traceback" not in bare_figup.run(*words).expect(status).stderr
+
+
 _TRAP = """
 import os, signal, sys
 os.kill(os.getpid(), signal.{signal})

@@ -11,6 +11,8 @@ _STOPPED = b"figup: stopped before anything was done. Run the same command again
 _STATUS = 75  # ExitStatus.RESUMABLE, which takes long to import
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 ASKING = (signal.SIGUSR1, signal.SIGUSR2)
+_is_command = False
+"""This process runs nothing but figup, so that Ctrl-C, too, can be ignored once it has ended."""
 
 
 def handle_signals() -> None:
@@ -18,6 +20,8 @@ def handle_signals() -> None:
 
     Signals ignored by the parent (nohup) stay ignored.
     """
+    global _is_command  # noqa: PLW0603 - a property of the process
+    _is_command = True
     for signum in STOPPING:
         if signal.getsignal(signum) is signal.SIG_DFL:
             signal.signal(signum, _end)
@@ -28,14 +32,17 @@ def handle_signals() -> None:
 
 def ignore_signals() -> None:
     """Ignore them from now on: the command has ended, and its exit status is known."""
-    for signum in (*STOPPING, *ASKING):
+    for signum in (signal.SIGINT, *STOPPING, *ASKING):
         if is_ours(signal.getsignal(signum)):
             signal.signal(signum, signal.SIG_IGN)
 
 
 def is_ours(handler: object) -> bool:
-    """Return whether a signal's handler is one of these."""
-    return handler in (_end, _go_on)
+    """Return whether a signal's handler is one of these, or Python's for Ctrl-C in a process of figup's own.
+
+    Python's handler prints a traceback if it is called while the interpreter ends.
+    """
+    return handler in (_end, _go_on) or (_is_command and handler is signal.default_int_handler)
 
 
 def _end(*_: object) -> None:
