@@ -175,12 +175,13 @@ class Engine:
     def _needs_listing(self) -> bool:
         """Return True if the item must be listed, so that a foreign file is not mistaken for ours.
 
-        In an item that the user named, any lost upload is initiated again; an item of ours holds only our files.
+        In an item that the user named, any lost upload is initiated again; an item of ours holds only our files, unless
+        the record of them may be incomplete.
         """
         steps = {next_step(transfer) for transfer in self._run.state.transfers}
-        user_item = not self._run.state.creates_item
+        others_possible = not self._run.state.creates_item or self._run.state.recovered
         return bool(
-            steps & {Step.INITIATE, Step.LOOK_UP, Step.REMOVE_REMNANTS} or (user_item and steps != {Step.NOTHING})
+            steps & {Step.INITIATE, Step.LOOK_UP, Step.REMOVE_REMNANTS} or (others_possible and steps != {Step.NOTHING})
         )
 
     def _warn_mixed_links(self) -> bool:

@@ -171,7 +171,11 @@ class OpenJob:
         await self.journal.commit()
 
     def write_manifests(self) -> None:
-        """Write the MD5 lists of a finished job. Blocks. Raises StateDiskFull, StateUnusable."""
+        """Write the MD5 lists of a job whose files were all just verified. Blocks. Raises StateDiskFull, StateUnusable.
+
+        What a damaged journal lost does not matter any more.
+        """
+        self._states.end_recovery(self.name, self.state)
         self.manifests = self._states.write_manifests(self.name, self.state)
 
     def _open_journal(self) -> None:

@@ -224,7 +224,7 @@ def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, lis
 
 def _find_duplicate(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -> int | None:
     """Find the earliest identical file in the place of this job's own that was not there before its upload."""
-    if transfer.foreign or transfer.known is None:
+    if transfer.foreign or transfer.record_lost:
         return None
     expected = msgspec.structs.replace(expected_of(transfer), file_id=None)
     place = transfer.path if transfer.link else transfer.remote_path
@@ -236,7 +236,7 @@ def _late_files(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -> li
     """Find the unfinished files in a transfer's place that an initiation may have made that was given up."""
     if transfer.link or not transfer.late:
         return []
-    before = {*transfer.owned_ids(), *(transfer.known or ())}
+    before = {*transfer.owned_ids(), *transfer.known}
     found = by_path.get(transfer.remote_path, ())
     return [f for f in found if f.id not in before and classify(f, Expected()) is Match.UNFINISHED]
 

@@ -13,7 +13,7 @@ from tests.fakes.figshare import Fault
 from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
 from uploader.figshare.outcomes import UploadGone
-from uploader.transfer.journal.log import read_synced, synced_path
+from uploader.transfer.journal.log import damaged_path, read_synced, synced_path
 from uploader.transfer.options import OnConflict, Options
 
 pytestmark = pytest.mark.anyio
@@ -35,12 +35,16 @@ class Stored:
 
     def restore(self, length: int) -> None:
         """Restore everything, with this many bytes of the journal."""
+        self.restore_journal(length)
+        self._world.figshare.items_held = copy.deepcopy(self._items)
+        self._world.figshare.resent_parts.clear()
+
+    def restore_journal(self, length: int) -> None:
+        """Restore the job's folder, with this many bytes of the journal."""
         shutil.rmtree(self.job)
         shutil.copytree(self._copy, self.job)
         journal = self.job / "journal"
         journal.write_bytes(journal.read_bytes()[:length])
-        self._world.figshare.items_held = copy.deepcopy(self._items)
-        self._world.figshare.resent_parts.clear()
 
 
 def cuts(journal: Path) -> list[int]:
@@ -96,6 +100,39 @@ async def test_the_record_of_a_restarted_upload_is_cut_off(world: World, named: 
     lost = next(number for number, line in enumerate(lines) if b'"e":"lost"' in line)
     for number in range(lost - 1, len(lines)):
         await check_cut(world, stored, sum(map(len, lines[:number])), target, named=named)
+
+
+@pytest.mark.parametrize("since", ["damaged", "verified since", "sent again since"])
+async def test_a_file_that_another_put_in_the_place_of_a_lost_one_is_kept(world: World, since: str) -> None:
+    target = await prepare(world, "never", False, "skip")
+    (job,) = world.jobs()
+    (item,) = world.figshare.items_held.values()
+    journal = job / "journal"
+    journal.write_bytes(journal.read_bytes()[:-1])
+    if since != "damaged":
+        await run_to_the_end(world, target)
+        assert not damaged_path(journal).exists()
+    if since == "sent again since":
+        item.files.clear()
+        assert await world.upload(str(world.folder / "set"), **target) == 0
+    item.files.clear()
+    theirs = world.figshare.add_file(item, "set/a", b"!" * len(FILES["a"]))
+    for _ in range(2):
+        assert await world.upload(str(world.folder / "set"), **target) == 1
+        assert world.contents(item.id) == [("set/a", md5(theirs.content)), HELD[1]]
+    assert theirs.id in item.files
+
+
+async def test_a_job_without_its_journal_keeps_a_file_that_differs_from_its_own(world: World) -> None:
+    target = await prepare(world, "never", False, "skip")
+    stored = Stored(world)
+    (item,) = world.figshare.items_held.values()
+    item.files.clear()
+    world.figshare.add_file(item, "set/a", b"!" * len(FILES["a"]))
+    before = world.contents(item.id)
+    stored.restore_journal(0)
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    assert world.contents(item.id) == [*before, HELD[1]]
 
 
 CASES: list[tuple[str, bool, OnConflict]] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import anyio.to_thread
 
@@ -14,13 +14,14 @@ from uploader.figshare.retry import poll
 from uploader.items.mark import bears_mark, mark_prefix
 from uploader.text import composed, printable
 from uploader.transfer import notices as no
-from uploader.transfer.compare import FAILED_STATUSES
+from uploader.transfer.compare import FAILED_STATUSES, Expected, Match, classify, needs_md5
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
 
 T = TypeVar("T")
+SourceMd5: TypeAlias = Callable[[], Awaitable[str]]
 
 _CLOCK_SLACK = timedelta(hours=1)
 """An item's creation may be stamped by another server than the one that answered, whose clock differs."""
@@ -137,26 +138,35 @@ async def find_published(run: JobRun, intent: ev.PublishIntended) -> ItemDetail 
     return await _poll(run, check, time_limit, f"publishing item {run.item_id}")
 
 
-async def find_file(run: JobRun, transfer: Transfer) -> int | None:
-    """Find the remote file that an initiation led to, or None."""
-    return await (find_link if transfer.link else find_upload)(run, transfer)
+async def find_file(run: JobRun, transfer: Transfer, source_md5: SourceMd5 | None = None) -> int | None:
+    """Find the remote file that an initiation led to, or None: see `find_upload`."""
+    return await (find_link(run, transfer) if transfer.link else find_upload(run, transfer, source_md5))
 
 
-async def find_upload(run: JobRun, transfer: Transfer) -> int | None:
+async def find_upload(run: JobRun, transfer: Transfer, source_md5: SourceMd5 | None) -> int | None:
     """Find the remote file that an initiation led to, or None.
 
-    It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. In an item
-    that the user named it must also have no parts, since another process may be sending a file of the same name there;
-    and if the record of the earlier files is lost, no file is adopted. In an item that the job created, a complete file
-    is adopted in that case, too.
+    It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. It has no
+    parts: another process may be sending a file of the same name. If a damaged journal may have lost the initiation, it
+    may have parts, or be complete with the MD5 of the source, which `source_md5` computes (None: adopt no complete
+    file); but in an item that the user named no file is adopted then.
     """
-    if transfer.intended_at is None or (transfer.known is None and not _created_by_us(run)):
+    if transfer.intended_at is None or (transfer.record_lost and not _created_by_us(run)):
         return None
 
+    async def may_be_ours(file: File) -> bool:
+        if not transfer.record_lost:
+            return await is_untouched(run.api, run.item_id, file)
+        if file.status == "created":
+            return True
+        # One that differs is someone's: the job must not replace it as if it had sent it.
+        if source_md5 is None or transfer.dropped or not needs_md5([file], transfer.size):
+            return False  # the source of a dropped transfer may no longer exist
+        return classify(file, Expected(size=transfer.size, md5=await source_md5())) is Match.SAME
+
     async def check() -> int | None:
-        found = await (_unfinished if transfer.known is not None else _unclaimed)(run, transfer)
-        for file in found:
-            if file.size == transfer.size and (_created_by_us(run) or await is_untouched(run.api, run.item_id, file)):
+        for file in await (_unclaimed if transfer.record_lost else _unfinished)(run, transfer):
+            if file.size == transfer.size and await may_be_ours(file):
                 return file.id
         return None
 
@@ -210,7 +220,7 @@ async def _unclaimed(run: JobRun, transfer: Transfer) -> list[File]:
     found = await run.listing.at(transfer.folder, transfer.name)
     # Afterwards: what another job here has created meanwhile is in its journal by now.
     _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
-    owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known or ())
+    owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known)
     unclaimed = (f for f in found if f.id not in owned and not f.is_link_only and f.status not in FAILED_STATUSES)
     return sorted(unclaimed, key=lambda f: (f.status == "created", f.id))
 

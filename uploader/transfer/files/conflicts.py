@@ -49,7 +49,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     """
     mine = transfer.owned_ids() | run.listing.removed
     others = [file for file in run.listing.foreign_files.get(transfer.remote_path, ()) if file.id not in mine]
-    if transfer.known is None:
+    if transfer.record_lost:
         others = _without_unfinished(run, transfer, others)
     if not others:
         # No such file; or the item was not listed because an earlier run decided: keep its decision.

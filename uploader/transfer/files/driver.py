@@ -53,13 +53,11 @@ class FileDriver:
         """True from the answer that announced the remote file until the file was first seen."""
         self._begun_before = False
         """True if parts of the upload may have been handed out before."""
-        self._losses = 0
-        self._refusals = 0
-        self._mismatches = 0
+        self._losses = self._refusals = self._mismatches = 0
         self._steps: steps.Steps = {
             Step.REMOVE_REMNANTS: partial(steps.remove_remnants, run, transfer),
             Step.INITIATE: self._initiate,
-            Step.LOOK_UP: partial(steps.look_up, run, transfer),
+            Step.LOOK_UP: partial(steps.look_up, run, transfer, self._hash),
             Step.INSPECT: self._inspect,
             Step.DISCARD: self._discard,
             Step.SEND: self._send,
@@ -92,7 +90,7 @@ class FileDriver:
     async def _initiate(self) -> None:
         await self._content.check()
         transfer = self._transfer
-        if self._run.state.recovered and transfer.known is not None:
+        if self._run.state.recovered and transfer.abandoned and not transfer.record_lost:
             # The journal may have lost a later initiation than that of a file which is gone: look for its effect.
             await self._run.commit(possible_initiation(self._run.state, transfer))
             return
@@ -107,10 +105,8 @@ class FileDriver:
             return
         if self._run.options.hash_first or self._run.md5_required:
             await self._hash()
-        others = {f.id for f in self._run.listing.foreign_files.get(transfer.remote_path, ())} | transfer.owned_ids()
-        ask = partial(
-            steps.initiate, self._run, transfer, self._ask_for_upload, self._initiating, known=others, seen=seen
-        )
+        known = {f.id for f in self._run.listing.foreign_files.get(transfer.remote_path, ())} | transfer.owned_ids()
+        ask = partial(steps.initiate, self._run, transfer, self._ask_for_upload, self._initiating, known, seen)
         try:
             initiated = await ask()
         except RequestRejected as refusal:
@@ -140,9 +136,10 @@ class FileDriver:
         self._run.md5_required = True
         return initiated
 
-    async def _hash(self) -> None:
-        await self._content.md5()
+    async def _hash(self) -> str:
+        md5 = await self._content.md5()
         self._content.release()
+        return md5
 
     async def _ask_for_upload(self, on_turn: OnTurn) -> int:
         transfer = self._transfer

@@ -67,7 +67,7 @@ class LinkDriver:
         def link(turn: OnTurn) -> Awaitable[int]:
             return run.api.link(run.item_id, transfer.path, on_turn=turn)
 
-        await steps.initiate(run, transfer, link, self._initiating, known=(), seen=seen)
+        await steps.initiate(run, transfer, link, self._initiating, (), seen)
 
     async def _inspect(self) -> None:
         transfer = self._transfer

@@ -149,15 +149,15 @@ class Planner:
             return False
         if transfer.link:
             return bool(others)
-        if transfer.known is None and not created_by_us:
+        if transfer.record_lost and not created_by_us:
             return False
         other_jobs = await self._read_owners()
         for file in others:
             if (
                 classify(file, Expected()) is Match.UNFINISHED
                 and file.size == transfer.size
-                and file.id not in (*other_jobs, *(transfer.known or ()))
-                and (created_by_us or await is_untouched(api, item_id, file))
+                and file.id not in (*other_jobs, *transfer.known)
+                and (transfer.record_lost or await is_untouched(api, item_id, file))
             ):
                 return True
         return False

@@ -163,8 +163,12 @@ class Transfer:
     """True if the remote file existed before and was not created by this job: it must never be removed."""
     intended_at: str | None = None
     """Time of an initiation with an unknown outcome (server's clock); None without one."""
-    known: tuple[int, ...] | None = ()
-    """Ids of the item's files of this name from before that initiation; None if the record of them is lost."""
+    known: tuple[int, ...] = ()
+    """Ids of the item's files of this name from before the last initiation; some may be missing if `record_lost`."""
+    record_lost: bool = False
+    """True if a damaged journal may have lost an initiation since."""
+    abandoned: bool = False
+    """True if an earlier remote file of this transfer was given up or is gone."""
     unanswered: bool = False
     """True if the search for an initiation's effect found nothing: it may still appear."""
     late: bool = False
@@ -225,6 +229,7 @@ def _resume_state(transfer: Transfer) -> State:
 def _detach_remote(transfer: Transfer) -> tuple[int, ...]:
     """Reset the transfer for a restart; return the remote file that it made, to be removed later."""
     own = () if transfer.file_id is None or transfer.foreign else (transfer.file_id,)
+    transfer.abandoned = transfer.abandoned or transfer.file_id is not None
     transfer.file_id = None
     transfer.foreign = False
     transfer.intended_at = None
@@ -246,7 +251,8 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             pass
         case ev.UploadIntended():
             transfer.intended_at = event.at
-            transfer.known = event.known
+            transfer.record_lost = event.known is None
+            transfer.known = transfer.known if event.known is None else event.known
         case ev.UploadInitiated():
             transfer.intended_at = None
             transfer.file_id = event.id

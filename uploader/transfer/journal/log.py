@@ -103,6 +103,11 @@ def damaged_path(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.damaged")
 
 
+def recovered_path(journal: Path) -> Path:
+    """Return the path of the original of a damaged journal once everything that it may have lost was looked up."""
+    return journal.with_name(f"{journal.name}.recovered")
+
+
 def read_synced(journal: Path, disk: Disk) -> Synced | None:
     """Return the last sync on record, or None if that cannot be read.
 

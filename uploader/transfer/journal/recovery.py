@@ -82,13 +82,12 @@ def _possible_intents(state: JobState) -> list[ev.AnyEvent]:
         # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
         left = state.item_state is ItemState.INTENDED
         intents += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
-    if plan.item is not None:
-        # The file of such an intent may have parts by now, so in an item that the user named it cannot be identified.
-        intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
+    # The file of such an intent may have parts by now, which the intent alone says it has not.
+    intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     intents += [
         possible_initiation(state, t)
         for t in state.transfers
-        if (t.state is State.PLANNED and not t.remnants) or (plan.item is not None and t.state is State.INITIATING)
+        if (t.state is State.PLANNED and not t.remnants) or t.state is State.INITIATING
     ]
     return intents
 

@@ -21,7 +21,7 @@ from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
 from uploader.sources.models import Selection
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent
-from uploader.transfer.journal.log import EVENTS, Replay, damaged_path, decode, read_synced, scan
+from uploader.transfer.journal.log import EVENTS, Replay, damaged_path, decode, read_synced, recovered_path, scan
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.journal.recovery import is_whole, recover, replay
 from uploader.transfer.journal.state import JobState, StateLoader
@@ -122,6 +122,14 @@ class JobStore:
         state = self._whole(job, state)
         state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
         return log, state
+
+    def end_recovery(self, job: str, state: JobState) -> None:
+        """Note that everything was verified since the journal was damaged, if it was. Blocks. Raises StateUnusable."""
+        if state.recovered:
+            journal = self.folder(job) / "journal"
+            with map_os_errors(journal):
+                damaged_path(journal).replace(recovered_path(journal))
+            state.recovered = False
 
     @staticmethod
     def _whole(job: str, state: JobState | None) -> JobState:
