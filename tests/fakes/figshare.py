@@ -124,6 +124,7 @@ class FakeFigshare:
     """One account's Figshare. Settings are plain attributes; faults are scripted with `fail`."""
 
     def __init__(self, clock: Clock) -> None:
+        self.endpoint = "https://figshare.example"
         self.items_held: dict[int, StoredItem] = {}
         self.log: list[str] = []
         self.files_lag = 0.0

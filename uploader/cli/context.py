@@ -22,6 +22,7 @@ from uploader.disk import Disk
 from uploader.errors import FigupError, JobNotFound, NoToken
 from uploader.figshare.settings import THROTTLED, RetryPolicy
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint, is_loopback
+from uploader.items.creations import Creations
 from uploader.text import printable
 from uploader.transfer.store.jobs import JobStore, default_state_dir
 from uploader.transfer.store.overview import JobOverview, overview, unfinished_job
@@ -106,6 +107,11 @@ class Context:
 def job_store(common: GlobalOptions) -> JobStore:
     """Return the store of the jobs on this machine."""
     return JobStore(state_dir(common), Disk())
+
+
+def creations(common: GlobalOptions) -> Creations:
+    """Return the records of what commands create on this machine outside jobs."""
+    return Creations(state_dir(common) / "creations", Disk())
 
 
 def state_dir(common: GlobalOptions) -> Path:

@@ -286,6 +286,11 @@ HINTS: dict[str, Hint] = {
     "unknown-doi": Hint("Check it, or give the number or the address of the page.", complete=True),
     "lacks-fields": Hint("`figup item update {item_id} --metadata FILE{options}` adds them.", complete=True),
     "published-before": Hint("`figup item publish {item_id}{options}` publishes it."),
+    "created-unfinished": Hint(
+        "`figup item update {item_id} --metadata FILE{options}` sets it once it is corrected; "
+        "`figup item delete {item_id}{options}` deletes the item.",
+        complete=True,
+    ),
     "unfinished-files": Hint("Finish their uploads (`figup resume{job_options}`), or remove them.", complete=True),
     "another-author": Hint(
         "Check the ORCID iD. If it is the same person: figup item authors add {item_id} {author_id}{options}",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio
 import click
 
 from uploader import units
 from uploader.cli import item_files, item_lists, item_release, record_views
 from uploader.cli.confirm import confirm
+from uploader.cli.context import creations
 from uploader.cli.hints import Repeated
 from uploader.cli.item_files import file_of
 from uploader.cli.item_views import fields
@@ -24,8 +26,8 @@ from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, RequestRejected, UsageError
 from uploader.figshare.ids import Reference
 from uploader.figshare.models import File, ItemDetail
-from uploader.items import lists
 from uploader.items.checks import check_project
+from uploader.items.create import create_item
 from uploader.items.describe import describe
 from uploader.text import printable
 
@@ -82,8 +84,16 @@ def create(title: str | None, metadata: str | None, project: int | None, common:
         if project is not None:
             await check_project(api.items, project)
         spec = await resolve_description(session, api.items, description, project=project)
-        item_id = await lists.create(api, name, spec, project=project)
-        session.summary.item_id = item_id
+        try:
+            with creations(common) as records:
+                item_id = await create_item(
+                    api, name, spec, records=records, on_created=session.created, project=project
+                )
+        except anyio.get_cancelled_exc_class():
+            if (left := session.summary.item_id) is not None:
+                remove = common.repeated.command("item", "delete", left)
+                session.console.note(f"item {left} was created, but not finished; `{remove}` deletes it")
+            raise
         made = await api.items.detail(item_id)
         session.summary.item_id, session.summary.item_url = made.id, made.url or None
         session.console.event("created", **fields(made))

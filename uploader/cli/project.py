@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uploader.cli.context import creations
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.own_lists import own_list_command
 from uploader.cli.record_views import show_project
@@ -55,9 +56,10 @@ def create_container(common: GlobalOptions, kind: Container, title: str, descrip
         raise click.UsageError(error.message, click.get_current_context()) from None
 
     async def work(session: Session, api: Figshare) -> int:
-        from uploader.items import lists
+        from uploader.items import create
 
-        new = await lists.create_container(api, kind, name, description)
+        with creations(common) as records:
+            new = await create.create_container(api, kind, name, description, records=records)
         session.console.event("created", **{f"{kind.removesuffix('s')}_id": new, "title": name})
         session.console.result(str(new))
         one: Kind = "project" if kind == "projects" else "collection"

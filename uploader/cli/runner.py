@@ -56,6 +56,10 @@ class Session:
     report_written: bool = False
     """True once the work on Figshare is done, whether or not the output can be written."""
 
+    def created(self, item_id: int, finishable: bool) -> None:
+        """Note the item that the command created, and whether its next run can finish it."""
+        self.summary.item_id, self.resumable = item_id, finishable
+
     def add_report(self, report: Report) -> None:
         """Copy the report into the summary."""
         self.report_written = True

@@ -97,11 +97,11 @@ class FigupError(Exception):
         path: str | None = None,
         hint: str | None = None,
         situation: str | None = None,
+        item_id: int | None = None,
     ) -> Self:
         """Return a copy with more context, for `raise error.with_context(...) from error`.
 
-        `prefix` and `suffix` are joined to the message with a colon; `path`, `hint` and `situation` replace the old
-        values.
+        `prefix` and `suffix` are joined to the message with a colon; the others replace the old values.
         """
         known = copy.copy(self)
         known.message = printable(": ".join(part for part in (prefix, self.message, suffix) if part))
@@ -109,6 +109,8 @@ class FigupError(Exception):
         known.hint = hint if hint is not None else self.hint
         if hint is not None or situation is not None:
             known.facts = replace(self.facts, situation=situation or "")
+        if item_id is not None:
+            known.facts = replace(known.facts, item_id=item_id)
         return known
 
 

@@ -1,61 +1,23 @@
-"""Change an item outside a job: create it, change its authors, keywords, categories and collections. Create projects
-and collections.
+"""Change the lists of an item outside a job: authors, keywords, categories; and the items of a collection.
 
 Changes are idempotent; after a lost response the effect is looked up before the request is repeated.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from uploader.errors import Facts, ItemNotFound, PermissionDenied, RequestRejected, UsageError
 from uploader.figshare.models import MAX_BATCH, Author, ItemDetail
-from uploader.items.describe import describe, is_same
-from uploader.items.mark import bears_mark, command_origin, is_left_over, marked_title, new_command_mark
-from uploader.items.payload import ItemPayload
+from uploader.items.describe import is_same
 from uploader.items.reconcile import confirm
 from uploader.text import did_you_mean, plain, plausibly_same
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
-    from uploader.figshare.item_api import Container
-
-
-async def create(api: Figshare, title: str, spec: ItemPayload, *, project: int | None = None) -> int:
-    """Create a draft with this metadata and return its id. Each call creates another one, or finishes an empty one that
-    an interrupted or failed run of the same command left.
-    """
-    item_id, rest = await _create_marked(api, title, spec, project)
-    await describe(api, item_id, rest)
-    # Last: until then, the mark tells that the item is not finished.
-    await api.items.update(item_id, {"title": title})
-    return item_id
-
-
-async def _create_marked(api: Figshare, title: str, spec: ItemPayload, project: int | None) -> tuple[int, ItemPayload]:
-    """Find or create a draft whose title has a mark. Returns its id and what `describe` has to set beside the title."""
-    origin = command_origin("item", title, project)
-    mark = new_command_mark(origin)
-
-    async def check() -> int | None:
-        return min([row.id async for row in api.own_items() if bears_mark(row.title, [mark])], default=None)
-
-    left = [row.id async for row in api.own_items() if not row.published and is_left_over(row.title, origin)]
-    for item_id in left:
-        if not [file async for file in api.files(item_id)]:
-            return item_id, spec
-    sent = spec.creation_fields(in_project=project is not None)
-    ask = functools.partial(api.items.create, {"title": marked_title(title, mark), **sent}, project=project)
-    item_id = await confirm(api, ask, check, "creating the item")
-    rest = {name: value for name, value in spec.fields.items() if name not in sent}
-    return item_id, msgspec.structs.replace(spec, fields=rest)
-
-
-# --- lists --------------------------------------------------------------------------------------------------------
 
 
 class MatchedAuthor(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,30 +150,7 @@ async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[st
         await api.items.remove_category(item.id, category)
 
 
-# --- projects and collections -----------------------------------------------------------------------------------------
-
-
-async def create_container(api: Figshare, kind: Container, title: str, description: str | None = None) -> int:
-    """Create a project or collection, and return its id. Each call creates another one, or finishes one that an
-    interrupted run of the same command left.
-
-    Raises PermissionDenied, RequestRejected, ServerFailing.
-    """
-    one = kind.removesuffix("s")
-    fields = {"title": title} | ({"description": description} if description is not None else {})
-    origin = command_origin(one, title)
-    mark = new_command_mark(origin)
-    marked = {**fields, "title": marked_title(title, mark)}
-
-    async def find(is_ours: Callable[[str], bool]) -> int | None:
-        return min([row.id async for row in api.items.containers(kind) if is_ours(row.title)], default=None)
-
-    number = await find(lambda text: is_left_over(text, origin))
-    if number is None:
-        ask = functools.partial(api.items.create_container, kind, marked)
-        number = await confirm(api, ask, lambda: find(lambda text: bears_mark(text, [mark])), f"creating the {one}")
-    await api.items.update_container(kind, number, fields)
-    return number
+# --- collections ------------------------------------------------------------------------------------------------------
 
 
 async def list_collection(api: Figshare, collection: int) -> set[int]:

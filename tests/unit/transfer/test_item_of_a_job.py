@@ -11,9 +11,10 @@ import pytest
 from tests.fakes.figshare import Fault
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
-from uploader.errors import RequestRejected
-from uploader.items import lists
-from uploader.items.mark import command_origin, marked_title, new_command_mark
+from uploader.disk import Disk
+from uploader.errors import Unreachable
+from uploader.items.create import create_item
+from uploader.items.creations import Creations
 from uploader.items.payload import ItemPayload
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
@@ -194,33 +195,30 @@ async def test_an_item_without_files_is_recognized_by_its_mark_too(world: World)
             world.figshare.add_item(TITLE)
 
     world.figshare.on_request["own_items"] = create_another
-    item_id = await lists.create(world.figshare, TITLE, ItemPayload())  # type: ignore[arg-type]
+    item_id = await create(world, ItemPayload())
     assert item_id == min(world.figshare.items_held)
     assert {title for title, _ in held(world)} == {TITLE}
     assert world.figshare.log.count("create") == 1
 
 
-async def test_an_item_that_an_interrupted_run_left_is_finished_if_it_is_empty(world: World) -> None:
-    left = marked_title(TITLE, new_command_mark(command_origin("item", TITLE)))
-    empty, used = world.figshare.add_item(left), world.figshare.add_item(left)
-    world.figshare.add_file(used, "a", b"content")
-    spec, made = ItemPayload(fields={"keywords": ["a"]}), []
-    for _ in range(2):
-        item_id = await lists.create(world.figshare, TITLE, spec)  # type: ignore[arg-type]
-        made.append(world.figshare.items_held[item_id])
-    assert made[0] is empty
-    assert made[1] not in (empty, used)
-    assert [(item.title, item.fields["keywords"]) for item in made] == [(TITLE, ["a"])] * 2
-    assert used.title == left
+async def create(world: World, spec: ItemPayload) -> int:
+    with Creations(world.folder / "creations", Disk()) as records:
+        return await create_item(world.figshare, TITLE, spec, records=records, on_created=lambda *_: None)  # type: ignore[arg-type]
 
 
-async def test_an_item_whose_metadata_was_refused_is_finished_by_the_next_run(world: World) -> None:
-    world.figshare.fail("set_authors", Fault.REJECTED)
-    spec = ItemPayload(authors=[{"name": "Ann Bee"}])
-    with pytest.raises(RequestRejected):
-        await lists.create(world.figshare, TITLE, spec)  # type: ignore[arg-type]
-    item_id = await lists.create(world.figshare, TITLE, spec)  # type: ignore[arg-type]
-    assert [(item.id, item.title) for item in world.figshare.items_held.values()] == [(item_id, TITLE)]
+@pytest.mark.parametrize("used", [False, True])
+async def test_an_item_that_an_interrupted_run_left_is_finished_if_it_is_empty(world: World, used: bool) -> None:
+    world.figshare.fail("update", Unreachable("no network"))
+    spec = ItemPayload(fields={"keywords": ["a"]})
+    with pytest.raises(Unreachable):
+        await create(world, spec)
+    (left,) = world.figshare.items_held.values()
+    if used:
+        world.figshare.add_file(left, "a", b"content")
+    marked = left.title
+    assert (await create(world, spec) == left.id) is not used
+    assert left.title == (marked if used else TITLE)
+    assert [item.fields["keywords"] for item in world.figshare.items_held.values()] == [["a"]] * (1 + used)
 
 
 async def publish(world: World) -> int:
