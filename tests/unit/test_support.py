@@ -226,7 +226,7 @@ SHELL = """
 figup --version | tr a-z A-Z
 figup nonsense 2>&1 || echo "status $?"
 for signal in TERM KILL; do
-  figup sandbox --dir $signal --port 0 > $signal.out &
+  figup sandbox --dir $signal --port 0 > $signal.out 2>&1 &
   until grep -q ready $signal.out; do sleep 0.05; done
   kill -$signal $!
   wait $! && echo "status 0" || echo "status $?"
@@ -238,7 +238,9 @@ done
 def test_a_shell_runs_the_command_as_any_program(bare_figup: Figup, home: Path, more: dict[str, str]) -> None:
     write_forking_program(home / "bin")
     env = bare_figup.env | {"PATH": f"{home / 'bin'}:{os.environ['PATH']}"} | more
-    done = subprocess.run(["bash", "-c", SHELL], cwd=home, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-c", SHELL], cwd=home, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
     version, *usage, refused, stopped, killed = done.stdout.splitlines()
     assert version.startswith("FIGUP, VERSION ")
     assert any("nonsense" in line for line in usage)
