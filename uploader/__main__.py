@@ -3,7 +3,8 @@
 import gc
 import signal
 
-# Modules make many objects and hardly any garbage: looking for it all the time takes a tenth of the start.
+# Modules make many objects and hardly any garbage: looking for it all the time delays the start.
+_thresholds = gc.get_threshold()
 gc.set_threshold(20_000)
 
 # Until the command is loaded there is nothing to stop gracefully: let Ctrl-C end the process without a traceback.
@@ -23,6 +24,8 @@ if sys.getfilesystemencoding() != "utf-8" and sys.executable:
 
 from uploader.cli.main import main  # noqa: E402
 
+gc.freeze()  # what was imported lasts as long as the process
+gc.set_threshold(*_thresholds)
 signal.signal(signal.SIGINT, _handler)
 
 if __name__ == "__main__":

@@ -118,6 +118,8 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS and ctx.resilient_parsing:
+            return None  # completing a line: an error would be printed over it
         if cmd_name in POINTERS:
             ctx.fail(f"unknown command {cmd_name!r}; use 'figup {POINTERS[cmd_name]}'")
         if cmd_name not in COMMANDS:

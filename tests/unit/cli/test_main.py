@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from tests.support.command import write_program
 from uploader import __version__
@@ -88,6 +89,17 @@ def test_completion_offers_commands_jobs_and_topics(line: str, offered: set[str]
     )
     assert {answer.partition(",")[2] for answer in out.splitlines()} == offered
     assert "aiohttp" not in modules
+
+
+@pytest.mark.parametrize("word", ["bogus", "ls"])
+def test_completion_after_an_unknown_command_prints_no_error(word: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert ShellComplete(main, {}, "figup", "_FIGUP_COMPLETE").get_completions([word], "resu")[0].value == "resume"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_garbage_is_collected_as_usual_once_the_command_is_loaded() -> None:
+    code = "import gc; before = gc.get_threshold(); import uploader.__main__; assert gc.get_threshold() == before"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_jobs_are_completed_in_the_state_directory_of_the_command_line(tmp_path: Path) -> None:
