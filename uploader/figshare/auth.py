@@ -77,7 +77,7 @@ class FoundToken:
 
 
 def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, str], config_dir: Path) -> FoundToken:
-    """Return the first of: the token file, FIGSHARE_TOKEN, the keyring, the file that `store_token` writes.
+    """Return the first of: the token file, FIGSHARE_TOKEN, the file that `store_token` writes, the keyring.
 
     Raises NoToken, TokenFileExposed, UsageError (malformed). Blocks on disk and keyring.
     """
@@ -95,14 +95,16 @@ def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, 
 
 
 def read_stored(*, endpoint: str, config_dir: Path) -> tuple[str, str] | None:
-    """Return what is stored for this endpoint, and where; None for nothing. Raises TokenFileExposed, UsageError."""
-    ring = _keyring()
-    if ring is not None:
-        secret = ring.get(endpoint)
-        if secret is not None:
-            return secret, ring.name
+    """Return what is stored for this endpoint, and where; None for nothing. Raises TokenFileExposed, UsageError.
+
+    The file comes first: it has what the keyring refused to take in place of what it holds.
+    """
     stored = _read_store(config_dir / _FILE_NAME).get(endpoint)
-    return (stored, f"the file {config_dir / _FILE_NAME}") if stored is not None else None
+    if stored is not None:
+        return stored, f"the file {config_dir / _FILE_NAME}"
+    ring = _keyring()
+    secret = ring.get(endpoint) if ring is not None else None
+    return (secret, ring.name) if ring is not None and secret is not None else None
 
 
 def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mapping[str, str]) -> str:
@@ -122,6 +124,7 @@ def store_text(text: str, *, endpoint: str, config_dir: Path) -> str:
     """Store a token, or a grant as text, as `store_token` does; return the place."""
     ring = _keyring()
     if ring is not None and ring.set(endpoint, text):
+        _remove_from_file(endpoint, config_dir)
         return ring.name
     path = config_dir / _FILE_NAME
     with _locked(config_dir):
@@ -130,17 +133,24 @@ def store_text(text: str, *, endpoint: str, config_dir: Path) -> str:
 
 
 def replace_text(text: str, *, endpoint: str, config_dir: Path, is_due: Callable[[str], bool]) -> None:
-    """Store a text in place of what is stored now, if there is something and it `is_due`. Raises as `store_text`."""
+    """Store a text in place of what is stored now, if there is something and it `is_due`.
+
+    The file takes what the keyring refuses. Raises as `store_text`.
+    """
     ring, path = _keyring(), config_dir / _FILE_NAME
-    held = ring.get(endpoint) if ring is not None else None
-    if ring is not None and held is not None:
-        if is_due(held):
-            ring.set(endpoint, text)
-        return
     with _locked(config_dir):
         stored = _read_store(path)
-        if endpoint in stored and is_due(stored[endpoint]):
-            _write_store(path, {**stored, endpoint: text})
+        in_file = endpoint in stored
+        try:
+            held = stored[endpoint] if in_file else ring.read(endpoint) if ring is not None else None
+        except _RingFault:  # locked since it was read: a text that is lost would be worse than one too many
+            pass
+        else:
+            if held is None or not is_due(held):
+                return
+            if not in_file and ring is not None and ring.set(endpoint, text):
+                return
+        _write_store(path, {**stored, endpoint: text})
 
 
 def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
@@ -149,12 +159,19 @@ def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
     ring = _keyring()
     if ring is not None and ring.delete(endpoint):
         stores.append(ring.name)
-    path = config_dir / _FILE_NAME
-    if endpoint in _read_store(path):
-        with _locked(config_dir):
-            _write_store(path, {name: text for name, text in _read_store(path).items() if name != endpoint})
-        stores.append(f"the file {path}")
+    if _remove_from_file(endpoint, config_dir):
+        stores.append(f"the file {config_dir / _FILE_NAME}")
     return stores
+
+
+def _remove_from_file(endpoint: str, config_dir: Path) -> bool:
+    """Return whether the file had something for this endpoint."""
+    path = config_dir / _FILE_NAME
+    if endpoint not in _read_store(path):
+        return False
+    with _locked(config_dir):
+        _write_store(path, {name: text for name, text in _read_store(path).items() if name != endpoint})
+    return True
 
 
 def _found(text: str, origin: str) -> FoundToken:
@@ -286,6 +303,10 @@ def _write_store(path: Path, tokens: Mapping[str, str]) -> None:
 # --- the keyring ------------------------------------------------------------------------------------------------
 
 
+class _RingFault(Exception):
+    """The keyring cannot be read now."""
+
+
 class _Keyring:
     """Wrap the optional keyring package; a failing backend counts as none."""
 
@@ -296,9 +317,16 @@ class _Keyring:
 
     def get(self, endpoint: str) -> str | None:
         try:
+            return self.read(endpoint)
+        except _RingFault:
+            return None
+
+    def read(self, endpoint: str) -> str | None:
+        """Return the secret, None if there is none. Raises _RingFault."""
+        try:
             secret: str | None = self._package.get_password(SERVICE, endpoint)
         except self._faults:
-            return None
+            raise _RingFault from None
         return secret
 
     def set(self, endpoint: str, secret: str) -> bool:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Renewable(Protocol):
-    """A token that can be replaced by a newer one; both methods send what they have to, see `oauth2.RenewableToken`."""
+    """A token that can be replaced by a newer one; both send what they have to, see `refresh.RenewableToken`."""
 
     async def current(self, send: Send) -> Token: ...
 

@@ -122,7 +122,7 @@ class Client:
         found = find_token(token_file=token_file, endpoint=self.endpoint, environ=os.environ, config_dir=folder)
         if found.grant is None:
             return found.token
-        from uploader.figshare.oauth2 import RenewableToken
+        from uploader.figshare.refresh import RenewableToken
 
         return RenewableToken(found.grant, endpoint=self.endpoint, config_dir=folder)
 

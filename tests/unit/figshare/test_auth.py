@@ -102,7 +102,9 @@ def test_token_sources_have_an_order_of_precedence(tmp_path: Path, monkeypatch: 
     assert revealed(token_file=token_file, environ=environ) == ("of-file", f"the token file {token_file}")
     assert revealed(environ=environ) == ("of-env", "the environment variable FIGSHARE_TOKEN")
     assert revealed() == ("of-ring", "the keyring (memory)")
-    ring.kept.clear()
+    ring.broken = True  # it takes nothing, but still gives what it has
+    store_token(Token("of-store"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    ring.broken = False
     assert revealed() == ("of-store", f"the file {tmp_path / 'tokens.json'}")
 
 
@@ -252,11 +254,36 @@ def test_an_unusable_keyring_is_skipped(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(forget_token(endpoint=ENDPOINT, config_dir=tmp_path)) == 1
 
 
+@pytest.mark.parametrize("fault", ["set", "get"])
+def test_what_the_keyring_refuses_replaces_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """It may be locked at any moment: a refreshed sign-in must not be lost."""
+    ring = Ring().use(monkeypatch)
+    place: dict[str, Any] = {"endpoint": ENDPOINT, "config_dir": tmp_path}
+    auth.store_text("old", **place)
+
+    def is_due(held: str) -> bool:
+        ring.broken = fault == "set"
+        return held == "old"
+
+    ring.broken = fault == "get"
+    auth.replace_text("new", is_due=is_due, **place)
+    ring.broken = False
+    assert auth.read_stored(**place) == ("new", f"the file {tmp_path / 'tokens.json'}")
+    auth.replace_text("newer", is_due=lambda held: held == "new", **place)
+    assert (auth.read_stored(**place) or ("", ""))[0] == "newer"
+    auth.store_text("newest", **place)
+    assert auth.read_stored(**place) == ("newest", "the keyring (memory)")
+
+
 def test_logout_names_every_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Ring().use(monkeypatch)
     store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
-    store_token(Token("other"), endpoint=OTHER, config_dir=tmp_path, environ={})
-    Ring().use(monkeypatch)
-    store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    ring.broken = True
+    for endpoint in (ENDPOINT, OTHER):
+        store_token(Token("other"), endpoint=endpoint, config_dir=tmp_path, environ={})
+    ring.broken = False
     places = forget_token(endpoint=ENDPOINT, config_dir=tmp_path)
     assert places == ["the keyring (memory)", f"the file {tmp_path / 'tokens.json'}"]
     assert forget_token(endpoint=ENDPOINT, config_dir=tmp_path) == []

@@ -34,7 +34,8 @@ from uploader.figshare import auth, oauth2
 from uploader.figshare.auth import Token, find_token, read_stored
 from uploader.figshare.client import Figshare
 from uploader.figshare.grants import OAuth2Grant, parse_grant
-from uploader.figshare.oauth2 import Consent, RenewableToken, check_page, is_local_http, redeem, site_of
+from uploader.figshare.oauth2 import Consent, check_page, is_local_http, redeem, site_of
+from uploader.figshare.refresh import RenewableToken
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import ExchangeFailed, Request, Response
 
@@ -432,6 +433,48 @@ async def test_without_file_locks_the_mark_in_the_store_makes_others_wait(tmp_pa
         await token.renewed(await token.current(send), send)
     assert got == ["second-t0ken"]
     assert (await kept(tmp_path)).access_token == "second-t0ken"
+
+
+@pytest.mark.usefixtures("no_locks")
+async def test_without_file_locks_a_refresh_that_another_process_gave_up_is_made(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """The token endpoint was busy: the other process stored the sign-in as it was."""
+    await keep(tmp_path, msgspec.structs.replace(GRANT, refreshing=True).dump())
+
+    class Meanwhile(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await keep(tmp_path)
+            await super().sleep(seconds)
+
+    waiting, send = Meanwhile(), Endpoint(response(200, NEW))
+    token = session(tmp_path, waiting)
+    assert (await token.renewed(await token.current(send), send)).reveal() == "second-t0ken"
+    assert len(waiting.sleeps) == 1
+
+
+async def test_a_sign_in_that_no_store_takes_is_not_refreshed(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullRing:
+        name = "the keyring"
+
+        def read(self, endpoint: str) -> str:
+            return GRANT.dump()
+
+        get = read
+
+        def set(self, endpoint: str, text: str) -> bool:
+            return False
+
+    monkeypatch.setattr(auth, "_keyring", FullRing)
+    (tmp_path / "tokens.json").mkdir()
+    monkeypatch.setattr(auth, "_read_store", lambda path: {})
+    send = Endpoint(response(200, NEW))
+    token = session(tmp_path, clock)
+    with pytest.raises(StateUnusable):
+        await token.renewed(await token.current(send), send)
+    assert not send.forms
 
 
 @pytest.mark.usefixtures("no_locks")
