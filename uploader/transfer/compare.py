@@ -13,8 +13,9 @@ import msgspec
 
 from uploader.figshare.models import File
 from uploader.sources.models import remote_path
-from uploader.text import composed
+from uploader.text import composed, printable
 from uploader.transfer.journal.lifecycle import Transfer
+from uploader.units import format_exact_bytes
 
 FAILED_STATUSES = frozenset({"ic_failure"})
 """File statuses after which Figshare will not serve the file as it was sent (observed)."""
@@ -119,6 +120,44 @@ def classify(file: File | None, expected: Expected, folder: str | None = None) -
     if expected.md5 is None or file.computed_md5 is None:
         return Match.UNKNOWN
     return Match.SAME if file.computed_md5.lower() == expected.md5 else Match.DIFFERENT
+
+
+def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[int, str]) -> tuple[Match, str]:
+    """Classify the remote file of a verified transfer, and say what differs; "" if nothing does.
+
+    `held` are the item's files by id, `folders` the folders of those that are in one, as the item gives them.
+    """
+    expected = expected_of(transfer)
+    file = held.get(transfer.file_id or 0)
+    folder = folder_of(folders, file.id) if file is not None else None
+    match = classify(file, expected, folder)
+    return match, "" if match is Match.SAME else f"file {transfer.file_id} {_difference(match, file, expected, folder)}"
+
+
+def _difference(match: Match, file: File | None, expected: Expected, folder: str | None) -> str:
+    """Describe how a remote file differs, as a predicate."""
+    if file is None or match is Match.MISSING:
+        return "is gone"
+    texts = {
+        Match.UNKNOWN: "has no MD5",
+        Match.LINK: "is a link",
+        Match.FAILED: "failed Figshare's integrity check",
+        Match.UNFINISHED: "is an unfinished upload",
+    }
+    if match in texts:
+        return texts[match]
+    if expected.link is not None:
+        return "links to another address"
+    expected_path = remote_path(expected.folder or "", expected.name or "")
+    actual_path = file.path_in(folder if folder is not None else "" if "/" in file.name else expected.folder or "")
+    if composed(actual_path.rpartition("/")[2]) != composed(expected.name or ""):
+        return f"is named {printable(file.name)}"
+    if composed(actual_path) != composed(expected_path):
+        folder = actual_path.rpartition("/")[0]
+        return f"is in folder {printable(folder)}" if folder else "is in no folder"
+    if file.size != expected.size:
+        return f"has {format_exact_bytes(file.size)}, not {format_exact_bytes(expected.size or 0)}"
+    return f"has the MD5 {file.computed_md5}, not {expected.md5}"
 
 
 def rank_matches(files: Iterable[File], expected: Expected) -> list[tuple[Match, File]]:

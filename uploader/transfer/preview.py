@@ -11,12 +11,12 @@ from uploader.errors import ExitStatus
 from uploader.figshare.models import Account, File
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
-from uploader.transfer.compare import Match
+from uploader.transfer.compare import Match, remote_match
 from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal.plan import Target, job_name, key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import RESENDABLE, lost_sources, remote_match
+from uploader.transfer.recheck import RESENDABLE, lost_sources
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
 from uploader.transfer.run.listing import files_by_path

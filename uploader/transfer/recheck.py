@@ -18,17 +18,16 @@ from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.sources.archive.reader import open_source
 from uploader.sources.digest import Digest, Recorded
-from uploader.sources.models import Selection, SourceFile, remote_path
+from uploader.sources.models import Selection, SourceFile
 from uploader.sources.source import FileStamp, Readable
-from uploader.text import composed, printable
-from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
+from uploader.text import printable
+from uploader.transfer.compare import Expected, Match, classify, expected_of, remote_match
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
 from uploader.transfer.run.service import Service
 from uploader.transfer.store.archives import SEND_NEW_VERSION, Archives
-from uploader.units import format_exact_bytes
 
 
 def matches_record(transfer: Transfer, stamp: FileStamp) -> bool:
@@ -239,44 +238,6 @@ def _late_files(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -> li
     before = {*transfer.owned_ids(), *transfer.known}
     found = by_path.get(transfer.remote_path, ())
     return [f for f in found if f.id not in before and classify(f, Expected()) is Match.UNFINISHED]
-
-
-def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[int, str]) -> tuple[Match, str]:
-    """Classify the remote file of a verified transfer, and say what differs; "" if nothing does.
-
-    `held` are the item's files by id, `folders` the folders of those that are in one, as the item gives them.
-    """
-    expected = expected_of(transfer)
-    file = held.get(transfer.file_id or 0)
-    folder = folder_of(folders, file.id) if file is not None else None
-    match = classify(file, expected, folder)
-    return match, "" if match is Match.SAME else f"file {transfer.file_id} {_difference(match, file, expected, folder)}"
-
-
-def _difference(match: Match, file: File | None, expected: Expected, folder: str | None) -> str:
-    """Describe how a remote file differs, as a predicate."""
-    if file is None or match is Match.MISSING:
-        return "is gone"
-    texts = {
-        Match.UNKNOWN: "has no MD5",
-        Match.LINK: "is a link",
-        Match.FAILED: "failed Figshare's integrity check",
-        Match.UNFINISHED: "is an unfinished upload",
-    }
-    if match in texts:
-        return texts[match]
-    if expected.link is not None:
-        return "links to another address"
-    expected_path = remote_path(expected.folder or "", expected.name or "")
-    actual_path = file.path_in(folder if folder is not None else "" if "/" in file.name else expected.folder or "")
-    if composed(actual_path.rpartition("/")[2]) != composed(expected.name or ""):
-        return f"is named {printable(file.name)}"
-    if composed(actual_path) != composed(expected_path):
-        folder = actual_path.rpartition("/")[0]
-        return f"is in folder {printable(folder)}" if folder else "is in no folder"
-    if file.size != expected.size:
-        return f"has {format_exact_bytes(file.size)}, not {format_exact_bytes(expected.size or 0)}"
-    return f"has the MD5 {file.computed_md5}, not {expected.md5}"
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -88,6 +88,12 @@ class Database:
     def query(self, read: Callable[[sqlite3.Connection], T]) -> T:
         with self.errors():
             return read(self._db)
+
+    def row(self, statement: str, values: tuple[object, ...] | Mapping[str, object] = ()) -> tuple[Any, ...] | None:
+        """Return the first row, None without one."""
+        with self.errors():
+            found: tuple[Any, ...] | None = self._db.execute(statement, values).fetchone()
+            return found
 
     def execute(self, statement: str, values: tuple[object, ...] | Mapping[str, object] = ()) -> sqlite3.Cursor:
         """Begin to read rows. Within `errors`."""

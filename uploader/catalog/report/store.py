@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -60,7 +60,6 @@ Items can be added to a collection without a change of its row: they are listed 
 """
 
 Part: TypeAlias = Literal["record", "numbers", "places", "versions", "items"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +141,7 @@ class Store:
         return self._meta("finished") == "1"
 
     def _meta(self, name: str) -> str | None:
-        row = self._base.query(lambda db: db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone())
+        row = self._base.row("SELECT value FROM meta WHERE name = ?", (name,))
         return str(row[0]) if row is not None else None
 
     def begin(self, now: float) -> None:
@@ -168,9 +167,7 @@ class Store:
 
     def position(self, name: str) -> tuple[Position | None, bool]:
         """Return the position in a list, None for the beginning, and whether it was read to its end."""
-        row = self._base.query(
-            lambda db: db.execute("SELECT position, complete FROM lists WHERE name = ?", (name,)).fetchone()
-        )
+        row = self._base.row("SELECT position, complete FROM lists WHERE name = ?", (name,))
         if row is None:
             return None, False
         with self._base.errors():
@@ -202,14 +199,8 @@ class Store:
 
     def hides_changes(self, kind: RowKind) -> bool:
         """Return whether rows of this kind do not state when they were modified."""
-        return self._base.query(
-            lambda db: (
-                db.execute(
-                    "SELECT 1 FROM rows WHERE kind = ? AND NOT gone AND mark LIKE '#%' LIMIT 1", (kind,)
-                ).fetchone()
-                is not None
-            )
-        )
+        found = self._base.row("SELECT 1 FROM rows WHERE kind = ? AND NOT gone AND mark LIKE '#%' LIMIT 1", (kind,))
+        return found is not None
 
     def outdate(self, kind: RowKind, ids: Iterable[int]) -> None:
         """Mark records to be read again that were read before this run: Figshare reports that they changed."""
@@ -333,10 +324,8 @@ class Store:
 
     def record(self, kind: RowKind, number: int) -> Raw:
         """Return a record that was read in full; empty if it was not."""
-        packed = self._base.query(
-            lambda db: db.execute(
-                "SELECT record FROM records WHERE kind = ? AND id = ? AND part = 'record'", (kind, number)
-            ).fetchone()
+        packed = self._base.row(
+            "SELECT record FROM records WHERE kind = ? AND id = ? AND part = 'record'", (kind, number)
         )
         with self._base.errors():
             return _unpacked(packed[0] if packed is not None else None) or {}
