@@ -7,6 +7,7 @@ other keys (`From`) and a function that reads the value (None: absent).
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -39,11 +40,20 @@ class From:
 
 def parse_json(body: bytes) -> Any:
     """Return the JSON value of a body. Raises NotJson, from outside the handler: its context would show the body."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        pass
+    for prepare in (bytes, _mended):
+        try:
+            return msgspec.json.decode(prepare(body))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            pass
     raise NotJson("not JSON")
+
+
+def _mended(body: bytes) -> str:
+    """Return JSON with U+FFFD for bytes that are not UTF-8 and for lone surrogates: one bad name must not make a whole
+    list unreadable. Raises ValueError, RecursionError.
+    """
+    text = json.dumps(json.loads(body.decode("utf-8", "replace")), ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def parse_object(kind: type[T], body: bytes, resource: str) -> T:

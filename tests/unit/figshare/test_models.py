@@ -231,3 +231,10 @@ def test_an_unprintable_url_counts_as_absent(page: object) -> None:
     assert parsed(models.Item, {"id": 1, "url_private_html": page}).url == ""
     good = {"id": 1, "url_private_html": page, "figshare_url": "https://x/1"}
     assert parsed(models.Item, good).url == "https://x/1"
+
+
+@pytest.mark.parametrize("bad", [b"\\ud83d", b"\xff", b"\\ude00\\ud83d"])
+def test_a_bad_character_in_one_name_does_not_hide_the_others(bad: bytes) -> None:
+    body = b'[{"id": 1, "name": "a%s.txt"}, {"id": 2, "name": "\\ud83d\\ude00"}]' % bad
+    names = [file.name for file in parse_list(models.File, body, resource="the files")]
+    assert names == ["a" + "\ufffd" * (len(bad) // 5 or 1) + ".txt", "\U0001f600"]
