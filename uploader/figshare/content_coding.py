@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 """zlib's window sizes by coding. "deflate" is zlib's format (RFC 9110), for some servers the raw one."""
 _MOST_CODINGS = 4
+_BLOCK = 1 << 18
+"""Bytes that are decompressed at a time: a small body may become a huge one."""
 
 
 def content_codings(headers: Mapping[str, str]) -> list[str]:
@@ -43,3 +45,24 @@ def _inflate(body: bytes, window: int, limit: int) -> bytes | None:
     except zlib.error:
         return None
     return bytes(found)
+
+
+class Decompressor:
+    """Decompresses a body that comes in blocks. Raises ValueError for a coding that it does not know."""
+
+    def __init__(self, codings: list[str]) -> None:
+        if len(codings) != 1 or codings[0] not in _WINDOWS:
+            raise ValueError(", ".join(codings))
+        self._window = _WINDOWS[codings[0]][0]
+        self._stream = zlib.decompressobj(self._window)
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        """Yield what the block holds. Raises ValueError if it is damaged."""
+        try:
+            while block:
+                if self._stream.eof:  # several streams in a row are one body (RFC 1952)
+                    self._stream = zlib.decompressobj(self._window)
+                yield self._stream.decompress(block, _BLOCK)
+                block = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+        except zlib.error:
+            raise ValueError("damaged") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
@@ -12,6 +12,7 @@ import aiohttp
 
 from uploader.errors import FileNotHeld, PermissionDenied, ProtocolViolation, RequestRejected, TokenRejected
 from uploader.figshare.auth import Token
+from uploader.figshare.content_coding import Decompressor, content_codings
 from uploader.figshare.network import Network
 from uploader.figshare.outcomes import FetchFailed, RangeIgnored
 from uploader.figshare.responses import Peer, describe, is_firewall, transient_failure
@@ -33,6 +34,10 @@ _HOPS = 5
 
 Sink = Callable[[int, bytes], Awaitable[None]]
 """Called with an offset in the file and the bytes from there."""
+
+
+class _Compressed(Exception):
+    """A range of the compressed file came, which is of no use."""
 
 
 class Tokens(Protocol):
@@ -66,9 +71,9 @@ class Downloads:
         """Fetch the bytes from `start` to `end` (exclusive) of a file of `size` bytes.
 
         `authorized`: the file is private, the token is sent; one that is refused is renewed, once. Where the server has
-        no ranges and `start` is 0, all bytes of the file are delivered. Raises RangeIgnored where it has none and
-        `start` is not 0; FetchFailed, which may pass, after which the bytes delivered so far are valid; FileNotHeld,
-        PermissionDenied, TokenRejected, RequestRejected, ProtocolViolation, TlsFailure.
+        no ranges, or compresses unasked, and `start` is 0, all bytes of the file are delivered. Raises RangeIgnored
+        there if `start` is not 0; FetchFailed, which may pass, after which the bytes delivered so far are valid;
+        FileNotHeld, PermissionDenied, TokenRejected, RequestRejected, ProtocolViolation, TlsFailure.
         """
         try:
             token = await self._tokens.token() if authorized else None
@@ -90,6 +95,30 @@ class Downloads:
         raise failure
 
     async def _fetch(self, url: str, start: int, end: int, size: int, sink: Sink, token: Token | None) -> None:
+        try:
+            await self._follow(url, start, end, size, sink, token, {"Range": f"bytes={start}-{end - 1}"})
+        except _Compressed:
+            if start > 0:
+                raise RangeIgnored(f"{host_of(url)} compresses ranges") from None
+        else:
+            return
+        try:
+            await self._follow(url, 0, size, size, sink, token, {})
+        except _Compressed:
+            raise ProtocolViolation(
+                f"{host_of(url)} sent a compressed part of a file that was asked for whole"
+            ) from None
+
+    async def _follow(
+        self,
+        url: str,
+        start: int,
+        end: int,
+        size: int,
+        sink: Sink,
+        token: Token | None,
+        asked: Mapping[str, str],
+    ) -> None:
         timeout = aiohttp.ClientTimeout(
             total=None,
             connect=self._settings.connect_timeout,
@@ -98,7 +127,7 @@ class Downloads:
         )
         for hop in range(_HOPS + 1):
             url = self._usable(url)
-            headers = {"Range": f"bytes={start}-{end - 1}"}
+            headers = dict(asked)
             if hop == 0 and token is not None and self._may_have_token(url):
                 headers["Authorization"] = f"token {token.reveal()}"
             async with self._network.upload.get(
@@ -125,19 +154,19 @@ class Downloads:
     ) -> None:
         if response.status not in (200, 206) or "x-amzn-waf-action" in response.headers:
             raise self._refusal(await read_response(response, self._settings.answer_timeout), url)
-        if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-            raise ProtocolViolation(f"{host_of(url)} sent compressed bytes although none were requested")
+        codings = content_codings(response.headers)
+        if codings and response.status == 206:
+            raise _Compressed
         if response.status == 200:
             if start > 0:
                 raise RangeIgnored(f"{host_of(url)} does not support ranges")
-            if response.content_length not in (None, size) and "html" in response.headers.get("Content-Type", ""):
-                raise FetchFailed(f"{host_of(url)} answered with a web page instead of the file")
-            _check_size(response.content_length, size, url)
+            if not codings:
+                _check_whole(response, size, url)
             end = size
         else:
             _check_range(response.headers.get("Content-Range", ""), start, size, url)
         offset = start
-        async for data in response.content.iter_any():
+        async for data in _plain(response.content.iter_any(), codings, host_of(url)):
             room = end - offset
             if len(data) > room:
                 raise ProtocolViolation(f"{host_of(url)} sent more bytes than the file has")
@@ -177,6 +206,32 @@ class Downloads:
             return True
         domain = (api.hostname or "").removeprefix("api.")
         return target.scheme == "https" and target.port is None and target.hostname == f"ndownloader.{domain}"
+
+
+async def _plain(blocks: AsyncIterable[bytes], codings: list[str], host: str) -> AsyncIterator[bytes]:
+    """Yield the bytes of a body without its codings: some proxies compress although "identity" was requested."""
+    if not codings:
+        async for block in blocks:
+            yield block
+        return
+    try:
+        stream = Decompressor(codings)
+    except ValueError:
+        raise ProtocolViolation(
+            f"{host} sent bytes compressed with {', '.join(codings)}, which was not asked for"
+        ) from None
+    async for block in blocks:
+        try:
+            for data in stream.feed(block):
+                yield data
+        except ValueError:
+            raise FetchFailed(f"{host} sent damaged compressed bytes") from None
+
+
+def _check_whole(response: aiohttp.ClientResponse, size: int, url: str) -> None:
+    if response.content_length not in (None, size) and "html" in response.headers.get("Content-Type", ""):
+        raise FetchFailed(f"{host_of(url)} answered with a web page instead of the file")
+    _check_size(response.content_length, size, url)
 
 
 def _check_size(length: int | None, size: int, url: str) -> None:

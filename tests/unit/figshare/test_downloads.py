@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from tests.unit.figshare.conftest import Connect
@@ -62,6 +64,39 @@ async def test_a_server_without_ranges_delivers_everything_from_the_beginning(
         await fetched(connect, service)
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_file_that_is_compressed_unasked_is_asked_for_whole(
+    connect: Connect, service: Service, pieces: int
+) -> None:
+    cut = len(CONTENT) // pieces
+    packed = b"".join(gzip.compress(CONTENT[start : start + cut]) for start in range(0, len(CONTENT), cut))
+    coded = {"Content-Encoding": "gzip"}
+    service.answers += [
+        reply(206, packed[:30], {"Content-Range": f"bytes 0-29/{len(packed)}"} | coded),
+        reply(200, packed, coded),
+    ]
+    assert await fetched(connect, service, start=0) == CONTENT
+    assert ["Range" in asked.headers for asked in service.asked] == [True, False]
+    assert {asked.headers["Accept-Encoding"] for asked in service.asked} == {"identity"}
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed", "expected"),
+    [
+        ("gzip", gzip.compress(CONTENT)[:-20], FetchFailed),
+        ("gzip", CONTENT, FetchFailed),
+        ("gzip", gzip.compress(CONTENT + b"x"), ProtocolViolation),
+        ("br", CONTENT, ProtocolViolation),
+    ],
+)
+async def test_compressed_bytes_that_are_not_the_file_are_not_taken(
+    connect: Connect, service: Service, coding: str, packed: bytes, expected: type[Exception]
+) -> None:
+    service.answers += [reply(200, packed, {"Content-Encoding": coding})] * 2
+    with pytest.raises(expected):
+        await fetched(connect, service, start=0)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -72,7 +107,7 @@ async def test_a_server_without_ranges_delivers_everything_from_the_beginning(
         (part(10, 30, body=CONTENT[10:20]), FetchFailed),
         (
             reply(206, CONTENT[10:30], {"Content-Range": "bytes 10-29/100", "Content-Encoding": "gzip"}),
-            ProtocolViolation,
+            RangeIgnored,
         ),
         (reply(202, b"", {"x-amzn-waf-action": "challenge"}), FetchFailed),
         (reply(403, b"<html>"), FetchFailed),
