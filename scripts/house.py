@@ -1,6 +1,6 @@
 """The repository's rules beyond linters: `python scripts/house.py [CHECKOUT]`. The allowed top level; no package index
-and no local path in any file; every module of the package has a docstring. Prints one line per violation and exits with
-1 if there are any.
+and no local path in any file; every module of the package has a docstring and at most 400 lines. Prints one line per
+violation and exits with 1 if there are any.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ COMMAND_LINE = re.compile(
 )
 KNOWS_OPTIONS = frozenset({"cli", "manual"})
 """Packages of `uploader` whose strings may name options and commands."""
+MOST_LINES = 400
+"""Lines of one module of `uploader`; a longer one has two concerns."""
 PLACE = re.compile(r"(?<![\w.~}-])/(?:h[o]me|U[s]ers|r[o]ot|w[o]rk)/\w")
 
 
@@ -55,6 +57,9 @@ def breaches_of(checkout: Path, name: Path) -> Iterator[str]:
         if PLACE.search(line):
             yield f"{name}:{number}: names a place on one particular machine"
     if top == "uploader" and name.suffix == ".py":
+        lines = text.count("\n")
+        if lines > MOST_LINES:
+            yield f"{name}:1: has {lines} lines, more than {MOST_LINES}"
         yield from _breaches_of_module(name, ast.parse(text))
 
 

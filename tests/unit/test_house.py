@@ -55,6 +55,7 @@ def test_a_checkout_that_keeps_the_rules_passes(checkout: Path) -> None:
         ("uploader/b.py", '"""B."""\nHINT = "add --sandbox"\n', "b.py:2: names an option or a command"),
         ("uploader/b.py", '"""B."""\nHINT = f"run `figup {1}`"\n', "b.py:2: names an option or a command"),
         ("uploader/b.py", '"""B."""\nHINT = "figup resume goes on"\n', "b.py:2: names an option or a command"),
+        ("uploader/b.py", '"""B."""\n' + "x = 1\n" * 400, "b.py:1: has 401 lines, more than 400"),
         ("scripts/pins.txt", "--index" + "-url somewhere\n", "pins.txt:1: names a package index"),
         ("README.md", "\nfrom files.python" + "hosted.org\n", "README.md:2: names a package index"),
         ("tests/a.py", "P = '/" + "home/someone/x'\n", "a.py:1: names a place on one particular machine"),
