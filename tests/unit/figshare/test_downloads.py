@@ -88,6 +88,7 @@ async def test_a_file_that_is_compressed_unasked_is_asked_for_whole(
         ("gzip", gzip.compress(CONTENT + b"x"), ProtocolViolation),
         ("br", CONTENT, ProtocolViolation),
     ],
+    ids=["cut off", "damaged", "longer", "unknown"],
 )
 async def test_compressed_bytes_that_are_not_the_file_are_not_taken(
     connect: Connect, service: Service, coding: str, packed: bytes, expected: type[Exception]
