@@ -169,7 +169,7 @@ class SoakedJob(Soaked):
 
     def _look_at(self, result: Result, *, alone: bool) -> None:
         super()._look_at(result, alone=alone)
-        others_may_exist = self._deleted or self._team == "rival" or (self._cut and self.item is not None)
+        others_may_exist = self._deleted or self._team == "rival" or self._cut
         assert "conflict" not in codes_of(result) or others_may_exist, result
 
     # --- what a user does between two runs ------------------------------------------------------------------------
@@ -181,8 +181,9 @@ class SoakedJob(Soaked):
             self._delete_on_the_web(item)
         if self._cuts and disturbed and choice.random() < 0.4:
             self._cut_journal(result)
-        if "conflict" in codes and self._cut and self.item is not None:
-            self._settle_conflict(self.item)
+        place = self.item if self.item is not None else item
+        if "conflict" in codes and self._cut and place is not None:
+            self._settle_conflict(place)
         if sources.missing:
             if "source-missing" in codes or not disturbed:
                 self._put_back(sources.missing)
@@ -228,7 +229,7 @@ class SoakedJob(Soaked):
                 self.history.append(f"removed {one['name']} ({one['status']}) on the web")
 
     def _settle_conflict(self, item: int) -> None:
-        """Remove what is there from the item that the user named, as the error says: the journal does not know it."""
+        """Remove what is there from the item, as the error says: the journal does not know it."""
         with self._chaos.calm() as sandbox:
             for file in self._held(sandbox, item):
                 delete(sandbox, f"/account/articles/{item}/files/{file['id']}")

@@ -163,6 +163,11 @@ HINTS: dict[str, Hint] = {
         "visible only to its owner; `figup auth status{options}` shows whose token is used.",
         complete=True,
     ),
+    "perhaps-published": Hint(
+        "If it is this job's, run the `figup upload` again with --item {item_id} instead of its title; otherwise with "
+        "--new-job.",
+        complete=True,
+    ),
     "project-missing": Hint("Check the number; `figup auth status{options}` shows whose token this is.", complete=True),
     "account-missing": Hint("{hint} Without --impersonate you act for yourself."),
     "file-missing": Hint("Check its name on the item's page.", complete=True),

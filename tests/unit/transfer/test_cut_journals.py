@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.figshare import Fault
 from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
+from uploader.errors import Conflict
 from uploader.figshare.outcomes import UploadGone
 from uploader.transfer.journal.log import damaged_path, read_synced, synced_path
 from uploader.transfer.options import OnConflict, Options
@@ -31,6 +32,7 @@ class Stored:
         (self.job,) = (world.folder / "state" / "jobs").iterdir()
         self._copy = world.folder / "copy"
         shutil.copytree(self.job, self._copy)
+        self.length = (self.job / "journal").stat().st_size
         self._items = copy.deepcopy(world.figshare.items_held)
 
     def restore(self, length: int) -> None:
@@ -133,6 +135,31 @@ async def test_a_job_without_its_journal_keeps_a_file_that_differs_from_its_own(
     stored.restore_journal(0)
     assert await world.upload(str(world.folder / "set"), **target) == 1
     assert world.contents(item.id) == [*before, HELD[1]]
+
+
+async def test_a_published_item_is_not_made_twice(world: World) -> None:
+    target = await prepare(world, "never", False, "skip")
+    stored = Stored(world)
+    (item,) = world.figshare.items_held.values()
+    item.version = 1
+    for length in (0, 200, stored.length - 1):
+        stored.restore_journal(length)
+        await run_to_the_end(world, target)
+        assert list(world.figshare.items_held) == [item.id]
+
+
+async def test_without_any_record_of_the_item_a_published_one_is_named(world: World) -> None:
+    target = await prepare(world, "never", False, "skip")
+    stored = Stored(world)
+    (item,) = world.figshare.items_held.values()
+    item.version = 1
+    stored.restore_journal(0)
+    synced_path(stored.job / "journal").unlink()
+    for _ in range(2):
+        assert await world.upload(str(world.folder / "set"), **target) == 1
+        assert isinstance(world.error, Conflict)
+        assert f"item {item.id}" in world.error.message
+    assert list(world.figshare.items_held) == [item.id]
 
 
 CASES: list[tuple[str, bool, OnConflict]] = [

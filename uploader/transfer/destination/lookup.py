@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 
 import anyio.to_thread
 
+from uploader.errors import Conflict, Facts
 from uploader.figshare.models import File, ItemDetail, ItemRow
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
@@ -58,7 +59,8 @@ async def _poll(run: JobRun, check: Callable[[], Awaitable[T | None]], time_limi
 async def find_item(run: JobRun) -> int | None:
     """Find the draft that an item intent led to, or None.
 
-    It has the mark of a request of this job. Where the record of the mark is lost, see `_find_alike`.
+    It has the mark of a request of this job. Where the record of the mark is lost, see `_find_alike`. Raises Conflict
+    if the item may be a published one.
     """
     intent = run.state.item_intent
     if intent is None:
@@ -97,11 +99,23 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
         if ours:
             best = min(best or (0, row.id), (-len(files), row.id))
     if best is None:
+        _refuse_second(rows, title)
         return None
     content = "files of this job only" if best[0] else "nothing"
     text = f"item {best[1]} is assumed to be the one created by this job: it has the title and contains {content}"
     run.notify(no.Warned(message=text))
     return best[1]
+
+
+def _refuse_second(rows: Sequence[ItemRow], title: str | None) -> None:
+    """Raise Conflict if a published item has the title: it may be the one that this job created."""
+    for row in rows:
+        if row.published and row.title == title:
+            raise Conflict(
+                f"the record of this job's item is lost, and item {row.id}, which is published, has its title",
+                hint="If it is the job's, send the files to that item; otherwise start a new job.",
+                facts=Facts("perhaps-published", item_id=row.id),
+            )
 
 
 async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:

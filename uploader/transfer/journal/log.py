@@ -5,14 +5,15 @@ digits, seeded with the checksum of the line before, so that a changed, lost or 
 holds the format version. The meaning of a job's events is in `lifecycle` and `state`; other journals, with a `decoder`
 of their own, have other events.
 
-A file beside the journal has its length and last checksum as of the last sync. A journal that is shorter was cut off,
-which is damage: a line that is only torn was never synced.
+A file beside the journal has its length and last checksum as of the last sync, and the item that the job created. A
+journal that is shorter was cut off, which is damage: a line that is only torn was never synced.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ E = TypeVar("E", bound=msgspec.Struct)
 FORMAT = 1
 _SUM = 16
 _SEED = 0
+_SYNCED = re.compile(rb"(\d+) ([0-9a-f]{16})(?: (\d+))?")
+"""The record of a sync, before its own checksum: see `Synced`."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -66,10 +69,14 @@ def encode(events: Iterable[msgspec.Struct]) -> tuple[bytes, int]:
 
 
 class Synced(msgspec.Struct, frozen=True):
-    """A journal as it was synced last: its length in bytes, and the checksum of its last line."""
+    """A journal as it was synced last: its length in bytes, and the checksum of its last line.
+
+    `item` is the item that the job had created by then; None if it had not, and in records of earlier versions.
+    """
 
     length: int
     checksum: int
+    item: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -117,15 +124,18 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
         line = disk.read(synced_path(journal)) or b""
     except FigupError:
         return None
-    length, _, rest = line.partition(b" ")
-    checksum, total = _checksum(line[: -_SUM - 1]), _checksum(line)
-    if not length.isdigit() or len(rest) != 2 * _SUM + 1 or checksum is None or total is None:
+    body = line[: -_SUM - 1]
+    found = _SYNCED.fullmatch(body)
+    if found is None or _checksum(line) != xxhash.xxh3_64_intdigest(body):
         return None
-    return Synced(int(length), checksum) if xxhash.xxh3_64_intdigest(line[: -_SUM - 1]) == total else None
+    length, checksum, item = found.groups()
+    return Synced(int(length), int(checksum, 16), None if item is None else int(item))
 
 
 def _encode_synced(synced: Synced) -> bytes:
     body = b"%d %016x" % (synced.length, synced.checksum)
+    if synced.item is not None:
+        body += b" %d" % synced.item
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 
 
@@ -204,7 +214,9 @@ class Journal:
     in groups: losing the last few costs one request to the server.
     """
 
-    def __init__(self, path: Path, disk: Disk, fd: int, seed: int, length: int) -> None:
+    def __init__(self, path: Path, disk: Disk, fd: int, seed: int, length: int, item: int | None = None) -> None:
+        self.item = item
+        """The item that the job has created, kept in the record of each sync; None without one."""
         self._path = path
         self._disk = disk
         self._fd = fd
@@ -215,28 +227,28 @@ class Journal:
         self._turn = anyio.Lock()
 
     @classmethod
-    def create(cls, path: Path, events: Iterable[msgspec.Struct], disk: Disk) -> Journal:
-        """Write a whole new journal in place of `path`, durably, and open it. Blocks."""
+    def create(cls, path: Path, events: Iterable[msgspec.Struct], disk: Disk, item: int | None = None) -> Journal:
+        """Write a whole new journal in place of `path`, durably, and open it. `item`: see `Journal.item`. Blocks."""
         data, seed = encode(events)
         disk.replace(path, data)
-        journal = cls(path, disk, disk.open_append(path), seed, len(data))
+        journal = cls(path, disk, disk.open_append(path), seed, len(data), item)
         journal._note_synced(seed)
         return journal
 
     @classmethod
-    def reopen(cls, path: Path, replay: Replay[E], disk: Disk) -> Journal:
-        """Open a journal that was read as `replay`, to append to it. Blocks.
+    def reopen(cls, path: Path, replay: Replay[E], disk: Disk, item: int | None = None) -> Journal:
+        """Open a journal that was read as `replay`, to append to it. `item`: see `Journal.item`. Blocks.
 
         A torn or damaged journal is rewritten from what could be read; the original of a damaged one is kept beside it
         for diagnosis.
         """
         if replay.clean:
-            return cls(path, disk, disk.open_append(path), replay.seed, replay.length)
+            return cls(path, disk, disk.open_append(path), replay.seed, replay.length, item)
         if replay.damaged:
             original = disk.read(path)
             if original is not None:
                 disk.replace(damaged_path(path), original)
-        return cls.create(path, replay.events, disk)
+        return cls.create(path, replay.events, disk, item)
 
     def record(self, event: msgspec.Struct) -> None:
         """Queue an event; it reaches the file with the next `commit`."""
@@ -283,7 +295,7 @@ class Journal:
         with suppress(FigupError, OSError):
             if not os.path.samestat(os.fstat(self._fd), self._path.stat()):
                 return
-            self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed)))
+            self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed, self.item)))
 
     def close(self) -> None:
         """Close the file; queued events that were not committed are lost."""

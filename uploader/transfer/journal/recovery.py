@@ -21,12 +21,13 @@ _PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
 
 
 def recover(
-    events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None
+    events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None, item: int | None = None
 ) -> tuple[list[ev.AnyEvent], JobState | None]:
     """Return the consistent events and the state they lead to; None if the plan is lost, or a part of it.
 
     `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
-    from what is left of the journal's own is not used, since file indices would refer to other sources.
+    from what is left of the journal's own is not used, since file indices would refer to other sources. `item` is the
+    item that the job had created by the last sync, None if unknown.
     """
     salvaged = list(events)
     _, state = replay(salvaged)
@@ -35,7 +36,7 @@ def recover(
     taken, state = replay(salvaged)
     if not is_whole(state):
         return taken, None
-    for event in _possible_intents(state):
+    for event in _possible_intents(state, item):
         state.apply(event)
         taken.append(event)
     return taken, state
@@ -74,14 +75,17 @@ def is_whole(state: JobState | None) -> TypeGuard[JobState]:
     return state is not None and state.complete
 
 
-def _possible_intents(state: JobState) -> list[ev.AnyEvent]:
+def _possible_intents(state: JobState, item: int | None) -> list[ev.AnyEvent]:
     """Make intents for everything that may have happened and whose record may be lost."""
     plan, at = state.plan, _earliest(state)
     intents: list[ev.AnyEvent] = []
     if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
-        # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
-        left = state.item_state is ItemState.INTENDED
-        intents += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
+        if item is not None:
+            intents.append(ev.ItemCreated(item))
+        else:
+            # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
+            left = state.item_state is ItemState.INTENDED
+            intents += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
     # The file of such an intent may have parts by now, which the intent alone says it has not.
     intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     intents += [

@@ -194,6 +194,11 @@ class JobState:
         return self.plan.item is None
 
     @property
+    def created_item(self) -> int | None:
+        """The item that this job has created; None if it has not."""
+        return self.item_id if self.creates_item else None
+
+    @property
     def item_marks(self) -> list[str]:
         """The marks that items which this job created may have in their titles."""
         intents = [*self.unanswered_items, *([self.item_intent] if self.item_intent is not None else [])]

@@ -131,6 +131,7 @@ class JobRun:
         """
         await self.lock.check()
         self.record(event)
+        self.journal.item = self.state.created_item
         await self.journal.commit()
 
     async def commit_intent(self, intent: AnyEvent) -> None:

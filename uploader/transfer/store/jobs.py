@@ -118,7 +118,8 @@ class JobStore:
         check_private(self.folder(job))
         log, state = self.load(job)
         if log.damaged:
-            log.events, state = recover(self.log(job).events, plan() if plan is not None else None)
+            item = log.synced.item if log.synced is not None else None
+            log.events, state = recover(self.log(job).events, plan() if plan is not None else None, item)
         state = self._whole(job, state)
         state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
         return log, state
