@@ -110,6 +110,14 @@ def test_a_lost_answer_is_looked_up_on_resume_and_not_repeated() -> None:
     assert transfer.known == (1, 2)
 
 
+def test_an_initiation_that_may_be_lost_keeps_the_ids_on_record() -> None:
+    transfer = transfer_in(State.PLANNED)
+    transfer.apply(ev.UploadIntended(0, at="t", known=(1, 2)))
+    transfer.apply(ev.NotInitiated(0))
+    transfer.apply(ev.UploadIntended(0, at="t", known=None))
+    assert (transfer.known, transfer.record_lost) == ((1, 2), True)
+
+
 def test_a_bad_copy_is_removed_only_after_a_good_one_is_verified() -> None:
     transfer = transfer_in(State.COMPLETED)
     transfer.apply(ev.Mismatched(0, local="a", remote="b"))
