@@ -16,10 +16,19 @@ from tests.fakes.catalog import COUNT, Figshare
 from tests.fakes.clock import VirtualClock, run_inline
 from uploader.catalog.report import phase
 from uploader.catalog.report.collect import Collector, Limits
-from uploader.catalog.report.make import Place, Report
+from uploader.catalog.report.make import Place, Report, Table
+from uploader.catalog.report.request import ReportRequest
 from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
-from uploader.errors import CatalogBusy, Interrupted, ItemNotFound, ProtocolViolation, ServerFailing, Throttled
+from uploader.errors import (
+    CatalogBusy,
+    Interrupted,
+    ItemNotFound,
+    NameNotFound,
+    ProtocolViolation,
+    ServerFailing,
+    Throttled,
+)
 from uploader.figshare.models import PAGE
 from uploader.transfer.store import lock
 
@@ -220,3 +229,28 @@ def test_a_file_system_without_locks_still_excludes_others(
             pass
 
     anyio.run(both)
+
+
+@pytest.mark.parametrize(
+    ("spec", "known", "words"),
+    [
+        (Spec(report="public", institution=1, group=9), [], "^unknown group 9, or no records in it$"),
+        (Spec(report="published", group=9), [{"id": 8, "name": "Arts"}], "^unknown group 9$"),
+        (Spec(report="published", group=8), [{"id": 8, "name": "Arts"}], ""),
+    ],
+)
+def test_an_unknown_group_is_named(
+    figshare: Figshare, tmp_path: Path, spec: Spec, known: list[dict[str, Any]], words: str
+) -> None:
+    figshare.titles.clear()
+    figshare.others["group"] = known
+    request = ReportRequest(report=spec.report, institution="1" if spec.institution else None, group=spec.group)
+    table = Table(output=tmp_path / "t.csv", selection=request.selection, choice=request.choice)
+    place = Place(state_dir=tmp_path / "state", endpoint="https://example.org", account=5)
+    report = Report(figshare, spec, place, clock=figshare.clock)
+    if words:
+        with pytest.raises(NameNotFound, match=words):
+            anyio.run(report.make, table)
+    else:
+        assert anyio.run(report.make, table).written == 0
+    assert table.output.exists() is not bool(words)

@@ -229,6 +229,8 @@ class Report:
         expected = listed - first.excluded.total() + first.versions
         if self._spec.report == "author" and not expected and not gaps:
             raise NameNotFound(_unknown_author(self._spec, first))
+        if self._spec.group is not None and not (listed or gone or gaps):
+            self._check_group(store, self._spec.group)
         findings = Findings()
 
         def about(changes: Counter[str]) -> About:
@@ -260,6 +262,14 @@ class Report:
             sums=findings.sums, uncounted=findings.uncounted if self._extras.numbers is not None else 0,
             candidates=findings.candidates, changes=changes,
         )  # fmt: skip
+
+    def _check_group(self, store: Store, group: int) -> None:
+        """Raise NameNotFound if a group without records does not exist, as far as is known: only administrators see the
+        list of groups.
+        """
+        known = [row.get("id") for row in store.rows("group")]
+        if group not in known:
+            raise NameNotFound(f"unknown group {group}" + ("" if known else ", or no records in it"), hint="")
 
     def _survey(self, store: Store, choice: Choice) -> Findings:
         """Go through the rows of the table once, to know its columns and their number."""
