@@ -8,7 +8,7 @@ import random
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -177,6 +177,60 @@ async def test_a_member_that_changes_is_named(world: World, survey: Path, change
     found = members(archive(world))
     found.pop("MANIFEST.md5")
     assert found == expected(survey)
+
+
+def lines_of(survey: Path) -> bytes:
+    """The list of MD5s of an archive, without its order."""
+    files = [(f"survey/{path.relative_to(survey)}", path.read_bytes()) for path in survey.rglob("*") if path.is_file()]
+    return b"".join(f"{md5(content)}  {name}\n".encode() for name, content in sorted(files))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("case", ["hash first", "lost at the end", "beside another of its size"])
+async def test_the_list_is_right_where_the_md5_was_computed_before(
+    world: World, survey: Path, format: Literal["zip", "tar"], case: str
+) -> None:
+    """The archive is closed after that, and opened again to be sent."""
+    options, item, name = Options(pack=format, hash_first=case == "hash first"), None, f"survey.{format}"
+    if case == "lost at the end":
+        world.figshare.on_request["complete"] = lambda _: lose(world)
+    if case.startswith("beside"):
+        assert await world.upload(str(survey), options=options) == 0
+        size = len(archive(world, name))
+        world.figshare.items_held.clear()
+        item = world.figshare.add_item("another").id
+        world.figshare.add_file(world.figshare.items_held[item], name, bytes(size))
+        options = Options(pack=format, on_conflict="replace")
+    assert await world.upload(str(survey), item=item, options=options) == 0
+    assert lines_of(survey) in archive(world, name)
+    assert bytes(b"0" * 32) not in archive(world, name)
+    assert world.figshare.resent_parts == []
+    assert await world.upload(str(survey), item=item, options=options) == 0
+
+
+def lose(world: World) -> None:
+    """Remove all files of the only item, once."""
+    (item,) = world.figshare.items_held.values()
+    item.files.clear()
+    world.figshare.on_request.clear()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_a_member_that_changes_after_the_md5_was_computed(
+    world: World, survey: Path, format: Literal["zip", "tar"]
+) -> None:
+    """With its size and mtime, so that only the ctime shows it: the MD5s are computed again."""
+    path = survey / "site 1/3.csv"
+    status = path.stat()
+
+    def change(_: str) -> None:
+        path.write_bytes(bytes(reversed(path.read_bytes())))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        world.figshare.on_request.clear()
+
+    world.figshare.on_request["initiate"] = change
+    assert await world.upload(str(survey), options=Options(pack=format, hash_first=True)) == 0
+    assert lines_of(survey) in archive(world, f"survey.{format}")
 
 
 @pytest.mark.parametrize("phase", ["begun", "sent"])

@@ -109,6 +109,8 @@ class ArchiveSource:
         With a `state` that such a reader saved, it continues there. Raises ChecksumWrong if a member that is known by
         then is expected to have another MD5, ValueError for an invalid state.
         """
+        if self.file is not None:
+            self.file.restart()
         reader = InOrder(self)
         known = reader.restore(state) if state else 0
         for index in range(self.plan.sources if self._expected else 0):
@@ -204,10 +206,10 @@ class ArchiveSource:
         if md5 is not None and self._expected:
             self._compare(index, md5)
 
-    def _compare(self, index: int, md5: bytes) -> None:
+    def _compare(self, index: int, md5: bytes | None) -> None:
         """Raise ChecksumWrong if the user gave another MD5."""
         expected = self._expected.get(self.plan.members.name(index))
-        if expected not in (None, md5.hex()):
+        if md5 is not None and expected not in (None, md5.hex()):
             path = self.plan.members.path(index)
             raise ChecksumWrong(f"{printable(path)}: has the MD5 {md5.hex()}, expected {expected}", path=path)
 
@@ -216,6 +218,8 @@ class ArchiveSource:
         return self._read_for_crc(index) if known is None else known
 
     def _read_for_crc(self, index: int) -> int:
+        if self.plan.members.kinds[index] == Kind.MANIFEST:
+            raise RuntimeError("the CRC of an archive's list of MD5s is read before the list")
         crc, buffer = 0, memoryview(bytearray(_READ))
         size = self.plan.members.sizes[index]
         with self._files.open(index) as fd:
@@ -227,7 +231,10 @@ class ArchiveSource:
         return crc
 
     def _md5(self, index: int) -> bytes:
-        return self.sums.md5(index).hex().encode()
+        md5 = self.sums.md5(index)
+        if md5 is None:
+            raise RuntimeError("an archive's list of MD5s is read before its members")
+        return md5.hex().encode()
 
 
 def open_source(path: str, plan: Plan | None = None) -> Readable:
@@ -287,14 +294,15 @@ class InOrder:
     def save(self) -> bytes | None:
         """Return the state after what was read so far, for `in_order`. The sums that it needs are in the file then.
 
-        None if a member was not what was planned, or no state can be kept. Raises StateDiskFull, StateUnusable.
+        None if a member was not what was planned, or no state can or may be kept. Raises StateDiskFull, StateUnusable.
         """
         file = self._source.file
         if file is None or not isinstance(self._md5, SavableMd5) or not self._source.is_steady:
             return None
         is_inside = self._index >= 0 and self._position < self._source.plan.members.sizes[self._index]
         done = self._index if is_inside else self._index + 1
-        file.append(self._source.sums.rows(self._saved, done))
+        if not file.append(self._source.sums.rows(self._saved, done)):
+            return None
         self._saved = done
         position = self._position if is_inside else 0
         return _STATE.pack(done, file.checksum, position, self._crc, self._md5.save())

@@ -15,6 +15,8 @@ from anyio.abc import TaskGroup
 
 from uploader.errors import SourceChanged, SourceNotFound
 from uploader.figshare.models import Part
+from uploader.sources.archive.reader import ArchiveSource
+from uploader.sources.archive.sums import Sums
 from uploader.sources.digest import SAVE_BYTES, Digest
 from uploader.sources.md5 import Checkpoint, can_save, is_state_of, shows_changes
 from uploader.sources.source import PUT_BACK, FileStamp, InOrder, Readable
@@ -64,6 +66,8 @@ class SourceSession:
         self._needs_slot = True
         self._digest: Digest | None = None
         self._hashed = anyio.Event()
+        self._sums: Sums | None = None
+        """Of the members of an archive that was released after the digest had read it to its end."""
         self._may_continue = True
         """True while the digest may continue where an earlier one was."""
         self._continued = False
@@ -76,6 +80,8 @@ class SourceSession:
     def release(self) -> None:
         """Release the source until it is needed again; no digest may be running."""
         if self._source is not None:
+            if isinstance(self._source, ArchiveSource) and self._hashed.is_set():
+                self._sums = self._source.sums
             self._source.close()
             self._source = None
         if self._has_slot:
@@ -85,7 +91,7 @@ class SourceSession:
 
     def forget_md5(self) -> None:
         """Forget the MD5, so that the next request computes it again."""
-        self._digest, self.known_md5, self._hashed = None, None, anyio.Event()
+        self._digest, self.known_md5, self._hashed, self._sums = None, None, anyio.Event(), None
 
     def accept(self, md5: str) -> None:
         """Take over the MD5 that another process computed while it sent the file, unless it is computed here, too."""
@@ -127,9 +133,20 @@ class SourceSession:
         if self._source is None:
             self._source = await self._look(self._run.archives.open)
             await self._compare_with_plan(self._source.snapshot)
+            if isinstance(self._source, ArchiveSource):
+                self._reuse_sums(self._source)
             # A change made while the source was released must be noticed.
             self._stamp = self._source.snapshot = self._stamp or self._source.snapshot
         return self._source
+
+    def _reuse_sums(self, source: ArchiveSource) -> None:
+        """Tell an archive that is opened again what the digest has learned; forget the MD5 if it may have changed."""
+        if self._sums is not None and source.snapshot == self._stamp:
+            source.sums = self._sums
+        elif self._digest is not None:
+            # The digest, at its end, would not learn the sums of this version.
+            self.forget_md5()
+            self._stamp = None
 
     async def check_at_end(self) -> None:
         """Raise SourceChanged if the source differs from what was verified."""
@@ -182,8 +199,8 @@ class SourceSession:
 
     async def open_to_send(self) -> tuple[Readable, Digest]:
         """Open the source and start its digest, beside the sending. Raises what `source` raises."""
+        source = await self.source()  # first: opened again, it may have changed, so that the digest starts again
         digest = await self.digest(paced=True)
-        source = await self.source()
         if self.suspect:
             # An earlier run may have sent parts of another version: compare before sending more.
             with self._run.stop.interruptible():
@@ -197,11 +214,11 @@ class SourceSession:
         """
         if self.known_md5 is not None and self._source is None:
             return as_expected(self._transfer, self.known_md5)
+        source = await self.source()
         digest = await self.digest(paced=False)
         digest.all_sent()
         with self._run.stop.interruptible():
             await self._hashed.wait()
-        source = await self.source()
         while await anyio.to_thread.run_sync(source.changed_since_open):
             # Touched, or changed with its mtime restored: only the content shows. Compare all of it with what was sent.
             source.close()

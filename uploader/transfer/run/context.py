@@ -183,7 +183,7 @@ class JobRun:
     @cached_property
     def archives(self) -> Archives:
         """The archives that the job sends."""
-        return self.states.archives(self.job)
+        return self.states.archives(self.job, self.lock.still_held)
 
     @cached_property
     def places(self) -> PlaceLog:

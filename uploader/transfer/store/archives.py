@@ -6,7 +6,7 @@ are kept beside it as they become known, for runs that continue and for the job'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from uploader.disk import Disk
@@ -41,11 +41,12 @@ def source_replaced(transfer: Transfer, stamp: FileStamp, archive: ev.Archive | 
 
 
 class Archives:
-    """The archives of one job, in its `folder`. All calls block."""
+    """The archives of one job, in its `folder`. All calls block. `held` confirms that this process has the job."""
 
-    def __init__(self, folder: Path, disk: Disk) -> None:
+    def __init__(self, folder: Path, disk: Disk, held: Callable[[], bool] = lambda: True) -> None:
         self._folder = folder
         self._disk = disk
+        self._held = held
 
     def keep(self, selection: Selection) -> None:
         """Store the plans of a selection's archives. Raises StateDiskFull, StateUnusable."""
@@ -138,7 +139,7 @@ class Archives:
     # --- the sums of members --------------------------------------------------------------------------------------
 
     def _sums(self, archive: ev.Archive) -> SumsFile:
-        return SumsFile(self._disk, self._path(archive.id, "sums"))
+        return SumsFile(self._disk, self._path(archive.id, "sums"), self._held)
 
     def keep_sums(self, source: Readable) -> None:
         """Keep the sums of the members of an archive that was read to its end. Raises StateDiskFull, StateUnusable."""

@@ -246,11 +246,11 @@ class JobStore:
         self.archives(job).keep(selection)
         return plan_events(target, selection, job)
 
-    def archives(self, job: str) -> Archives:
-        """Return the archives that a job sends."""
+    def archives(self, job: str, held: Callable[[], bool] = lambda: True) -> Archives:
+        """Return the archives that a job sends. `held` confirms that this process has the job."""
         from uploader.transfer.store.archives import Archives
 
-        return Archives(self.folder(job), self.disk)
+        return Archives(self.folder(job), self.disk, held)
 
     def _write_list(self, path: Path, lines: Iterable[bytes]) -> Path | None:
         stream = io.BytesIO()

@@ -1,0 +1,99 @@
+"""What is learned of an archive's members is neither lost nor taken for known before it is, in memory and on disk."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+
+import pytest
+
+from tests.support.archives import make_tree, plan_of
+from uploader.disk import Disk
+from uploader.sources.archive.layout import Format
+from uploader.sources.archive.reader import ArchiveSource
+from uploader.sources.archive.sums import Sums, SumsFile
+
+MD5 = b"\x11" * 16
+ROW, OTHER = b"a" * 20, b"b" * 20
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "archive.sums"
+
+
+def test_a_crc_that_a_sender_learns_leaves_the_md5_of_the_digest() -> None:
+    class Interrupted(Sums):
+        """The digest learns the MD5 at the moment at which the sender keeps the CRC."""
+
+        def _set(self, index: int, crc: int, md5: bytes | None) -> None:
+            super()._set(index, crc, MD5)
+            super()._set(index, crc, md5)
+
+    sums = Interrupted(array("Q", [5]))
+    assert sums.learn(0, 7, None)
+    assert sums.md5(0) == MD5
+
+
+def test_sums_that_are_not_known() -> None:
+    sums = Sums(array("Q", [5, 0]))
+    assert (sums.crc(0), sums.md5(0)) == (None, None)
+    sums.learn(0, 7, None)
+    assert (sums.crc(0), sums.md5(0)) == (7, None)
+    with pytest.raises(ValueError, match="missing"):
+        Sums(array("Q", [5, 0])).restore(sums.rows(0, 2))
+    sums.learn(0, 7, MD5)
+    assert not sums.learn(0, 8, MD5)
+    assert (sums.crc(0), sums.md5(0)) == (7, MD5)
+
+
+@pytest.mark.parametrize("format", ["zip", "tar"])
+def test_the_list_of_md5s_is_never_read_before_they_are_known(format: Format, tmp_path: Path) -> None:
+    plan = plan_of(make_tree(tmp_path / "survey"), format)
+    layout, last = plan.layout, len(plan.members) - 1
+    source = ArchiveSource(plan, "archive")
+    with pytest.raises(RuntimeError):
+        source.read(layout.body_start(last), layout.body_size(last))
+    if format == "zip":
+        with pytest.raises(RuntimeError):  # its CRC
+            source.read(layout.start_of(last + 1) - layout.tail_size(last), layout.tail_size(last))
+
+
+def test_nothing_is_written_after_the_file_was_closed(path: Path) -> None:
+    file = SumsFile(Disk(), path)
+    assert file.append(ROW)
+    file.close()
+    assert not file.append(OTHER)
+    file.complete(Sums(array("Q", [5])))
+    assert path.read_bytes() == ROW
+
+
+def test_a_file_that_is_closed_while_it_is_written_is_closed_at_its_end(path: Path) -> None:
+    file = SumsFile(Disk(), path, lambda: file.close() or True)  # type: ignore[func-returns-value]
+    assert file.append(ROW)
+    assert file._fd == -1
+    assert not file.append(OTHER)
+
+
+def test_a_process_that_lost_the_job_does_not_replace_the_file(path: Path) -> None:
+    path.write_bytes(OTHER)
+    file = SumsFile(Disk(), path, lambda: False)
+    assert not file.append(ROW)
+    file.complete(Sums(array("Q", [5])))
+    assert path.read_bytes() == OTHER
+
+
+@pytest.mark.parametrize("completed", [False, True])
+def test_a_second_reader_starts_the_file_again(path: Path, tmp_path: Path, completed: bool) -> None:
+    plan = plan_of(make_tree(tmp_path / "survey"), "zip")
+    source = ArchiveSource(plan, "archive", SumsFile(Disk(), path))
+    for _ in range(2):
+        reader, size = source.in_order(), plan.layout.size * 3 // 4
+        reader.read(0, size)
+        state = reader.save()
+        assert state is not None
+        assert ArchiveSource(plan, "archive", SumsFile(Disk(), path)).in_order(state)
+        if completed:
+            reader.read(size, plan.layout.size - size)
+            assert source.file is not None
+            source.file.complete(source.sums)
