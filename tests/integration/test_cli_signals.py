@@ -189,7 +189,8 @@ def test_a_signal_with_a_dead_disk(bare_figup: Figup, start_sandbox: Start, sign
     dead = "import time\nimport uploader.sources.source as s\ns.Source.read = lambda *_: time.sleep(1000)\n"
     bare_figup.env["PYTHONPATH"] = plugged(bare_figup.cwd / "dead", dead)
     run = bare_figup.start("upload", "data.bin", "--title", "Some data", "--json", "--grace", f"{GRACE}s")
-    run.wait_for_event("progress")
+    run.wait_for_event("file")
+    run.wait_for_event("item")
     done = ended(run, *signals).expect(75)
     assert (done.summary["exit_status"], done.summary["item_id"] is None) == (75, False)
     assert done.events[-2]["code"] == "interrupted"
@@ -301,7 +302,7 @@ def test_nohup_is_respected(bare_figup: Figup, start_sandbox: Start) -> None:
     try:
         process.stdout.wait_for(lambda line: '"event": "file"' in line, 20)
         process.send_signal(signal.SIGHUP)
-        assert process.wait(30) == 0
+        assert process.wait(30) == 0, process.stderr.text
     finally:
         process.end()
     check_exactly_once(sandbox, path)
