@@ -12,14 +12,16 @@ import os
 import secrets
 import shlex
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from uploader.errors import FigupError, StateDiskFull, StateLost, StateUnusable
+from uploader.errors import FigupError, ResourcesExhausted, StateDiskFull, StateLost, StateUnusable
 from uploader.system import PATH_FAULTS, passing_error, resource_error
+from uploader.text import printable
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -55,6 +57,36 @@ def _translated(error: OSError | ValueError, path: Path) -> FigupError:
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         reason = "it is a symbolic link, which is not followed here"
     return StateUnusable(f"figup's state cannot be used: {path}: {reason}")
+
+
+@contextmanager
+def temporary_errors() -> Iterator[None]:
+    """Turn an OSError of a temporary file inside into the error that `temporary_error` returns."""
+    try:
+        yield
+    except OSError as fault:
+        raise temporary_error(fault, tempfile.tempdir) from fault
+
+
+def temporary_error(fault: OSError, folder: str | None) -> FigupError:
+    """Return the error for a temporary file that cannot be written to a folder; None: to any."""
+    if folder is not None and (passing := passing_error(fault, folder)) is not None:
+        return passing
+    place = "" if folder is None else f" in {printable(folder)}"
+    other = ", or set TMPDIR to another folder" if folder in (None, tempfile.tempdir) else ""
+    return ResourcesExhausted(
+        f"cannot write temporary files{place}: {fault.strerror}",
+        hint=f"Free space there{other}; then run the same command again.",
+    )
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for temporary files, which is removed at the end."""
+    with temporary_errors():
+        folder = tempfile.TemporaryDirectory(prefix="figup-")
+    with folder as name:
+        yield Path(name)
 
 
 def check_private(folder: Path) -> None:

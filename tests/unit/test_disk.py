@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from uploader.disk import Disk, check_private
-from uploader.errors import StateUnusable
+from uploader.disk import Disk, check_private, temporary_folder
+from uploader.errors import ResourcesExhausted, StateUnusable
 
 
 def test_no_write_follows_a_link(tmp_path: Path) -> None:
@@ -86,3 +88,23 @@ def test_an_append_that_the_system_cuts_short_is_continued(tmp_path: Path, monke
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:3])))
     Disk().append(tmp_path / "file", b"0123456789")
     assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    ("fault", "folder", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), "/scratch", "cannot write temporary files in /scratch: No space left"),
+        (FileNotFoundError(errno.ENOENT, "No usable one"), None, "cannot write temporary files: No usable one"),
+    ],
+)
+def test_a_folder_for_temporary_files_that_cannot_be_made(
+    fault: OSError, folder: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise fault
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(tempfile, "tempdir", folder)
+    with pytest.raises(ResourcesExhausted, match=words) as caught, temporary_folder():
+        pass
+    assert (caught.value.hint or "").startswith("Free space there, or set TMPDIR to another folder; then")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +19,7 @@ from uploader.cli.runner import Session, on_figshare, run
 from uploader.cli.stats_service import SCOPE, SERVICE, Service, kept_answers, with_service
 from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
+from uploader.disk import temporary_folder
 from uploader.errors import ExitStatus, Facts, RecordsMissing
 from uploader.text import printable
 from uploader.transfer.options import RequestOptions
@@ -282,10 +282,10 @@ def _write(
             *((CHANGES[name], count) for name, count in changes.items() if count),
         ]
 
-    with tempfile.TemporaryDirectory(prefix="figup-") as scratch:
+    with temporary_folder() as scratch:
         return write_table(
             output, layout, additions.to(batch.entries()), about, sides=sides, replace=replace, private=True,
-            scratch=Path(scratch), expected=batch.found.records,
+            scratch=scratch, expected=batch.found.records,
         )  # fmt: skip
 
 

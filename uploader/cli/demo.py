@@ -19,6 +19,7 @@ from uploader.cli.options import FigupCommand, GlobalOptions, output_options
 from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.cli.runner import Session, run
 from uploader.cli.sandbox_process import local_sandbox
+from uploader.disk import temporary_errors
 from uploader.errors import UsageError
 
 SMALLEST = 1 << 20
@@ -78,7 +79,8 @@ def demo(size: int, parent: Path | None, keep: bool, common: GlobalOptions) -> i
 @contextlib.contextmanager
 def _folder(parent: Path | None, size: int, *, keep: bool) -> Iterator[Path]:
     """Make a folder and remove it at the end unless it is kept. Raises UsageError without enough space."""
-    place = (parent or Path(tempfile.gettempdir())).absolute()
+    with temporary_errors():
+        place = (parent or Path(tempfile.gettempdir())).absolute()
     need, room = 2 * size + (64 << 20), shutil.disk_usage(place).free
     if room < need:
         raise UsageError(

@@ -78,7 +78,7 @@ class StorageUnavailable(TransientError):
 
 
 class ResourcesExhausted(TransientError):
-    """The system gave this process no memory, thread or descriptor."""
+    """The system gave this process no memory, thread, descriptor or space for temporary files."""
 
     code = "out-of-resources"
     default_hint = "Repeat the call when more resources are free; what was sent is kept."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -13,6 +12,7 @@ from uploader._version import __version__
 from uploader.catalog.report.columns import Column, ColumnKind, Entry, Layout
 from uploader.catalog.report.sheets import CHANGES, write_table
 from uploader.catalog.report.workbook import About
+from uploader.disk import temporary_folder
 from uploader.records.journal import JobPlanned
 from uploader.records.run import Outcome
 
@@ -48,8 +48,8 @@ def write_report(path: Path, plan: JobPlanned, outcomes: Iterable[Outcome], coun
         return [*lines, *((CHANGES[name], count) for name, count in changes.items() if count)]
 
     entries = (Entry(kind="item", row=msgspec.to_builtins(one), full=None) for one in outcomes)
-    with TemporaryDirectory(prefix="figup-") as scratch:
+    with temporary_folder() as scratch:
         write_table(
-            path, Layout(columns=COLUMNS), entries, about, replace=replace, private=True, scratch=Path(scratch),
+            path, Layout(columns=COLUMNS), entries, about, replace=replace, private=True, scratch=scratch,
             expected=count,
         )  # fmt: skip

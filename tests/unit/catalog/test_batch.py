@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -19,7 +20,7 @@ from uploader.catalog.batch.records import Batch
 from uploader.catalog.batch.summary import summarize
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.known_columns import RECORDS
-from uploader.errors import FigupError
+from uploader.errors import FigupError, ResourcesExhausted
 from uploader.metadata.vocabulary import license_at
 
 ROW: dict[str, str] = {
@@ -198,6 +199,7 @@ def zipped(**members: bytes) -> bytes:
         (b" \r\n", "is empty"),
         (b"a,b\n1,2\n", "has no column 'article_id'"),
         (b"article_id,title\n", "has no records"),
+        (b"\n" * 5000, "has no records"),
         (b"\xff\xfea", "begins like UTF-16 but is invalid"),
         (WHOLE.encode("utf-16-le"), "is not text, or UTF-16 without a byte order mark"),
         (b"article_id,title\n5,\x81\n", "line 2 is neither UTF-8 nor Windows-1252"),
@@ -223,6 +225,35 @@ def test_broken_files_are_told_with_their_lines(tmp_path: Path, data: bytes, mes
     told = "|".join(error.message for error in (caught.value, *caught.value.causes))
     assert all(part in told for part in message.split("|")), told
     assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "copies"),
+    [(WHOLE.encode(), 0), (zipped(a_csv=WHOLE.encode()), 1), (WHOLE.encode("cp1252"), 1)],
+    ids=["copy", "unzipped", "converted"],
+)
+def test_a_full_disk_of_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, copies: int
+) -> None:
+    made: list[BinaryIO] = []
+
+    def temporary() -> BinaryIO:
+        """Make a file; one after so many copies cannot be written."""
+        made.append((tmp_path / "copy" if len(made) < copies else Path("/dev/full")).open("w+b"))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary)
+    monkeypatch.setattr(tempfile, "tempdir", "/scratch")
+    (tmp_path / "b.csv").write_bytes(data)
+    with pytest.raises(ResourcesExhausted, match="temporary files in /scratch: No space left") as caught:
+        open_batch(tmp_path / "b.csv")
+    assert (caught.value.hint or "").startswith("Free space there, or set TMPDIR to another folder; then")
+    assert all(one.closed for one in made)
+
+
+def test_a_report_may_begin_with_any_number_of_blank_lines(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_bytes(b"\r\n" * 5000 + WHOLE.encode())
+    assert Batch(io.BytesIO(content_of(tmp_path / "b.csv")[0]), "b.csv").found.records == 1
 
 
 def test_a_missing_file_is_no_report(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import json
 import os
+import re
 import resource
 import subprocess
 from collections import Counter
@@ -25,7 +26,15 @@ from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.known_columns import RECORDS
 from uploader.catalog.report.sheets import write_table
 from uploader.catalog.report.values import plain_text, state
-from uploader.errors import CatalogDamaged, OutputExists, TargetFull, UsageError
+from uploader.errors import (
+    CatalogDamaged,
+    ExitStatus,
+    FigupError,
+    OutputExists,
+    ResourcesExhausted,
+    TargetFull,
+    UsageError,
+)
 
 RECORD: dict[str, Any] = {
     "id": 123456, "version": 2, "title": "=HYPERLINK(\"x\")", "doi": "10.6084/m9.figshare.123456.v2", "handle": "",
@@ -170,18 +179,31 @@ def test_rows_beyond_a_sheet_go_to_the_next(tmp_path: Path, monkeypatch: pytest.
     assert found == list(range(5))
 
 
-@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".xlsx"])
-def test_a_full_disk_leaves_the_old_table(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize(
+    ("ending", "rows", "kind"),
+    [
+        (".csv", 99, TargetFull),
+        (".jsonl", 99, TargetFull),
+        (".xlsx", 3, TargetFull),  # of many sheets, each a temporary file
+        (".xlsx", 99, ResourcesExhausted),
+    ],
+)
+def test_a_full_disk_leaves_the_old_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, rows: int, kind: type[FigupError]
+) -> None:
+    monkeypatch.setattr(workbook, "MAX_ROWS", rows)
     path = tmp_path / f"t{ending}"
     path.write_text("old")
     entries = [entry({"id": at, "title": os.urandom(5000).hex()}) for at in range(40)]
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
     try:
-        with pytest.raises(TargetFull):
+        with pytest.raises(kind, match=re.escape(f"{path if kind is TargetFull else tmp_path}: ")) as caught:
             write(path, entries, replace=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.exit_status == ExitStatus.RESUMABLE
+    assert (caught.value.hint or "").startswith("Free space there")
     assert path.read_text() == "old"
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == [path.name]
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from uploader.disk import temporary_errors
 from uploader.errors import UsageError
 from uploader.sources.lists import check_text
 from uploader.system import PATH_FAULTS, path_error
@@ -25,13 +26,14 @@ _PROBED: Final = 4096
 _AS_CSV = 'In Excel, save it as "CSV UTF-8".'
 
 
+@temporary_errors()
 def open_batch(path: Path) -> tuple[BinaryIO, str]:
     """Return a copy of the CSV as a temporary file, and a remark on its encoding, "" for UTF-8.
 
-    Raises UsageError for anything else, and what a file that cannot be read raises.
+    Raises UsageError for anything else, what a file that cannot be read raises, and ResourcesExhausted without space.
     """
     name = printable(str(path))
-    content = _copy_of(path, name)
+    content = _temporary(_chunks_of(path), name)
     try:
         if content.read(2) == b"PK":
             content = _replaced(content, _unzipped(content, name))
@@ -50,10 +52,10 @@ def _replaced(content: BinaryIO, by: BinaryIO) -> BinaryIO:
     return by
 
 
-def _copy_of(path: Path, name: str) -> BinaryIO:
+def _chunks_of(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            return _temporary(iter(partial(file.read, _CHUNK), b""), name)
+            yield from iter(partial(file.read, _CHUNK), b"")
     except PATH_FAULTS as fault:
         raise path_error(fault, str(path)) from None
 
@@ -91,7 +93,7 @@ def _unzipped(content: BinaryIO, name: str) -> BinaryIO:
 def _in_utf8(content: BinaryIO, name: str) -> tuple[BinaryIO, str]:
     """Return the text as UTF-8 or UTF-16, which tables are read in, and a remark on its encoding."""
     begin = content.read(_PROBED)
-    if not begin.strip():
+    if len(begin) < _PROBED and not begin.strip():
         raise UsageError(f"{name}: is empty")
     is_utf16 = begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if not is_utf16 and begin.count(0) > len(begin) // 10:

@@ -86,7 +86,7 @@ class Batch:
     """One file: checked as a whole, then its records one after the other."""
 
     def __init__(self, content: BinaryIO, name: str) -> None:
-        """Check all rows of the CSV, which is read anew each time.
+        """Check all rows of the CSV, which is read again each time.
 
         Raises MetadataInvalid with every row that is not one, UsageError.
         """
@@ -123,6 +123,8 @@ class Batch:
         _, cells = next(read_rows(self._content, self._name), (0, ()))
         if isinstance(cells, UsageError):
             raise cells
+        if not cells:
+            raise UsageError(f"{self._name}: has no records")
         # Names of custom fields may differ in blanks alone.
         known = _BATCH | _API
         header = [cell.strip() if cell.strip() in known else cell for cell in cells]

@@ -12,12 +12,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from uploader.catalog.report.columns import Column, Entry, Layout
 from uploader.catalog.report.side_tables import SideTable
 from uploader.catalog.report.values import Cell
 from uploader.catalog.rows import NewFile, json_line, output_error
+from uploader.disk import FULL, temporary_error
+from uploader.errors import FigupError, TargetFull
+from uploader.text import printable
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -120,6 +123,38 @@ class _Rows:
             self._sheet.write_string(self._row, at, text)
 
 
+class _Output:
+    """A file as `ZipFile` writes it. Once abandoned, it accepts everything and writes nothing.
+
+    The destructor of `ZipFile` completes the archive, also after an error, and would print another one.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: BinaryIO | None = file
+        self._at = 0
+        """The position, once abandoned."""
+
+    def write(self, data: bytes) -> int:
+        if self._file is not None:
+            return self._file.write(data)
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int) -> int:
+        self._at = offset
+        return offset if self._file is None else self._file.seek(offset)
+
+    def tell(self) -> int:
+        return self._at if self._file is None else self._file.tell()
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def abandon(self) -> None:
+        self._file = None
+
+
 class XlsxTable:
     """A workbook, written row by row: sheets "Records", those of separate tables, and "About"."""
 
@@ -128,9 +163,10 @@ class XlsxTable:
     ) -> None:
         from xlsxwriter import Workbook
 
-        self._path = path
+        self._path, self._scratch = path, str(scratch.parent)
         self.changes = Counter[str]()
-        self._book: Workbook = Workbook(new.file, {
+        self._output = _Output(new.file)
+        self._book: Workbook = Workbook(self._output, {
             "constant_memory": True, "tmpdir": str(scratch), "strings_to_formulas": False, "strings_to_urls": False,
             "strings_to_numbers": False, "in_memory": False,
         })  # fmt: skip
@@ -144,14 +180,14 @@ class XlsxTable:
         try:
             self._records.write(entry, cells)
         except OSError as fault:
-            raise output_error(fault, self._path) from None
+            raise temporary_error(fault, self._scratch) from None
 
     def write_side(self, number: int, entry: Entry, cells: Sequence[Cell]) -> None:
         """Append a row of a separate table."""
         try:
             self._sides[number].write(entry, cells)
         except OSError as fault:
-            raise output_error(fault, self._path) from None
+            raise temporary_error(fault, self._scratch) from None
 
     def finish(self, about: Callable[[], About]) -> None:
         from xlsxwriter.exceptions import XlsxWriterException
@@ -173,15 +209,23 @@ class XlsxTable:
                     sheet.write_string(row, 1, fitting(value)[0], style)
             self._book.close()
         except OSError as fault:
-            raise output_error(fault, self._path) from None
+            raise self._error(fault) from None
         except XlsxWriterException as fault:
             cause: Any = fault.args[0] if fault.args else None
             if isinstance(cause, OSError):
-                raise output_error(cause, self._path) from None
+                raise self._error(cause) from None
             raise
+
+    def _error(self, fault: OSError) -> FigupError:
+        """Return the error for the file or its temporary ones, from which it is put together."""
+        if fault.errno in FULL:
+            hint = f"Free space there and in {printable(self._scratch)}, and run the same command again."
+            return TargetFull(f"cannot write {self._path}: {fault.strerror}", hint=hint)
+        return output_error(fault, self._path)
 
     def abandon(self) -> None:
         self._book.fileclosed = True  # its destructor would complete it
+        self._output.abandon()
         for sheet in self._book.worksheets():
             with suppress(OSError, ValueError):
                 sheet.row_data_fh.close()
