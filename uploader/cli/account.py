@@ -95,9 +95,10 @@ def show(who: str, common: GlobalOptions) -> int:
 @request_options
 @common_options
 def create(table: Path | None, requests: RequestOptions, common: GlobalOptions, **values: str | None) -> int:
-    """Create accounts that do not exist yet; print id and e-mail of each.
+    """Create accounts that do not exist yet.
 
-    Figshare sends a mail to a new account, unless it has an institution user id.
+    The id and e-mail address of each are printed. Figshare sends a mail to a new account, unless it has an institution
+    user id.
     """
     given = {name: value for name, value in values.items() if value is not None}
     if table is not None and given:
@@ -150,7 +151,7 @@ async def _new_accounts(api: Figshare, table: Path | None, given: dict[str, str]
 @_WHO
 @click.option("--group", metavar="NAME|ID", help="Move it to this group.")
 @click.option("--activate", is_flag=True, help="Allow it to log in again.")
-@click.option("--deactivate", is_flag=True, help="Deny it to log in; asks first.")
+@click.option("--deactivate", is_flag=True, help="Prevent it from logging in; asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def update(who: str, group: str | None, activate: bool, deactivate: bool, yes: bool, common: GlobalOptions) -> int:

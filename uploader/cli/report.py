@@ -153,7 +153,7 @@ for _name, _text in _COMMANDS.items():
 @click.argument("report_name", metavar="[REPORT]", type=click.Choice(REPORTS), default="published")
 @output_options
 def columns(report_name: ReportName, common: GlobalOptions) -> int:
-    """List the columns that a report and its separate tables can have."""
+    """List the columns of a report and of its separate tables."""
 
     from uploader.catalog.report.columns import CUSTOM
 

@@ -192,7 +192,7 @@ def test_a_path_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_every_path_on_a_command_line_is_recognized_as_one() -> None:
     remote = {("download", "names"), ("rm", "names")}
-    for command, context in _commands(main, click.Context(main, info_name="figup")):
+    for command, context in _commands():
         for param in command.params:
             assert type(param.type) is not click.Path, (context.command_path, param.name)
             if re.search(r"FILE\b|PATH|DIR\b", param.metavar or "") and (command.name, param.name) not in remote:
@@ -258,30 +258,29 @@ def test_exclusive_options_are_named(options: dict[str, object], words: str) -> 
     check_exclusive(dict.fromkeys(options) | {"--item": 1})
 
 
-def _groups(group: click.Group, context: click.Context) -> Iterator[tuple[click.Group, click.Context]]:
-    yield group, context
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if isinstance(command, click.Group):
-            yield from _groups(command, click.Context(command, info_name=name, parent=context, terminal_width=80))
+WIDTH = 78
+"""Columns of help on a terminal of 80, of which click leaves two empty."""
 
 
 def test_no_line_of_any_help_exceeds_80_columns() -> None:
-    for command, context in _commands(main, click.Context(main, info_name="figup", terminal_width=80)):
+    for command, context in _commands():
         assert not [line for line in command.get_help(context).splitlines() if len(line) > 80], context.command_path
 
 
-def _commands(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+def _commands(
+    command: click.Command = main, name: str = "figup", parent: click.Context | None = None
+) -> Iterator[tuple[click.Command, click.Context]]:
     """The command and all commands below it."""
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH)
     yield command, context
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            if (inner := command.get_command(context, name)) is not None:
-                yield from _commands(inner, click.Context(inner, info_name=name, parent=context, terminal_width=80))
+        for one in command.list_commands(context):
+            if (inner := command.get_command(context, one)) is not None:
+                yield from _commands(inner, one, context)
 
 
 def test_summaries_of_commands_fit_their_line() -> None:
-    helps = [group.get_help(context) for group, context in _groups(main, click.Context(main, info_name="figup"))]
+    helps = [group.get_help(context) for group, context in _commands() if isinstance(group, click.Group)]
     assert len(helps) > 5
     for text in helps:
         commands = text.partition("\nCommands:\n")[2].partition("\n\n")[0].splitlines()
