@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from uploader.catalog.report.request import STATUSES, ReportRequest, tables_of
+from uploader.catalog.report.request import STATUSES, ReportRequest, needs_of, tables_of
 from uploader.catalog.report.spec import DEFINITIONS, REPORTS, STATES, ReportName
 from uploader.cli.options import (
     ENVIRONMENT,
@@ -44,10 +44,6 @@ table once. Exit status: 1 if records are missing or could not be read in full
 early. What was read is kept; later runs read only what changed.
 
 """
-_NEEDS = {"collection_items": "--tables --collections"} | dict.fromkeys(
-    ("views_by_country", "timeseries"), "--tables --stats --stats-since"
-)
-"""What it takes to get a separate table, but for those that --tables alone gives."""
 _GRACE = 10.0
 """Seconds that requests under way may take after Ctrl-C."""
 
@@ -169,7 +165,8 @@ def columns(report_name: ReportName, common: GlobalOptions) -> int:
             console.event("column", table="records", name=name, meaning=meaning, default=is_default)
             console.result(f"{name:<22}  {meaning}{'' if is_default else ' (only if named)'}")
         for side in tables_of(report_name):
-            console.result(f"\nTable {side.name}, with {_NEEDS.get(side.name, '--tables')}:")
+            options = " ".join(f"--{name.replace('_', '-')}" for name in needs_of(side))
+            console.result(f"\nTable {side.name}, with {options}:")
             for one in side.columns:
                 console.event("column", table=side.name, name=one.name, meaning=one.meaning, default=True)
                 console.result(f"{one.name:<22}  {one.meaning}")
@@ -255,8 +252,7 @@ async def _report(
     finally:
         await _write_failed(making, values["failed_to"])
     session.report_written = True
-    counted = None if numbers is None else str(extras.asked(api.clock))
-    return conclude(session, api, made, table.output, private=private, counted=counted)
+    return conclude(session, api, made, table.output, private=private)
 
 
 async def _write_failed(making: Report, path: Path | None) -> None:

@@ -91,8 +91,8 @@ def show_price(
     return ExitStatus.OK
 
 
-def conclude(session: Session, api: Figshare, made: Made, output: Path, *, private: bool, counted: str | None) -> int:
-    """Report what was made, and return the exit status; `counted` are the numbers. Raises RecordsMissing."""
+def conclude(session: Session, api: Figshare, made: Made, output: Path, *, private: bool) -> int:
+    """Report what was made, and return the exit status. Raises RecordsMissing."""
     from uploader.catalog.pager import check_complete
 
     console = session.console
@@ -116,7 +116,7 @@ def conclude(session: Session, api: Figshare, made: Made, output: Path, *, priva
         "requests": api.requests,
     }
     console.result(_written(made, output))
-    for note in _notes(made, counted=counted):
+    for note in _notes(made):
         console.note(note)
     if private:
         console.note("the table has unpublished metadata or personal data; only you can read it")
@@ -139,17 +139,16 @@ def _written(made: Made, output: Path) -> str:
     return f"{text} written to {printable(str(output))}; {made.read} read in this run."
 
 
-def _notes(made: Made, *, counted: str | None) -> list[str]:
+def _notes(made: Made) -> list[str]:
     from uploader.catalog.report.sheets import CHANGES
 
     notes = [f"{CHANGES[name]}: {count}" for name, count in made.changes.items()]
     notes += [f"{format_count(count, 'record')} left out: {reason}" for reason, count in made.excluded.items()]
     notes += [f"{format_count(count, 'record')} with a {what} that has no name" for what, count in made.unnamed.items()]
-    if counted is not None:
+    if made.numbers:
         sums = ", ".join(f"{count:,} {name}" for name, count in made.sums.items()) or "no numbers"
-        notes.append(
-            f"{counted}: {sums}" + (f"; {format_count(made.uncounted, 'record')} not counted" if made.uncounted else "")
-        )
+        uncounted = f"; {format_count(made.uncounted, 'record')} not counted" if made.uncounted else ""
+        notes.append(f"{made.numbers}: {sums}{uncounted}")
     if len(made.candidates) > 1:
         notes.append(_namesakes(made))
     if made.gone:

@@ -123,6 +123,18 @@ def test_numbers_of_a_period_are_those_of_its_months(reports: Reports, service: 
     assert len(service.requests) == asked
 
 
+def test_numbers_that_were_read_on_two_days_have_no_common_end(reports: Reports, figshare: Figshare) -> None:
+    anyio.run(figshare.clock.sleep, 20 * 3600)
+    reports.make(**PERIOD)
+    anyio.run(figshare.clock.sleep, 8 * 3600)
+    figshare.titles[4] = "Item 4"
+    made = reports.make(**PERIOD)
+    assert {row["stats_as_of"][:10] for row in reports.rows()} == {"2026-01-01", "2026-01-02"}
+    assert made.numbers == "everywhere, since 2022-03-15"
+    assert reports.make(stats=True).numbers == "everywhere, of all time"
+    assert reports.make().numbers == ""
+
+
 def test_items_of_collections_are_in_their_order_and_always_current(reports: Reports, figshare: Figshare) -> None:
     requested = {"tables": True, "kinds": ("item", "collection")}
     reports.make(**requested)
@@ -178,3 +190,5 @@ def test_wrong_requests_ask_nothing(reports: Reports, service: Service, figshare
         with pytest.raises(UsageError):
             reports.make(**requested)
     assert (service.requests, figshare.pages) == ([], [])
+    with pytest.raises(UsageError, match="stats_since needs stats"):
+        reports.make(stats_since=SINCE)

@@ -100,9 +100,9 @@ _RECORD: tuple[Column, ...] = (
     _text("citation", "citation", "citation"),
     _count("views"), _count("downloads"), _count("shares"),
     _count("cites", "citations, if the service reports them"),
-    _added("stats_scope", "source of the numbers: everywhere, or an institution's portal"),
+    _added("stats_scope", "where the events were counted: everywhere, or an institution's portal"),
     _added("stats_since", "first day of the numbers; empty: of all time", "time"),
-    _added("stats_as_of", "when the numbers were read", "time"),
+    _added("stats_as_of", "when the numbers were read; events are counted up to then", "time"),
 )  # fmt: skip
 
 _DESCRIPTION_HTML = _text("description_html", "description", "description as HTML")

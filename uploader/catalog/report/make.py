@@ -63,8 +63,9 @@ class Made:
 
     `gone` are records that no longer exist. `failed` are records with unreadable parts: the table has what
     an earlier run has read, or the row of Figshare's list. `changes` are counts by the keys of `sheets.CHANGES`; `gaps`
-    are parts of lists that are missing. `unnamed` counts groups and owners without a name. `sums` are those of views
-    and so on, of all but `uncounted` records. `candidates` are authors of the wanted name: name and number of records.
+    are parts of lists that are missing. `unnamed` counts groups and owners without a name. `numbers` says which events
+    were counted, "" if none were; `sums` are those of views and so on, of all but `uncounted` records. `candidates` are
+    authors of the wanted name: name and number of records.
     """
 
     listed: int
@@ -77,6 +78,7 @@ class Made:
     versions: int = 0
     excluded: Counter[str] = field(default_factory=Counter)
     unnamed: Counter[str] = field(default_factory=Counter)
+    numbers: str = ""
     sums: Counter[str] = field(default_factory=Counter)
     uncounted: int = 0
     candidates: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -232,6 +234,7 @@ class Report:
         if self._spec.group is not None and not (listed or gone or gaps):
             self._check_group(store, self._spec.group)
         findings = Findings()
+        numbers = str(self._asked) if self._extras.numbers is not None else ""
 
         def about(changes: Counter[str]) -> About:
             lines: list[tuple[str, str | int]] = [
@@ -242,7 +245,7 @@ class Report:
                 ("Records", listed),
                 *((f"Records {reason}, left out", count) for reason, count in findings.excluded.items()),
                 *([("Rows of earlier versions", findings.versions)] if table.choice.versions else []),
-                *([("Numbers", str(self._asked))] if self._extras.numbers is not None else []),
+                *([("Numbers", numbers)] if numbers else []),
                 *((f"Sum of {name}", count) for name, count in findings.sums.items()),
                 ("Records no longer on Figshare, left out", gone),
                 ("Records that could not be read in full", len({(one.kind, one.id) for one in failed})),
@@ -259,7 +262,7 @@ class Report:
         return Made(
             listed=listed, written=written, read=collector.read, gone=gone, left_out=collector.left_out, failed=failed,
             gaps=gaps, versions=findings.versions, excluded=findings.excluded, unnamed=+findings.unnamed,
-            sums=findings.sums, uncounted=findings.uncounted if self._extras.numbers is not None else 0,
+            numbers=numbers, sums=findings.sums, uncounted=findings.uncounted if numbers else 0,
             candidates=findings.candidates, changes=changes,
         )  # fmt: skip
 

@@ -33,7 +33,8 @@ class Asked:
 
     def __str__(self) -> str:
         place = "everywhere" if self.scope is None else f"in the portal of {self.scope}"
-        return f"{place}, " + ("of all time" if self.period is None else str(self.period))
+        # Not to which day: that is the day of reading, and a report may be continued on another one.
+        return f"{place}, " + ("of all time" if self.since is None else f"since {self.since}")
 
     @property
     def mark(self) -> str:

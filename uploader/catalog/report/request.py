@@ -28,6 +28,8 @@ from uploader.metadata import identifiers
 STATUSES = ("pending", "approved", "rejected", "closed")
 """What a review can be."""
 _OF_PERIOD = (VIEWS_BY_COUNTRY, TIMESERIES)
+_NEEDS = {COLLECTION_ITEMS: ("collections",)} | dict.fromkeys(_OF_PERIOD, ("stats", "stats_since"))
+"""What a separate table needs beside `tables`."""
 
 
 def tables_of(report: ReportName) -> tuple[SideTable, ...]:
@@ -38,6 +40,11 @@ def tables_of(report: ReportName) -> tuple[SideTable, ...]:
     found = [*SIDE_TABLES, *([COLLECTION_ITEMS] if "kinds" in definition.takes else []), *_OF_PERIOD]
     named = {one.kind for one in definition.lookups}
     return (*found, *(one for one in (GROUPS, ACCOUNTS_TABLE) if one.lookup in named))
+
+
+def needs_of(table: SideTable) -> tuple[str, ...]:
+    """Return what a request must have for a separate table."""
+    return ("tables", *_NEEDS.get(table, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +93,7 @@ class ReportRequest:
         if self.scope is not None and not self.stats:
             raise UsageError("scope needs stats", facts=Facts("no-numbers"))
         if self.stats_since is not None and not self.stats:
-            raise UsageError("numbers since a day are only read with numbers at all", facts=Facts("no-numbers"))
+            raise UsageError("stats_since needs stats", facts=Facts("no-numbers"))
         _ = self.selection, self._orcid  # raise
 
     def _check_choices(self) -> None:
@@ -116,10 +123,11 @@ class ReportRequest:
     @property
     def sides(self) -> Sequence[SideTable]:
         """The separate tables."""
-        if not self.tables:
-            return ()
-        absent = {COLLECTION_ITEMS: "collection" not in self.kinds} | dict.fromkeys(_OF_PERIOD, not self.stats_since)
-        return [one for one in tables_of(self.report) if not absent.get(one)]
+        given = {
+            "tables": self.tables, "collections": "collection" in self.kinds, "stats": self.stats,
+            "stats_since": self.stats_since is not None,
+        }  # fmt: skip
+        return [one for one in tables_of(self.report) if all(given[name] for name in needs_of(one))]
 
     @property
     def choice(self) -> Choice:
