@@ -21,7 +21,7 @@ MOST = 16
 
 def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
     """Files of 1,000 to 50,000 records: `records check` of CSV and JSON Lines, `batch convert`."""
-    rows, bars, notes = dict[str, list[Spread]](), list[Bar](), list[str]()
+    rows, bars = dict[str, list[Spread]](), list[Bar]()
     sizes = SIZES[:2] if quick else SIZES
     for name, write, words in (
         ("records check, CSV", _table, ("records", "check", "records.csv")),
@@ -37,7 +37,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             rows[f"{name}, {records:,}"] = of_one_round(peaks[-1], cost.seconds, cost.cpu_seconds)
         bars.append(Bar(f"{name}: MiB more for {sizes[-1]:,} than for {sizes[0]:,}", peaks[-1] - peaks[0], most=MOST))
     columns = [Column("peak memory, MiB", 1, plot=True), Column("seconds", 1), Column("CPU seconds", 1)]
-    return Report("bulk", "Files of many records", columns, rows, bars, notes)
+    return Report("bulk", "Files of many records", columns, rows, bars)
 
 
 def _cost(work: Path, words: Iterable[str]) -> Measurement:

@@ -73,7 +73,7 @@ class OutputThread:
         self.do(lambda: self._write(sys.stderr, plain(redact(text)), mark))
 
     def end_echo(self) -> None:
-        """Begin a line after the "^C" that a terminal echoes. Bars leave room for it, and are drawn anew."""
+        """Begin a line after the "^C" that a terminal echoes. Bars leave room for it, and are drawn again."""
         if sys.stderr is not None and sys.stderr.isatty():
             self.do(lambda: None if self.line_sink is not None else self._write(sys.stderr, ""))
 
