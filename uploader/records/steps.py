@@ -83,8 +83,13 @@ class Steps:
     @property
     def is_changed(self) -> bool:
         """Whether the record is not what was applied to the item."""
-        record, state = self.record, self.state
-        return state.described != record.fingerprint or (record.link is not None and state.link != record.link)
+        return self.state.described != self.record.fingerprint or self._must_link
+
+    @property
+    def _must_link(self) -> bool:
+        """Whether the item may not refer to the address of the record, or still to another one that the job set."""
+        link, state = self.record.link, self.state
+        return link is not None and (state.link != link or state.linking is not None)
 
     @property
     def must_publish(self) -> bool:
@@ -146,7 +151,7 @@ class Steps:
         self.begun = True
         if self.state.described != record.fingerprint:
             await self._describe()
-        if record.link is not None and self.state.link != record.link:
+        if record.link is not None and self._must_link:
             await self._link(record.link)
         if self.must_publish:
             detail = await self._publish()
@@ -223,14 +228,14 @@ class Steps:
         pending, files = self.state.linking, list[File]()
         if not self.new or pending is not None:
             with self.stop.interruptible():
-                files = await self._settled_files(link, pending)
+                files = await self._settled_files(pending)
         if not any(_is_link(file, link) for file in files):
-            self._check_replaceable(files, pending)
+            self._check_replaceable(files)
             self.stop.check()
             replaces = tuple(file.id for file in files)
             await self.job.commit_intent(ev.LinkIntended(key=self.record.key, link=link, replaces=replaces))
             await confirm(self.api, ask, check, "linking the file", time_limit=SETTLE_TIMEOUT)
-        await self._remove_replaced(link)
+        await self._remove_replaced(link, files)
         await self.job.commit(ev.Linked(key=self.record.key, link=link))
 
     async def _withdraw_if_lost(self, made: int, link: str) -> None:
@@ -249,31 +254,34 @@ class Steps:
     async def _files(self) -> list[File]:
         return [file async for file in self.api.files(self.item_id)]
 
-    async def _settled_files(self, link: str, pending: ev.LinkIntended | None) -> list[File]:
+    async def _settled_files(self, pending: ev.LinkIntended | None) -> list[File]:
         """Return the item's files, with the effect of a pending request for a link if it has one."""
-        wanted = {link} if pending is None else {link, pending.link}
 
         async def check() -> list[File] | None:
             files = await self._files()
-            return files if any(_is_link(file, address) for file in files for address in wanted) else None
+            return files if pending is None or any(_is_link(file, pending.link) for file in files) else None
 
         return await poll(check, SETTLE_TIMEOUT if pending else 0.0, self._clock) or await self._files()
 
-    def _check_replaceable(self, files: list[File], pending: ev.LinkIntended | None) -> None:
+    def _is_ours(self, file: File) -> bool:
+        """Return whether a file is a link that the job set or had begun to replace."""
+        state, pending = self.state, self.state.linking or ev.LinkIntended(key=self.record.key)
+        return file.is_link_only and (file.download_url in (state.link, pending.link) or file.id in pending.replaces)
+
+    def _check_replaceable(self, files: list[File]) -> None:
         """Raise Conflict unless all files are links that the job set, or there is one link alone."""
-        ours = {self.state.link, pending.link if pending is not None else None}
         for file in files:
-            if not file.is_link_only or (len(files) > 1 and file.download_url not in ours):
+            if not file.is_link_only or (len(files) > 1 and not self._is_ours(file)):
                 raise Conflict(
                     f"item {self.item_id} has other files, so that its link was not set; remove them, or the link from "
                     "the record"
                 )
 
-    async def _remove_replaced(self, link: str) -> None:
-        """Remove the links in whose place this one was made."""
-        intent = self.state.linking
-        for old in intent.replaces if intent is not None and intent.link == link else ():
-            await self.api.delete_file(self.item_id, old, on_turn=self.job.lock.confirm)
+    async def _remove_replaced(self, link: str, files: list[File]) -> None:
+        """Remove the links of the job to other addresses; also one that an earlier run was setting when it ended."""
+        for file in files:
+            if file.download_url != link and self._is_ours(file):
+                await self.api.delete_file(self.item_id, file.id, on_turn=self.job.lock.confirm)
 
     async def _publish(self) -> ItemDetail:
         key, intent = self.record.key, self.state.publishing

@@ -122,7 +122,7 @@ def links(world: RecordWorld) -> list[str | None]:
     return [file.link for file in world.items()[0].files.values()]
 
 
-NEW, NEWER = "https://example.org/new", "https://example.org/newer"
+OLD, NEW, NEWER = "https://doi.org/10.1234/1", "https://example.org/new", "https://example.org/newer"
 
 
 async def test_a_changed_link_is_replaced_on_request(world: RecordWorld) -> None:
@@ -185,10 +185,10 @@ async def test_other_files_than_one_link_are_kept(world: RecordWorld, other: str
 
 
 async def test_a_replacement_of_a_link_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At any request, and with yet another link in the file when it goes on."""
+    """At any request, and with yet another link, or the first one again, in the file when it goes on."""
     requests = [(name, fault) for name in ("files", "link", "delete_file", "detail")
                 for fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)]  # fmt: skip
-    for number, ((name, fault), then) in enumerate(itertools.product(requests, (NEW, NEWER))):
+    for number, ((name, fault), then) in enumerate(itertools.product(requests, (NEW, NEWER, OLD))):
         world = RecordWorld(tmp_path / str(number), monkeypatch)
         await world.run([record(1)])
         world.figshare.fail(name, fault)
