@@ -47,11 +47,13 @@ def xlsx_rows(content: BinaryIO, origin: str) -> Iterator[Row]:
         raise UsageError("reading .xlsx needs the package python-calamine", facts=Facts("no-xlsx")) from None
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(content)
-        rows = workbook.get_sheet_by_index(0).iter_rows()
+        sheet = workbook.get_sheet_by_index(0)
     except python_calamine.CalamineError as error:
         raise_problem(origin, f"is not an Excel workbook: {error}", hint="Save it as .xlsx, or as CSV UTF-8.")
     more = [f"only the first sheet is read, not {name!r}" for name in workbook.sheet_names[1:]]
-    yield from _named(_texts(rows, more), origin, "row")
+    # The library leaves out empty columns at the left, but the place of a column is told by its number.
+    blank = [""] * (sheet.start[1] if sheet.start is not None else 0)
+    yield from _named(_texts(([*blank, *row] for row in sheet.iter_rows()), more), origin, "row")
 
 
 def _texts(rows: Iterable[Sequence[Any]], remarks: list[str]) -> Iterator[tuple[int, list[str], list[str]]]:

@@ -103,6 +103,12 @@ def test_cells_that_excel_turned_into_numbers_and_dates(tmp_path: Path) -> None:
     ]
 
 
+def test_columns_are_counted_from_the_first_one_of_the_sheet(tmp_path: Path) -> None:
+    rows = ((), (None, None, "title", "id", "link"), (None, None, "A dam", 1, "https://a.org/", "x"))
+    file = read(tmp_path, workbook(*rows), "records.xlsx")
+    assert [one.text for one in file.problems] == ["row 3: column 6 has no name in the header, but contains 'x'"]
+
+
 def test_a_workbook_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(FigupError, match="is not an Excel workbook"):
         read(tmp_path, b"title,id\n", "records.xlsx")
