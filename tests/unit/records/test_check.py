@@ -124,7 +124,9 @@ def test_a_mistake_in_the_defaults_is_told_once(tmp_path: Path) -> None:
 
 def test_what_is_required_to_publish_is_counted(tmp_path: Path) -> None:
     bare = {"title": "A dam", "link": "https://a.org/", "description": "Text"}
-    result, _ = checked(tmp_path, [RECORD, bare])
+    planned: list[CheckedRecord] = []
+    result, _ = checked(tmp_path, [RECORD, bare], take=planned.append)
+    assert len(planned) == 2, "a draft may lack what is required to publish"
     assert result.lacking == {"categories": 1, "keywords": 1, "Site": 1}
     result, _ = checked(tmp_path, [RECORD, bare], publish=True)
     assert [one.text for one in result.problems] == [
