@@ -245,25 +245,25 @@ async def _write_report(session: Session, job: OpenJob, run: Run, count: int, va
 
 def _show(session: Session, api: Figshare, job: OpenJob, run: Run) -> None:
     """Print the outcome for the records: counts, duplicates, and failures."""
-    console, counts = session.console, Counter[str]()
-    there: list[Outcome] = []
-    failed: list[Outcome] = []
+    console, counts, noted = session.console, Counter[str](), Counter[bool]()
+    first: dict[bool, list[Outcome]] = {False: [], True: []}
     for one in run.outcomes():
         counts[one.result] += 1
         console.event("record", **msgspec.to_builtins(one))
-        if one.result == "failed":
-            failed.append(one)
-        elif one.reason:
-            there.append(one)
+        if one.reason:
+            failed = one.result == "failed"
+            noted[failed] += 1
+            if noted[failed] <= MAX_REPORTED:
+                first[failed].append(one)
     session.summary.records = {
         "job": job.name, "found": counts.total(), "results": dict(counts), "requests": api.requests,
     }  # fmt: skip
-    for one in (*there[:MAX_REPORTED], *failed[:MAX_REPORTED]):
+    for one in (*first[False], *first[True]):
         item = f", item {one.item_id}" if one.item_id is not None else ""
         console.note(printable(f"line {one.line}, {one.key}{item}: {one.reason}"))
-    for some in (there, failed):
-        if len(some) > MAX_REPORTED:
-            console.note(f"and {len(some) - MAX_REPORTED} more; --report FILE has all")
+    for kind in first:
+        if noted[kind] > MAX_REPORTED:
+            console.note(f"and {noted[kind] - MAX_REPORTED} more; --report FILE has all")
     shown = ", ".join(f"{count} {result}" for result, count in counts.items())
     console.result(f"{format_count(counts.total(), 'record')}: {shown}. Job {job.name}.")
 

@@ -1,7 +1,8 @@
-"""The report of a job of records: who may write it, and what is recorded of it."""
+"""The result of a job of records: what is shown, who may write its report, and what is recorded of that."""
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,8 +13,10 @@ import uploader.records.report
 from tests.fakes.records import RecordWorld
 from tests.fakes.world import ENDPOINT
 from uploader.cli import records_jobs
+from uploader.cli.output.console import MAX_REPORTED
 from uploader.errors import OutputExists
 from uploader.records.job import OpenJob, job_store, plan
+from uploader.records.run import Outcome
 
 pytestmark = pytest.mark.anyio
 SESSION = cast("Any", SimpleNamespace(console=SimpleNamespace(note=lambda _: None)))
@@ -77,3 +80,31 @@ async def test_the_report_of_another_command_is_neither_replaced_nor_claimed(wor
             await records_jobs._write_report(SESSION, job, RUN, 0, values(world))
         assert job.state.reports == set()
     assert path.read_text() == "of another command"
+
+
+class _Held(Outcome, frozen=True, kw_only=True, weakref=True):
+    """An outcome of which it is known whether it is still held."""
+
+
+def test_the_outcomes_that_are_shown_do_not_grow_with_the_number_of_records() -> None:
+    held: weakref.WeakSet[Outcome] = weakref.WeakSet()
+    notes: list[str] = []
+    most = 0
+
+    def outcomes() -> Any:
+        nonlocal most
+        for line in range(10 * MAX_REPORTED):
+            result: Any = "failed" if line % 2 else "existing"
+            one = _Held(line=line, key=f"k{line}", title="", result=result, reason=f"{result}!")
+            held.add(one)
+            most = max(most, len(held))
+            yield one
+
+    console = SimpleNamespace(event=lambda *_, **__: None, note=notes.append, result=lambda _: None)
+    session: Any = SimpleNamespace(console=console, summary=SimpleNamespace())
+    run, api, job = SimpleNamespace(outcomes=outcomes), SimpleNamespace(requests=1), SimpleNamespace(name="k3v9")
+    records_jobs._show(session, cast("Any", api), cast("Any", job), cast("Any", run))
+    assert most <= 2 * MAX_REPORTED + 2
+    assert [note.endswith("failed!") for note in notes[:-2]] == [False] * MAX_REPORTED + [True] * MAX_REPORTED
+    assert notes[-2:] == [f"and {4 * MAX_REPORTED} more; --report FILE has all"] * 2
+    assert session.summary.records["results"] == {"existing": 5 * MAX_REPORTED, "failed": 5 * MAX_REPORTED}
