@@ -52,15 +52,20 @@ def test_killed_and_continued_each_record_is_there_once_and_undone(figup: Figup,
     figup.run("records", "create", *FAST, "works.csv", "--report", "r.csv").expect(0)
     assert len(own(sandbox)) == COUNT
     path = figup.cwd / "works.csv"
-    assert f"{job}  create {path}: {COUNT} items\n" in figup.run("jobs").expect(0).stdout
-    assert (
-        f"It is a job of records: run `figup records create {path}` again" in figup.run("resume", job).expect(4).stderr
-    )
+    assert f"{job}  done  create {path}: {COUNT} items\n" in figup.run("jobs").expect(0).stdout
+    told = figup.run("resume", job).expect(4).stderr
+    assert f"It is a job of records: run the same `figup records create` command with {path} again" in told
     changed = int(rows[0]["item_id"])
     figup.run("item", "update", str(changed), "--title", "Dam mended").expect(0)
     kept = figup.run("records", "undo", job, "--yes", *FAST).expect(1)
     assert f"item {changed} (10.1234/d0) is kept: it was changed since" in kept.stderr
     assert own(sandbox) == ["Dam mended"]
+    assert figup.run("jobs", "--prune", "--yes").expect(0).stdout == "There is nothing to remove.\n"
+    refused = figup.run("jobs", "rm", job).expect(2)
+    assert f"Remove the record of job {job} (interrupted, create {path})?" in refused.stderr
+    assert "`figup records undo` would not know the drafts" in refused.stderr
+    figup.run("jobs", "rm", job[:6], "--yes").expect(0)
+    assert not list((figup.state_dir / "records" / "jobs").iterdir())
 
 
 def test_duplicates_are_told_and_dois_update_in_bulk(figup: Figup, sandbox: Sandbox) -> None:
@@ -79,6 +84,16 @@ def test_duplicates_are_told_and_dois_update_in_bulk(figup: Figup, sandbox: Sand
     assert [row["result"] for row in rows] == ["updated", "failed"]
     found = next(item for item in items(sandbox) if item["id"] == rows[0]["item_id"])
     assert found["title"] == "Dam 1"
+    listed = figup.run("jobs", "--json").expect(0).events[:-1]
+    assert sorted((event["event"], Path(event["path"]).name, event["state"]) for event in listed) == [
+        ("records-job", "first.csv", "done"), ("records-job", "second.csv", "done"),
+        ("records-job", "words.csv", "interrupted"),
+    ]  # fmt: skip
+    assert "Remove the records of 2 jobs? `figup records create` would" in figup.run("jobs", "--prune").expect(2).stderr
+    assert "nothing to remove" in figup.run("jobs", "--prune", "--older-than", "1d", "--yes").expect(0).stdout
+    pruned = figup.run("jobs", "--prune", "--yes", "--json").expect(0).events
+    assert [(event["event"], event["state"]) for event in pruned[:-1]] == [("removed", "done")] * 2
+    assert [event["state"] for event in figup.run("jobs", "--json").events[:-1]] == ["interrupted"]
 
 
 def test_an_invalid_record_stops_all_before_anything_is_created(figup: Figup, sandbox: Sandbox) -> None:

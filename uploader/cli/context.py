@@ -19,7 +19,7 @@ import click
 
 from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
-from uploader.errors import FigupError, JobNotFound, NoToken
+from uploader.errors import FigupError, JobNotFound, NoToken, UsageError
 from uploader.figshare.settings import THROTTLED, RetryPolicy
 from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint, is_loopback
 from uploader.items.creations import Creations
@@ -179,14 +179,39 @@ def find_job(common: GlobalOptions, text: str) -> str:
     except JobNotFound as error:
         for one in record_jobs(common):
             if one.job.startswith(text):
-                hint = f"It is a job of records: run `figup records {one.action} {printable(one.path)}` again."
+                command = f"`figup records {one.action}` command with {printable(one.path)}"
+                hint = f"It is a job of records: run the same {command} again."
                 raise error.with_context(hint=hint) from None
         raise
 
 
+def find_any_job(common: GlobalOptions, text: str) -> JobOverview | Overview:
+    """Return the one job, of transfers or records, that begins with `text`. Blocks. Raises JobNotFound, UsageError."""
+    from uploader.records.job import overview as record_overview
+
+    transfers, of_records = job_store(common), record_store(common)
+    found: list[JobOverview | Overview] = []
+    with suppress(JobNotFound):
+        found.append(overview(transfers, transfers.find(text)))
+    with suppress(JobNotFound):
+        found.append(record_overview(of_records, of_records.find(text)))
+    found = [one for one in found if one.job == text] or found
+    if not found:
+        raise JobNotFound(f"job {text!r} not found in {transfers.path}")
+    if len(found) > 1:
+        raise UsageError(f"{text!r} is ambiguous: {', '.join(one.job for one in found)}")
+    return found[0]
+
+
+def record_store(common: GlobalOptions) -> JobStore:
+    """Return the store of the jobs of records on this machine."""
+    from uploader.records.job import job_store as stored
+
+    return stored(state_dir(common))
+
+
 def record_jobs(common: GlobalOptions) -> list[Overview]:
     """Return the jobs of records on this machine. Blocks."""
-    from uploader.records.job import job_store as record_store
     from uploader.records.job import overviews
 
-    return overviews(record_store(state_dir(common)))
+    return overviews(record_store(common))

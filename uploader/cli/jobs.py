@@ -6,8 +6,9 @@ import shutil
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio.to_thread
 import click
@@ -15,7 +16,16 @@ import msgspec
 
 from uploader import units
 from uploader.cli.confirm import confirm
-from uploader.cli.context import complete_jobs, find_job, job_store, open_context, record_jobs, recorded_job
+from uploader.cli.context import (
+    complete_jobs,
+    find_any_job,
+    find_job,
+    job_store,
+    open_context,
+    record_jobs,
+    record_store,
+    recorded_job,
+)
 from uploader.cli.hints import Repeated
 from uploader.cli.options import ENVIRONMENT, FigupCommand, FigupGroup, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
@@ -28,11 +38,13 @@ from uploader.errors import ExitStatus, JobBusy, JobNotFound
 from uploader.text import columns, printable, shorten
 from uploader.transfer.report import Cancellation
 from uploader.transfer.store.jobs import JobStore
-from uploader.transfer.store.overview import JobOverview, latest_job, list_jobs, overview, summarize
+from uploader.transfer.store.overview import JobOverview, latest_job, list_jobs, recorded_state, summarize
 from uploader.transfer.store.removal import remove_job
 
 if TYPE_CHECKING:
     from uploader.records.job import Overview
+
+_AnyJob: TypeAlias = "JobOverview | Overview"
 
 JOBS_HELP = """\b
 Examples:
@@ -60,8 +72,13 @@ Example:
 """
 
 YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-_ENDED = frozenset({"done", "cancelled"})
+_ENDED = frozenset({"done", "cancelled", "undone"})
 """States of jobs whose records are needed only to run their commands again."""
+_RECORDS_LOSS = (
+    "`figup records create` would then create records without a DOI again, and `figup records undo` would not know "
+    "the drafts."
+)
+"""What becomes of jobs of records whose records are removed."""
 _LEAST_WIDTH = 12
 """Minimum columns of a title."""
 _INDENT = "    "
@@ -69,7 +86,7 @@ _INDENT = "    "
 
 
 @click.group("jobs", cls=FigupGroup, epilog=JOBS_HELP + ENVIRONMENT, invoke_without_command=True)
-@click.option("--prune", is_flag=True, help="Remove the records of jobs that are done or cancelled. Asks first.")
+@click.option("--prune", is_flag=True, help="Remove records of jobs that are done, cancelled or undone. Asks first.")
 @click.option(
     "--older-than",
     metavar="TIME",
@@ -91,15 +108,16 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
     async def work(session: Session) -> int:
         states = job_store(common)
         found = await anyio.to_thread.run_sync(list_jobs, states)
+        of_records = await anyio.to_thread.run_sync(record_jobs, common)
         now = datetime.now(UTC)
         if prune:
-            ended = [job for job in found if job.state in _ENDED and _age(job, now) >= (older_than or 0.0)]
-            return await _prune(session, states, ended, yes=yes)
+            every: list[_AnyJob] = [*found, *of_records]
+            ended = [job for job in every if job.state in _ENDED and _age(job, now) >= (older_than or 0.0)]
+            return await _prune(session, ended, yes=yes)
         for job in found:
             fields: dict[str, Any] = msgspec.to_builtins(job)
             session.console.event("job", **fields)
         width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
-        of_records = await anyio.to_thread.run_sync(record_jobs, common)
         if found or not of_records:
             session.console.result(table(found, now, width) if found else f"No jobs in {states.path}.")
         _write_record_jobs(session, of_records)
@@ -110,14 +128,14 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
 
 def _write_record_jobs(session: Session, found: list[Overview]) -> None:
     for one in found:
-        session.console.event("records_job", **msgspec.to_builtins(one))
+        session.console.event("records-job", **msgspec.to_builtins(one))
     if not found:
         return
     session.console.result("Jobs of records, which the same `figup records` command continues:")
     for one in found:
         left = f", {one.unfinished} unfinished" if one.unfinished else ""
         items = units.format_count(one.items, "item")
-        session.console.result(f"{one.job}  {one.action} {printable(one.path)}: {items}{left}")
+        session.console.result(f"{one.job}  {one.state}  {printable(_subject(one))}: {items}{left}")
 
 
 @jobs.command("rm", cls=FigupCommand, epilog=ENVIRONMENT)
@@ -127,21 +145,16 @@ def _write_record_jobs(session: Session, found: list[Overview]) -> None:
 def rm(names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
     """Remove the records of jobs from this machine. Asks first.
 
-    Nothing on Figshare changes. An upload whose record is removed cannot be continued; `figup cancel` removes its
-    unfinished files, too.
+    Nothing on Figshare changes. A job whose record is removed cannot be continued; `figup cancel` removes the
+    unfinished files of an upload, too, and `figup records undo` the drafts of a job of records.
     """
 
     async def work(session: Session) -> int:
-        states = job_store(common)
-
-        def recorded(name: str) -> JobOverview:
-            return overview(states, find_job(common, name))
-
-        chosen = [await anyio.to_thread.run_sync(recorded, name) for name in dict.fromkeys(names)]
+        chosen = [await anyio.to_thread.run_sync(find_any_job, common, name) for name in dict.fromkeys(names)]
         kept = False
         for job in chosen:
             if await confirm(session, _question(job), yes=yes):
-                await remove_job(states, job.job, Clock())
+                await remove_job(_store(common, job), job.job, Clock())
                 _write_removed(session, job)
             else:
                 kept = True
@@ -150,33 +163,51 @@ def rm(names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:
     return run(common, work)
 
 
-def _question(job: JobOverview) -> str:
-    known = f"job {job.job} ({job.state}, {printable(_subject(job))})"
+def _store(common: GlobalOptions, job: _AnyJob) -> JobStore:
+    return job_store(common) if isinstance(job, JobOverview) else record_store(common)
+
+
+def _has_ended(states: JobStore, job: _AnyJob) -> bool:
+    """Return whether a job has ended, by its journal. Blocks. Raises JobNotFound."""
+    if isinstance(job, JobOverview):
+        return recorded_state(states, job.job) in _ENDED
+    from uploader.records.job import recorded
+
+    return recorded(states, job.job).state in _ENDED
+
+
+def _question(job: _AnyJob) -> str:
+    question = f"Remove the record of job {job.job} ({job.state}, {printable(_subject(job))})?"
+    if not isinstance(job, JobOverview):
+        return f"{question} {_RECORDS_LOSS}"
     if job.state in _ENDED:
-        return f"Remove the record of {known}? Its `figup upload` command would then send everything again."
-    return f"Remove the record of {known}? Its upload can then not be continued, and its files stay on Figshare."
+        return f"{question} Its `figup upload` command would then send everything again."
+    return f"{question} Its upload can then not be continued, and its files stay on Figshare."
 
 
-async def _prune(session: Session, states: JobStore, ended: list[JobOverview], *, yes: bool) -> int:
+async def _prune(session: Session, ended: list[_AnyJob], *, yes: bool) -> int:
     """Remove the records of these jobs, unless one is in use by now."""
     if not ended:
         session.console.result("There is nothing to remove.")
         return 0
-    question = (
-        f"Remove the records of {units.format_count(len(ended), 'job')}? Their `figup upload` commands would then send "
-        "everything again."
-    )
+    question = f"Remove the records of {units.format_count(len(ended), 'job')}?"
+    if any(isinstance(job, JobOverview) for job in ended):
+        question += " Their `figup upload` commands would then send everything again."
+    if not all(isinstance(job, JobOverview) for job in ended):
+        question += f" {_RECORDS_LOSS}"
     if not await confirm(session, question, yes=yes):
         return ExitStatus.SOME_FAILED
     for job in ended:
         with suppress(JobBusy, JobNotFound):
-            if await remove_job(states, job.job, Clock(), only=_ENDED):
+            states = _store(session.common, job)
+            if await remove_job(states, job.job, Clock(), may=partial(_has_ended, states, job)):
                 _write_removed(session, job)
     return 0
 
 
-def _write_removed(session: Session, job: JobOverview) -> None:
-    session.console.event("removed", job=job.job, state=job.state, item_id=job.item_id)
+def _write_removed(session: Session, job: _AnyJob) -> None:
+    item_id = job.item_id if isinstance(job, JobOverview) else None
+    session.console.event("removed", job=job.job, state=job.state, item_id=item_id)
     session.console.result(f"Removed the record of job {job.job} ({job.state}, {printable(_subject(job))}).")
 
 
@@ -211,13 +242,15 @@ def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _age(job: JobOverview, now: datetime) -> float:
+def _age(job: _AnyJob, now: datetime) -> float:
     """Return the seconds since the job last changed."""
     return (now - job.changed).total_seconds()
 
 
-def _subject(job: JobOverview) -> str:
-    """Describe the job: the title of its new item, or its files."""
+def _subject(job: _AnyJob) -> str:
+    """Describe the job: the title of its new item, its files, or its file of records."""
+    if not isinstance(job, JobOverview):
+        return f"{job.action} {job.path}"
     more = f" and {job.files_total - 1} more" if job.files_total > 1 else ""
     return job.title or f"{job.first or job.problem or ''}{more}"
 

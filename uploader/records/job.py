@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,7 @@ from uploader.errors import FigupError, JobNotFound, JournalDamaged
 from uploader.records.journal import EVENTS, Action, AnyEvent, JobPlanned, JobState
 from uploader.transfer.journal.log import Journal, Replay, read_synced, scan
 from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.lease import current_holder
 from uploader.transfer.store.lock import JobLock
 
 _ID_LENGTH = 10
@@ -63,10 +65,13 @@ def read_state(states: JobStore, job: str) -> tuple[Replay[AnyEvent], JobState]:
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """A job of records for lists: its command and file, how many items it created or updates, how many are unfinished.
 
-    `unfinished` counts records with an item that is not complete, or whose creation has an unknown outcome.
+    `state`: running, interrupted (also if records failed), done, undone. `unfinished` counts records
+    with an item that is not complete, or whose creation has an unknown outcome.
     """
 
     job: str
+    state: str
+    changed: datetime
     action: Action
     path: str
     items: int
@@ -78,15 +83,33 @@ def overviews(states: JobStore) -> list[Overview]:
     found: list[Overview] = []
     for name in states.names():
         with suppress(FigupError):
-            _, state = read_state(states, name)
-            if state.plan is not None:
-                known = [one for one in state.records.values() if one.item_id is not None or one.intent is not None]
-                left = sum(not one.done for one in known)
-                one = Overview(
-                    job=name, action=state.plan.action, path=state.plan.path, items=len(known), unfinished=left
-                )
-                found.append(one)
+            found.append(overview(states, name))
     return found
+
+
+def overview(states: JobStore, job: str) -> Overview:
+    """Return one job of records. Blocks. Raises as `read_state` does."""
+    seen = recorded(states, job)
+    held = current_holder(states.folder(job), states.disk) is not None
+    return msgspec.structs.replace(seen, state="running") if held else seen
+
+
+def recorded(states: JobStore, job: str) -> Overview:
+    """Return one job of records, ignoring a process that works on it. Blocks. Raises as `read_state` does."""
+    changed = states.last_change(job)
+    _, state = read_state(states, job)
+    if state.plan is None:
+        raise JobNotFound(f"job {job!r} not found in {states.path}")
+    known = [one for one in state.records.values() if one.item_id is not None or one.intent is not None]
+    return Overview(
+        job=job,
+        state=state.ended or "interrupted",
+        changed=changed,
+        action=state.plan.action,
+        path=state.plan.path,
+        items=len(known),
+        unfinished=sum(not one.done for one in known),
+    )
 
 
 class OpenJob:

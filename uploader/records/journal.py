@@ -36,6 +36,12 @@ class ReportWritten(Event, frozen=True, kw_only=True, tag="report"):
     path: str
 
 
+class JobEnded(Event, frozen=True, kw_only=True, tag="ended"):
+    """Nothing is left to do for the records of the file as it was then, or everything created was removed."""
+
+    state: Literal["done", "undone"]
+
+
 class RecordEvent(Event, frozen=True, kw_only=True):
     """An event of one record."""
 
@@ -189,7 +195,7 @@ class Removed(RecordEvent, frozen=True, kw_only=True, tag="removed"):
 
 
 AnyEvent = (
-    JobPlanned | ReportWritten | CreateIntended | NotCreated | ItemCreated | ItemFound | Described
+    JobPlanned | JobEnded | ReportWritten | CreateIntended | NotCreated | ItemCreated | ItemFound | Described
     | LinkIntended | Linked | PublishIntended | NotPublished | Published | Observed | Touched | Failed
     | Removed
 )  # fmt: skip
@@ -231,6 +237,8 @@ class JobState:
     records: dict[str, RecordState] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
     reports: set[str] = field(default_factory=set)
+    ended: Literal["", "done", "undone"] = ""
+    """How the job ended, if nothing was done since."""
 
     def of(self, key: str) -> RecordState:
         """Return the state of a record, which may not have been begun."""
@@ -244,6 +252,10 @@ class JobState:
         if isinstance(event, ReportWritten):
             self.reports.add(event.path)
             return
+        if isinstance(event, JobEnded):
+            self.ended = event.state
+            return
+        self.ended = ""
         record = self.records.setdefault(event.key, RecordState())
         if isinstance(event, NotCreated | ItemCreated) and event.late and record.intent is not None:
             self.marks[record.intent.mark] = event.key

@@ -143,6 +143,8 @@ class Run:
             self._on_progress(Progress(done=done, total=total, failed=self.failed, requests=self._requests))
         with self._stop.interruptible():
             await remove_late_items(self._api, self._job, self._warn)
+        if not self.failed and self._job.state.ended != "done":
+            await self._job.commit(ev.JobEnded(state="done"))
 
     @property
     def _requests(self) -> int:

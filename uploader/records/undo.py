@@ -71,6 +71,8 @@ async def undo(
                 on_undone(one)
         with stop.interruptible():
             await remove_late_items(api, job, warn)
+        if all(one.fate != "kept" for one in found) and job.state.ended != "undone":
+            await job.commit(ev.JobEnded(state="undone"))
 
     try:
         await job.lock.held_while(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio.to_thread
@@ -13,11 +13,10 @@ from uploader.disk import map_os_errors
 from uploader.errors import Facts, JobBusy
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lock import JobLock
-from uploader.transfer.store.overview import recorded_state
 
 
-async def remove_job(states: JobStore, job: str, clock: Clock, *, only: Collection[str] | None = None) -> bool:
-    """Remove a job from this machine. With `only`, do so if its state is one of these; return False if it is not.
+async def remove_job(states: JobStore, job: str, clock: Clock, *, may: Callable[[], bool] | None = None) -> bool:
+    """Remove a job, of transfers or records, from this machine. If `may`, which blocks, returns False, return False.
 
     Raises JobNotFound, JobBusy, StateUnusable.
     """
@@ -26,7 +25,7 @@ async def remove_job(states: JobStore, job: str, clock: Clock, *, only: Collecti
     await lock.acquire()
     try:
         # It may have been continued since it was listed.
-        if only is not None and await anyio.to_thread.run_sync(recorded_state, states, job) not in only:
+        if may is not None and not await anyio.to_thread.run_sync(may):
             return False
         await anyio.to_thread.run_sync(_remove, folder, lock)
     finally:

@@ -1,0 +1,76 @@
+"""Jobs of records as `figup jobs` lists and removes them: what state each is in, and which may be removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.figshare import Fault
+from tests.fakes.records import RecordWorld, record
+from tests.fakes.world import ENDPOINT, KILLED
+from uploader.catalog.report.collect import Limits
+from uploader.errors import JobBusy, RequestRejected
+from uploader.records.job import OpenJob, job_store, overview, overviews, plan, recorded
+from uploader.records.run import RunOptions
+from uploader.transfer.store.removal import remove_job
+
+pytestmark = pytest.mark.anyio
+
+RECORDS = [record(1), record(2, link=False)]
+
+
+@pytest.fixture(autouse=True)
+def threads_are_fakes(no_blocking_calls: object) -> None:
+    """Blocking calls are not detected here."""
+    no_blocking_calls.deactivate()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordWorld:
+    return RecordWorld(tmp_path, monkeypatch)
+
+
+def state(world: RecordWorld) -> tuple[str, int, int]:
+    one = recorded(job_store(world.folder / "state"), world.job)
+    return one.state, one.items, one.unfinished
+
+
+async def test_a_job_is_interrupted_done_or_undone(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_BEFORE, first=2)
+    assert await world.run(RECORDS) == KILLED
+    assert state(world) == ("interrupted", 2, 1)
+    assert await world.run(RECORDS) == 0
+    journal = job_store(world.folder / "state").folder(world.job) / "journal"
+    written = journal.stat().st_size
+    assert state(world) == ("done", 2, 0)
+    assert await world.run(RECORDS) == 0
+    assert journal.stat().st_size == written
+    world.figshare.fail("update", RequestRejected("no"))
+    assert await world.run([record(1, description="Higher")], RunOptions(on_duplicate="update")) == 1
+    assert state(world) == ("interrupted", 2, 1)
+    assert await world.run(RECORDS) == 0
+    await world.undo()
+    assert world.items() == []
+    assert state(world) == ("undone", 0, 0)
+
+
+async def test_a_run_that_has_records_left_is_not_done(world: RecordWorld) -> None:
+    assert await world.run(RECORDS, RunOptions(limits=Limits(max_requests=5))) == 75
+    assert state(world) == ("interrupted", 1, 0)
+
+
+async def test_a_job_that_is_worked_on_or_continued_is_not_removed(world: RecordWorld) -> None:
+    assert await world.run(RECORDS) == 0
+    states = job_store(world.folder / "state")
+    planned = plan(ENDPOINT, 1, "create", world.folder / "records.csv", world.clock)
+    async with OpenJob(states, world.job, world.clock, planned):
+        assert overview(states, world.job).state == "running"
+        with pytest.raises(JobBusy):
+            await remove_job(states, world.job, world.clock)
+    assert not await remove_job(states, world.job, world.clock, may=lambda: False)
+    assert [one.job for one in overviews(states)] == [world.job]
+    assert await remove_job(states, world.job, world.clock, may=lambda: True)
+    assert overviews(states) == []
+    assert await world.run(RECORDS) == 0, "it begins again, and finds the items by their DOIs"
+    assert len(world.items()) == 2
