@@ -130,7 +130,7 @@ async def test_a_truncated_journal_creates_no_second_item(sandbox: Sandbox, tmp_
             journal.write_bytes(b"".join(lines[:kept]))
             assert (await session.upload(source, title="Title")).exit_status == 0
             check_exactly_once(sandbox, source)
-    assert journal.with_name("journal.damaged").exists()
+    assert journal.with_name("journal.recovered").exists()
 
 
 async def test_a_lost_task_is_never_a_success(

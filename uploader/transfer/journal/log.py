@@ -34,6 +34,7 @@ E = TypeVar("E", bound=msgspec.Struct)
 
 FORMAT = 1
 _SUM = 16
+_LAST_SUM = re.compile(rb" ([0-9a-f]{16})\Z")
 _SEED = 0
 _SYNCED = re.compile(rb"(\d+) ([0-9a-f]{16})(?: (\d+))?")
 """The record of a sync, before its own checksum: see `Synced`."""
@@ -189,13 +190,8 @@ def scan(
 
 
 def _checksum(line: bytes) -> int | None:
-    digits = line[-_SUM:]
-    if len(line) <= _SUM or line[-_SUM - 1 : -_SUM] != b" " or not digits.isalnum():
-        return None
-    try:
-        return int(digits, 16)
-    except ValueError:
-        return None
+    found = _LAST_SUM.search(line)
+    return int(found[1], 16) if found is not None else None
 
 
 def _check_header(body: bytes) -> None:
