@@ -17,7 +17,7 @@ import click
 
 from uploader._version import __version__
 from uploader.cli.global_options import with_global_options_last
-from uploader.cli.startup import ignore_signals
+from uploader.cli.startup import end_process, ignore_signals
 from uploader.errors import FigupError, OutputLost
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class LazyGroup(click.Group):
             logging.getLogger("uploader.cli").debug("internal error", exc_info=True)
             status = _report(_interrupt(error) or _stdout_error(error) or error, options, known)
         ignore_signals()
-        sys.exit(status if isinstance(status, int) else 0)
+        end_process(status if isinstance(status, int) else 0)
 
 
 def _report(error: BaseException, options: Sequence[str], known: Mapping[str, Repeated]) -> int:

@@ -6,9 +6,13 @@ Imported before everything else, so that it may import next to nothing.
 import os
 import select
 import signal
+import sys
+from typing import NoReturn
 
 _STOPPED = b"figup: stopped before anything was done. Run the same command again.\n"
 _STATUS = 75  # ExitStatus.RESUMABLE, which takes long to import
+_THREADS_TIME_LIMIT = 2.0
+"""Seconds for threads to end before the process ends without them."""
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 ASKING = (signal.SIGUSR1, signal.SIGUSR2)
 _is_command = False
@@ -35,6 +39,25 @@ def ignore_signals() -> None:
     for signum in (signal.SIGINT, *STOPPING, *ASKING):
         if is_ours(signal.getsignal(signum)):
             signal.signal(signum, signal.SIG_IGN)
+
+
+def end_process(status: int) -> NoReturn:
+    """End the process, even if a thread hangs in a call to a dead file system: Python would wait for it for ever."""
+    if _is_command:
+        import contextlib
+        import threading
+        import time
+
+        end = time.monotonic() + _THREADS_TIME_LIMIT
+        threads = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        if any(thread.is_alive() for thread in threads):
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):
+                    stream.flush()
+            os._exit(status)
+    sys.exit(status)
 
 
 def is_ours(handler: object) -> bool:

@@ -326,3 +326,12 @@ def test_ctrl_c_while_a_class_is_made_is_no_internal_error(
         main.main([])
     assert ended.value.code == 130
     assert "internal" not in capsys.readouterr().err
+
+
+def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
+    code = (
+        "import threading, time; from uploader.cli import startup; startup.handle_signals(); "
+        "threading.Thread(target=time.sleep, args=(100,)).start(); print('done'); startup.end_process(75)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (75, "done\n")
