@@ -152,14 +152,19 @@ async def _find_or_create(
             await anyio.to_thread.run_sync(records.end, mark)
     new = await anyio.to_thread.run_sync(records.begin, origin)
 
+    sent = False
+
     async def check() -> int | None:
+        nonlocal sent
+        sent = True
         found = await _found(find, [new])
         return found[0][0] if found is not None else None
 
     try:
         return _Draft(id=await confirm(api, lambda: ask(new), check, action), mark=new)
     except NO_EFFECT as error:
-        if not isinstance(error, ServerFailing):  # which may have had an effect that appears late
+        # An attempt whose response was lost may have an effect that appears late.
+        if not sent and not isinstance(error, ServerFailing):
             await anyio.to_thread.run_sync(records.end, new)
         raise
 

@@ -64,6 +64,7 @@ class Creations:
             self._take(path)
             if mark not in self._held:
                 self._remove(path)
+                mark = new_mark(origin)  # unrecorded: another command may have taken the first one
             self._disk.sync_folder(self._folder)
         except FigupError as error:
             log.warning("cannot record what is being created: %s", error)
@@ -94,7 +95,7 @@ class Creations:
                 fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             except FileNotFoundError:
                 return
-        if _locks(fd) and path.exists() and path.stat().st_ino == os.fstat(fd).st_ino:
+        if _locks(fd) and _is_at(path, fd):
             self._held[path.name] = fd
         else:
             os.close(fd)
@@ -103,6 +104,13 @@ class Creations:
     def _remove(path: Path) -> None:
         with map_os_errors(path):
             path.unlink(missing_ok=True)
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(fd).st_ino
+    except OSError:
+        return False
 
 
 def _locks(fd: int) -> bool:

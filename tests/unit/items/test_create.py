@@ -281,3 +281,33 @@ async def test_a_refused_request_leaves_no_record(folder: Path) -> None:
     with pytest.raises(RequestRejected):
         await create_draft(figshare, folder, [])
     assert not list(folder.iterdir())
+
+
+async def test_a_lost_request_is_remembered_if_its_repetition_cannot_be_sent(folder: Path) -> None:
+    account: Any = Projects(effective=False)
+    once = account.create_container
+
+    async def create_container(*args: Any) -> int:
+        if account.creates:
+            raise Unreachable("no network")
+        return int(await once(*args))
+
+    account.create_container = create_container
+    with pytest.raises(Unreachable):
+        await run(account, folder)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_mark_that_another_command_took_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    with Creations(folder, KillableDisk()) as other, Creations(folder, KillableDisk()) as records:
+        take = records._take
+
+        def late(path: Path) -> None:
+            taken.extend(other.take_left_over("project-1"))
+            take(path)
+
+        monkeypatch.setattr(records, "_take", late)
+        mark = records.begin("project-1")
+        assert len(taken) == 1
+        assert mark not in [*taken, *records._held]
