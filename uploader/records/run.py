@@ -142,8 +142,8 @@ class Run:
             done, total = len(self._results), len(self._records)
             self._on_progress(Progress(done=done, total=total, failed=self.failed, requests=self._requests))
         with self._stop.interruptible():
-            await remove_late_items(self._api, self._job, self._warn)
-        if not self.failed and self._job.state.ended != "done":
+            complete = await remove_late_items(self._api, self._job, self._warn)
+        if complete and not self.failed and self._job.state.ended != "done":
             await self._job.commit(ev.JobEnded(state="done"))
 
     @property

@@ -375,17 +375,17 @@ def seen_of(item: ItemDetail) -> ev.Seen:
     )
 
 
-async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> None:
-    """Remove drafts that appeared late. It looks once, at the end of a run; the next run finds what comes later."""
+async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> bool:
+    """Remove drafts that appeared late: the next run finds later ones. Return whether all items could be listed."""
     state = job.state
     if not state.marks:
-        return
+        return True
     known = {one.item_id for one in state.records.values()}
     try:
         rows = await items_with_mark(api, list(state.marks))
     except RecordsMissing as error:
         warn(f"drafts of requests whose response was lost may be left: {error.message}")
-        return
+        return False
     for row in rows:
         if row.id in known or row.published is not None:
             continue
@@ -395,3 +395,4 @@ async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], N
             continue
         await api.delete_item(row.id, on_turn=job.lock.confirm)
         warn(f"{made}; it was empty and has been removed")
+    return True

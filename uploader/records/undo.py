@@ -62,7 +62,7 @@ async def undo(
 
     async def work() -> None:
         with stop.interruptible():
-            await _look_up(api, job, warn)
+            complete = await _look_up(api, job, warn)
         for key, record in list(job.state.records.items()):
             if record.created and record.item_id is not None:
                 with stop.interruptible():
@@ -70,8 +70,9 @@ async def undo(
                 found.append(one)
                 on_undone(one)
         with stop.interruptible():
-            await remove_late_items(api, job, warn)
-        if all(one.fate != "kept" for one in found) and job.state.ended != "undone":
+            complete &= await remove_late_items(api, job, warn)
+        undoable = job.state.plan is not None and job.state.plan.action == "create"
+        if complete and undoable and all(one.fate != "kept" for one in found) and job.state.ended != "undone":
             await job.commit(ev.JobEnded(state="undone"))
 
     try:
@@ -82,21 +83,22 @@ async def undo(
     return found
 
 
-async def _look_up(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> None:
-    """Find the items of requests whose outcome is unknown."""
+async def _look_up(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> bool:
+    """Find the items of requests whose outcome is unknown; return whether all items could be listed."""
     state = job.state
     intents = {one.intent.mark: key for key, one in state.records.items() if one.intent is not None}
     if not intents and not state.marks:
-        return
+        return True
     try:
         rows = await items_with_mark(api, [*intents, *state.marks])
     except RecordsMissing as error:
         warn(f"items of requests whose response was lost may be left: {error.message}")
-        return
+        return False
     for row in rows:
         for mark, key in (state.marks | intents).items():
             if bears_mark(row.title, [mark]) and state.of(key).item_id is None:
                 await job.commit(ev.ItemCreated(key=key, id=row.id, late=True))
+    return True
 
 
 async def _undone(api: Figshare, job: OpenJob, key: str, record: ev.RecordState) -> Undone:
