@@ -30,7 +30,9 @@ FAULTS = {
     "hidden-file": ("initiate=hide,seconds=0.3",),
 }
 BY_CHANCE = 2
-"""Points of a test that need not recur, besides those that depend on time."""
+"""Points of a test that need not recur, or half of them if that is more: when a file that is hidden for a time is
+looked for, and what is written then, depends on the speed of the machine.
+"""
 POLLED = re.compile(r"(before|after) GET |progress\.json")
 """Points that occur as often as something is polled for or is due."""
 
@@ -65,14 +67,15 @@ def test_a_crash_of_a_job_under_a_fault(
     names = undisturbed.run().points
     undisturbed.check()
     missed: list[str] = []
-    for point in chosen(names, fault, named=named, every=every):
+    points = chosen(names, fault, named=named, every=every)
+    for point in points:
         story = begin(f"at {point}, {names[point - 1].replace('/', '-')}")
         name = names[point - 1]
         story.run(names[:point].count(name), name=name)
         missed += [name] if not story.crashes else []
         story.finish()
         story.check()
-    assert len([name for name in missed if not POLLED.search(name)]) <= BY_CHANCE, missed
+    assert len([name for name in missed if not POLLED.search(name)]) <= max(BY_CHANCE, len(points) // 2), missed
     check_nothing_sent_twice(sandbox)
 
 
