@@ -160,6 +160,22 @@ def try_flock(fd: int) -> bool:
     return result[0]
 
 
+def take_flock(fd: int) -> bool | None:
+    """Take the lock as `try_flock` does; None if the file system has no locks, or they do not respond."""
+    try:
+        return try_flock(fd)
+    except OSError:
+        return None
+
+
+def is_at(path: Path, fd: int) -> bool:
+    """Return whether the open file is the one at this path: another may have replaced or removed it. Raises OSError."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _flock(fd: int, result: list[bool | OSError]) -> None:
     """Append the result of the call, and close the descriptor."""
     try:

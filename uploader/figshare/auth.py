@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import platformdirs
 
-from uploader.disk import Disk, open_lock_file, try_flock
+from uploader.disk import Disk, open_lock_file, take_flock
 from uploader.errors import Facts, FigupError, NoToken, StateUnusable, TokenFileExposed, UsageError
 from uploader.figshare.grants import OAuth1Grant, OAuth2Grant, parse_grant
 from uploader.redaction import add_secret
@@ -266,11 +266,10 @@ def _locked(folder: Path) -> Iterator[None]:
         return
     try:
         end = time.monotonic() + _LOCK_TIME_LIMIT
-        with contextlib.suppress(OSError):
-            while not try_flock(fd):
-                if time.monotonic() > end:
-                    raise StateUnusable(f"another process holds {path}", hint="End it, and run the same command again.")
-                time.sleep(_LOCK_POLL)
+        while take_flock(fd) is False:
+            if time.monotonic() > end:
+                raise StateUnusable(f"another process holds {path}", hint="End it, and run the same command again.")
+            time.sleep(_LOCK_POLL)
         yield
     finally:
         os.close(fd)

@@ -18,7 +18,7 @@ import msgspec
 
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
-from uploader.disk import Disk, open_lock_file, try_flock
+from uploader.disk import Disk, open_lock_file, take_flock
 from uploader.errors import Facts, TokenRejected
 from uploader.figshare import auth
 from uploader.figshare.auth import Token
@@ -119,7 +119,7 @@ class RenewableToken:
         return settled
 
     async def _when(self, fits: Callable[[OAuth2Grant], bool], time_limit: float) -> OAuth2Grant | None:
-        """Return what is stored once it `fits`, None if another process does not see to it in time."""
+        """Return what is stored once it `fits`, None if that takes longer."""
 
         async def check() -> OAuth2Grant | None:
             now = await in_thread(self._read)
@@ -162,23 +162,15 @@ def _sign_in_again(message: str) -> TokenRejected:
 
 @asynccontextmanager
 async def _locked(folder: Path, clock: Clock) -> AsyncIterator[bool]:
-    """Hold the lock of refreshes; wait until other processes release it. Yield False where there are no file locks.
+    """Hold the lock of refreshes; wait until other processes release it. Yield False if the file system has no locks.
 
     Raises StateUnusable if the folder cannot be written to: then a refreshed token could not be kept.
     """
     await in_thread(Disk().make_folder, folder)
     fd = await in_thread(open_lock_file, folder / _LOCK_FILE)
     try:
-        while (taken := await in_thread(_take, fd)) is False:
+        while (taken := await in_thread(take_flock, fd)) is False:
             await clock.sleep(_LOCK_POLL)
         yield taken is not None
     finally:
         os.close(fd)
-
-
-def _take(fd: int) -> bool | None:
-    """Return whether the lock was taken, None if the file system has no locks."""
-    try:
-        return try_flock(fd)
-    except OSError:
-        return None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from uploader.disk import Disk, check_private, map_os_errors, open_lock_file, try_flock
+from uploader.disk import Disk, check_private, is_at, map_os_errors, open_lock_file, take_flock
 from uploader.errors import FigupError
 from uploader.items.mark import mark_prefix, new_mark
 
@@ -71,7 +72,7 @@ class Creations:
         return mark
 
     def end(self, mark: str) -> None:
-        """Remove the record of a mark: nothing on Figshare has it any more."""
+        """Remove the record of a mark that nothing on Figshare has now."""
         fd = self._held.pop(mark, None)
         if fd is None:
             return
@@ -95,7 +96,10 @@ class Creations:
                 fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             except FileNotFoundError:
                 return
-        if _locks(fd) and _is_at(path, fd):
+        taken = False
+        with suppress(OSError):
+            taken = take_flock(fd) is True and is_at(path, fd)
+        if taken:
             self._held[path.name] = fd
         else:
             os.close(fd)
@@ -104,17 +108,3 @@ class Creations:
     def _remove(path: Path) -> None:
         with map_os_errors(path):
             path.unlink(missing_ok=True)
-
-
-def _is_at(path: Path, fd: int) -> bool:
-    try:
-        return path.stat().st_ino == os.fstat(fd).st_ino
-    except OSError:
-        return False
-
-
-def _locks(fd: int) -> bool:
-    try:
-        return try_flock(fd)
-    except OSError:
-        return False  # no file locks here

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from uploader.disk import try_flock
+from uploader.disk import take_flock
 from uploader.errors import FigupError, JobBusy
 from uploader.text import printable
 from uploader.transfer.download.plan import RESERVED, Wanted
@@ -126,11 +126,7 @@ class PartialFile:
     def _open(self) -> int:
         while True:
             fd = self.folder.open(self._data, os.O_RDWR | os.O_CREAT)
-            try:
-                locked = try_flock(fd)
-            except OSError:
-                locked = True  # the file system has no locks
-            if not locked:
+            if take_flock(fd) is False:
                 os.close(fd)
                 raise JobBusy(f"{printable(self.path)}: another process is downloading it", path=self.path)
             links = self.folder.links(self._data, fd)

@@ -25,7 +25,7 @@ import anyio.to_thread
 import msgspec
 import xxhash
 
-from uploader.disk import Disk, as_resumable
+from uploader.disk import Disk, as_resumable, is_at
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.system import system_errors
 from uploader.transfer.journal.events import AnyEvent
@@ -289,7 +289,7 @@ class Journal:
         A process that took over the job has replaced the journal: the record is that one's.
         """
         with suppress(FigupError, OSError):
-            if not os.path.samestat(os.fstat(self._fd), self._path.stat()):
+            if not is_at(self._path, self._fd):
                 return
             self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed, self.item)))
 

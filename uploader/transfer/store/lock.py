@@ -23,7 +23,7 @@ import msgspec
 
 from uploader.clock import Clock
 from uploader.concurrency import unwrap_group
-from uploader.disk import Disk, as_resumable, open_lock_file, try_flock
+from uploader.disk import Disk, as_resumable, is_at, open_lock_file, try_flock
 from uploader.errors import Facts, FigupError, JobBusy
 from uploader.system import system_errors
 from uploader.transfer.store.lease import (
@@ -199,7 +199,7 @@ class JobLock:
             found = self._leases.newest()
             who = found.holder() if found is not None and self._is_held(found) else "it is just starting"
             raise self._busy(f"another process works on this job: {who}")
-        if not self._path.exists() or self._path.stat().st_ino != os.fstat(self._fd).st_ino:
+        if not is_at(self._path, self._fd):
             self._drop_kernel_lock()
             raise self._busy("another process is just releasing this job; run the command again")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from uploader.disk import Disk, as_resumable, map_os_errors, open_lock_file, try_flock
+from uploader.disk import Disk, as_resumable, map_os_errors, open_lock_file, take_flock
 
 _STRIPES = 64
 _MOST = 64
@@ -90,7 +90,7 @@ class PlaceLog:
         fd = open_lock_file(self._path(stripe).with_suffix(".lock"))
         begun = False
         try:
-            if not _take(fd):
+            if take_flock(fd) is False:
                 return Turn.TAKEN
             starts = self._read(stripe)
             if any(s.place in (digest, _ANY) and self._is_foreign(s) and s not in seen for s in starts):
@@ -132,18 +132,11 @@ class PlaceLog:
         return self._folder / f"{stripe:02x}"
 
 
-def _take(fd: int) -> bool:
-    try:
-        return try_flock(fd)
-    except OSError:
-        return True  # no file locks here
-
-
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
     fd = open_lock_file(path)
     try:
-        yield _take(fd)
+        yield take_flock(fd) is not False
     finally:
         os.close(fd)
 
