@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -21,7 +20,7 @@ from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
 from uploader.errors import FigupError, JobNotFound, NoToken, UsageError
 from uploader.figshare.settings import THROTTLED, RetryPolicy
-from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint, is_loopback
+from uploader.figshare.urls import PUBLIC_ENDPOINT, check_endpoint, is_on_this_host
 from uploader.items.creations import Creations
 from uploader.text import printable
 from uploader.transfer.store.jobs import JobStore, default_state_dir
@@ -66,7 +65,7 @@ class Context:
             impersonate=self.common.impersonate,
             bind=self.common.bind,
         )
-        if is_loopback(urlsplit(self.endpoint).hostname or ""):
+        if is_on_this_host(self.endpoint):
             settings = dataclasses.replace(settings, api_rate=None)
         return requests.applied_to(settings) if requests is not None else settings
 

@@ -24,7 +24,7 @@ from uploader.figshare.ratelimit import TokenBucket
 from uploader.figshare.responses import Peer, ResponseSpec
 from uploader.figshare.settings import Settings
 from uploader.figshare.transport import Request, Response, exchange_on
-from uploader.figshare.urls import host_of, is_loopback
+from uploader.figshare.urls import host_of, is_on_this_host
 from uploader.redaction import add_secret
 from uploader.text import printable
 
@@ -70,7 +70,7 @@ class StatisticsApi:
         self._identified = False
         self._network = Network(settings)
         # A sandbox asks for no restraint.
-        rate = None if is_loopback(urlsplit(endpoint).hostname or "") else settings.api_rate
+        rate = None if is_on_this_host(endpoint) else settings.api_rate
         self.request_rate = rate
         """Requests a second that the budget allows; None for no limit."""
         bucket = TokenBucket(rate, _BURST, clock)

@@ -106,6 +106,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_on_this_host(url: str) -> bool:
+    """Return whether an address is one of this host itself, such as a sandbox's, which needs no limit of requests."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
 def _is_inside(host: str) -> bool:
     if is_loopback(host):
         return True
