@@ -22,7 +22,6 @@ from uploader.catalog.report.spec import RowList, Spec
 from uploader.catalog.report.store import Part, Store, Wanted
 from uploader.catalog.report.values import Raw, is_public
 from uploader.catalog.statistics.counting import Source as NumbersSource
-from uploader.catalog.statistics.periods import Period
 from uploader.clock import Clock
 from uploader.concurrency import in_thread, unwrap_group
 from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, ProtocolViolation
@@ -70,11 +69,6 @@ class Extras:
     versions: bool = False
     tables: bool = False
 
-    def asked(self, clock: Clock) -> Asked:
-        """Return which events are counted. Raises UsageError for a day to come."""
-        period = None if self.since is None else Period(self.since, clock.now().date())
-        return Asked(scope=self.scope, period=period)
-
     def parts(self, spec: Spec) -> tuple[Part, ...]:
         """Return the parts of records that the report needs."""
         counted = self.numbers is not None
@@ -121,18 +115,20 @@ class Collector:
         *,
         account: int | None = None,
         extras: Extras | None = None,
+        asked: Asked | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
         verify: Verify | None = None,
         fence: Callable[[], Awaitable[None]] = _no_fence,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        """`account` is the token's. `verify` is called when a record may not be read; it raises TokenRejected if the
-        token is not valid. `fence` is awaited before each commit; it raises if another process has the catalog.
+        """`account` is the token's. `asked` says which events are counted, None: all. `verify` is called when a record
+        may not be read; it raises TokenRejected if the token is not valid. `fence` is awaited before each commit; it
+        raises if another process has the catalog.
         """
         self._source, self._store, self._spec = source, store, spec
         self._account, self._verify, self._fence = account, verify, fence
-        self._extras = extras or Extras()
+        self._extras, self._asked = extras or Extras(), asked or Asked()
         self._limits = limits or Limits()
         self._clock = clock or Clock()
         self._on_progress = on_progress
@@ -286,7 +282,7 @@ class Collector:
             "items": self._read_items,
         }
         if self._extras.numbers is not None:
-            numbers = NumbersReader(self._extras.numbers, self._extras.asked(self._clock), self._begin_request)
+            numbers = NumbersReader(self._extras.numbers, self._asked, self._begin_request)
             readers |= {"numbers": numbers.numbers, "places": numbers.places}
         return {part: readers[part] for part in self._extras.parts(self._spec)}
 

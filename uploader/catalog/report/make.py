@@ -16,11 +16,13 @@ from uploader.catalog.reading import Reading, ReadingById
 from uploader.catalog.report.annotate import Annotator, Choice, Findings
 from uploader.catalog.report.collect import Collector, Extras, Limits, Progress, Source, Verify
 from uploader.catalog.report.columns import Layout, Selection
+from uploader.catalog.report.numbers import Asked
 from uploader.catalog.report.sheets import CHANGES, check_output, write_table
 from uploader.catalog.report.side_tables import SideTable
 from uploader.catalog.report.spec import RowList, Spec
 from uploader.catalog.report.store import Failed, Store
 from uploader.catalog.report.workbook import About
+from uploader.catalog.statistics.periods import Period
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
 from uploader.disk import Disk
@@ -125,7 +127,7 @@ class Report:
         self._extras = extras or Extras()
         self._verify = verify
         self._clock = clock or Clock()
-        self._asked = self._extras.asked(self._clock)
+        self._asked = _asked(self._extras, self._clock)
         self._collector: Collector | None = None
         self._stopped = False
         self.failed: list[Failed] | None = None
@@ -171,6 +173,7 @@ class Report:
             self._spec,
             account=self._place.account,
             extras=self._extras,
+            asked=self._asked,
             limits=limits,
             clock=self._clock,
             verify=self._verify,
@@ -338,6 +341,12 @@ class Report:
         if wanted.listing.paging == "id":
             return ReadingById(self._source, wanted.listing, wanted.criteria)
         return Reading(self._source, wanted.listing, wanted.criteria)
+
+
+def _asked(extras: Extras, clock: Clock) -> Asked:
+    """Return which events are counted. Raises UsageError for a day to come."""
+    period = None if extras.since is None else Period(extras.since, clock.now().date())
+    return Asked(scope=extras.scope, period=period)
 
 
 def _unknown_author(spec: Spec, found: Findings) -> str:
