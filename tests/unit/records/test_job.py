@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.fakes.figshare import Fault
@@ -18,17 +16,6 @@ from uploader.transfer.store.removal import remove_job
 pytestmark = pytest.mark.anyio
 
 RECORDS = [record(1), record(2, link=False)]
-
-
-@pytest.fixture(autouse=True)
-def threads_are_fakes(no_blocking_calls: object) -> None:
-    """Blocking calls are not detected here."""
-    no_blocking_calls.deactivate()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordWorld:
-    return RecordWorld(tmp_path, monkeypatch)
 
 
 def state(world: RecordWorld) -> tuple[str, int, int]:

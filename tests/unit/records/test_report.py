@@ -23,17 +23,6 @@ SESSION = cast("Any", SimpleNamespace(console=SimpleNamespace(note=lambda _: Non
 RUN = cast("Any", SimpleNamespace(outcomes=lambda: iter([])))
 
 
-@pytest.fixture(autouse=True)
-def threads_are_fakes(no_blocking_calls: object) -> None:
-    """Blocking calls are not detected here."""
-    no_blocking_calls.deactivate()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordWorld:
-    return RecordWorld(tmp_path, monkeypatch)
-
-
 def opened(world: RecordWorld) -> OpenJob:
     planned = plan(ENDPOINT, 1, "create", world.folder / "records.csv", world.clock)
     return OpenJob(job_store(world.folder / "state"), planned.job, world.clock, planned)

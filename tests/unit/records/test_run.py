@@ -19,20 +19,9 @@ from uploader.records.plan import Planned
 from uploader.records.run import MAX_ALIKE, RunOptions
 from uploader.transfer.store.lock import JobLock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("threads_are_fakes")]
 
 RECORDS = [record(1), record(2, link=False)]
-
-
-@pytest.fixture(autouse=True)
-def threads_are_fakes(no_blocking_calls: object) -> None:
-    """Blocking calls are not detected here."""
-    no_blocking_calls.deactivate()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordWorld:
-    return RecordWorld(tmp_path, monkeypatch)
 
 
 def shown(world: RecordWorld) -> list[tuple[str, list[str], list[str | None]]]:

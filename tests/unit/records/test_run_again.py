@@ -18,21 +18,10 @@ from uploader.records.plan import Planned
 from uploader.records.run import RunOptions
 from uploader.transfer.store.lock import JobLock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("threads_are_fakes")]
 
 PUBLISHED, UPDATED = RunOptions(publish=True), RunOptions(on_duplicate="update")
 BOTH = RunOptions(publish=True, on_duplicate="update")
-
-
-@pytest.fixture(autouse=True)
-def threads_are_fakes(no_blocking_calls: object) -> None:
-    """Blocking calls are not detected here."""
-    no_blocking_calls.deactivate()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordWorld:
-    return RecordWorld(tmp_path, monkeypatch)
 
 
 # --- items that are not visible yet -----------------------------------------------------------------------------------

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.world import World
+from uploader.sources import digest as digests
+from uploader.transfer.files import content as contents
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made in it
 
@@ -22,6 +24,20 @@ def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=MEMORY, prefix="figup-test-") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def save_often(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Keep MD5 states often: `save_often(read, every)` reads pieces of `read` bytes and keeps a state every `every`."""
+
+    def save_often(read: int, every: int) -> None:
+        monkeypatch.setattr(digests, "READ", read)
+        monkeypatch.setattr(digests, "SAVE_BYTES", every)
+        monkeypatch.setattr(digests, "SAVE_SECONDS", 0)
+        monkeypatch.setattr(contents, "SAVE_BYTES", every)
+        monkeypatch.setattr(contents, "shows_changes", lambda _: True)
+
+    return save_often
 
 
 @pytest.fixture

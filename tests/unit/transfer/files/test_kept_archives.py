@@ -10,6 +10,7 @@ import os
 import random
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,13 +21,11 @@ from tests.fakes.figshare import Fault
 from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
 from uploader.errors import ChecksumWrong
-from uploader.sources import digest as digests
 from uploader.sources.archive import open_members
 from uploader.sources.archive.plan import Plan
 from uploader.sources.archive.reader import ArchiveSource, InOrder
 from uploader.sources.archive.sums import SumsFile
 from uploader.sources.md5 import SavableMd5
-from uploader.transfer.files import content as contents
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.log import decode, encode, synced_path
 from uploader.transfer.options import Options
@@ -41,13 +40,9 @@ OPTIONS = {
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a state every 300 bytes, so that most are in the middle of a member."""
-    monkeypatch.setattr(digests, "READ", 100)
-    monkeypatch.setattr(digests, "SAVE_BYTES", 300)
-    monkeypatch.setattr(digests, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(contents, "SAVE_BYTES", 300)
-    monkeypatch.setattr(contents, "shows_changes", lambda _: True)
+def often(save_often: Callable[[int, int], None]) -> None:
+    """Most states are in the middle of a member."""
+    save_often(100, 300)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,10 @@ SIZE = 400_000
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a state every 20,000 bytes; parts are large, so that they are few."""
+def often(monkeypatch: pytest.MonkeyPatch, save_often: Callable[[int, int], None]) -> None:
+    """Parts are large, so that they are few."""
     monkeypatch.setattr(figshare, "PART_SIZE", 40_000)
-    monkeypatch.setattr(digests, "READ", 10_000)
-    monkeypatch.setattr(digests, "SAVE_BYTES", 20_000)
-    monkeypatch.setattr(digests, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(contents, "SAVE_BYTES", 20_000)
-    monkeypatch.setattr(contents, "shows_changes", lambda _: True)
+    save_often(10_000, 20_000)
 
 
 @pytest.fixture
