@@ -28,7 +28,7 @@ figup=$!
 while signalled=; wait "$figup"; status=$?; [ -n "$signalled" ]; do :; done
 
 # 75: interrupted, run it again. 143: the same, before figup had even started. 8 after a restart: the process that a
-# failed node left behind still works on the job. Not for ever: 75 can also mean that the network is gone.
+# failed node left behind still works on the job. Not forever: 75 can also mean that the network is gone.
 restarts=${SLURM_RESTART_COUNT:-0} again=
 case $status in
 75 | 143) again=1 ;;

@@ -239,7 +239,7 @@ async def _add_and_finish(
 
 
 def _with_progress(session: Session, numbers: Sequence[int], done: str) -> Iterator[int]:
-    """Yield the numbers, each of which costs a request, and report the progress now and then."""
+    """Yield the numbers, one request each, and report the progress now and then."""
     quiet = session.common.json or session.common.no_progress
     told = time.monotonic()
     for count, number in enumerate(numbers):

@@ -78,7 +78,7 @@ _RECORDS_LOSS = (
     "`figup records create` would then create records without a DOI again, and `figup records undo` would not know "
     "the drafts."
 )
-"""What becomes of jobs of records whose records are removed."""
+"""The consequence of removing the record of a job of records."""
 _LEAST_WIDTH = 12
 """Minimum columns of a title."""
 _INDENT = "    "

@@ -42,7 +42,7 @@ def ignore_signals() -> None:
 
 
 def end_process(status: int) -> NoReturn:
-    """End the process, even if a thread hangs in a call to a dead file system: Python would wait for it for ever."""
+    """End the process, even if a thread hangs in a call to a dead file system: Python would wait for it forever."""
     if _is_command:
         import contextlib
         import threading

@@ -169,7 +169,7 @@ class MemberFiles:
 
     def _write_hello(self, data: bytes) -> None:
         if not self._folder.exists():
-            # New, or removed by a leader that considered this member dead: the report begins anew, too.
+            # New, or removed by a leader that considered this member dead: the report begins again, too.
             self._disk.make_folder(self._folder)
             self._seed = self._length = 0
         self._disk.put(self._folder / HELLO, data)

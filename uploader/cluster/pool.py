@@ -40,7 +40,7 @@ log = logging.getLogger("uploader.cluster.pool")
 
 _CONNECT_TIMEOUT, _CLOSE_TIMEOUT = 20.0, 5.0
 _RESULT_TIMEOUT = 5.0
-"""Seconds to wait for the result of a finished task. If its worker dies before that, Dask waits for ever: the task may
+"""Seconds to wait for the result of a finished task. If its worker dies before that, Dask waits forever: the task may
 run on no other worker.
 """
 _LOST = "worker-lost"

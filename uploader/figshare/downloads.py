@@ -37,7 +37,7 @@ Sink = Callable[[int, bytes], Awaitable[None]]
 
 
 class _Compressed(Exception):
-    """A range of the compressed file came, which is of no use."""
+    """The response is a range of the compressed file, which cannot be used."""
 
 
 class Tokens(Protocol):

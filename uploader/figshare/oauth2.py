@@ -1,6 +1,6 @@
 """OAuth 2: the address at which the owner consents, and the token endpoint.
 
-Sources: RFC 6749; docs.figshare.com, "OAuth"; observed: there is no PKCE.
+Sources: RFC 6749; docs.figshare.com, "OAuth"; observed: PKCE is not supported.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def _incomplete(listing: Listing, gap: Gap) -> str:
 async def items_with_mark(api: Figshare, marks: Collection[str]) -> list[Record]:
     """Return the account's own items with one of these marks.
 
-    Raises RecordsMissing if there are none in a list that is not complete: they may be in its rest.
+    Raises RecordsMissing if an incomplete list has none: they may be in the missing part.
     """
     reading = Reading(api.records, own_list("item"))
     found = [row async for row in reading.rows() if bears_mark(row.title, marks)]

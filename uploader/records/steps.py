@@ -221,7 +221,7 @@ class Steps:
 
         async def ask() -> bool:
             made = await self.api.link(self.item_id, link, on_turn=self.job.lock.check)
-            with anyio.move_on_after(_CLEANUP, shield=True):  # whoever sees that the job is lost cancels this run
+            with anyio.move_on_after(_CLEANUP, shield=True):  # a run is cancelled when its lease is lost
                 await self._withdraw_if_lost(made, link)
             return True
 

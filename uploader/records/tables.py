@@ -51,7 +51,7 @@ def xlsx_rows(content: BinaryIO, origin: str) -> Iterator[Row]:
     except python_calamine.CalamineError as error:
         raise_problem(origin, f"is not an Excel workbook: {error}", hint="Save it as .xlsx, or as CSV UTF-8.")
     more = [f"only the first sheet is read, not {name!r}" for name in workbook.sheet_names[1:]]
-    # The library leaves out empty columns at the left, but the place of a column is told by its number.
+    # The library leaves out empty columns at the left, but messages name a column by its number.
     blank = [""] * (sheet.start[1] if sheet.start is not None else 0)
     yield from _named(_texts(([*blank, *row] for row in sheet.iter_rows()), more), origin, "row")
 

@@ -214,7 +214,7 @@ class Digest:
                 self._compare(part, checked.intdigest())
                 checked.reset()
                 part = next(boundaries, None)
-            if not self._stopped:  # what is late may no longer write
+            if not self._stopped:  # a late thread must not write
                 self._keep_now_and_then(len(data))
             self._release_waiters(len(data))
         return md5.hexdigest()

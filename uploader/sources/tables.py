@@ -35,7 +35,7 @@ def read_rows(content: BinaryIO, origin: str) -> Iterator[tuple[int, Sequence[st
     except UnicodeDecodeError:
         raise UsageError(f"{origin}: changed while it was read") from None
     finally:
-        with suppress(ValueError):  # whoever stops reading may have closed the file
+        with suppress(ValueError):  # the caller may have closed the file
             lines.detach()  # otherwise it would be closed
 
 

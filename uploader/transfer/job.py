@@ -173,7 +173,7 @@ class OpenJob:
     def write_manifests(self) -> None:
         """Write the MD5 lists of a job whose files were all just verified. Blocks. Raises StateDiskFull, StateUnusable.
 
-        What a damaged journal lost does not matter any more.
+        What a damaged journal lost no longer matters.
         """
         self._states.end_recovery(self.name, self.state)
         self.manifests = self._states.write_manifests(self.name, self.state)

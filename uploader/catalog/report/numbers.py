@@ -80,7 +80,7 @@ class NumbersReader:
 
 
 class _Begun:
-    """Requests to the statistics service, each of which begins by `begin`."""
+    """Requests to the statistics service; `begin` is called before each."""
 
     def __init__(self, source: Source, begin: Callable[[], None]) -> None:
         self._source, self._begin = source, begin

@@ -145,7 +145,7 @@ class Phase:
                 return Outcome(wanted=wanted, gone=True)
             return self._failure(wanted, error)
         except Throttled as error:
-            # One record may be refused like this for ever. It comes last, also in the next run, and then only fails.
+            # One record may be refused like this every time. It comes last, also in the next run, and then only fails.
             self._outage += 1
             failure = self._failure(wanted, error)
             if self._only_failed and self._outage < MAX_OUTAGE:

@@ -16,7 +16,7 @@ OPEN_MEMBERS = 4
 
 
 class OpenMembers:
-    """Descriptors of members, of which the last used stay open."""
+    """Descriptors of members; the last used stay open."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

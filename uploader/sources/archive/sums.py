@@ -121,7 +121,7 @@ class SumsFile:
     def append(self, rows: bytes) -> bool:
         """Add rows. The first ones replace the file, so that a process that lost the job no longer writes to it.
 
-        Returns False if nothing may be written any more.
+        Returns False if writing is no longer allowed.
         """
         with self._in_use():
             if self._closed:
@@ -137,7 +137,7 @@ class SumsFile:
             return True
 
     def complete(self, sums: Sums) -> None:
-        """Write the sums of all members, unless nothing may be written any more."""
+        """Write the sums of all members, unless writing is no longer allowed."""
         self.restart()
         rows = sums.rows(0, len(sums))
         with self._in_use():

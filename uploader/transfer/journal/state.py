@@ -65,8 +65,8 @@ class JobState:
     published_url: str | None = None
     published_doi: str | None = None
     recovered: bool = False
-    """True if the journal was damaged and not everything has been verified since. Not in the journal: whoever opens the
-    job sets it."""
+    """True if the journal was damaged and not everything has been verified since. Not in the journal: set when
+    the job is opened."""
     runs_without_parts: int = 0
     """Number of runs directly before the present one in which no part was finished."""
     _sent_parts: bool = True

@@ -9,7 +9,8 @@ from uploader.transfer.options import Limit, Timetable
 CHUNK = 256 << 10
 """Bytes read from the source, and handed to the connection, at a time; a part under way holds few of them.
 
-More of them cost more: they leave the processor's cache on the way, and their memory is made anew each time (measured).
+More of them cost more: they leave the processor's cache on the way, and their memory is allocated again each time
+(measured).
 """
 _MIN_CHUNK = 512
 _BURST = 0.15
