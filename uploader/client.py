@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import anyio
 
@@ -13,8 +12,19 @@ from uploader.errors import UsageError
 from uploader.figshare.ids import Kind, parse_reference
 from uploader.metadata import identifiers
 from uploader.text import is_unicode
-from uploader.transfer.arguments import wrong_type
+from uploader.transfer.arguments import (
+    as_path,
+    as_strings,
+    check_callback,
+    check_choice,
+    check_flag,
+    check_flags,
+    check_number,
+    check_texts,
+    wrong_type,
+)
 from uploader.transfer.client import Client as TransferClient
+from uploader.transfer.options import as_deadline
 
 if TYPE_CHECKING:
     import os
@@ -101,8 +111,10 @@ class Client(TransferClient):
         from uploader.catalog.search import ORDERS, Search, Searching
 
         api, names = self._api, Names(self._api)
-        _one_of("kind", kind, get_args(Kind))
-        _one_of("order", order, ORDERS)
+        check_choice("kind", kind, get_args(Kind))
+        check_choice("order", order, ORDERS)
+        check_flags(any_word=any_word, subgroups=subgroups, own=own, reverse=reverse)
+        check_texts(type=type, doi=doi, resource_doi=resource_doi, raw=raw)
         query = Query(
             words=_texts("words", words),
             any_word=any_word,
@@ -160,11 +172,14 @@ class Client(TransferClient):
 
         if isinstance(given, bool) or not isinstance(given, int | str):
             raise wrong_type(kind, given, "an id, an address or a DOI (int or str)")
+        check_number("version", version, "the number of a version")
+        check_flag("public", public)
         reference = _valid(lambda text: parse_reference(text, kind), str(given))
         return (await find(self._api, kind, reference, version=version, public=public)).record
 
     async def own(self, kind: Kind = "item") -> AsyncIterator[Record]:
         """Yield the account's own items, collections or projects, drafts included. Raises RecordsMissing at the end."""
+        check_choice("kind", kind, get_args(Kind))
         from uploader.catalog.pager import check_complete
         from uploader.catalog.reading import Reading
         from uploader.figshare.records import own_list
@@ -195,10 +210,10 @@ class Client(TransferClient):
         emails: bool = True,
         stats: bool = False,
         scope: str | None = None,
-        stats_since: date | None = None,
+        stats_since: date | str | None = None,
         replace: bool = False,
         fresh: bool = False,
-        deadline: float | datetime | None = None,
+        deadline: float | str | datetime | None = None,
         max_requests: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Made:
@@ -212,22 +227,30 @@ class Client(TransferClient):
         separate ones of authors, files and others; `stats`: numbers, those of an institution's portal with `scope`, of
         all time or from `stats_since` to today, then also by country and month in separate tables.
         What was read is kept in the state directory: the same call continues after an interruption, and later reads
-        what changed, or with `fresh` everything. `deadline` is in seconds from now, or an aware time. Records that
-        could not be read are in `failed` of the result, missing parts of lists in `gaps`. Raises OutputExists unless
-        `replace`, CatalogBusy, Interrupted.
+        what changed, or with `fresh` everything. `deadline` is as in `Options`. Records that could not be read are in
+        `failed` of the result, missing parts of lists in `gaps`. Raises OutputExists unless `replace`, CatalogBusy,
+        Interrupted.
         """
         from uploader.catalog.report.collect import Extras, Limits, seconds_until
         from uploader.catalog.report.make import Place, Report, Table
         from uploader.catalog.report.request import ReportRequest
 
-        if isinstance(kinds, str):
-            raise wrong_type("kinds", kinds, "a list of 'item', 'collection' or 'project'")
+        check_flags(
+            strict=strict, versions=versions, tables=tables, emails=emails, stats=stats, replace=replace, fresh=fresh
+        )
+        check_texts(author=author, orcid=orcid, type=type, status=status, columns=columns, scope=scope)
+        check_number("group", group, "the id of a group")
+        check_number("max_requests", max_requests, "a number of requests")
+        check_callback("on_progress", on_progress)
+        table_path, end = as_path("output", output), as_deadline(deadline)
+        if table_path is None:
+            raise wrong_type("output", output, "a path (str or os.PathLike)")
         request = ReportRequest(
-            report=report, author=author, orcid=orcid, author_ids=tuple(author_ids), strict=strict,
+            report=report, author=author, orcid=orcid, author_ids=_ids("author_ids", author_ids), strict=strict,
             institution=str(institution) if institution is not None else None, group=group, type=type,
-            states=tuple(states), status=status, kinds=tuple(kinds),
+            states=as_strings("states", states), status=status, kinds=_kinds(kinds),
             columns=columns, versions=versions, tables=tables, emails=emails, stats=stats, scope=scope,
-            stats_since=stats_since,
+            stats_since=(first := _day("stats_since", stats_since)),
         )  # fmt: skip
         spec = await request.spec(self._api)
         private = spec.definition.private
@@ -240,32 +263,41 @@ class Client(TransferClient):
         numbers = (await counted.open())[0] if stats else None
         making = Report(
             self._api.records, spec, place,
-            extras=Extras(numbers=numbers, scope=scope, since=stats_since, versions=versions, tables=tables),
+            extras=Extras(numbers=numbers, scope=scope, since=first, versions=versions, tables=tables),
             verify=self._api.account if private else None, clock=self._api.clock,
         )  # fmt: skip
         table = Table(
-            output=Path(output), selection=request.selection, choice=request.choice, sides=request.sides,
+            output=table_path, selection=request.selection, choice=request.choice, sides=request.sides,
             replace=replace,
         )  # fmt: skip
-        limits = Limits(deadline=seconds_until(deadline, self._api.clock), max_requests=max_requests)
+        limits = Limits(deadline=seconds_until(end, self._api.clock), max_requests=max_requests)
         return await making.make(table, fresh=fresh, limits=limits, on_progress=on_progress or (lambda _: None))
-
-
-def _one_of(name: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UsageError(f"invalid {name}={value!r}; expected one of {', '.join(map(repr, choices))}")
 
 
 def _texts(name: str, value: Texts) -> tuple[str, ...]:
     from uploader.catalog.query import is_searchable
 
-    every = (value,) if isinstance(value, str) else tuple(value)
+    every = (value,) if isinstance(value, str) else as_strings(name, value)
     for one in every:
-        if not isinstance(one, str):
-            raise wrong_type(name, one, "a string, or several")
         if not is_unicode(one) or not is_searchable(one):
             raise UsageError(f"invalid {name}: nothing to search for in {one!r}")
     return every
+
+
+def _ids(name: str, values: object) -> tuple[int, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise wrong_type(name, values, "several ids, such as a list")
+    every = tuple(values)
+    for one in every:
+        check_number(name, one, "an id")
+    return every
+
+
+def _kinds(values: object) -> tuple[Kind, ...]:
+    every = as_strings("kinds", values)
+    for one in every:
+        check_choice("kinds", one, get_args(Kind))
+    return cast("tuple[Kind, ...]", every)
 
 
 def _limit(value: object) -> int | None:

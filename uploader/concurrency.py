@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -41,15 +42,30 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return min(leaves, key=lambda e: 2 if isinstance(e, Stopped) else 1 if isinstance(e, FigupError) else 0)
 
 
-def require_asyncio() -> None:
-    """Raise UsageError in an event loop other than asyncio's, such as trio's: aiohttp requires asyncio."""
+IN_A_THREAD: Final = "Call the blocking functions in a thread (trio.to_thread.run_sync), or use trio-asyncio."
+"""What to do in an event loop other than asyncio's."""
+
+
+def running_loop() -> str | None:
+    """Return the name of the library whose event loop runs in this thread, such as "asyncio"; None without a loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        raise UsageError(
-            "figup needs an asyncio event loop, and this is another one",
-            hint="Call the blocking functions in a thread (trio.to_thread.run_sync), or use trio-asyncio.",
-        ) from None
+        # Other libraries announce their loops there; without them it is not installed.
+        sniffio: Any = sys.modules.get("sniffio")
+        if sniffio is None:
+            return None
+        try:
+            return str(sniffio.current_async_library())
+        except sniffio.AsyncLibraryNotFoundError:
+            return None
+    return "asyncio"
+
+
+def require_asyncio() -> None:
+    """Raise UsageError in an event loop other than asyncio's, such as trio's: aiohttp requires asyncio."""
+    if running_loop() != "asyncio":
+        raise UsageError("figup needs an asyncio event loop, and this is another one", hint=IN_A_THREAD)
 
 
 async def run_isolated(work: Callable[[], Awaitable[T]]) -> T:

@@ -115,3 +115,12 @@ def test_under_trio_a_clear_error_is_raised(server: Hostile, upload: Callable[[]
     )  # fmt: skip
     report = trio.run(trio.to_thread.run_sync, call)
     assert [file.status for file in report.files] == ["verified"]
+
+
+def test_a_blocking_call_under_trio_raises_a_clear_error(tmp_path: Path) -> None:
+    async def call() -> None:
+        uploader.upload("a", token="t0ken", state_dir=tmp_path)
+
+    with pytest.raises(errors.UsageError, match="blocks and cannot be called inside") as caught:
+        trio.run(call)
+    assert "trio.to_thread.run_sync" in (caught.value.hint or "")

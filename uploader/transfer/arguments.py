@@ -5,15 +5,20 @@ A wrong type is a TypeError, an invalid value a UsageError; both name the argume
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import io
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, get_args
 
 from uploader.errors import UsageError
 from uploader.figshare.ids import Kind, Reference, parse_id, parse_reference
-from uploader.sources.models import Sources
+from uploader.figshare.settings import RetryPolicy, Settings
+from uploader.sources.archive.layout import Format
+from uploader.sources.models import Packing, Sources
 from uploader.text import is_unicode, printable, shorten
 
 T = TypeVar("T")
@@ -28,12 +33,43 @@ _PATHS = "a path (str or os.PathLike), several of them, or uploader.Sources"
 def as_sources(paths: Paths | Sources) -> Sources:
     """Convert `paths` to sources. Raises TypeError, UsageError."""
     if isinstance(paths, Sources):
-        return paths
+        return _checked(paths)
     if isinstance(paths, str | os.PathLike):
         return Sources(paths=(_path(paths),))
-    if isinstance(paths, bytes | bytearray | memoryview | Mapping) or not isinstance(paths, Iterable):
+    # An open file is an iterable of its lines.
+    if isinstance(paths, bytes | bytearray | memoryview | Mapping | io.IOBase) or not isinstance(paths, Iterable):
         raise wrong_type("paths", paths, _PATHS)
     return Sources(paths=tuple(_path(path) for path in paths))
+
+
+def _checked(sources: Sources) -> Sources:
+    for name in ("nul", "hidden", "follow_symlinks"):
+        check_flag(name, getattr(sources, name))
+    for name in ("from_file", "base", "manifest"):
+        as_path(name, getattr(sources, name))
+    given: object = sources.paths
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise wrong_type("paths", given, "several paths, such as a tuple")
+    return dataclasses.replace(
+        sources,
+        paths=tuple(_path(path) for path in given),
+        links=as_strings("links", sources.links),
+        include=as_strings("include", sources.include),
+        exclude=as_strings("exclude", sources.exclude),
+    )
+
+
+def as_strings(name: str, values: object) -> tuple[str, ...]:
+    """Return several strings. Raises TypeError, also for a single string: it would be taken for its characters."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise wrong_type(name, values, "several strings, such as a tuple")
+    return tuple(_string(name, value) for value in values)
+
+
+def _string(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must contain only strings, not {_type(value)}")
+    return value
 
 
 def as_path(name: str, value: AnyPath | None) -> Path | None:
@@ -78,6 +114,18 @@ def check_text(name: str, value: object) -> None:
         raise UsageError(f"invalid {name}: it contains half of a character (an unpaired surrogate)")
 
 
+def check_texts(**values: object) -> None:
+    """Check each value as `check_text` does."""
+    for name, value in values.items():
+        check_text(name, value)
+
+
+def check_flags(**values: object) -> None:
+    """Check each value as `check_flag` does."""
+    for name, value in values.items():
+        check_flag(name, value)
+
+
 def check_flag(name: str, value: object) -> None:
     """Raise TypeError unless `value` is a bool."""
     if not isinstance(value, bool):
@@ -90,13 +138,68 @@ def check_instance(name: str, value: object, kind: type) -> None:
         raise wrong_type(name, value, f"an uploader.{kind.__name__} or None")
 
 
+def check_number(name: str, value: object, expected: str, *, least: int = 1) -> None:
+    """Raise TypeError unless `value` is an int or None, UsageError if it is less than `least`."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_type(name, value, f"{expected} (int) or None")
+    if value < least:
+        raise UsageError(f"invalid {name}={value}; expected {expected} from {least}, or None")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise UsageError unless `value` is one of the choices."""
+    if value not in choices:
+        raise UsageError(f"invalid {name}={value!r}; expected one of {', '.join(map(repr, choices))}")
+
+
+def check_packing(packing: Packing | None) -> None:
+    """Raise TypeError for a wrong type, UsageError for an invalid value; None is valid."""
+    check_instance("packing", packing, Packing)
+    if packing is None:
+        return
+    check_choice("format", packing.format, get_args(Format))
+    check_text("name", packing.name)
+    check_number("below", packing.below, "a number of bytes")
+    check_number("limit", packing.limit, "a number of bytes")
+    check_flag("manifest", packing.manifest)
+
+
+def check_settings(settings: Settings | None) -> None:
+    """Raise TypeError for a wrong type, UsageError for an invalid value; None is valid."""
+    check_instance("settings", settings, Settings)
+    if settings is None:
+        return
+    for name in ("connect_timeout", "answer_timeout", "stall_timeout", "visibility_timeout"):
+        _check_real(name, getattr(settings, name), "seconds")
+    if settings.api_rate is not None:
+        _check_real("api_rate", settings.api_rate, "requests per second, or None", least=math.ulp(0))
+    check_number("api_burst", settings.api_burst, "a number of requests")
+    check_number("impersonate", settings.impersonate, "the id of an account")
+    for policy in ("retry", "throttled"):
+        value = getattr(settings, policy)
+        if not isinstance(value, RetryPolicy):
+            raise wrong_type(policy, value, "an uploader.RetryPolicy")
+        for name in ("first_delay", "max_delay", "factor", "elapsed_cap"):
+            _check_real(f"{policy}.{name}", getattr(value, name), "a factor" if name == "factor" else "seconds")
+        check_number(f"{policy}.retries", value.retries, "a number of retries", least=0)
+
+
+def _check_real(name: str, value: object, expected: str, *, least: float = 0.0) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_type(name, value, f"{expected} (float)")
+    if not least <= value < math.inf:
+        raise UsageError(f"invalid {name}={value}; expected {expected}")
+
+
 def check_callback(name: str, value: object) -> None:
     """Raise TypeError unless `value` is None or a plain function: nothing would await a coroutine."""
     if value is None:
         return
     if not callable(value):
         raise wrong_type(name, value, "a function or None")
-    if inspect.iscoroutinefunction(value):
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__):
         raise TypeError(f"{name} must be a plain function, not a coroutine function")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import anyio
 
+from uploader.concurrency import IN_A_THREAD, running_loop
 from uploader.disk import Disk
 from uploader.errors import UsageError
 from uploader.figshare.settings import Settings
@@ -189,15 +189,14 @@ def jobs(*, state_dir: AnyPath | None = None) -> list[JobOverview]:
 
 def _run(call: Callable[[Client], Awaitable[T]], name: str, arguments: ClientArguments) -> T:
     """Create a client and call it. Raises UsageError inside a running event loop, which must not block."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        client = Client(**arguments)
-    else:
+    if library := running_loop():
         raise UsageError(
             f"uploader.{name} blocks and cannot be called inside a running event loop",
-            hint=f"Use: async with uploader.Client() as client: await client.{name}(...)",
+            hint=f"Use: async with uploader.Client() as client: await client.{name}(...)"
+            if library == "asyncio"
+            else IN_A_THREAD,
         )
+    client = Client(**arguments)
 
     async def main() -> T:
         async with client:

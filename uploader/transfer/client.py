@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, get_args
 
 import anyio
 import anyio.to_thread
@@ -38,9 +38,14 @@ from uploader.transfer.arguments import (
     as_path,
     as_project,
     as_sources,
+    as_strings,
     check_callback,
+    check_choice,
     check_flag,
     check_instance,
+    check_number,
+    check_packing,
+    check_settings,
     check_text,
 )
 from uploader.transfer.destination.options import ItemOptions
@@ -95,7 +100,7 @@ class Client:
         check_text("token", token)
         check_text("endpoint", endpoint)
         check_instance("options", options, Options)
-        check_instance("settings", settings, Settings)
+        check_settings(settings)
         folder = as_path("state_dir", state_dir)
         chosen = endpoint or (settings.endpoint if settings else None) or os.environ.get("FIGSHARE_ENDPOINT")
         self.endpoint = check_endpoint(
@@ -138,6 +143,8 @@ class Client:
 
     async def __aenter__(self) -> Self:
         require_asyncio()
+        if self._open_api is not None:
+            raise RuntimeError("this Client is already in use; create another one, or share it")
         self._open_api = Figshare(self._settings, self._token, clock=self._clock, on_retry=self._calls.on_retry)
         return self
 
@@ -282,7 +289,7 @@ class Client:
         known.
         """
         sources, given = as_sources(paths), as_item(item)
-        check_instance("packing", packing, Packing)
+        check_packing(packing)
         check_callback("on_result", on_result)
         listed = as_path("checksums", checksums)
         expected = await in_thread(read_checksums, str(listed), sources) if listed is not None else []
@@ -317,19 +324,23 @@ class Client:
 
         Errors of single files are in their reports. Raises ItemNotFound, FileNotHeld, UsageError, TargetFull.
         """
+        from uploader.transfer.download import engine
         from uploader.transfer.download.run import DownloadRequest, download
 
         target, given = as_path("folder", folder), as_item(item)
+        check_number("version", version, "the number of a version")
+        check_flag("published", published)
+        check_choice("on_conflict", on_conflict, get_args(engine.Existing))
         check_callback("on_result", on_result)
         request = DownloadRequest(
-            item_id=await self._identify(given, on_event),
             target=target if target is not None else Path(),
             version=version,
             published=published or is_doi(str(item)),
-            names=names,
-            include=include,
-            exclude=exclude,
+            names=as_strings("names", names),
+            include=as_strings("include", include),
+            exclude=as_strings("exclude", exclude),
             existing=on_conflict,
+            item_id=await self._identify(given, on_event),
         )
 
         async def work(notify: no.Listener, stop: Stop) -> list[DownloadReport]:

@@ -6,6 +6,7 @@ Each encodes to one JSON object with its name under `event`. Sizes are bytes, du
 from __future__ import annotations
 
 import re
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -220,7 +221,7 @@ class Delivery:
     """Deliver notices to a listener until it raises; then keep the error, call `on_error` and deliver nothing more."""
 
     def __init__(self, listener: Listener | None, on_error: Callable[[], None]) -> None:
-        self.error: Exception | None = None
+        self.error: Exception | CancelledError | None = None
         self._listener = listener
         self._on_error = on_error
 
@@ -229,7 +230,8 @@ class Delivery:
             return
         try:
             self._listener(notice)
-        except Exception as error:  # noqa: BLE001 - a foreign error must not end the run between two steps
+        # CancelledError: of a future that the listener waited for; the run itself was not cancelled.
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - must not end the run between two steps
             self.error = error
             self._on_error()
 

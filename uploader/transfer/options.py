@@ -147,7 +147,7 @@ class Options:
             verify_timeout=_seconds("verify_timeout", verify_timeout),
             grace=_seconds("grace", grace),
             settle_timeout=_seconds("settle_timeout", settle_timeout),
-            deadline=_deadline(deadline),
+            deadline=as_deadline(deadline),
             pack=_format(pack),
             pack_name=pack_name,
             pack_below=_size("pack_below", pack_below),
@@ -333,7 +333,8 @@ def _max_errors(value: int | None) -> int | None:
     return value
 
 
-def _deadline(value: float | str | datetime | None) -> float | datetime | None:
+def as_deadline(value: float | str | datetime | None) -> float | datetime | None:
+    """Return a deadline as `Options` take it. Raises TypeError, UsageError."""
     name, expected = "deadline", "an aware datetime, seconds, a string such as '17:30' or '2h', or None"
     if isinstance(value, str):
         value = _parsed(name, value, parse_deadline)

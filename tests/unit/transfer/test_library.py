@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import pydoc
 import re
 import subprocess
@@ -19,13 +20,15 @@ import pytest
 import uploader
 from tests.fakes.figshare import Fault
 from tests.fakes.world import ENDPOINT, World
-from uploader import errors, events
+from uploader import Packing, RetryPolicy, Settings, Sources, errors, events
 from uploader.transfer import client as client_module
 from uploader.transfer import notices
 from uploader.transfer.blocking import ClientArguments
 
 pytestmark = pytest.mark.anyio
 
+SOURCES: Any = Sources
+PACKING: Any = Packing
 BLOCKING = ["upload", "resume", "verify", "preview", "download"]
 
 
@@ -146,12 +149,79 @@ async def test_wrong_arguments_are_rejected_before_anything_is_done(
         (lambda client: client.verify(5, "a", checksums=5), "checksums must be a path"),
         (lambda client: client.verify(5, "a", on_result=5), "on_result must be a function"),
         (lambda client: client.account(on_event=5), "on_event must be a function"),
+        (lambda client: client.verify(5, "a", packing={"format": "zip"}), "packing must be an uploader.Packing"),
+        (lambda client: client.verify(5, "a", packing=PACKING(format="zip", below="5M")), r"below must be .* not str"),
+        (lambda client: client.download(5, names="survey"), "names must be several strings, .* not str"),
+        (lambda client: client.download(5, include="*.csv"), "include must be several strings, .* not str"),
+        (lambda client: client.download(5, exclude=[1]), "exclude must contain only strings, not int"),
+        (lambda client: client.download(5, version="2"), r"version must be the number of a version \(int\) or None"),
+        (lambda client: client.download(5, published=1), "published must be True or False"),
+        (lambda client: client.download(5, on_event=5), "on_event must be a function"),
+        (lambda client: client.upload(SOURCES(paths="survey")), "paths must be several paths, .* not str"),
+        (lambda client: client.upload(SOURCES(paths=(b"a",))), "paths must contain only .* not bytes"),
+        (lambda client: client.upload(SOURCES(paths=("a",), exclude="*.tmp")), "exclude must be several strings"),
+        (lambda client: client.upload(SOURCES(paths=("a",), hidden=1)), "hidden must be True or False, not int"),
+        (lambda client: client.upload(SOURCES(manifest=5)), "manifest must be a path"),
+        (lambda client: client.upload(io.StringIO("a")), "paths must be a path .* not StringIO"),
+        (lambda client: client.item(5, version="2"), "version must be the number"),
+        (lambda client: client.report("own", 5), "output must be a path"),
+        (lambda client: client.report("own", "a.csv", columns=["id"]), "columns must be a string or None, not list"),
+        (lambda client: client.report("own", "a.csv", states="draft"), "states must be several strings"),
+        (lambda client: client.report("own", "a.csv", max_requests="2"), "max_requests must be a number"),
+        (lambda client: client.report("author", "a.csv", author_ids=5), "author_ids must be several ids"),
+        (lambda client: anext(client.search(any_word="yes")), "any_word must be True or False"),
+        (lambda client: anext(client.search(title=5)), "title must be several strings"),
+        (lambda client: anext(client.search(doi=5)), "doi must be a string or None"),
     ],
 )
 async def test_wrong_types_of_other_calls(call: Callable[[Any], Any], message: str, world: World) -> None:
-    async with world.client() as client:
+    async with uploader.Client("t0ken", endpoint=ENDPOINT, state_dir=world.folder / "state") as client:
         with pytest.raises(TypeError, match=message):
             await call(client)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda client: client.download(5, version=0), "invalid version=0; expected the number of a version from 1"),
+        (lambda client: client.download(5, on_conflict="keep"), "invalid on_conflict='keep'; expected one of 'fail'"),
+        (lambda client: client.verify(5, "a", packing=PACKING(format="rar")), "invalid format='rar'"),
+        (lambda client: client.report("own", "a.csv", kinds=["page"]), "invalid kinds='page'"),
+        (lambda client: client.report("own", "a.csv", deadline="soon"), "invalid deadline: .*'soon'"),
+        (lambda client: anext(client.own("page")), "invalid kind='page'"),
+        (lambda client: client.stats.timeline(5, by="week"), "invalid by='week'; expected one of 'day', 'month'"),
+    ],
+)
+async def test_invalid_values_of_other_calls(call: Callable[[Any], Any], message: str, world: World) -> None:
+    async with uploader.Client("t0ken", endpoint=ENDPOINT, state_dir=world.folder / "state") as client:
+        with pytest.raises(errors.UsageError, match=message):
+            await call(client)
+
+
+async def test_sources_may_have_any_paths(world: World) -> None:
+    source = Path(world.source("a", b"a"))
+    async with world.client() as client:
+        report = await client.upload(Sources(paths=[source]), title="title")  # type: ignore[arg-type]
+    assert [file.name for file in report.files] == ["a"]
+
+
+async def test_an_object_with_a_coroutine_as_call_is_no_callback(world: World) -> None:
+    class Callback:
+        async def __call__(self, event: events.AnyNotice) -> None:
+            raise AssertionError
+
+    async with world.client() as client:
+        with pytest.raises(TypeError, match="on_event must be a plain function, not a coroutine function"):
+            await client.upload(world.source("a", b"a"), title="title", on_event=Callback())  # type: ignore[arg-type]
+
+
+async def test_a_client_is_entered_once_at_a_time(world: World) -> None:
+    async with world.client() as client:
+        with pytest.raises(RuntimeError, match="already in use"):
+            await client.__aenter__()
+        assert (await client.upload(world.source("a", b"a"), title="title")).exit_status == 0
+    async with client:
+        assert (await client.upload(world.source("b", b"b"), title="title")).exit_status == 0
 
 
 async def test_a_coroutine_function_is_no_callback(world: World) -> None:
@@ -172,11 +242,23 @@ async def test_a_coroutine_function_is_no_callback(world: World) -> None:
         ({"token": None, "token_file": 5}, "token_file must be a path"),
         ({"options": {"grace": 5}}, "options must be an uploader.Options or None, not dict"),
         ({"settings": ENDPOINT}, "settings must be an uploader.Settings or None, not str"),
+        ({"settings": Settings(ENDPOINT, api_rate="1")}, "api_rate must be .* not str"),  # type: ignore[arg-type]
+        ({"settings": Settings(ENDPOINT, retry=5)}, "retry must be an uploader.RetryPolicy"),  # type: ignore[arg-type]
+        (
+            {"settings": Settings(ENDPOINT, retry=RetryPolicy(elapsed_cap="15min"))},  # type: ignore[arg-type]
+            r"retry.elapsed_cap must be seconds \(float\), not str",
+        ),
     ],
 )
 def test_wrong_types_of_the_client(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         uploader.Client(**{"token": "t0ken", **wrong})
+
+
+@pytest.mark.parametrize("wrong", [{"api_rate": 0}, {"api_burst": 0}, {"stall_timeout": -1}, {"impersonate": 0}])
+def test_invalid_settings(wrong: dict[str, Any]) -> None:
+    with pytest.raises(errors.UsageError, match=f"invalid {next(iter(wrong))}="):
+        uploader.Client("t0ken", settings=Settings(ENDPOINT, **wrong))
 
 
 @pytest.mark.parametrize(
@@ -243,6 +325,15 @@ async def test_an_error_of_on_event_stops_the_call_and_is_raised(kind: type[even
     assert report.exit_status == 0
     (item,) = world.figshare.items_held.values()
     assert [file.status for file in item.files.values()] == ["available"]
+
+
+async def test_on_event_may_raise_the_cancellation_of_a_future(world: World) -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    async with world.client() as client:
+        with pytest.raises(asyncio.CancelledError):
+            await client.upload(world.source("a", b"a"), title="title", on_event=lambda _: future.result())
+        assert (await client.upload(world.source("a", b"a"), title="title")).exit_status == 0
 
 
 async def test_an_error_of_on_event_outranks_that_of_the_run(world: World) -> None:

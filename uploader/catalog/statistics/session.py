@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from datetime import UTC, date, datetime
+from typing import get_args
 
 from uploader.catalog.statistics import logins
 from uploader.catalog.statistics.counting import Counting, Country, Totals
@@ -15,6 +16,7 @@ from uploader.figshare import urls
 from uploader.figshare.auth import default_config_dir
 from uploader.figshare.settings import Settings
 from uploader.figshare.statistics_api import PUBLIC_ENDPOINT, Counter, Granularity, Kind, StatisticsApi
+from uploader.transfer.arguments import check_choice
 
 VARIABLE = "FIGSHARE_STATS_ENDPOINT"
 
@@ -67,6 +69,7 @@ class Statistics:
         since: date | None = None, until: date | None = None,
     ) -> dict[str, int]:  # fmt: skip
         """Return the events by day, month or year, in order; without entries for none."""
+        check_choice("by", by, get_args(Granularity))
         return await (await self.open())[1].timeline(counter, kind, number, _period(since, until), by)
 
     async def places(
