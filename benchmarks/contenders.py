@@ -54,9 +54,9 @@ def figup(send: Send, options: Sequence[str] = ()) -> Measurement:
     """`figup upload`."""
     command = (sys.executable, "-m", "uploader", "upload", send.source, "--json", "--ca-file", send.stage.ca_file)
     cost, stdout = send.run(*command, *options)
-    told = json.loads(stdout.splitlines()[-1])["files"][0]["md5"]
-    if told != send.md5:
-        raise RuntimeError(f"figup says the MD5 is {told}, but it is {send.md5}")
+    reported = json.loads(stdout.splitlines()[-1])["files"][0]["md5"]
+    if reported != send.md5:
+        raise RuntimeError(f"figup says the MD5 is {reported}, but it is {send.md5}")
     return cost
 
 

@@ -1,4 +1,4 @@
-"""The service that nginx fronts: the sandbox's API, told which parts nginx has already put into its folder.
+"""The service that nginx fronts: the sandbox's API, informed which parts nginx has already put into its folder.
 
 nginx stores the bodies of parts (DAV PUT into PARTS/TOKEN/NUMBER). Before it forwards a request whose response depends
 on parts, it asks here (`auth_request`), and the stored parts become COMPLETE in the sandbox's database. The MD5 of a

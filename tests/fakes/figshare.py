@@ -125,7 +125,7 @@ class FakeFigshare:
 
     def __init__(self, clock: Clock) -> None:
         self.endpoint = "https://figshare.example"
-        self.items_held: dict[int, StoredItem] = {}
+        self.stored_items: dict[int, StoredItem] = {}
         self.log: list[str] = []
         self.files_lag = 0.0
         """Seconds until a new file shows in listings and can be read."""
@@ -173,7 +173,7 @@ class FakeFigshare:
         """Answer the reading request with occurrence `first` once with the state of that many requests before."""
         self._aged = (request, self._counts[request] + first, requests)
 
-    def mend(self) -> None:
+    def clear_faults(self) -> None:
         """Forget all scripted faults."""
         self._script.clear()
         self._aged = None
@@ -182,7 +182,7 @@ class FakeFigshare:
         """An item, visible at once."""
         item = StoredItem(next(self._ids), title, self.clock.now(), self.clock.monotonic(), project)
         item.authors.append(Author(id=1, full_name="The Owner"))
-        self.items_held[item.id] = item
+        self.stored_items[item.id] = item
         return item
 
     def add_file(self, item: StoredItem, name: str, content: bytes, *, status: str = "available") -> StoredFile:
@@ -196,7 +196,7 @@ class FakeFigshare:
 
     def find(self, file_id: int) -> StoredFile:
         """A file by its id, visible or not."""
-        return next(item.files[file_id] for item in self.items_held.values() if file_id in item.files)
+        return next(item.files[file_id] for item in self.stored_items.values() if file_id in item.files)
 
     # --- how ------------------------------------------------------------------------------------------------------
 
@@ -231,14 +231,14 @@ class FakeFigshare:
 
     def _aged_answer(self, name: str, effect: Callable[[], T]) -> T:
         request, occurrence, requests = self._aged or ("", 0, 0)
-        self._earlier.append(copy.deepcopy(self.items_held))
+        self._earlier.append(copy.deepcopy(self.stored_items))
         if (name, self._counts[name]) != (request, occurrence):
             return effect()
-        now, self.items_held = self.items_held, self._earlier[max(0, len(self._earlier) - 1 - requests)]
+        now, self.stored_items = self.stored_items, self._earlier[max(0, len(self._earlier) - 1 - requests)]
         try:
             return effect()
         finally:
-            self.items_held = now
+            self.stored_items = now
 
     def _error(self, name: str, fault: Fault) -> BaseException:
         if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
@@ -259,12 +259,12 @@ class FakeFigshare:
 
     def stored(self, item_id: int) -> StoredItem:
         """Raises ItemNotFound."""
-        if item_id not in self.items_held:
+        if item_id not in self.stored_items:
             raise ItemNotFound(f"no item {item_id}")
-        return self.items_held[item_id]
+        return self.stored_items[item_id]
 
     def _file(self, item_id: int, file_id: int) -> StoredFile:
-        item = self.items_held.get(item_id)
+        item = self.stored_items.get(item_id)
         file = item.files.get(file_id) if item is not None else None
         if file is None or file.visible_at > self.clock.monotonic():
             raise FileGone(f"no file {file_id}")
@@ -337,7 +337,7 @@ class FakeFigshare:
         def rows() -> list[ItemRow]:
             return [
                 ItemRow(id=item.id, title=item.title, created=item.created, published=item.version > 0)
-                for item in self.items_held.values()
+                for item in self.stored_items.values()
                 if item.visible_at <= self.clock.monotonic()
             ]
 
@@ -345,7 +345,7 @@ class FakeFigshare:
             yield row
 
     async def delete_item(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
-        await self.request("delete_item", lambda: self.items_held.pop(item_id, None), on_turn)
+        await self.request("delete_item", lambda: self.stored_items.pop(item_id, None), on_turn)
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -516,7 +516,7 @@ class FakeItems:
 
     async def update(self, item_id: int, fields: Mapping[str, object], *, on_turn: OnTurn | None = None) -> None:
         def update() -> None:
-            if item_id not in self._figshare.items_held:
+            if item_id not in self._figshare.stored_items:
                 raise RequestRejected(f"Figshare does not find item {item_id} or a value", status=404)
             item = self._figshare.stored(item_id)
             item.fields.update(fields)
@@ -592,7 +592,7 @@ class FakeRecords:
             if listing.path == INSTITUTION_ITEMS.path:
                 return self._figshare.institution_rows
             now = self._figshare.clock.monotonic()
-            return [_record(item) for item in self._figshare.items_held.values() if item.visible_at <= now]
+            return [_record(item) for item in self._figshare.stored_items.values() if item.visible_at <= now]
 
         found = await self._figshare.request(f"list {listing.path}", rows)
         return found[(page - 1) * size : page * size]

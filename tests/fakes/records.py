@@ -146,7 +146,7 @@ class RecordWorld:
 
     def items(self) -> list[StoredItem]:
         """The items on Figshare, in the order of their creation."""
-        return sorted(self.figshare.items_held.values(), key=lambda item: item.id)
+        return sorted(self.figshare.stored_items.values(), key=lambda item: item.id)
 
     def results(self) -> list[str]:
         """The result of each record of the last run."""

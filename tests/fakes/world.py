@@ -162,7 +162,7 @@ class World:
     def contents(self, item_id: int) -> list[tuple[str, str]]:
         """Return path (or address) and MD5 of each of the item's files, in order."""
         found = []
-        for file in self.figshare.items_held[item_id].files.values():
+        for file in self.figshare.stored_items[item_id].files.values():
             path = f"{file.folder}/{file.name}" if file.folder else file.name
             md5 = file.md5 if file.status == "available" else file.status
             found.append((file.link, "") if file.link is not None else (path, md5))

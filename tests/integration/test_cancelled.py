@@ -96,16 +96,16 @@ def open_files(folder: Path) -> list[str]:
 
 def locked(folder: Path) -> list[Path]:
     """Return the lock files below a folder that are locked."""
-    held = []
+    stored = []
     for path in folder.rglob("lock"):
         fd = os.open(path, os.O_RDWR)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            held.append(path)
+            stored.append(path)
         finally:
             os.close(fd)
-    return held
+    return stored
 
 
 @pytest.mark.parametrize("when", ["before", "during", "after"])

@@ -58,9 +58,9 @@ def test_auth_status_shows_store_account_and_quota(figup: Figup, sandbox: Sandbo
         "It works, as Sandbox Owner <owner@sandbox.invalid>.",
         "Free space: 1.00 TB of 1.00 TB.",
     ]
-    told = figup.run("auth", "status", "--json").expect(0)
-    assert [event["event"] for event in told.events] == ["token", "account", "summary"]
-    assert told.events[1]["quota"] == 10**12
+    result = figup.run("auth", "status", "--json").expect(0)
+    assert [event["event"] for event in result.events] == ["token", "account", "summary"]
+    assert result.events[1]["quota"] == 10**12
 
 
 def test_auth_status_of_an_invalid_token(figup: Figup) -> None:

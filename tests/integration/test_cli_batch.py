@@ -53,7 +53,7 @@ def rows_of(path: Path) -> dict[str, dict[str, str]]:
         return {row["id"]: row for row in csv.DictReader(file)}
 
 
-def test_every_shape_comes_to_the_table_of_a_report(figup: Figup, figshare: Served) -> None:
+def test_every_shape_gives_the_table_of_a_report(figup: Figup, figshare: Served) -> None:
     figup.run("report", "public", "--institution", "2000", "--output", "public.csv", *FAST).expect(0)
     public = rows_of(figup.cwd / "public.csv")
     asked = len(figshare.kinds())
@@ -125,17 +125,17 @@ def test_a_summary_as_text_json_and_a_page_for_browsers(figup: Figup, figshare: 
     assert "exists" in figup.run("batch", "summary", evil, "--html", "s.html").expect(2).stderr
 
 
-def test_broken_files_and_cells_are_told(figup: Figup, figshare: Served) -> None:
+def test_broken_files_and_cells_are_reported(figup: Figup, figshare: Served) -> None:
     file = export(figshare, figup.cwd / "a.csv")
     ragged = figup.cwd / "r.csv"
     ragged.write_bytes(file.read_bytes() + b"7,8\r\n")
-    told = figup.run("batch", "convert", ragged, "--output", "t.csv").expect(2)
-    assert ": 2 cells instead of " in told.stderr
+    result = figup.run("batch", "convert", ragged, "--output", "t.csv").expect(2)
+    assert ": 2 cells instead of " in result.stderr
     assert not (figup.cwd / "t.csv").exists()
     cut = figup.cwd / "c.csv"
     cut.write_text('article_id,title,authors\n5,A,"[{""id"": 1"\n6,B,[]\n')
-    told = figup.run("batch", "convert", cut, "--output", "t.jsonl").expect(1)
-    assert "cells of authors that are neither JSON nor Python literals: 1" in told.stderr
+    result = figup.run("batch", "convert", cut, "--output", "t.jsonl").expect(1)
+    assert "cells of authors that are neither JSON nor Python literals: 1" in result.stderr
     rows = [json.loads(line) for line in (figup.cwd / "t.jsonl").read_text().splitlines()]
     assert [row["_figup"].get("missing") for row in rows] == ["authors: neither JSON nor a Python literal", None]
     assert rows[0]["authors"] == '[{"id": 1'

@@ -140,7 +140,7 @@ def test_a_file_of_rows_is_complete_or_not_there(figup: Figup, figshare: Served)
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_mistakes_are_told_before_anything_is_searched(
+def test_mistakes_are_reported_before_any_search(
     figup: Figup, figshare: Served, words: list[str], status: int, message: str
 ) -> None:
     assert message in figup.run("search", *words).expect(status).stderr

@@ -102,9 +102,9 @@ def test_a_tree_with_odd_names(figup: Figup, sandbox: Sandbox) -> None:
         ".secret": "hidden",
         "link": "link",
     }
-    told = figup.run("upload", top, *FAST).expect(0)
-    assert "Skipped: 1 hidden (--hidden includes it):" in told.stdout
-    assert "\x1b" not in told.stdout
+    result = figup.run("upload", top, *FAST).expect(0)
+    assert "Skipped: 1 hidden (--hidden includes it):" in result.stdout
+    assert "\x1b" not in result.stdout
     assert figup.run("verify", str(done.summary["item_id"]), top).expect(0).stdout.count(": the same") == len(names)
 
 
@@ -116,8 +116,8 @@ def test_all_unsendable_sources_are_reported_before_anything_is_sent(figup: Figu
     errors = [event for event in refused.events if event["event"] == "error"]
     assert [error["code"] for error in errors] == ["usage", "usage", "source-missing", "sources-unusable"]
     assert [error["path"] for error in errors[:3]] == [f"{top}/bad\udcff", f"{top}/pipe", f"{figup.cwd}/missing"]
-    told = figup.run("upload", "data", "missing").expect(4)
-    assert len(told.stderr.splitlines()) == 4
+    result = figup.run("upload", "data", "missing").expect(4)
+    assert len(result.stderr.splitlines()) == 4
     assert sandbox.requests() == []
     assert not (figup.state_dir / "jobs").exists()
     upload(figup, "data", "--exclude", "pipe", "--exclude", "bad*")
@@ -222,8 +222,8 @@ def test_a_manifest_sets_names_and_checksums_and_a_mismatch_is_never_completed(f
     (top / "table.json").write_text(json.dumps(entries))
     dry = figup.run("upload", "--manifest", "m/table.json", "--dry-run").expect(0).stdout.splitlines()
     assert dry[2:4] == [f"  {top}/raw/a as x/y/one.dat  1 byte", f"  {top}/b  1 byte"]
-    told = upload(figup, "--manifest", "m/table.json", "--dry-run").summary["files"]
-    assert [(f["folder"], f["name"]) for f in told] == [("x/y", "one.dat"), ("", "b")]
+    result = upload(figup, "--manifest", "m/table.json", "--dry-run").summary["files"]
+    assert [(f["folder"], f["name"]) for f in result] == [("x/y", "one.dat"), ("", "b")]
     refused = upload(figup, "--manifest", "m/table.json", status=1)
     error = next(event for event in refused.events if event["event"] == "error")
     assert (error["code"], error["path"]) == ("checksum-wrong", f"{top}/b")
@@ -306,8 +306,8 @@ def test_mixing_links_and_files_is_warned_about_and_files_are_sent_first(
     assert [f["status"] for f in done.summary["files"]] == ["verified", "verified", "failed"]
     item = done.summary["item_id"]
     assert held(sandbox, item) == tree_md5(top, "d/")
-    told = bare_figup.run("upload", "--link", "https://example.org/y", "--item", str(item), *FAST).expect(1).stderr
-    assert doubt in told
+    output = bare_figup.run("upload", "--link", "https://example.org/y", "--item", str(item), *FAST).expect(1).stderr
+    assert doubt in output
     dry = ("upload", "--link", "https://example.org/y", "--item", str(item), "--dry-run")
     assert doubt in bare_figup.run(*dry, "--json").expect(0).events[0]["warnings"][0]
     sandbox.restart("--mixed-links", "accept")
@@ -386,9 +386,9 @@ def test_replaced_files_are_reported_over_all_runs(figup: Figup, sandbox: Sandbo
     assert "Replaced and removed from the item: 1 file" in said
     assert f"  d/differs: file {old}\n" in said
     again = figup.run(*words, "--json", *FAST).expect(0)
-    told = {f["name"]: f["replaced"] for f in again.summary["files"]}
-    assert told == {"same": [], "differs": [old]}
-    assert {f["name"]: f["replaced"] for f in json.loads((figup.cwd / "r.json").read_text())["files"]} == told
+    reported = {f["name"]: f["replaced"] for f in again.summary["files"]}
+    assert reported == {"same": [], "differs": [old]}
+    assert {f["name"]: f["replaced"] for f in json.loads((figup.cwd / "r.json").read_text())["files"]} == reported
     page = (figup.cwd / "r.html").read_text()
     assert "Replaced files" in page
     assert f">{old}<" in page
@@ -412,8 +412,8 @@ def test_with_several_files_of_one_name_none_is_replaced(figup: Figup, sandbox: 
     words = ("d", "--item", str(item), "--on-conflict", "replace", "--new-job")
     dry = figup.run("upload", *words, "--dry-run", "--json").expect(0).summary["files"]
     assert [(f["status"], f["action"]) for f in dry] == [("same", "skip")]
-    told = upload(figup, *words)
-    assert [e["message"] for e in told.events if e["event"] == "warning"] == [
+    result = upload(figup, *words)
+    assert [e["message"] for e in result.events if e["event"] == "warning"] == [
         f"d/a: the item already holds this file (file {min(before)}); others of that name are kept: "
         f"file {max(before)}, {before[max(before)]} bytes"
     ]
@@ -543,8 +543,8 @@ def test_a_whole_tree_is_compared_both_ways(figup: Figup, sandbox: Sandbox) -> N
         ("d/only", "there"): "missing-here",
     }
     assert {request["method"] for request in sandbox.requests()[before:]} == {"GET"}
-    told = figup.run("verify", str(item), "d/same").expect(1)
-    assert "MISSING: the item has no file of this name, but d/same" in told.stdout
+    result = figup.run("verify", str(item), "d/same").expect(1)
+    assert "MISSING: the item has no file of this name, but d/same" in result.stdout
     figup.run("verify", str(item), "d/.", "--include", "nothing").expect(2)
     listing = subprocess.run(["md5sum", "d/same", "d/differs"], cwd=figup.cwd, capture_output=True, check=True).stdout
     (figup.cwd / "sums").write_bytes(listing)

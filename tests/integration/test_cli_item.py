@@ -316,17 +316,17 @@ def test_files_are_removed_by_path_or_id(figup: Figup, item: str) -> None:
         (figup.cwd / name).parent.mkdir(exist_ok=True)
         (figup.cwd / name).write_text(name)
     figup.run("upload", "a", "b", "y.csv", "z.csv", "--item", item).expect(0)
-    held = {f"{e['folder']}/{e['name']}".lstrip("/"): str(e["file_id"]) for e in listed(figup, item)}
-    assert set(held) == {"a/x.csv", "b/x.csv", "b/z.csv", "y.csv", "z.csv"}
+    stored = {f"{e['folder']}/{e['name']}".lstrip("/"): str(e["file_id"]) for e in listed(figup, item)}
+    assert set(stored) == {"a/x.csv", "b/x.csv", "b/z.csv", "y.csv", "z.csv"}
     for name in ("x.csv", "z.csv"):  # run again after the path z.csv is removed, it would remove b/z.csv
         several = figup.run("item", "files", "rm", item, name, "--yes").expect(2).stderr
         assert f"has several files named '{name}'" in several
     assert "Did you mean" in figup.run("item", "files", "rm", item, "y.cvs", "--yes").expect(2).stderr
-    asked = figup.run("item", "files", "rm", item, "a/x.csv", held["y.csv"]).expect(2).stderr
+    asked = figup.run("item", "files", "rm", item, "a/x.csv", stored["y.csv"]).expect(2).stderr
     assert f"Remove 2 files (12 bytes) from item {item}: a/x.csv, y.csv?" in asked
     assert len(listed(figup, item)) == 5
-    done = figup.run("item", "files", "rm", item, "a/x.csv", held["y.csv"], "--yes").expect(0)
-    assert done.stdout == f"Removed a/x.csv (file {held['a/x.csv']}).\nRemoved y.csv (file {held['y.csv']}).\n"
+    done = figup.run("item", "files", "rm", item, "a/x.csv", stored["y.csv"], "--yes").expect(0)
+    assert done.stdout == f"Removed a/x.csv (file {stored['a/x.csv']}).\nRemoved y.csv (file {stored['y.csv']}).\n"
     assert sorted(event["name"] for event in listed(figup, item)) == ["x.csv", "z.csv", "z.csv"]
 
 

@@ -87,9 +87,9 @@ def test_status_shows_the_working_process_and_how_to_continue(parts: Sandbox, ba
     assert f"To continue: figup resume {job}" in later
     assert f"Item {items(parts)[0]['id']}: http://" in later
     assert bare_figup.run("status").expect(0).stdout == later
-    told = bare_figup.run("status", job, "--json").expect(0)
-    assert (told.events[0]["state"], told.events[0]["holder"]) == ("interrupted", None)
-    assert (told.summary["job"], told.summary["files"][0]["name"]) == (job, "data.bin")
+    result = bare_figup.run("status", job, "--json").expect(0)
+    assert (result.events[0]["state"], result.events[0]["holder"]) == ("interrupted", None)
+    assert (result.summary["job"], result.summary["files"][0]["name"]) == (job, "data.bin")
 
 
 def test_watching_ends_with_the_job(parts: Sandbox, bare_figup: Figup) -> None:
@@ -279,8 +279,8 @@ def test_a_cancelled_job_is_not_resumed(parts: Sandbox, bare_figup: Figup) -> No
     assert again.endswith(f"To delete it: figup item delete {item['id']} --endpoint {endpoint}\n")
     bare_figup.env["FIGSHARE_ENDPOINT"] = endpoint
     refused = bare_figup.run("resume", job).expect(2)
-    told = f"figup: job {job} was cancelled. To send its files after all, run its `figup upload` command again."
-    assert refused.stderr.splitlines()[-1] == told
+    details = f"figup: job {job} was cancelled. To send its files after all, run its `figup upload` command again."
+    assert refused.stderr.splitlines()[-1] == details
     assert files(parts, item["id"]) == []
     assert bare_figup.run("upload", "data.bin", "--json").expect(0).summary["job"] == job
     check_exactly_once(parts, path)

@@ -46,14 +46,14 @@ def test_every_problem_is_a_line_and_an_event(bare_figup: Figup) -> None:
         f"figup: dataset.yaml: line 4, authors[1].orcid: invalid ORCID iD '{ORCID[:-1]}8': wrong check digit",
         "figup: dataset.yaml: 3 problems; nothing was done. `figup metadata template` documents every field.",
     ]
-    told = bare_figup.run("metadata", "check", "dataset.yaml", "--json").expect(2)
-    assert [(e["event"], e["code"], e["field"], e["line"], e["path"]) for e in told.events[:-1]] == [
+    result = bare_figup.run("metadata", "check", "dataset.yaml", "--json").expect(2)
+    assert [(e["event"], e["code"], e["field"], e["line"], e["path"]) for e in result.events[:-1]] == [
         ("error", "metadata", "title", 1, "dataset.yaml"),
         ("error", "metadata", "catgories", 2, "dataset.yaml"),
         ("error", "metadata", "authors[1].orcid", 4, "dataset.yaml"),
         ("error", "metadata", "", None, "dataset.yaml"),
     ]
-    assert told.summary["exit_status"] == 2
+    assert result.summary["exit_status"] == 2
 
 
 def test_files_that_cannot_be_read(bare_figup: Figup) -> None:
@@ -173,8 +173,8 @@ def test_metadata_beside_the_data_describe_the_item(figup: Figup, sandbox: Sandb
         "dataset",
     )
     assert [author["full_name"] for author in item["authors"]] == ["Jane Doe"]
-    told = figup.run("metadata", "check", "set/.zenodo.json").expect(0)
-    assert "affiliations ignored" in told.stdout + told.stderr
+    result = figup.run("metadata", "check", "set/.zenodo.json").expect(0)
+    assert "affiliations ignored" in result.stdout + result.stderr
     write(figup, json.dumps({**crate, "@graph": [root]}), "set/ro-crate-metadata.json")
     wrong = figup.run("metadata", "check", "set/ro-crate-metadata.json").expect(2)
     assert "ro-crate-metadata.json: @graph: has no entity ro-crate-metadata.json" in wrong.stderr

@@ -280,7 +280,7 @@ def test_more_own_items_than_the_first_api_shows(person: Figup) -> None:
 # --- in the middle of work --------------------------------------------------------------------------------------------
 
 
-async def test_an_upload_goes_on_when_its_token_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_upload_continues_when_its_token_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox's clock jumps beyond the token's end between two parts; one refresh is enough."""
     folder = tmp_path / "config"
     monkeypatch.setattr("uploader.transfer.client.default_config_dir", lambda: folder)

@@ -53,7 +53,7 @@ def test_records_that_go_and_come_while_one_reads_cost_no_other(figup: Figup, se
     assert written(figup) == [*range(1, 2501), 9000]
 
 
-def test_a_cap_in_the_middle_is_no_end(figup: Figup, server: ListServer) -> None:
+def test_a_cap_in_the_middle_is_not_the_end(figup: Figup, server: ListServer) -> None:
     server.rows, server.cap = [record(no) for no in range(1, 2501)], 2000
     done = figup.run(*ALL, "--order", "views", "--output", "rows.jsonl").expect(1)
     assert len(written(figup)) == 2000
@@ -63,7 +63,7 @@ def test_a_cap_in_the_middle_is_no_end(figup: Figup, server: ListServer) -> None
     )
 
 
-def test_more_records_of_one_moment_than_figshare_lists_are_told(figup: Figup, server: ListServer) -> None:
+def test_more_records_of_one_moment_than_figshare_lists_are_reported(figup: Figup, server: ListServer) -> None:
     same = record(1)["published_date"]
     server.rows, server.cap = [record(no, published_date=same) for no in range(1, 1501)] + [record(2000)], 1000
     done = figup.run(*ALL, "--output", "rows.jsonl").expect(1)
@@ -83,7 +83,7 @@ def test_more_records_of_one_moment_than_figshare_lists_are_told(figup: Figup, s
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_the_whole_of_figshare_is_no_answer(
+def test_all_records_of_figshare_are_not_an_answer(
     figup: Figup, server: ListServer, words: tuple[str, ...], name: str
 ) -> None:
     server.rows = [record(no, group_id=4, doi="10.5/a.v1") for no in range(1, 50)]
@@ -107,7 +107,7 @@ ODD: list[Any] = [
 
 
 @pytest.mark.parametrize(("odd", "status", "message"), ODD)
-def test_what_is_no_list_is_told_and_no_row(
+def test_a_response_that_is_not_a_list_is_reported(
     figup: Figup, server: ListServer, odd: Any, status: int, message: str
 ) -> None:
     server.rows = [record(no) for no in range(1, 1200)]

@@ -51,7 +51,9 @@ def ids(path: Path) -> list[int]:
 
 @pytest.mark.parametrize("rule", ["error-object", "html", "truncated-json", "cut-answer"])
 @pytest.mark.parametrize("words", [REPORT, SEARCH], ids=["report", "search"])
-def test_an_answer_that_is_no_list_is_no_row(figup: Figup, figshare: Served, words: tuple[str, ...], rule: str) -> None:
+def test_an_answer_that_is_not_a_list_has_no_rows(
+    figup: Figup, figshare: Served, words: tuple[str, ...], rule: str
+) -> None:
     faults(figshare, f"search-public-items:2={rule}")
     if rule == "html":  # taken for throttling, which lasts longer than this command waits
         figup.run(*words, "--output", "t.jsonl").expect(75)

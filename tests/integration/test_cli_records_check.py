@@ -24,8 +24,8 @@ def test_a_file_of_records_is_checked_without_an_account(bare_figup: Figup) -> N
         "`figup help records` explains them.",
     ]
     (bare_figup.cwd / "works.json").write_text(json.dumps(WORKS[:1]))
-    told = bare_figup.run("records", "check", "works.json", "--json").expect(0)
-    assert {name: told.events[0][name] for name in ("event", "format", "records", "unused")} == {
+    result = bare_figup.run("records", "check", "works.json", "--json").expect(0)
+    assert {name: result.events[0][name] for name in ("event", "format", "records", "unused")} == {
         "event": "checked", "format": "crossref", "records": 1, "unused": {"reference": 1},
     }  # fmt: skip
 

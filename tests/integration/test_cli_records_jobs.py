@@ -53,8 +53,8 @@ def test_killed_and_continued_each_record_is_there_once_and_undone(figup: Figup,
     assert len(own(sandbox)) == COUNT
     path = figup.cwd / "works.csv"
     assert f"{job}  done  create {path}: {COUNT} items\n" in figup.run("jobs").expect(0).stdout
-    told = figup.run("resume", job).expect(4).stderr
-    assert f"It is a job of records: run the same `figup records create` command with {path} again" in told
+    output = figup.run("resume", job).expect(4).stderr
+    assert f"It is a job of records: run the same `figup records create` command with {path} again" in output
     changed = int(rows[0]["item_id"])
     figup.run("item", "update", str(changed), "--title", "Dam mended").expect(0)
     kept = figup.run("records", "undo", job, "--yes", *FAST).expect(1)
@@ -68,14 +68,14 @@ def test_killed_and_continued_each_record_is_there_once_and_undone(figup: Figup,
     assert not list((figup.state_dir / "records" / "jobs").iterdir())
 
 
-def test_duplicates_are_told_and_dois_update_in_bulk(figup: Figup, sandbox: Sandbox) -> None:
+def test_duplicates_are_reported_and_dois_update_in_bulk(figup: Figup, sandbox: Sandbox) -> None:
     table(figup, "first.csv")
     figup.run("records", "create", *FAST, "first.csv").expect(0)
     table(figup, "second.csv")
     planned = figup.run("records", "create", *FAST, "second.csv", "--dry-run").expect(0)
     assert f"{COUNT} existing" in planned.stdout
-    told = figup.run("records", "create", *FAST, "second.csv").expect(0)
-    assert "an item of this account has the DOI" in told.stderr
+    result = figup.run("records", "create", *FAST, "second.csv").expect(0)
+    assert "an item of this account has the DOI" in result.stderr
     assert len(own(sandbox)) == COUNT
     (figup.cwd / "words.csv").write_text("doi,keywords\n10.1234/d1,beaver\n10.1234/nowhere,x\n")
     some = figup.run("records", "update", *FAST, "words.csv", "--key", "doi", "--report", "u.jsonl").expect(1)

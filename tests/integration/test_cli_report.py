@@ -59,26 +59,31 @@ def test_the_report_covers_all_runs(faulty: Sandbox, bare_figup: Figup) -> None:
     run.kill()
     done = bare_figup.run(*command, "--report", "r.html", "--report", "r.json").expect(0)
     assert f"figup: report: {bare_figup.cwd / 'r.html'}" in done.stderr
-    told = read(bare_figup.cwd / "r.json")
+    report = read(bare_figup.cwd / "r.json")
     (item,) = items(faulty)
-    assert (told["job"], told["state"], told["item_id"], told["title"]) == (job, "done", item["id"], item["title"])
-    held = {file["name"]: file["id"] for file in files(faulty, item["id"])}
-    assert [(f["path"], f["name"], f["size"], f["md5"], f["file_id"], f["status"]) for f in told["files"]] == [
-        (str(path), path.name, path.stat().st_size, md5_of(path), held[path.name], "verified") for path in paths
+    assert (report["job"], report["state"], report["item_id"], report["title"]) == (
+        job,
+        "done",
+        item["id"],
+        item["title"],
+    )
+    stored = {file["name"]: file["id"] for file in files(faulty, item["id"])}
+    assert [(f["path"], f["name"], f["size"], f["md5"], f["file_id"], f["status"]) for f in report["files"]] == [
+        (str(path), path.name, path.stat().st_size, md5_of(path), stored[path.name], "verified") for path in paths
     ]
-    assert all(f["verified_at"] for f in told["files"])
-    assert [run["outcome"] for run in told["runs"]] == ["killed", "verified"]
-    assert told["runs"][0]["sent"] > 0
-    assert told["runs"][1]["sent"] >= 1_000_000 - told["runs"][0]["sent"]
-    assert any("503" in fault["reason"] for fault in told["faults"])
-    assert any("reset" in fault["reason"] for fault in told["faults"])
+    assert all(f["verified_at"] for f in report["files"])
+    assert [run["outcome"] for run in report["runs"]] == ["killed", "verified"]
+    assert report["runs"][0]["sent"] > 0
+    assert report["runs"][1]["sent"] >= 1_000_000 - report["runs"][0]["sent"]
+    assert any("503" in fault["reason"] for fault in report["faults"])
+    assert any("reset" in fault["reason"] for fault in report["faults"])
     text = (bare_figup.cwd / "r.html").read_text("utf-8")
     page = parse(text)
     for wanted in (
         NAME,
         "Two <i>files</i>",
         *(md5_of(path) for path in paths),
-        str(held["big.bin"]),
+        str(stored["big.bin"]),
         "killed, or the machine crashed",
     ):
         assert wanted in page.text
@@ -105,11 +110,11 @@ def test_a_report_has_metadata_and_final_steps(sandbox: Sandbox, figup: Figup) -
     figup.run(*words).expect(0)
     done = figup.run("status", "--report", "r.json", "--report", "r.html").expect(0)
     assert f"figup: report: {figup.cwd / 'r.json'}\nfigup: report: {figup.cwd / 'r.html'}\n" in done.stderr
-    told = read(figup.cwd / "r.json")
-    assert told["description"]["values"]["keywords"] == ["rivers"]
-    assert "Dams" in told["description"]["values"]["description"]
-    assert told["options"] == {"metadata": "dataset.yaml", "exclude": ["*.tmp"]}
-    assert told["final_steps"] == ["reserve_doi"]
+    report = read(figup.cwd / "r.json")
+    assert report["description"]["values"]["keywords"] == ["rivers"]
+    assert "Dams" in report["description"]["values"]["description"]
+    assert report["options"] == {"metadata": "dataset.yaml", "exclude": ["*.tmp"]}
+    assert report["final_steps"] == ["reserve_doi"]
     text = (figup.cwd / "r.html").read_text("utf-8")
     for words_in in ("Dams", "rivers", "reserve a DOI", "--exclude *.tmp", "--metadata dataset.yaml"):
         assert words_in in text, words_in
@@ -151,17 +156,17 @@ def test_what_failed_in_a_folder_is_sent_from_its_list(sandbox: Sandbox, figup: 
     for name in ("bad", "#bad"):
         (folder / name).write_bytes(b"two")
     figup.run("upload", "my set", "--item", str(item), "--failed-to", "f.txt", "--report", "r.json").expect(1)
-    told = read(figup.cwd / "r.json")
-    assert told["counts"] == {"failed": 2, "verified": 1}
-    assert told["skipped"] == [{"path": str(folder / ".hidden"), "reason": "hidden"}]
+    report = read(figup.cwd / "r.json")
+    assert report["counts"] == {"failed": 2, "verified": 1}
+    assert report["skipped"] == [{"path": str(folder / ".hidden"), "reason": "hidden"}]
     command, *lines = (figup.cwd / "f.txt").read_text().splitlines()
     assert [line for line in lines if not line.startswith("# ")] == [str(folder / "#bad"), str(folder / "bad")]
     mark, name, *words = shlex.split(command)
     assert (mark, name) == ("#", "figup")
     again = figup.run(*words, "--on-conflict", "replace", "--json").expect(0)
     assert [(f["folder"], f["name"]) for f in again.summary["files"]] == [("my set/a", "#bad"), ("my set/a", "bad")]
-    held = {file["name"]: file["computed_md5"] for file in files(sandbox, item)}
-    assert held == {path.name: md5_of(path) for path in folder.iterdir() if path.name != ".hidden"}
+    stored = {file["name"]: file["computed_md5"] for file in files(sandbox, item)}
+    assert stored == {path.name: md5_of(path) for path in folder.iterdir() if path.name != ".hidden"}
 
 
 @pytest.mark.parametrize("value", ["r.pdf", "r", "nowhere/r.html", "folder.html", f"{'x' * 300}.html"])
@@ -194,11 +199,11 @@ def test_watching_shows_the_working_processs_progress(faulty: Sandbox, bare_figu
         assert time.monotonic() < deadline
         time.sleep(0.05)
     watching = bare_figup.start("status", job, "--watch", "--json")
-    told = watching.wait_for_event("progress")
-    assert told["bytes_sent"] > 0
-    assert [file["name"] for file in told["active"]] == ["big.bin"]
-    assert (told["files_done"], told["files_total"]) == (0, 1)
-    assert told["connections"] >= 0
+    reported = watching.wait_for_event("progress")
+    assert reported["bytes_sent"] > 0
+    assert [file["name"] for file in reported["active"]] == ["big.bin"]
+    assert (reported["files_done"], reported["files_total"]) == (0, 1)
+    assert reported["connections"] >= 0
     run.kill()
     assert watching.wait(20).expect(75).summary["job"] == job
 
@@ -212,9 +217,9 @@ def test_a_job_of_many_files_is_summarised(sandbox: Sandbox, figup: Figup) -> No
     assert len(done.stdout.splitlines()) == 4
     job = figup.run("jobs", "--json").expect(0).events[0]
     assert (job["files_total"], job["files_done"], job["first"]) == (60, 60, "00.csv")
-    told = figup.run("status", job["job"]).expect(0).stdout
-    assert "60 files: 60 verified" in told
-    assert len(told.splitlines()) < 8
+    output = figup.run("status", job["job"]).expect(0).stdout
+    assert "60 files: 60 verified" in output
+    assert len(output.splitlines()) < 8
     assert len(figup.run("status", job["job"], "--json").expect(0).summary["files"]) == 60
 
 

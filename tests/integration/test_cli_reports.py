@@ -148,7 +148,7 @@ def test_accounts_quotas_and_reviews_are_complete(figup: Figup, figshare: Served
     assert all(one["title"] and one["owner_name"] for one in found)
 
 
-def test_an_author_is_told_from_namesakes(figup: Figup, figshare: Served, tmp_path: Path) -> None:
+def test_an_author_is_distinguished_from_namesakes(figup: Figup, figshare: Served, tmp_path: Path) -> None:
     del figup.env["FIGSHARE_TOKEN"]
     output = tmp_path / "jane.csv"
     by_name = figup.run("report", "author", "Jane Doe", "--output", output, *RATE).expect(0)

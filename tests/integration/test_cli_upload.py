@@ -284,8 +284,8 @@ def test_another_file_of_that_name_is_not_replaced(figup: Figup, sandbox: Sandbo
     source(figup, "data.bin", b"another")
     done = figup.run("upload", "data.bin", "--item", str(item), "--json").expect(1)
     assert done.events[-2]["code"] == "conflict"
-    (held,) = files(sandbox, item)
-    assert held["size"] == 10_000
+    (stored,) = files(sandbox, item)
+    assert stored["size"] == 10_000
 
 
 def test_an_identical_file_in_the_item_is_not_resent(figup: Figup, sandbox: Sandbox) -> None:

@@ -208,8 +208,8 @@ def test_publishing_reports_the_doi_and_the_public_page(figup: Figup, sandbox: S
     item = the_item(sandbox)
     assert item["doi"]
     assert f"DOI: {item['doi']}\nPublished: {item['url_public_html']}\n" in done.stdout
-    told = figup.run("status", "--json").expect(0).summary
-    assert (told["doi"], told["public_url"]) == (item["doi"], item["url_public_html"])
+    summary = figup.run("status", "--json").expect(0).summary
+    assert (summary["doi"], summary["public_url"]) == (item["doi"], item["url_public_html"])
     again = figup.run("item", "publish", str(item["id"]), "--yes", "--json").expect(0).summary
     assert (again["doi"], again["public_url"], again["published"]) == (item["doi"], item["url_public_html"], "public")
     assert f"DOI: {item['doi']}" in figup.run("item", "publish", str(item["id"]), "--yes").expect(0).stdout
@@ -358,15 +358,15 @@ def test_a_dry_run_lists_all_final_steps(figup: Figup, sandbox: Sandbox, data: P
     (figup.cwd / "dataset.yaml").write_text(DESCRIPTION + "embargo: {until: 2090-01-01}\n")
     project = str(ask(sandbox, "/account/projects", {"title": "A project"})["entity_id"])
     words = ("upload", "data.bin", "--metadata", "dataset.yaml", "--project", project)
-    told = figup.run(*words, *ENDS, "--dry-run").expect(0).stdout
-    assert f"a new item 'Beavers of the north' in project {project} at " in told
+    output = figup.run(*words, *ENDS, "--dry-run").expect(0).stdout
+    assert f"a new item 'Beavers of the north' in project {project} at " in output
     assert (
         "Metadata that would be set: description, keywords, categories, license, authors, embargo\n"
         "Its files would be under embargo, until 2090-01-01.\n"
         "After verification, a DOI would be reserved and a private link would be created.\n"
         "After verification the item WOULD BE PUBLISHED; a public item cannot be deleted.\n"
         "Nothing was sent"
-    ) in told
+    ) in output
     plan = figup.run(*words, "--publish", "--dry-run", "--json").expect(0).events[0]
     assert plan["says"] == ["description", "keywords", "categories", "license", "authors", "embargo"]
     assert plan["embargo"] == {"until": "2090-01-01", "scope": "file"}
@@ -390,14 +390,14 @@ def test_a_dry_run_lists_all_final_steps(figup: Figup, sandbox: Sandbox, data: P
 def test_a_dry_run_omits_final_steps_already_done(figup: Figup, sandbox: Sandbox, folder: Path) -> None:
     publish(figup, *ENDS)
     words = ("upload", "data", "--metadata", "dataset.yaml", *ENDS, "--dry-run")
-    told = figup.run(*words).expect(0).stdout
-    assert "\nThis job has already published these files; there would be no new version.\n" in told
-    assert "would be told" not in told
-    assert "When all is verified" not in told
+    output = figup.run(*words).expect(0).stdout
+    assert "\nThis job has already published these files; there would be no new version.\n" in output
+    assert "would be told" not in output
+    assert "When all is verified" not in output
     (folder / "later.txt").write_text("later")
-    told = figup.run(*words).expect(0).stdout
-    assert "After verification the item WOULD BE PUBLISHED" in told
-    assert "a DOI" not in told
+    output = figup.run(*words).expect(0).stdout
+    assert "After verification the item WOULD BE PUBLISHED" in output
+    assert "a DOI" not in output
 
 
 def test_the_library_performs_the_same_final_steps(figup: Figup, sandbox: Sandbox, data: Path) -> None:

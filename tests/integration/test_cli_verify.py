@@ -70,9 +70,9 @@ def test_a_duplicate_is_listed_next_to_an_identical_file(figup: Figup) -> None:
     assert (same["status"], more["status"], more["path"]) == ("same", "extra-copy", same["path"])
     assert more["file_id"] != same["file_id"]
     assert done.summary["totals"]["extra-copy"] == {"files": 1, "bytes": 7}
-    told = figup.run("verify", item, "--checksums", "-", input=f"{same['md5']}  a\n").expect(1).stdout
-    assert f"a: EXTRA COPY: another file of the same name in the item (file {more['file_id']}, 7 bytes, MD5 " in told
-    assert "1 duplicate (7 bytes)" in told
+    output = figup.run("verify", item, "--checksums", "-", input=f"{same['md5']}  a\n").expect(1).stdout
+    assert f"a: EXTRA COPY: another file of the same name in the item (file {more['file_id']}, 7 bytes, MD5 " in output
+    assert "1 duplicate (7 bytes)" in output
 
 
 def test_excluded_local_files_are_not_reported_missing(figup: Figup) -> None:
@@ -101,10 +101,10 @@ def test_excluded_local_files_are_not_reported_missing(figup: Figup) -> None:
         (f"{top}/empty/", "empty-folder"),
     }
     (top / "empty" / "e").write_text("empty/e")
-    told = figup.run("verify", item, "d", *rules).expect(0).stdout
-    assert "d/.hid: LEFT OUT: in the item, but excluded here: hidden (--hidden includes it)" in told
-    assert "Skipped: 2 excluded by --exclude or .figupignore:" in told
-    assert told.splitlines()[-1].endswith("3 left out (14 bytes)")
+    output = figup.run("verify", item, "d", *rules).expect(0).stdout
+    assert "d/.hid: LEFT OUT: in the item, but excluded here: hidden (--hidden includes it)" in output
+    assert "Skipped: 2 excluded by --exclude or .figupignore:" in output
+    assert output.splitlines()[-1].endswith("3 left out (14 bytes)")
 
 
 def test_checksum_lists_of_a_job_work_with_md5sum_and_verify(figup: Figup) -> None:
@@ -118,8 +118,8 @@ def test_checksum_lists_of_a_job_work_with_md5sum_and_verify(figup: Figup) -> No
     assert (done["manifest"], done["manifest_remote"]) == (f"{folder}/manifest.md5", f"{folder}/manifest-remote.md5")
     subprocess.run(["md5sum", "--check", "--strict", "--quiet", done["manifest"]], check=True)
     again = figup.run("upload", "--manifest", "table.json").expect(0).stdout.splitlines()
-    for told in (again, figup.run("status").expect(0).stdout.splitlines()):
-        assert f"MD5s, for md5sum -c: {done['manifest']}" in told
+    for reported in (again, figup.run("status").expect(0).stdout.splitlines()):
+        assert f"MD5s, for md5sum -c: {done['manifest']}" in reported
     assert figup.run("status", "--json").expect(0).summary["manifest_remote"] == done["manifest_remote"]
     (figup.cwd / "back\\slash").unlink()
     found = figup.run("verify", str(done["item_id"]), "--checksums", done["manifest_remote"], "--json").expect(0)

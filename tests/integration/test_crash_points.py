@@ -105,7 +105,7 @@ def check_refusal(story: Story, outcome: Outcome) -> None:
 def test_a_disk_that_fails_while_several_files_are_sent(
     how: str, first: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Their parts are recorded together; each waiting task is told, and none relies on what is not on disk."""
+    """Their parts are recorded together; each waiting task is notified, and none relies on what is not on disk."""
 
     def begin(name: str) -> Story:
         story = Story(crasher, sandbox, tmp_path / name, f"{how}, several, {name}")
@@ -165,10 +165,10 @@ def test_crashes_while_adding_to_an_item_keep_its_other_files(
         story.run(point)
     assert story.crashes >= len(points) - AT_THE_END
     story.finish()
-    held = {f["name"]: f for f in files(sandbox, item["id"])}
-    assert set(held) == {"other.bin", "data.bin"}
-    assert (held["other.bin"]["id"], held["other.bin"]["computed_md5"]) == (before[0]["id"], md5_of(first.source))
-    assert held["data.bin"]["computed_md5"] == md5_of(story.source)
+    stored = {f["name"]: f for f in files(sandbox, item["id"])}
+    assert set(stored) == {"other.bin", "data.bin"}
+    assert (stored["other.bin"]["id"], stored["other.bin"]["computed_md5"]) == (before[0]["id"], md5_of(first.source))
+    assert stored["data.bin"]["computed_md5"] == md5_of(story.source)
     assert ask(sandbox, f"/account/articles/{item['id']}")["title"] == "title first"
     check_nothing_sent_twice(sandbox)
 

@@ -70,7 +70,7 @@ def suffer(victim: Figup, *args: str) -> Result:
     return done
 
 
-def told(done: Result, status: int, *words: str) -> None:
+def assert_reported(done: Result, status: int, *words: str) -> None:
     """Assert that it ended with this status, and that one line says why."""
     done.expect(status)
     lines = [line for line in done.stderr.splitlines() if all(word in line for word in words)]
@@ -111,7 +111,7 @@ def parts(*ranges: tuple[Any, Any, Any], **changes: object) -> Lie:
 )
 def test_parts_that_do_not_cover_the_file(victim: Figup, server: Hostile, lie: Lie, status: int, words: str) -> None:
     lying(server, "upload", lie)
-    told(suffer(victim), status, words)
+    assert_reported(suffer(victim), status, words)
     assert "put" not in server.kinds()
     assert "complete" not in server.kinds()
 
@@ -124,7 +124,7 @@ def test_too_many_parts_are_an_error(victim: Figup, server: Hostile, count: int,
     lying(server, "upload", lambda _: answer(200, body))
     lying(server, "put", lambda _: answer(422, {"message": "that is enough"}))
     words = {200_000: "that is enough", 200_001: "lists more than 200000 parts"}.get(count, "its answer is longer than")
-    told(suffer(victim), status, words)
+    assert_reported(suffer(victim), status, words)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_too_many_parts_are_an_error(victim: Figup, server: Hostile, count: int,
 )
 def test_an_invalid_upload_url(victim: Figup, server: Hostile, url: str) -> None:
     lying(server, "file", lambda server: answer(200, server.file(upload_url=url)))
-    told(suffer(victim), 1, "Figshare gave an", "upload address")
+    assert_reported(suffer(victim), 1, "Figshare gave an", "upload address")
     assert "upload" not in server.kinds()
 
 
@@ -152,7 +152,7 @@ def test_an_invalid_upload_url(victim: Figup, server: Hostile, url: str) -> None
 @pytest.mark.parametrize("id", ["x", -5, 1.5, 10**400, True, {}, None])
 def test_an_invalid_id(victim: Figup, server: Hostile, id: object) -> None:
     lying(server, "file", lambda server: answer(200, server.file(id=id)))
-    told(suffer(victim), 1, "no valid id for the file")
+    assert_reported(suffer(victim), 1, "no valid id for the file")
     assert "put" not in server.kinds()
 
 
@@ -207,7 +207,7 @@ def _job(victim: Figup) -> str:
 )
 def test_other_invalid_responses(victim: Figup, server: Hostile, kind: str, lie: Lie, status: int, words: str) -> None:
     lying(server, kind, lie)
-    told(suffer(victim), status, words)
+    assert_reported(suffer(victim), status, words)
 
 
 # --- without end ----------------------------------------------------------------------------------------------------
@@ -232,19 +232,19 @@ _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 def test_an_answer_without_end(victim: Figup, server: Hostile, kind: str, lie: Lie, status: int, words: str) -> None:
     lying(server, kind, lie)
-    told(suffer(victim), status, words)
+    assert_reported(suffer(victim), status, words)
 
 
 def test_endless_responses_to_many_parts(victim: Figup, server: Hostile) -> None:
     lying(server, "upload", parts(*((i + 1, i, i) for i in range(SIZE))))
     lying(server, "put", lambda _: endless(_PLAIN, b" " * 65536))
-    told(suffer(victim, "--connections", "32"), 1, "its answer is longer than")
+    assert_reported(suffer(victim, "--connections", "32"), 1, "its answer is longer than")
 
 
 def test_a_response_before_the_end_of_a_part(victim: Figup, server: Hostile) -> None:
     """A success reported without the bytes is rejected: the MD5 decides."""
     server.answers["put"] = lambda asked: _claimed(server, asked)
-    told(suffer(victim), 5, "MD5 differs")
+    assert_reported(suffer(victim), 5, "MD5 differs")
 
 
 def _claimed(server: Hostile, asked: Asked) -> Answer:

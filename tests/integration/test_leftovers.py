@@ -53,7 +53,7 @@ class Story:
         self.item = report.item_id
         return report.exit_status
 
-    async def held(self) -> list[str]:
+    async def stored(self) -> list[str]:
         """The statuses of the item's files, once all are final."""
         assert self.item is not None
         for _ in range(100):
@@ -76,7 +76,7 @@ async def test_an_upload_that_dies_before_its_lost_answer_is_looked_up(
     sandbox = start_sandbox("--fault", "initiate=lost-answer", "--fault", f"get-upload={gone}")
     story = Story(sandbox, tmp_path, named=named, settle=2)
     assert await story.run() == 0
-    assert await story.held() == ["available"]
+    assert await story.stored() == ["available"]
     check_nothing_sent_twice(sandbox)
 
 
@@ -86,7 +86,7 @@ async def test_the_last_lookup_is_at_the_end_of_its_time(start_sandbox: Start, t
     story = Story(sandbox, tmp_path, named=named, settle=3)
     assert await story.run() == 0
     assert len(sandbox.requests(kind="initiate")) == 1
-    assert await story.held() == ["available"]
+    assert await story.stored() == ["available"]
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -106,7 +106,7 @@ async def test_an_intent_may_be_much_older_than_the_request_that_was_tried_again
         with pytest.raises(RuntimeError, match="killed"):
             await story.run()
     assert await story.run() == 0
-    assert await story.held() == ["available"]
+    assert await story.stored() == ["available"]
 
 
 async def test_an_announced_file_that_appears_late_is_removed(start_sandbox: Start, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_an_announced_file_that_appears_late_is_removed(start_sandbox: Sta
     assert await story.run() == 0
     assert len(sandbox.requests(kind="initiate")) == 2
     await anyio.sleep(1)
-    assert await story.held() == ["available"]
+    assert await story.stored() == ["available"]
 
 
 async def test_a_late_file_is_removed_from_our_own_item(start_sandbox: Start, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_a_late_file_is_removed_from_our_own_item(start_sandbox: Start, tm
     story = Story(sandbox, tmp_path, named=False, settle=1)
     assert await story.run() == 0
     assert len(sandbox.requests(kind="initiate")) == 2
-    assert await story.held() == ["available"]
+    assert await story.stored() == ["available"]
 
 
 async def test_in_the_users_item_a_late_file_is_reported_and_kept(start_sandbox: Start, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_in_the_users_item_a_late_file_is_reported_and_kept(start_sandbox:
     )
     story = Story(sandbox, tmp_path, named=True, settle=1)
     assert await story.run() == 0
-    assert await story.held() == ["available", "created"]
+    assert await story.stored() == ["available", "created"]
     assert re.search(r"a\.bin: item \d+ also holds an unfinished file \d+ of this name", " ".join(story.warnings))
 
 
@@ -152,14 +152,14 @@ async def test_a_listing_without_upload_addresses_is_enough(
 
     monkeypatch.setattr(Figshare, "files", bare)
     assert await story.run() == 0
-    assert await story.held() == ["available"]
+    assert await story.stored() == ["available"]
 
 
 async def test_a_deletion_is_verified(start_sandbox: Start, tmp_path: Path) -> None:
     sandbox = start_sandbox("--fault", "put-part:1=lose-upload", "--fault", "delete-file:1=404")
     story = Story(sandbox, tmp_path, named=False, settle=1)
     assert await story.run() == 0
-    assert await story.held() == ["available"]
+    assert await story.stored() == ["available"]
 
 
 async def test_cancel_waits_for_a_file_that_is_not_visible_yet(start_sandbox: Start, tmp_path: Path) -> None:
@@ -188,12 +188,12 @@ async def test_after_a_damaged_journal_no_foreign_file_is_adopted(start_sandbox:
     assert journal.read_bytes() != intact
     assert await story.run() == 0
     assert story.item is not None
-    held = {file["id"]: file["status"] for file in await anyio.to_thread.run_sync(files, sandbox, story.item)}
-    assert held[int(theirs.rpartition("/")[2])] == "created"
+    stored = {file["id"]: file["status"] for file in await anyio.to_thread.run_sync(files, sandbox, story.item)}
+    assert stored[int(theirs.rpartition("/")[2])] == "created"
     assert sandbox.requests(kind="delete-file") == []
 
 
 async def test_a_page_with_200_is_not_a_completion(start_sandbox: Start, tmp_path: Path) -> None:
     story = Story(start_sandbox("--fault", "complete=html"), tmp_path, named=False, settle=1)
     assert await story.run() == 0
-    assert await story.held() == ["available"]
+    assert await story.stored() == ["available"]

@@ -162,14 +162,14 @@ def test_records(here: tuple[dict[str, str], Path]) -> None:
     env, folder = here
     commands, creating, updating = blocks("records", "sh")
     (mapped,) = blocks("records", "yaml")
-    told = run(commands, env, folder)
-    assert told.count("records.csv is valid: 1 record (csv).") == 2
+    result = run(commands, env, folder)
+    assert result.count("records.csv is valid: 1 record (csv).") == 2
     (folder / "map.yaml").write_text(mapped)
     entry = '{"response": {"docs": [{"number": 1, "name": "A dam", "url": "https://a.org/", "year": 2020}]}}'
     (folder / "works.json").write_text(entry)
     assert "1 record" in run("figup records check works.json --map map.yaml", env, folder)
-    told = run(creating, env, folder)
-    assert told.count("1 record: 1 created") == 2
+    result = run(creating, env, folder)
+    assert result.count("1 record: 1 created") == 2
     (folder / "dam.csv").write_text("title,doi,metadata_only\nA dam,10.1234/dam,Kept elsewhere\n")
     run("figup records create dam.csv", env, folder)
     (folder / "changes.csv").write_text("doi,keywords\n10.1234/dam,beaver\n")

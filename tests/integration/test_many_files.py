@@ -127,13 +127,13 @@ def test_files_in_progress_stop_gracefully_when_too_many_failed(bare_figup: Figu
     command = ("upload", "--manifest", "set.csv", "--max-errors", "0", "--connections", "4", "--api-rate", "1000")
     done = bare_figup.run(*command, "--json").expect(1)
     assert "allowed; in progress, resumable: 1" in done.stderr
-    told = {f["name"]: f for f in done.summary["files"]}
-    assert told["small.bin"]["error"]["code"] == "checksum-wrong"
-    assert (told["big.bin"]["status"], told["big.bin"]["error"]) == ("unfinished", None)
+    reported = {f["name"]: f for f in done.summary["files"]}
+    assert reported["small.bin"]["error"]["code"] == "checksum-wrong"
+    assert (reported["big.bin"]["status"], reported["big.bin"]["error"]) == ("unfinished", None)
     # Parts in flight arrived, and none was started afterwards.
     put = sandbox.requests(kind="put-part")
     assert {request["status"] for request in put} == {200}
-    assert 0 < told["big.bin"]["parts_sent"] == len(put) - 1 < 18
+    assert 0 < reported["big.bin"]["parts_sent"] == len(put) - 1 < 18
     manifest.write_text("path,md5\nbig.bin,\nsmall.bin,\n")
     sandbox.restart("--part-size", "1MB")
     bare_figup.run(*command).expect(0)

@@ -167,15 +167,15 @@ def check(process: Process, words: Sequence[str], *, status: int | None = None) 
     if words[0] == "sandbox" and process.stdout.wait_for(lambda line: line.startswith(READY), WAIT) is not None:
         process.stop()  # the value was good
     ended, errors = process.wait(WAIT), process.stderr.text
-    told = f"{shown} ended with {ended}: {errors[:3000]}"
-    assert ended in {*ExitStatus}, told
-    assert ended == status or status is None, told
-    assert "Traceback" not in errors, told
-    assert "internal error" not in errors, told
-    assert all(len(line) < LONGEST_LINE for line in errors.splitlines()), told
-    assert not re.search("[\x00-\x09\x0b-\x1f\ud800-\udfff]", errors), told
+    details = f"{shown} ended with {ended}: {errors[:3000]}"
+    assert ended in {*ExitStatus}, details
+    assert ended == status or status is None, details
+    assert "Traceback" not in errors, details
+    assert "internal error" not in errors, details
+    assert all(len(line) < LONGEST_LINE for line in errors.splitlines()), details
+    assert not re.search("[\x00-\x09\x0b-\x1f\ud800-\udfff]", errors), details
     if ended and not process.stdout.text:
-        assert errors.splitlines()[-1].startswith("figup"), told
+        assert errors.splitlines()[-1].startswith("figup"), details
 
 
 def try_all(odd: OddFigup, runs: Sequence[Sequence[str]]) -> None:

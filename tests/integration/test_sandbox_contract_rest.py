@@ -191,8 +191,8 @@ async def test_roles_and_users(tmp_path: Path) -> None:
         wrongs: tuple[dict[str, Any], ...] = ({"1": [7]}, {"2101": [1000]}, {"2101": 7}, {"x": []})
         for wrong in wrongs:
             await call("POST", template, path, 400, wrong)
-        held = await call("GET", template, path, 200)
-        assert held == {"2100": [user], "2101": [{"category": "group", "id": 1, "name": roles[1]}, user]}
+        stored = await call("GET", template, path, 200)
+        assert stored == {"2100": [user], "2101": [{"category": "group", "id": 1, "name": roles[1]}, user]}
         one = f"{template}/{{group_id}}/{{role_id}}"
         await call("DELETE", one, f"{path}/2101/1", 204)
         await call("DELETE", one, f"{path}/2101/1", 404)

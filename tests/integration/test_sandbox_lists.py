@@ -47,7 +47,7 @@ async def test_pages_end_at_the_cap(tmp_path: Path, path: str, status: int) -> N
             assert found == (status, EXCEEDED if status == 422 else {**EXCEEDED, "code": "BadRequest"}), far
 
 
-async def test_without_a_cap_pages_go_on(tmp_path: Path) -> None:
+async def test_without_a_cap_pages_continue(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s", page_cap=None) as api:
         assert await api.call("GET", "/articles?page=20&page_size=1000") == (200, [])
 

@@ -111,7 +111,7 @@ async def test_a_wrong_request_is_answered_by_redirect(tmp_path: Path, changes: 
         *({"redirect_uri": away} for away in ("https://example.org/", "javascript:1", "http://[", f"{BACK}\n")),
     ],
 )
-async def test_nobody_is_sent_to_an_unknown_place(tmp_path: Path, changes: dict[str, str]) -> None:
+async def test_no_redirect_to_an_unknown_address(tmp_path: Path, changes: dict[str, str]) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         status, _, target = await ask(api, **changes)
         assert (status, target) == (400, "")

@@ -72,8 +72,8 @@ class Recipe:
         """Check that the item has the file once, complete and verified."""
         item = self.item(sandbox)
         assert item is not None, self.log()
-        held = files_at_rest(sandbox, item)
-        assert [(f["name"], f["computed_md5"], f["status"]) for f in held] == [
+        stored = files_at_rest(sandbox, item)
+        assert [(f["name"], f["computed_md5"], f["status"]) for f in stored] == [
             ("data.bin", md5_of(self.folder / "data.bin"), "available")
         ], self.log()
 

@@ -122,7 +122,7 @@ class Story:
         return identity
 
     @property
-    def held(self) -> list[dict[str, Any]]:
+    def stored(self) -> list[dict[str, Any]]:
         """The files that the item holds."""
         return files(self.sandbox, self.item_id)
 
@@ -158,7 +158,7 @@ class Story:
 
     def check(self) -> None:
         """The item holds the source as it is now, once, and nothing else."""
-        (file,) = self.held
+        (file,) = self.stored
         assert (file["name"], file["size"]) == (self.path.name, self.path.stat().st_size)
         assert file["computed_md5"] == md5_of(self.path)
         assert download(self.sandbox, file) == self.path.read_bytes()
@@ -231,14 +231,14 @@ Stage = Callable[[Story, Change], Result]
 def test_a_changed_source_is_an_error_and_resent_on_request(stage: Stage, change: Change, story: Story) -> None:
     story.refused(stage(story, change))
     item = story.item_id
-    before = [file["id"] for file in story.held]
+    before = [file["id"] for file in story.stored]
     summary = story.run("--restart-changed").expect(0).summary
     assert (summary["job"], summary["item_id"]) == (story.job, item)
     assert summary["files"][0]["status"] == "verified"
     story.check()
-    assert [file["id"] for file in story.held] != before, "another version is another file"
+    assert [file["id"] for file in story.stored] != before, "another version is another file"
     if stage not in (while_sending, between_kill_and_resume):
-        _check_removed_last(story, before[0], story.held[0]["id"])
+        _check_removed_last(story, before[0], story.stored[0]["id"])
 
 
 @pytest.mark.parametrize(
@@ -253,11 +253,11 @@ def test_a_changed_source_is_an_error_and_resent_on_request(stage: Stage, change
 )
 def test_a_restored_source_is_resumed(stage: Stage, change: Change, story: Story) -> None:
     story.refused(stage(story, change))
-    before = [file["id"] for file in story.held]
+    before = [file["id"] for file in story.stored]
     story.put_back()
     story.run().expect(0)
     story.check()
-    assert [file["id"] for file in story.held] == before
+    assert [file["id"] for file in story.stored] == before
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -322,9 +322,9 @@ def test_a_changed_source_does_not_stop_the_others(story: Story) -> None:
     assert [file["status"] for file in result.summary["files"]] == ["verified", "verified"]
     assert next(error["path"] for error in result.events if error["event"] == "error") == str(story.path)
     story.figup.run(*command, "--restart-changed").expect(0)
-    held = {file["name"]: file["computed_md5"] for file in story.held}
-    assert held == {story.path.name: md5_of(story.path), other.name: md5_of(other)}
-    assert len(story.held) == 2
+    stored = {file["name"]: file["computed_md5"] for file in story.stored}
+    assert stored == {story.path.name: md5_of(story.path), other.name: md5_of(other)}
+    assert len(story.stored) == 2
 
 
 def test_a_change_after_the_announced_md5_leaves_no_failed_file(
@@ -342,9 +342,9 @@ def test_a_change_after_the_announced_md5_leaves_no_failed_file(
     drop_faults(story.sandbox)
     change_unseen(story.path)
     story.run().expect(0)
-    until(lambda: story.held[0]["status"] != "ic_checking")
+    until(lambda: story.stored[0]["status"] != "ic_checking")
     story.check()
-    assert story.held[0]["status"] == "available"
+    assert story.stored[0]["status"] == "available"
 
 
 def test_a_run_stopped_before_checking_the_new_version_does_not_exit_with_0(story: Story) -> None:
@@ -407,7 +407,7 @@ def test_a_damaged_copy_is_removed_after_a_good_one_is_verified(fault: str, hidd
     events = story.run().expect(0).events
     story.check()
     bad, good = (event["file_id"] for event in events if event["event"] == "sent")
-    assert good == story.held[0]["id"]
+    assert good == story.stored[0]["id"]
     _check_removed_last(story, bad, good)
 
 
@@ -420,11 +420,11 @@ def test_a_copy_damaged_twice_is_an_error_and_a_rerun_retries(story: Story) -> N
     assert local in error["message"]
     assert f"{int(local[0], 16) ^ 1:x}{local[1:]} on Figshare" in error["message"], "as the fault makes it"
     assert "run the same command again" in error["hint"]
-    bad = [file["id"] for file in story.held]
+    bad = [file["id"] for file in story.stored]
     assert len(bad) == 2, "nothing is removed before there is something better"
     assert story.run().expect(0).summary["job"] == result.summary["job"]
     story.check()
-    assert story.held[0]["id"] not in bad
+    assert story.stored[0]["id"] not in bad
 
 
 def test_a_lost_upload_next_to_a_new_file_is_not_a_conflict(story: Story) -> None:
@@ -439,4 +439,4 @@ def test_a_lost_upload_next_to_a_new_file_is_not_a_conflict(story: Story) -> Non
     drop_faults(story.sandbox)
     add_faults(story.sandbox, "get-upload=lose-upload")
     story.figup.run(*command).expect(0)
-    assert sorted(file["name"] for file in story.held) == sorted([story.path.name, other.name])
+    assert sorted(file["name"] for file in story.stored) == sorted([story.path.name, other.name])

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from tests.support.held import CONTENT, MD5, HeldFiles, held_file
+from tests.support.existing_files import CONTENT, MD5, ItemWithFiles, complete_file
 from uploader.errors import Conflict
 from uploader.sources.models import Sources
 from uploader.sources.select import select
@@ -89,7 +89,7 @@ async def sent(source: Path, service: Any, store: Any, options: Options) -> tupl
         api=service,
         commit=commit,
         job="this",
-        listing=SimpleNamespace(foreign_files={"data.bin": service.held}, spellings={}, removed=set()),
+        listing=SimpleNamespace(foreign_files={"data.bin": service.existing}, spellings={}, removed=set()),
         notify=lambda _: None,
         options=options,
         states=store,
@@ -117,16 +117,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     on_conflict=st.sampled_from(["skip", "replace", "keep", "fail"]),
 )
 def test_the_dry_run_s_action_is_the_upload_s_outcome(source: Path, kinds: list[str], on_conflict: Any) -> None:
-    held = [held_file(number, **KINDS[kind]) for number, kind in enumerate(kinds, 1)]
-    owned = {file.id: "other" for file, kind in zip(held, kinds, strict=True) if "another job" in kind}
+    existing = [complete_file(number, **KINDS[kind]) for number, kind in enumerate(kinds, 1)]
+    owned = {file.id: "other" for file, kind in zip(existing, kinds, strict=True) if "another job" in kind}
     options = Options(on_conflict=on_conflict)
 
     async def both() -> tuple[FilePlan, tuple[str, tuple[int, ...], str | None]]:
-        service, store = HeldFiles(held), Store(owned)
+        service, store = ItemWithFiles(existing), Store(owned)
         return await planned(source, service, store, options), await sent(source, service, store, options)
 
     plan, (action, replaces, message) = anyio.run(both)
     assert (plan.action, plan.replaces) == (action, replaces)
     assert message == (f"data.bin: {plan.reason}" if plan.reason is not None else None)
-    owned_unfinished = any(file.id in owned and file.status == "created" for file in held)
+    owned_unfinished = any(file.id in owned and file.status == "created" for file in existing)
     assert not (action == "replace" and owned_unfinished), "another job's upload is never replaced"

@@ -195,8 +195,8 @@ class Soak:
         sandbox = self._chaos.sandbox
         expected: dict[int, dict[str, str]] = {item: {} for item in self._shared} | self._by_library
         for job in self._kept:
-            for item, held in job.found.items():
-                expected.setdefault(item, {}).update(held)
+            for item, stored in job.found.items():
+                expected.setdefault(item, {}).update(stored)
         listed = self._all_items()
         lost, doubled = expected.keys() - listed.keys(), listed.keys() - expected.keys()
         wrong = {

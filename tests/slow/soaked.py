@@ -146,9 +146,9 @@ class Soaked(ABC):
         codes = codes_of(result)
         self.history.append(f"{' '.join(result.args[-4:])}: {result.returncode} {codes}")
         self.tally.update(f"error {code}" for code in codes)
-        told = f"{result}\nalone: {alone}"
-        assert result.returncode in _PASSING or (result.returncode == 8 and not alone), told
-        assert not {"internal", "metadata", "usage"}.intersection(codes), told
+        details = f"{result}\nalone: {alone}"
+        assert result.returncode in _PASSING or (result.returncode == 8 and not alone), details
+        assert not {"internal", "metadata", "usage"}.intersection(codes), details
         # Before the command is loaded, Python itself handles Ctrl-C.
         by_python = "KeyboardInterrupt" in result.stderr and "uploader/cli" not in result.stderr
         assert "Traceback" not in result.stderr or by_python, result
@@ -158,31 +158,31 @@ class Soaked(ABC):
 
     # --- the independent listing ----------------------------------------------------------------------------------
 
-    def _compare(self, sandbox: Sandbox, item: int, held: list[dict[str, Any]], wanted: dict[str, str]) -> None:
+    def _compare(self, sandbox: Sandbox, item: int, stored: list[dict[str, Any]], wanted: dict[str, str]) -> None:
         """Raise AssertionError if these files of an item are not the wanted ones, as MD5s by name; count how."""
-        names = Counter(file["name"] for file in held)
+        names = Counter(file["name"] for file in stored)
         lost = wanted.keys() - names.keys()
         doubled = {name for name, count in names.items() if count > 1}
         wrong = names.keys() - wanted.keys()
-        wrong |= {f["name"] for f in held if f["computed_md5"] != wanted.get(f["name"])}
+        wrong |= {f["name"] for f in stored if f["computed_md5"] != wanted.get(f["name"])}
         self.tally.update({"lost": len(lost), "doubled": len(doubled), "wrong": len(wrong)})
         assert not lost | doubled | wrong, (
-            f"item {item}: lost {lost}, doubled {doubled}, wrong {wrong}; it has {held}\n{_history(sandbox, item)}"
+            f"item {item}: lost {lost}, doubled {doubled}, wrong {wrong}; it has {stored}\n{_history(sandbox, item)}"
         )
 
-    def _held(self, sandbox: Sandbox, item: int) -> list[dict[str, Any]]:
+    def _stored(self, sandbox: Sandbox, item: int) -> list[dict[str, Any]]:
         """The files in the item that have to do with this command."""
         return files(sandbox, item)
 
     def _at_rest(self, sandbox: Sandbox, item: int) -> list[dict[str, Any]]:
         """The same, once Figshare has moved all to their final place."""
         deadline = time.monotonic() + 20
-        held = self._held(sandbox, item)
-        while any(file["status"] != "available" for file in held):
-            assert time.monotonic() < deadline, f"{held}\n{_history(sandbox, item)}"
+        stored = self._stored(sandbox, item)
+        while any(file["status"] != "available" for file in stored):
+            assert time.monotonic() < deadline, f"{stored}\n{_history(sandbox, item)}"
             time.sleep(0.05)
-            held = self._held(sandbox, item)
-        return held
+            stored = self._stored(sandbox, item)
+        return stored
 
 
 def _history(sandbox: Sandbox, item: int) -> str:

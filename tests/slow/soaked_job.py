@@ -219,9 +219,9 @@ class SoakedJob(Soaked):
         """Remove one of the job's files from its item, whatever its state."""
         with self._chaos.calm() as sandbox:
             # A new item that stays empty because its file is refused has been removed.
-            held = self._held(sandbox, item) if any(row["id"] == item for row in items(sandbox)) else []
-            if held:
-                one = self._choice.choice(held)
+            present = self._stored(sandbox, item) if any(row["id"] == item for row in items(sandbox)) else []
+            if present:
+                one = self._choice.choice(present)
                 delete(sandbox, f"/account/articles/{item}/files/{one['id']}")
                 self._deleted = True
                 self._changes += 1
@@ -231,7 +231,7 @@ class SoakedJob(Soaked):
     def _settle_conflict(self, item: int) -> None:
         """Remove what is there from the item, as the error says: the journal does not know it."""
         with self._chaos.calm() as sandbox:
-            for file in self._held(sandbox, item):
+            for file in self._stored(sandbox, item):
                 delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
         self.tally["conflicts settled after a cut"] += 1
         self.history.append("settled the conflict")
@@ -259,7 +259,7 @@ class SoakedJob(Soaked):
             self._drop_unknown(sandbox, item)
             self.found = {item: self._expected(sandbox, item)}
             self.check(sandbox)
-            for file in self._held(sandbox, item):
+            for file in self._stored(sandbox, item):
                 content = download(sandbox, file)
                 assert hashlib.md5(content, usedforsecurity=False).hexdigest() == file["computed_md5"]
             if self._choice.random() < 0.3:
@@ -271,7 +271,7 @@ class SoakedJob(Soaked):
 
     def _drop_unknown(self, sandbox: Sandbox, item: int) -> None:
         """In an item that the user named, remove what a job without the record of it only names."""
-        for file in self._held(sandbox, item) if self._cut and self.item is not None else ():
+        for file in self._stored(sandbox, item) if self._cut and self.item is not None else ():
             if file["status"] == "created":
                 delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
                 self.tally["unfinished files left in a named item"] += 1
@@ -281,12 +281,12 @@ class SoakedJob(Soaked):
         content = {path.name: data for path, data in self._sources.content.items()}
         if not self._pack:
             return {name: hashlib.md5(data, usedforsecurity=False).hexdigest() for name, data in content.items()}
-        held = self._held(sandbox, item)
-        assert len(held) == 1, held
-        found = _unpacked(download(sandbox, held[0]), self._pack)
+        present = self._stored(sandbox, item)
+        assert len(present) == 1, present
+        found = _unpacked(download(sandbox, present[0]), self._pack)
         found.pop("MANIFEST.md5")
-        assert found == content, (sorted(found), held)
-        return {held[0]["name"]: held[0]["computed_md5"]}
+        assert found == content, (sorted(found), present)
+        return {present[0]["name"]: present[0]["computed_md5"]}
 
     def check(self, sandbox: Sandbox) -> None:
         """The item has every source exactly once, and nothing else if the job created it."""
@@ -306,13 +306,13 @@ class SoakedJob(Soaked):
         if self.item is None:
             delete(sandbox, f"/account/articles/{item}")
             return
-        for file in self._held(sandbox, item):
+        for file in self._stored(sandbox, item):
             delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
 
-    def _held(self, sandbox: Sandbox, item: int) -> list[dict[str, Any]]:
+    def _stored(self, sandbox: Sandbox, item: int) -> list[dict[str, Any]]:
         """In an item that is shared by jobs, those with the name of one of this job's files, or of its archive."""
-        held = super()._held(sandbox, item)
-        return [file for file in held if self.item is None or file["name"].startswith(f"{self.name} ")]
+        present = super()._stored(sandbox, item)
+        return [file for file in present if self.item is None or file["name"].startswith(f"{self.name} ")]
 
 
 def _unpacked(data: bytes, format: str) -> dict[str, bytes]:

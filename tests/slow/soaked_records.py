@@ -57,11 +57,11 @@ class SoakedRecords(Soaked):
     def check(self, sandbox: Sandbox) -> None:
         """Each item has its link once, and is published once if it is to be."""
         for item, title in self._titles.items():
-            held = files(sandbox, item)
-            right = [file["download_url"] for file in held if file["is_link_only"]] == [self._links[title]]
-            self.tally["wrong"] += not right or len(held) != 1
-            assert right, f"{title}: {held}\n{history_of(sandbox, item)}"
-            assert len(held) == 1, f"{title}: {held}\n{history_of(sandbox, item)}"
+            stored = files(sandbox, item)
+            right = [file["download_url"] for file in stored if file["is_link_only"]] == [self._links[title]]
+            self.tally["wrong"] += not right or len(stored) != 1
+            assert right, f"{title}: {stored}\n{history_of(sandbox, item)}"
+            assert len(stored) == 1, f"{title}: {stored}\n{history_of(sandbox, item)}"
             version = ask(sandbox, f"/account/articles/{item}")["version"]
             assert version == self._publish, f"{title}: version {version}\n{history_of(sandbox, item)}"
 

@@ -311,14 +311,14 @@ def _run(order: Order, report: int) -> NoReturn:
 
 
 def _fork(order: Order) -> Outcome:
-    told, report = os.pipe()
+    reported, report = os.pipe()
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        os.close(told)
+        os.close(reported)
         _run(order, report)
     os.close(report)
-    with os.fdopen(told, "rb") as stream:
+    with os.fdopen(reported, "rb") as stream:
         answer = stream.read()
     _, status = os.waitpid(child, 0)
     outcome = msgspec.json.decode(answer, type=Outcome) if answer else Outcome(0, -1, "no output")

@@ -219,7 +219,7 @@ class _Play:
         for command in self._scene.commands:
             assert await self._run(command) == 0, self.world.error
         self._check_end()
-        versions = max(item.version for item in self.world.figshare.items_held.values())
+        versions = max(item.version for item in self.world.figshare.stored_items.values())
         return Played((first[0], first[1]), steps, again, versions)
 
     async def _run(self, command: Command) -> int:
@@ -232,20 +232,20 @@ class _Play:
         if status == 0:
             assert self.world.report is not None
             assert self.world.report.item_id is not None
-            held = Counter(self.world.contents(self.world.report.item_id))
+            stored = Counter(self.world.contents(self.world.report.item_id))
             for name in command.names:
-                assert held[name, md5(CONTENTS[name])] >= 1, f"{command.who} said 0, but {name} is not there"
+                assert stored[name, md5(CONTENTS[name])] >= 1, f"{command.who} said 0, but {name} is not there"
         return status
 
     def _check_published(self) -> None:
-        for item in self.world.figshare.items_held.values():
+        for item in self.world.figshare.stored_items.values():
             names = {name for c in self._scene.commands if c.target.get("title") == item.title for name in c.names}
-            held = self.world.contents(item.id)
-            missing = [name for name in names if (name, md5(CONTENTS[name])) not in held]
+            stored = self.world.contents(item.id)
+            missing = [name for name in names if (name, md5(CONTENTS[name])) not in stored]
             assert not item.version or not missing, "published without everything"
 
     def _check_end(self) -> None:
-        items = self.world.figshare.items_held.values()
+        items = self.world.figshare.stored_items.values()
         if self._item is not None:
             names = {name for command in self._scene.commands for name in command.names}
             sent = [(name, md5(CONTENTS[name])) for name in names]
@@ -254,8 +254,8 @@ class _Play:
             return
         assert sorted(item.title for item in items) == sorted(self._scene.titles)
         wanted = [sorted((name, md5(CONTENTS[name])) for name in c.names) for c in self._scene.commands]
-        held = [self.world.contents(item.id) for item in items]
-        assert sorted(held) == sorted(wanted)[: len(held)] or sorted(held) == sorted(wanted)
+        stored = [self.world.contents(item.id) for item in items]
+        assert sorted(stored) == sorted(wanted)[: len(stored)] or sorted(stored) == sorted(wanted)
         # Figshare has no conditional requests, so a request in flight has its effect whatever happened meanwhile.
         most = 1 + ("publish" in self.scheduler.stood)
         assert all(item.version <= most for item in items)

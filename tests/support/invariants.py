@@ -50,9 +50,9 @@ def download(sandbox: Sandbox, file: dict[str, Any]) -> bytes:
 def check_exactly_once(sandbox: Sandbox, *sources: Path) -> None:
     """Assert one item with each source exactly once with its bytes, and that no part was sent that Figshare had."""
     (item,) = items(sandbox)
-    held = files_at_rest(sandbox, item["id"])
-    assert sorted(f["name"] for f in held) == sorted(source.name for source in sources)
-    by_name = {file["name"]: file for file in held}
+    stored = files_at_rest(sandbox, item["id"])
+    assert sorted(f["name"] for f in stored) == sorted(source.name for source in sources)
+    by_name = {file["name"]: file for file in stored}
     for source in sources:
         file = by_name[source.name]
         assert file["computed_md5"] == md5_of(source)
@@ -64,10 +64,10 @@ def files_at_rest(sandbox: Sandbox, item_id: int) -> list[dict[str, Any]]:
     """The item's files once all are in their final place: only then they can be read."""
     deadline = time.monotonic() + 10
     while True:
-        held = files(sandbox, item_id)
-        moving = [f for f in held if f["status"] not in ("created", "available", "ic_failure")]
+        stored = files(sandbox, item_id)
+        moving = [f for f in stored if f["status"] not in ("created", "available", "ic_failure")]
         if not moving or time.monotonic() > deadline:
-            return held
+            return stored
         time.sleep(0.02)
 
 

@@ -176,8 +176,8 @@ class Stage:
         found = files(self.sandbox, mine[0]["id"])
         ids = {file["id"] for file in play.theirs}
         assert [file for file in found if file["id"] in ids] == play.theirs, f"{cell.key}: {found}, after {first}"
-        held = [file for file in found if file["id"] not in ids]
-        shown = [f["download_url"] if f["is_link_only"] else (f["name"], f["computed_md5"]) for f in held]
+        stored = [file for file in found if file["id"] not in ids]
+        shown = [f["download_url"] if f["is_link_only"] else (f["name"], f["computed_md5"]) for f in stored]
         assert shown == self._expected(play), f"{cell.key}: {shown}, after {first}"
         if order.ordered:
             self._check_description(cell, mine[0]["id"])

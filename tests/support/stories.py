@@ -85,8 +85,8 @@ class Story:
         found = files(self._sandbox, self.item())
         theirs = {file["id"] for file in self._theirs}
         assert [file for file in found if file["id"] in theirs] == self._theirs, self.title
-        held = [(f["name"], f["computed_md5"]) for f in found if f["id"] not in theirs]
-        assert held == [("data.bin", md5_of(self.source))], (self.title, found)
+        stored = [(f["name"], f["computed_md5"]) for f in found if f["id"] not in theirs]
+        assert stored == [("data.bin", md5_of(self.source))], (self.title, found)
 
     def in_folders(self) -> dict[str, list[str]]:
         """Return the MD5s of the files in each place of the item, "" for a pending one."""

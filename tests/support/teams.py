@@ -264,7 +264,7 @@ class Crew:
 
     def check(self) -> None:
         """Everything is there once, and nothing was sent that Figshare had."""
-        (item,) = self.figshare.items_held
+        (item,) = self.figshare.stored_items
         wanted = sorted((name, md5(content)) for name, content in self.contents.items())
         assert self.world.contents(item) == wanted
         assert self.figshare.resent_parts == []

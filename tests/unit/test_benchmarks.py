@@ -30,7 +30,7 @@ def test_a_process_is_measured_by_itself(tmp_path: Path) -> None:
     assert 64 * MIB < cost.peak_memory < 150 * MIB < len(ballast)
 
 
-def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_not_a_measurement(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="ended with 3: oh no"):
         measure([sys.executable, "-c", "import sys; print('oh no', file=sys.stderr); sys.exit(3)"], env={})
 

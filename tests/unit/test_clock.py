@@ -16,7 +16,7 @@ def test_a_rate_is_averaged_over_the_last_ten_seconds() -> None:
     assert last == pytest.approx(10)
 
 
-def test_a_count_that_decreases_starts_anew() -> None:
+def test_a_count_that_decreases_starts_again() -> None:
     rate = RecentRate()
     rate.sample(0.0, 500)
     assert rate.sample(1.0, 0) is None

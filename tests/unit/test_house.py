@@ -36,7 +36,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_this_checkout_keeps_the_rules() -> None:
     if not (CHECKOUT / ".git").exists():
-        pytest.skip("not a git checkout: which files are committed cannot be told")
+        pytest.skip("not a git checkout: which files are committed is unknown")
     found = house(CHECKOUT)
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 

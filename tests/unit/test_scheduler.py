@@ -41,12 +41,12 @@ def test_slurm_tells_the_end_or_is_asked_for_its_own_task() -> None:
         asked.append(job)
         return "1800000000"
 
-    told = job_end({**ARRAY, "SLURM_JOB_END_TIME": "1700000000"}, ask=ask)
-    assert told is not None
-    assert (told.at, told.source, asked) == (datetime.fromtimestamp(1.7e9, UTC), "SLURM_JOB_END_TIME", [])
-    told = job_end(ARRAY, ask=ask)
-    assert told is not None
-    assert (told.at, told.source, asked) == (datetime.fromtimestamp(1.8e9, UTC), "squeue", ["70_0"])
+    end = job_end({**ARRAY, "SLURM_JOB_END_TIME": "1700000000"}, ask=ask)
+    assert end is not None
+    assert (end.at, end.source, asked) == (datetime.fromtimestamp(1.7e9, UTC), "SLURM_JOB_END_TIME", [])
+    end = job_end(ARRAY, ask=ask)
+    assert end is not None
+    assert (end.at, end.source, asked) == (datetime.fromtimestamp(1.8e9, UTC), "squeue", ["70_0"])
 
 
 @pytest.mark.parametrize("answer", ["N/A", "", None, "2026-11-29T12:00:00", "0"])

@@ -103,7 +103,7 @@ def is_gone(pid: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] in "ZX"
 
 
-def test_a_torn_last_line_is_no_event() -> None:
+def test_a_torn_last_line_is_not_an_event() -> None:
     assert events_in('{"event": "a"}\n{"event": "b"}\n{"eve') == [{"event": "a"}, {"event": "b"}]
 
 

@@ -205,8 +205,8 @@ def roles(who: str, add: str | None, remove: str | None, group: str | None, comm
             change = api.accounts.add_role if add is not None else api.accounts.remove_role
             await change(one.id, where.id, role.id)
         names = {known.id: known.name for known in groups}
-        for number, held in sorted((await api.accounts.roles_of(one.id)).items()):
-            for role in held:
+        for number, granted in sorted((await api.accounts.roles_of(one.id)).items()):
+            for role in granted:
                 name = names.get(number, "")
                 session.console.event(
                     "role", account_id=one.id, group_id=number, group=name, role_id=role.id, role=role.name

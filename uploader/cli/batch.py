@@ -241,10 +241,10 @@ async def _add_and_finish(
 def _with_progress(session: Session, numbers: Sequence[int], done: str) -> Iterator[int]:
     """Yield the numbers, one request each, and report the progress now and then."""
     quiet = session.common.json or session.common.no_progress
-    told = time.monotonic()
+    reported = time.monotonic()
     for count, number in enumerate(numbers):
-        if time.monotonic() - told >= PROGRESS_EVERY and not quiet:
-            told = time.monotonic()
+        if time.monotonic() - reported >= PROGRESS_EVERY and not quiet:
+            reported = time.monotonic()
             session.console.note(f"{count} of {format_count(len(numbers), 'public record')} {done}")
         yield number
 

@@ -87,8 +87,8 @@ def rm(item: Reference, names: tuple[str, ...], yes: bool, common: GlobalOptions
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        held = [file async for file in api.files(found.id)]
-        chosen = {file.id: file for file in (_find(name, held, found, common.repeated) for name in names)}
+        files_there = [file async for file in api.files(found.id)]
+        chosen = {file.id: file for file in (_find(name, files_there, found, common.repeated) for name in names)}
         shown = [printable(_path(file, found)) for file in chosen.values()]
         more = f" and {len(shown) - _MAX_NAMED} more" if len(shown) > _MAX_NAMED else ""
         question = (
@@ -141,13 +141,13 @@ async def file_of(api: Figshare, item: ItemDetail, wanted: str, repeated: Repeat
     return _find(wanted, [file async for file in api.files(item.id)], item, repeated)
 
 
-def _find(wanted: str, held: list[File], item: ItemDetail, repeated: Repeated) -> File:
+def _find(wanted: str, files_there: list[File], item: ItemDetail, repeated: Repeated) -> File:
     """Return the file with this id; otherwise the only one with this path or name. Raises UsageError.
 
     A path does not precede a name: once it is removed, the same command would remove a file in another folder.
     """
-    by_id = [file for file in held if wanted == str(file.id)]
-    found = by_id or [file for file in held if wanted in (_path(file, item), file.name)]
+    by_id = [file for file in files_there if wanted == str(file.id)]
+    found = by_id or [file for file in files_there if wanted in (_path(file, item), file.name)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -156,7 +156,7 @@ def _find(wanted: str, held: list[File], item: ItemDetail, repeated: Repeated) -
     files = repeated.command("item", "files", "list", item.id)
     raise UsageError(
         f"item {item.id} has no file {wanted!r}",
-        hint=did_you_mean(wanted, [file.name for file in held], f"`{files}` lists them."),
+        hint=did_you_mean(wanted, [file.name for file in files_there], f"`{files}` lists them."),
     )
 
 

@@ -43,11 +43,11 @@ def output_options(command: Callable[..., int]) -> Any:
 async def with_progress(session: Session, rows: AsyncIterator[Record]) -> AsyncIterator[Record]:
     """Yield the rows, and say now and then how many there were."""
     quiet = session.common.json or session.common.no_progress
-    count, told = 0, anyio.current_time()
+    count, reported = 0, anyio.current_time()
     async for row in rows:
         count += 1
-        if anyio.current_time() - told >= PROGRESS_EVERY and not quiet:
-            told = anyio.current_time()
+        if anyio.current_time() - reported >= PROGRESS_EVERY and not quiet:
+            reported = anyio.current_time()
             session.console.note(f"{format_count(count, 'record')} so far")
         yield row
 

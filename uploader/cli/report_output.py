@@ -31,7 +31,7 @@ class Shown:
 
     def __init__(self, session: Session, done: str = "read") -> None:
         self._session, self._done = session, done
-        self._told = self._began = time.monotonic()
+        self._reported_at = self._began = time.monotonic()
         self._first: int | None = None
         self._last = 0
 
@@ -41,9 +41,9 @@ class Shown:
         if progress.total is not None and (self._first is None or progress.done < self._last):
             self._first, self._began = progress.done, now  # the first part of the records, or the next one
         self._last = progress.done
-        if now - self._told < _PROGRESS_EVERY:
+        if now - self._reported_at < _PROGRESS_EVERY:
             return
-        self._told = now
+        self._reported_at = now
         self._session.console.event(
             "progress", done=progress.done, total=progress.total, failed=progress.failed, requests=progress.requests
         )

@@ -142,11 +142,11 @@ def replace_text(text: str, *, endpoint: str, config_dir: Path, is_due: Callable
         stored = _read_store(path)
         in_file = endpoint in stored
         try:
-            held = stored[endpoint] if in_file else ring.read(endpoint) if ring is not None else None
+            current = stored[endpoint] if in_file else ring.read(endpoint) if ring is not None else None
         except _RingFault:  # locked since it was read: a text that is lost would be worse than one too many
             pass
         else:
-            if held is None or not is_due(held):
+            if current is None or not is_due(current):
                 return
             if not in_file and ring is not None and ring.set(endpoint, text):
                 return

@@ -125,9 +125,9 @@ def _with_line(source: str, text: str, message: str) -> tuple[str, int | None]:
     try:
         yaml_nodes.read(source, text.replace("\t", " "))
     except MetadataInvalid as found:
-        told = found.message.rpartition(f"line {found.line}: ")[2]
-        if told.startswith(DUPLICATE):
-            return told, found.line
+        duplicate = found.message.rpartition(f"line {found.line}: ")[2]
+        if duplicate.startswith(DUPLICATE):
+            return duplicate, found.line
     return message, None
 
 

@@ -59,7 +59,7 @@ async def look(
     """List what has one of these (comparable) DOIs or marks.
 
     `elsewhere`: also among the items of the `institution`, for its administrators with drafts, for others what is
-    public. `warn` is told of lists that Figshare cuts off.
+    public. `warn` gets a message about lists that Figshare cuts off.
     """
     found, wanted = Existing(), frozenset(dois)
 

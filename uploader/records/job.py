@@ -90,8 +90,8 @@ def overviews(states: JobStore) -> list[Overview]:
 def overview(states: JobStore, job: str) -> Overview:
     """Return one job of records. Blocks. Raises as `read_state` does."""
     seen = recorded(states, job)
-    held = current_holder(states.folder(job), states.disk) is not None
-    return msgspec.structs.replace(seen, state="running") if held else seen
+    is_running = current_holder(states.folder(job), states.disk) is not None
+    return msgspec.structs.replace(seen, state="running") if is_running else seen
 
 
 def recorded(states: JobStore, job: str) -> Overview:

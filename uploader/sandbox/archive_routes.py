@@ -103,10 +103,10 @@ class _Pipe:
     """File object for ZipFile that buffers the bytes until they are sent."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._buffer = bytearray()
 
     def write(self, data: bytes) -> int:
-        self._held += data
+        self._buffer += data
         return len(data)
 
     def flush(self) -> None:
@@ -114,8 +114,8 @@ class _Pipe:
 
     def take(self) -> bytes:
         """Return the bytes written since the last call."""
-        data = bytes(self._held)
-        self._held.clear()
+        data = bytes(self._buffer)
+        self._buffer.clear()
         return data
 
 

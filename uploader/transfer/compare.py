@@ -84,13 +84,13 @@ def folder_of(folders: Mapping[int, str], file_id: int) -> str | None:
     return folders.get(file_id, "") if folders else None
 
 
-def paths_in_item(wanted: Collection[str], held: Iterable[str]) -> dict[str, list[str]]:
+def paths_in_item(wanted: Collection[str], existing: Iterable[str]) -> dict[str, list[str]]:
     """Map each wanted remote path to the item's paths that match it: itself, else other spellings.
 
     Spellings differ only in Unicode composition: macOS stores decomposed names. A path that is itself wanted matches no
     other. Wanted paths without a match are left out.
     """
-    there = set(held)
+    there = set(existing)
     spellings: dict[str, list[str]] = {}
     for path in sorted(there.difference(wanted)):
         spellings.setdefault(composed(path), []).append(path)
@@ -122,13 +122,13 @@ def classify(file: File | None, expected: Expected, folder: str | None = None) -
     return Match.SAME if file.computed_md5.lower() == expected.md5 else Match.DIFFERENT
 
 
-def remote_match(transfer: Transfer, held: Mapping[int, File], folders: Mapping[int, str]) -> tuple[Match, str]:
+def remote_match(transfer: Transfer, existing: Mapping[int, File], folders: Mapping[int, str]) -> tuple[Match, str]:
     """Classify the remote file of a verified transfer, and say what differs; "" if nothing does.
 
-    `held` are the item's files by id, `folders` the folders of those that are in one, as the item gives them.
+    `existing` are the item's files by id, `folders` the folders of those that are in one, as the item gives them.
     """
     expected = expected_of(transfer)
-    file = held.get(transfer.file_id or 0)
+    file = existing.get(transfer.file_id or 0)
     folder = folder_of(folders, file.id) if file is not None else None
     match = classify(file, expected, folder)
     return match, "" if match is Match.SAME else f"file {transfer.file_id} {_difference(match, file, expected, folder)}"

@@ -173,10 +173,10 @@ def _job(states: JobStore, name: str, new_job: bool) -> tuple[str, JobSummary | 
 
 
 def _rechecked(
-    files: Sequence[FilePlan], state: JobState, held: Mapping[str, Sequence[File]], folders: Mapping[int, str]
+    files: Sequence[FilePlan], state: JobState, existing: Mapping[str, Sequence[File]], folders: Mapping[int, str]
 ) -> list[FilePlan]:
     """Plan a finished job, whose remote files the upload would check again."""
-    by_id = {file.id: file for files_there in held.values() for file in files_there}
+    by_id = {file.id: file for files_there in existing.values() for file in files_there}
     matches = {transfer.file_id: remote_match(transfer, by_id, folders) for transfer in state.active}
     return [_finished(file, *matches[file.file_id]) if file.file_id in matches else file for file in files]
 

@@ -170,8 +170,10 @@ def _packed(sources: Sources, packing: Packing, remote: Mapping[str, Sequence[Fi
         raise_problems(selection, purpose=_PURPOSE)
         sizes = [[file.size for file in remote.get(chosen.name, ())] for chosen in selection.files]
         pairs = zip(selection.files, sizes, strict=True)
-        selection.files = [_without_list(chosen, held) for chosen, held in pairs]
-        if any(chosen.archive and chosen.size in held for chosen, held in zip(selection.files, sizes, strict=True)):
+        selection.files = [_without_list(chosen, existing) for chosen, existing in pairs]
+        if any(
+            chosen.archive and chosen.size in existing for chosen, existing in zip(selection.files, sizes, strict=True)
+        ):
             return selection
         if best is None or (any(sizes) and not _has_names(best, remote)):
             best = selection

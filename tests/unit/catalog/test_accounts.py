@@ -23,7 +23,7 @@ class Institution:
 
     def __init__(self, *faults: str | Exception) -> None:
         self.clock = VirtualClock()
-        self.held: dict[int, Mapping[str, object]] = {}
+        self.stored: dict[int, Mapping[str, object]] = {}
         self.faults = list(faults)
         self.asked: list[str] = []
         self._ids = itertools.count(1)
@@ -37,7 +37,7 @@ class Institution:
 
     async def all(self) -> AsyncIterator[AccountRecord]:
         self.asked.append("all")
-        for number, fields in self.held.items():
+        for number, fields in self.stored.items():
             yield AccountRecord(id=number, email=str(fields["email"]))
 
     async def with_email(self, email: str) -> list[AccountRecord]:
@@ -52,7 +52,7 @@ class Institution:
         if fault == "before":
             raise AmbiguousAnswer("lost")
         number = next(self._ids)
-        self.held[number] = fields
+        self.stored[number] = fields
         if fault == "after":
             raise AmbiguousAnswer("lost")
         return number
@@ -69,9 +69,9 @@ async def test_no_account_is_created_twice(faults: tuple[str, ...]) -> None:
         with pytest.raises(ServerFailing):
             await create(api)
     assert await create(api) == [("a", "created"), ("b", "created"), ("c", "created")]
-    assert [fields["email"] for fields in api.held.values()] == ["a@b.org", "b@b.org", "c@b.org"]
+    assert [fields["email"] for fields in api.stored.values()] == ["a@b.org", "b@b.org", "c@b.org"]
     assert await create(api) == [("a", "exists"), ("b", "exists"), ("c", "exists")]
-    assert len(api.held) == 3
+    assert len(api.stored) == 3
 
 
 async def test_one_refusal_does_not_stop_the_others_and_a_failing_service_does() -> None:
@@ -118,7 +118,7 @@ def test_a_table_is_read_as_spreadsheets_write_it() -> None:
     ],
     ids=["nothing", "header", "column", "unknown", "twice", "name", "quota", "group", "length", "quote"],
 )
-def test_all_mistakes_of_a_table_are_told(text: str, message: str) -> None:
+def test_all_mistakes_of_a_table_are_reported(text: str, message: str) -> None:
     with pytest.raises(MetadataInvalid) as caught:
         read_accounts(text, "users.csv", GROUPS)
     assert message in "\n".join(map(str, (caught.value, *caught.value.causes)))

@@ -217,13 +217,13 @@ def zipped(**members: bytes) -> bytes:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_broken_files_are_told_with_their_lines(tmp_path: Path, data: bytes, message: str) -> None:
+def test_broken_files_are_reported_with_their_lines(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "b.csv"
     path.write_bytes(data)
     with pytest.raises(FigupError) as caught:
         Batch(io.BytesIO(content_of(path)[0]), path.name)
-    told = "|".join(error.message for error in (caught.value, *caught.value.causes))
-    assert all(part in told for part in message.split("|")), told
+    output = "|".join(error.message for error in (caught.value, *caught.value.causes))
+    assert all(part in output for part in message.split("|")), output
     assert caught.value.exit_status == 2
 
 
@@ -256,7 +256,7 @@ def test_a_report_may_begin_with_any_number_of_blank_lines(tmp_path: Path) -> No
     assert Batch(io.BytesIO(content_of(tmp_path / "b.csv")[0]), "b.csv").found.records == 1
 
 
-def test_a_missing_file_is_no_report(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_a_report(tmp_path: Path) -> None:
     with pytest.raises(FigupError, match="no such file"):
         open_batch(tmp_path / "none.csv")
 

@@ -136,7 +136,7 @@ async def test_names_of_groups_need_a_token_of_an_administrator() -> None:
         await Names(api).groups("Arts", subgroups=False)
 
 
-async def test_authors_of_another_orcid_are_no_result() -> None:
+async def test_authors_of_another_orcid_are_not_results() -> None:
     orcid = "0000-0002-1825-0097"
     assert [one.id async for one in find_authors(Lists(), {"orcid": orcid})] == [5]
     with pytest.raises(FigupError, match="ignored the ORCID"):

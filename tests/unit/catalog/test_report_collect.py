@@ -113,7 +113,7 @@ def test_an_outage_ends_the_run(figshare: Figshare, store: Store) -> None:
     assert titles(store) == list(figshare.titles.values())
 
 
-def test_runs_with_few_requests_come_to_the_same(figshare: Figshare, store: Store) -> None:
+def test_runs_with_few_requests_give_the_same_result(figshare: Figshare, store: Store) -> None:
     messages: list[str] = []
     while True:
         try:

@@ -296,7 +296,7 @@ def test_a_short_title_is_reported_as_an_argument(kind: str, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(("agreed", "status"), [(True, 0), (False, 1)])
-def test_a_record_that_was_not_removed_after_all_is_no_success(
+def test_a_record_that_was_not_removed_is_a_failure(
     agreed: bool, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def answer(*_: object, yes: bool) -> bool:
@@ -311,7 +311,7 @@ def test_a_record_that_was_not_removed_after_all_is_no_success(
     assert (tmp_path / "jobs" / "abc").exists() is not agreed
 
 
-def test_ctrl_c_while_a_class_is_made_is_no_internal_error(
+def test_ctrl_c_while_a_class_is_made_is_not_an_internal_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Interrupted:

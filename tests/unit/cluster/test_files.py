@@ -64,7 +64,7 @@ def test_nothing_behind_a_damaged_line_is_believed(batch: list[Entry], place: in
     assert len(found) < len(batch)
 
 
-async def test_what_a_member_is_told(tmp_path: Path) -> None:
+async def test_orders_that_a_member_reads(tmp_path: Path) -> None:
     job, disk = tmp_path / "job", Disk()
     member = MemberFiles(job, disk, host="n1/../x", pid=7)
     assert await member.orders() is None
@@ -101,7 +101,7 @@ async def test_what_a_member_reports(tmp_path: Path) -> None:
     assert await leader.reports() == []
 
 
-async def test_a_member_that_was_taken_for_dead_goes_on(tmp_path: Path) -> None:
+async def test_a_member_that_was_assumed_dead_continues(tmp_path: Path) -> None:
     job, disk = tmp_path / "job", Disk()
     member, leader = MemberFiles(job, disk, host="n1", pid=7), LeaderFiles(job, disk, 1)
     await member.hello(HELLO)

@@ -65,7 +65,7 @@ def test_a_quota_that_is_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (finding.status, "EDQUOT" in finding.text) == ("problem", True)
 
 
-def test_folders_that_cannot_be_synced_are_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_cannot_be_synced_are_not_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sync = os.fsync
 
     def fsync(fd: int) -> None:

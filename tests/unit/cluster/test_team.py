@@ -282,7 +282,7 @@ async def test_a_file_that_the_leader_did_not_see_is_sent(new_crew: NewCrew) -> 
 
     await crew.play(script)
     assert {member.status for member in crew.members.values()} == {0}
-    (item,) = crew.figshare.items_held
+    (item,) = crew.figshare.stored_items
     assert "late" in {name.rpartition("/")[2] for name, _ in crew.world.contents(item)}
     assert len(crew.world.jobs()) == 1
 

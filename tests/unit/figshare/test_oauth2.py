@@ -302,7 +302,7 @@ async def test_the_intent_is_stored_before_the_request(tmp_path: Path, clock: Fa
         response(200, {**NEW, "scope": 5}),
     ],
 )
-async def test_a_lost_answer_is_told_and_never_asked_for_again(
+async def test_a_lost_answer_is_reported_and_never_requested_again(
     tmp_path: Path, clock: FakeClock, answer: object
 ) -> None:
     await keep(tmp_path)

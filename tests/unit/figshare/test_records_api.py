@@ -124,7 +124,7 @@ ODD: list[Any] = [
 
 
 @pytest.mark.parametrize(("answer", "error", "words"), ODD)
-async def test_odd_answers_are_no_rows(
+async def test_odd_answers_are_not_rows(
     service: Service, connect: Connect, answer: bytes, error: type[FigupError], words: str
 ) -> None:
     service.answers = [reply(200, [ROW])]

@@ -255,7 +255,7 @@ async def test_an_item_whose_metadata_is_refused_is_named_and_keeps_its_title(fo
     figshare.fail("set_authors", Fault.REJECTED)
     with pytest.raises(RequestRejected) as refused:
         await create_draft(figshare, folder, seen)
-    (item,) = figshare.items_held.values()
+    (item,) = figshare.stored_items.values()
     assert seen == [(item.id, True)]
     assert item.title == "Beavers"
     assert refused.value.message.startswith(f"item {item.id} was created, but not all of its metadata was set: ")
@@ -269,7 +269,7 @@ async def test_an_item_whose_metadata_could_not_be_sent_is_finished_by_the_next_
     with pytest.raises(Unreachable, match="was created, but not all") as failed:
         await create_draft(figshare, folder, seen)
     assert failed.value.facts.situation == "unreachable"
-    (item,) = figshare.items_held.values()
+    (item,) = figshare.stored_items.values()
     assert await create_draft(figshare, folder, seen) == item.id
     assert item.title == "Beavers"
     assert [author.full_name for author in item.authors] == ["Ann Bee"]

@@ -70,7 +70,7 @@ async def test_every_version_is_of_one_record(asked: str, answered: str) -> None
 
 
 @pytest.mark.parametrize("rows", [[], [row(6, "10.26181/another"), row(7, "")]], ids=["none", "filter-ignored"])
-async def test_rows_of_other_dois_are_no_answer(rows: list[DoiRow]) -> None:
+async def test_rows_of_other_dois_are_not_an_answer(rows: list[DoiRow]) -> None:
     with pytest.raises(ItemNotFound, match=f"no item with the DOI {DOI}"):
         await identify(Figshare(own=rows, public=rows), DOI)
 

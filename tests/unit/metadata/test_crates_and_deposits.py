@@ -90,17 +90,22 @@ def read(name: str, value: Any) -> Loaded:
 @pytest.mark.parametrize("context", ["1.0", "1.1", "1.2"])
 def test_an_ro_crate(context: str) -> None:
     loaded = read("ro-crate-metadata.json", crate(context=context))
-    said = loaded.metadata
-    assert (loaded.kind, said.title, said.type, said.license) == ("RO-Crate", "Beaver data", "dataset", "CC BY 4.0")
-    assert said.description == "<p>Positions of <em>beavers</em>.</p>"
-    assert said.authors == (
+    values = loaded.metadata
+    assert (loaded.kind, values.title, values.type, values.license) == (
+        "RO-Crate",
+        "Beaver data",
+        "dataset",
+        "CC BY 4.0",
+    )
+    assert values.description == "<p>Positions of <em>beavers</em>.</p>"
+    assert values.authors == (
         Author(name="Jane Doe", orcid=ORCID),
         Author(first_name="Max", last_name="Roe", orcid="0000-0001-5109-3700"),
         Author(name="Beavers, Inc"),
     )
-    assert said.keywords == ("beavers", "telemetry")
-    assert said.funding == (Funding(title="DFG, 123, Dams"),)
-    assert said.related_materials == (
+    assert values.keywords == ("beavers", "telemetry")
+    assert values.funding == (Funding(title="DFG, 123, Dams"),)
+    assert values.related_materials == (
         Material(identifier="10.5281/zenodo.1", identifier_type="DOI"),
         Material(identifier="10.1234/paper", identifier_type="DOI", title="On beavers"),
         Material(identifier="https://example.org/older", relation="IsDerivedFrom"),
@@ -123,60 +128,60 @@ def test_the_descriptor_names_the_root_dataset(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("descriptor", "root", "said"),
+    ("descriptor", "root", "values"),
     [
         ({"@id": "other"}, ROOT, "@graph: has no entity ro-crate-metadata.json, so that the root dataset is unknown"),
         ({**DESCRIPTOR, "about": {"@id": "nowhere"}}, ROOT, "about: names no entity, so that the root dataset"),
     ],
 )
 def test_a_crate_without_a_root_is_an_error_that_names_the_key(
-    descriptor: Any, root: Any, said: str, tmp_path: Path
+    descriptor: Any, root: Any, values: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "ro-crate-metadata.json"
     file.write_text(json.dumps(crate(descriptor=descriptor, root=root)))
     with pytest.raises(MetadataInvalid) as caught:
         load(file, TODAY)
-    assert f"ro-crate-metadata.json: {said}" in caught.value.message
+    assert f"ro-crate-metadata.json: {values}" in caught.value.message
     (found,) = load_sidecars([tmp_path], TODAY)
-    assert said in found.remarks[0]
+    assert values in found.remarks[0]
 
 
 @pytest.mark.parametrize(("name", "wrapped"), [(".zenodo.json", False), ("deposit.json", False), ("d.json", True)])
 def test_a_deposit_of_zenodo(name: str, wrapped: bool) -> None:
     loaded = read(name, {"metadata": DEPOSIT} if wrapped else DEPOSIT)
-    said = loaded.metadata
-    assert (loaded.kind, said.title, said.license) == (".zenodo.json", "Beaver data", "CC BY 4.0")
-    assert said.type == "conference contribution"
-    assert said.description == "<p>Positions of <em>beavers</em>.</p>"
-    assert said.authors == (
+    values = loaded.metadata
+    assert (loaded.kind, values.title, values.license) == (".zenodo.json", "Beaver data", "CC BY 4.0")
+    assert values.type == "conference contribution"
+    assert values.description == "<p>Positions of <em>beavers</em>.</p>"
+    assert values.authors == (
         Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="The Beaver Group"),
     )  # fmt: skip
-    assert said.keywords == ("beavers", "telemetry")
-    assert said.embargo == Embargo(until="2030-01-01")
-    assert said.related_materials == (
+    assert values.keywords == ("beavers", "telemetry")
+    assert values.embargo == Embargo(until="2030-01-01")
+    assert values.related_materials == (
         Material(identifier="10.1234/paper", identifier_type="DOI", relation="IsSupplementTo"),
         Material(identifier="https://github.com/a/b"),
     )
-    assert [grant.title for grant in said.funding] == [
+    assert [grant.title for grant in values.funding] == [
         "European Commission, 283595", "European Commission, 654021", "10.13039/1, 9",
     ]  # fmt: skip
-    assert said.references == ("https://doi.org/10.1234/other",)
-    told = "\n".join(loaded.remarks)
+    assert values.references == ("https://doi.org/10.1234/other",)
+    output = "\n".join(loaded.remarks)
     for part in ("references[2]", "affiliations", "isTranslationOf", "contributors: 1 ignored"):
-        assert part in told
+        assert part in output
 
 
 @pytest.mark.parametrize(
-    ("access", "told"),
+    ("access", "message"),
     [
         ({"access_right": "closed"}, "access_right is closed"),
         ({"access_right": "restricted", "access_conditions": "Ask."}, "access_right is restricted"),
         ({"access_right": "embargoed", "embargo_date": ""}, "access_right is embargoed"),
     ],
 )
-def test_a_deposit_that_is_not_open(access: dict[str, str], told: str) -> None:
+def test_a_deposit_that_is_not_open(access: dict[str, str], message: str) -> None:
     (rejected,) = read(".zenodo.json", {**DEPOSIT, **access}).rejected
-    assert (rejected.field, rejected.message) == ("embargo", told)
+    assert (rejected.field, rejected.message) == ("embargo", message)
     assert read(".zenodo.json", {**DEPOSIT, "access_right": "open"}).metadata.embargo is None
 
 
@@ -201,13 +206,13 @@ def test_a_crate_with_many_files_is_read(tmp_path: Path) -> None:
 def test_values_without_equivalent_are_reported() -> None:
     loaded = read(".zenodo.json", {**DEPOSIT, "upload_type": "other", "title": ["x"], "license": ["mit", {"x": 1}]})
     assert (loaded.metadata.title, loaded.metadata.type, loaded.metadata.license) == (None, None, "MIT")
-    told = "\n".join(loaded.remarks)
+    output = "\n".join(loaded.remarks)
     for part in (
         "upload_type: Figshare has no type 'other'",
         'title: ["x"] is not text',
         'license[2]: {"x": 1} is not',
     ):
-        assert part in told
+        assert part in output
 
 
 def test_a_deposit_with_creators_alone_is_one_by_its_name(tmp_path: Path) -> None:

@@ -98,53 +98,58 @@ def read(name: str, value: Any) -> Loaded:
 
 def test_citation_cff() -> None:
     loaded = read("CITATION.cff", CFF)
-    said = loaded.metadata
-    assert (loaded.kind, said.title, said.type, said.license) == (
+    values = loaded.metadata
+    assert (loaded.kind, values.title, values.type, values.license) == (
         "CITATION.cff",
         "Beaver tools",
         "software",
         "Apache 2.0",
     )
-    assert said.description == "<p>Counts <em>beavers</em>.</p>"
-    assert said.authors == (
+    assert values.description == "<p>Counts <em>beavers</em>.</p>"
+    assert values.authors == (
         Author(first_name="Maria", last_name="de Rossi", orcid=ORCID),
         Author(name="The Beaver Group"),
         Author(name="bvr"),
     )
-    assert said.keywords == ("beavers", "counting")
-    assert said.related_materials == (
+    assert values.keywords == ("beavers", "counting")
+    assert values.related_materials == (
         Material(identifier="10.5281/zenodo.1234", identifier_type="DOI"),
         Material(identifier="https://example.org/beavers"),
         Material(identifier="10.1234/paper", identifier_type="DOI", title="On beavers"),
     )
-    assert said.doi is None
+    assert values.doi is None
     assert loaded.remarks == ()
 
 
 def test_datacite_json() -> None:
     for value in (DATACITE, {"data": {"type": "dois", "attributes": DATACITE}}):
         loaded = read("datacite.json", value)
-        said = loaded.metadata
-        assert (loaded.kind, said.title, said.type, said.license) == (
+        values = loaded.metadata
+        assert (loaded.kind, values.title, values.type, values.license) == (
             "DataCite JSON", "Beaver data", "dataset", "CC BY 4.0",
         )  # fmt: skip
-        assert said.description == "<p>What.</p>"
-        assert said.authors == (Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="Beaver Group"))
-        assert said.keywords == ("beavers", "telemetry")
-        assert said.related_materials == (
+        assert values.description == "<p>What.</p>"
+        assert values.authors == (Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="Beaver Group"))
+        assert values.keywords == ("beavers", "telemetry")
+        assert values.related_materials == (
             Material(identifier="10.1234/paper", identifier_type="DOI", relation="IsSupplementTo"),
         )
-        assert said.funding == (Funding(title="DFG, 123"),)
+        assert values.funding == (Funding(title="DFG, 123"),)
 
 
 def test_codemeta_json() -> None:
     loaded = read("codemeta.json", CODEMETA)
-    said = loaded.metadata
-    assert (loaded.kind, said.title, said.type, said.license) == ("codemeta.json", "Beaver tools", "software", "MIT")
-    assert said.authors == (Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="Beaver Group"))
-    assert said.keywords == ("beavers", "counting")
-    assert said.related_materials == (Material(identifier="https://example.org/beavers"),)
-    assert said.funding == (Funding(title="DFG"),)
+    values = loaded.metadata
+    assert (loaded.kind, values.title, values.type, values.license) == (
+        "codemeta.json",
+        "Beaver tools",
+        "software",
+        "MIT",
+    )
+    assert values.authors == (Author(first_name="Jane", last_name="Doe", orcid=ORCID), Author(name="Beaver Group"))
+    assert values.keywords == ("beavers", "counting")
+    assert values.related_materials == (Material(identifier="https://example.org/beavers"),)
+    assert values.funding == (Funding(title="DFG"),)
 
 
 def test_a_name_with_a_comma_is_split_unless_it_is_an_organisations() -> None:
@@ -222,7 +227,7 @@ def access(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("values", "message"),
     [
         ({"dates": [{"date": "2030", "dateType": "Available"}]}, "embargo.until: invalid date '2030'; use e.g."),
         ({"dates": [{"date": "2026-05", "dateType": "Available"}]}, "embargo.until: invalid date '2026-05'"),
@@ -239,14 +244,14 @@ def access(name: str) -> dict[str, str]:
     ],
 )
 async def test_restricted_access_without_an_embargo_is_not_published(
-    said: dict[str, Any], told: str, tmp_path: Path
+    values: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, "fundingReferences": [], **said}))
+    (tmp_path / "datacite.json").write_text(json.dumps({**DATACITE, "fundingReferences": [], **values}))
     description = await anyio.to_thread.run_sync(lambda: load_description(sidecars_of=[tmp_path], today=TODAY))
     (line,) = (line for line in description.provenance() if "ignored" in line)
-    assert line.startswith(f"datacite.json: {told}")
+    assert line.startswith(f"datacite.json: {message}")
     assert line.endswith("; ignored: the files are open to everyone once the item is published")
-    with pytest.raises(MetadataInvalid, match=re.escape(told)):
+    with pytest.raises(MetadataInvalid, match=re.escape(message)):
         await description.resolve(NO_LOOKUP, publish=True)
     await description.resolve(NO_LOOKUP, publish=False)
     mine = tmp_path / "mine.yaml"
@@ -273,13 +278,13 @@ def test_the_default_type_of_a_citation_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("x")
     description = load_description(sidecars_of=[tmp_path], today=TODAY)
     assert description.metadata.type == "software"
-    told = "CITATION.cff: has no type; the default of its format is software"
-    assert told in description.provenance()
-    assert told in load_description(file=tmp_path / "CITATION.cff", today=TODAY).provenance()
-    assert told not in load_description(given={"type": "dataset"}, sidecars_of=[tmp_path], today=TODAY).provenance()
+    reported = "CITATION.cff: has no type; the default of its format is software"
+    assert reported in description.provenance()
+    assert reported in load_description(file=tmp_path / "CITATION.cff", today=TODAY).provenance()
+    assert reported not in load_description(given={"type": "dataset"}, sidecars_of=[tmp_path], today=TODAY).provenance()
     beside = load_description(sidecars_of=[tmp_path / "data.csv"], today=TODAY)
     assert beside.metadata.type is None
-    assert told not in beside.provenance()
+    assert reported not in beside.provenance()
 
 
 def test_an_unknown_relation_is_reported() -> None:
@@ -327,12 +332,12 @@ def test_unusable_values_are_reported() -> None:
 
 
 def test_contributors_are_not_authors_and_reported() -> None:
-    told = "contributors: 1 ignored; Figshare has authors only"
+    reported = "contributors: 1 ignored; Figshare has authors only"
     assert read("codemeta.json", {**CODEMETA, "contributor": {"name": "Max Roe"}}).remarks == (
-        f"codemeta.json: {told}",
+        f"codemeta.json: {reported}",
     )
     assert read("datacite.json", {**DATACITE, "contributors": [{"name": "Roe"}]}).remarks == (
-        f"datacite.json: {told}",
+        f"datacite.json: {reported}",
         DATACITE_UNUSED,
     )
 
@@ -353,13 +358,13 @@ def test_codemeta_1() -> None:
         "codeRepositoryLink": "https://example.org/beavers",
     }
     loaded = read("codemeta.json", old)
-    said = loaded.metadata
-    assert (loaded.kind, said.title, said.type, said.license) == (
+    values = loaded.metadata
+    assert (loaded.kind, values.title, values.type, values.license) == (
         "codemeta.json", "Beaver tools", "software", "Apache 2.0",
     )  # fmt: skip
-    assert said.authors == (Author(name="Jane Doe", orcid=ORCID), Author(name="Beavers, Inc"))
-    assert said.keywords == ("beavers", "counting")
-    assert said.related_materials == (Material(identifier="https://example.org/beavers"),)
+    assert values.authors == (Author(name="Jane Doe", orcid=ORCID), Author(name="Beavers, Inc"))
+    assert values.keywords == ("beavers", "counting")
+    assert values.related_materials == (Material(identifier="https://example.org/beavers"),)
     assert loaded.remarks == ("codemeta.json: not used: agents[].name",)
 
 
@@ -434,8 +439,8 @@ def test_options_override_the_file_which_overrides_sidecars(tmp_path: Path) -> N
     mine = tmp_path / "mine.yaml"
     mine.write_text("title: From the file\nkeywords: [mine]\n")
     description = load_description(given={"title": "From the option"}, file=mine, sidecars_of=[tmp_path], today=TODAY)
-    said = description.metadata
-    assert (said.title, said.keywords, said.license) == ("From the option", ("mine",), "Apache 2.0")
+    values = description.metadata
+    assert (values.title, values.keywords, values.license) == ("From the option", ("mine",), "Apache 2.0")
     assert description.provenance() == [
         f"taken from {tmp_path}/CITATION.cff: description, authors, license, type, related materials",
         f"taken from {tmp_path}/codemeta.json: funding",

@@ -66,6 +66,6 @@ def test_addresses_of_repositories(text: str, web: str) -> None:
     assert (kind_of(text), checked(text, "URL")) == ("URL", web)
 
 
-def test_an_address_is_no_name() -> None:
+def test_an_address_is_not_a_name() -> None:
     with pytest.raises(ValueError, match="is an address, not a name"):
         person("https://example.org/jane")

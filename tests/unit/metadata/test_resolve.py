@@ -308,7 +308,7 @@ async def test_what_cannot_be_checked_is_kept_with_a_remark(tmp_path: Path) -> N
 
 
 NC = "cff-version: 1.2.0\ntitle: Abc\nlicense: CC-BY-NC-4.0\n"
-TOLD = (
+MESSAGE = (
     'CITATION.cff: license: unknown licence \'CC-BY-NC-4.0\'. Did you mean "CC BY-NC-ND 4.0" or "CC BY 4.0"? '
     "Ignored: a new item gets Figshare's default licence, CC BY 4.0"
 )
@@ -319,7 +319,7 @@ async def test_an_unknown_licence_of_a_foreign_file_is_ignored(tmp_path: Path) -
     for description in (await gathered(sidecars_of=[tmp_path]), await gathered(file=tmp_path / "CITATION.cff")):
         found = await resolve(description, Resolver(lookup=Lists()), publish=False)
         assert "license" not in found.spec.fields
-        assert [one.text for one in found.rejected] == [TOLD]
+        assert [one.text for one in found.rejected] == [MESSAGE]
         assert "license" not in " ".join(description.provenance())
 
 

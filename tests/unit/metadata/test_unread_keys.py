@@ -103,7 +103,7 @@ def test_an_unknown_type_is_named() -> None:
 
 
 @pytest.mark.parametrize("empty", [None, "", [], {}], ids=["null", "text", "list", "object"])
-def test_empty_values_are_no_loss(empty: object) -> None:
+def test_empty_values_are_not_a_loss(empty: object) -> None:
     assert unread_keys(tracked({"a": empty})) == []
 
 

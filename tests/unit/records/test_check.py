@@ -114,7 +114,7 @@ def test_every_unknown_name_has_its_place(tmp_path: Path) -> None:
     assert [one.record.line for one in found] == [1]
 
 
-def test_a_mistake_in_the_defaults_is_told_once(tmp_path: Path) -> None:
+def test_a_mistake_in_the_defaults_is_reported_once(tmp_path: Path) -> None:
     own = {name: value for name, value in RECORD.items() if name != "categories"}
     result, _ = checked(tmp_path, [own, own], "categories: [Zoolgy]\n")
     with pytest.raises(MetadataInvalid, match=r"defaults\.yaml: line 1, categories\[1\]: unknown category 'Zoolgy'"):

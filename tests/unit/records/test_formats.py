@@ -31,7 +31,7 @@ def read(tmp_path: Path) -> Read:
     return read
 
 
-def told(file: RecordFile) -> list[str]:
+def messages(file: RecordFile) -> list[str]:
     return [one.text for one in file.problems]
 
 
@@ -69,7 +69,7 @@ def test_every_mistake_has_its_line(read: Read) -> None:
         "A dam,,,https://a.org/,\n"
         "A dam,10.1234/c,,,\n",
     )
-    assert told(file) == [
+    assert messages(file) == [
         "line 3, title: a record needs a title",
         "line 4, doi: invalid DOI 'ten'; use e.g. 10.6084/m9.figshare.1407024",
         "line 4, timeline.first_online: invalid date '2020'; use e.g. 2024-05-17",
@@ -86,11 +86,11 @@ def test_every_mistake_has_its_line(read: Read) -> None:
 
 def test_a_problem_of_all_records_is_reported_once(read: Read) -> None:
     file = read("records.csv", "title,link\nA dam,https://a.org/\n,https://a.org/\nA dam,https://a.org/\n")
-    assert told(file) == [
+    assert messages(file) == [
         "a record needs a doi or an id, by which it is found again (in all 3 records)",
         "line 3, title: a record needs a title",
     ]
-    assert told(read("records.csv", "title,link\nA dam,https://a.org/\n")) == [
+    assert messages(read("records.csv", "title,link\nA dam,https://a.org/\n")) == [
         "line 2: a record needs a doi or an id, by which it is found again"
     ]
 
@@ -132,8 +132,8 @@ def test_records_about_existing_items_need_only_what_names_them(read: Read) -> N
     by_id, by_doi = read("a.csv", table, key="id"), read("a.csv", table, key="doi")
     assert [one.key for one in by_id.records] == ["123", "456"]
     assert [one.key for one in by_doi.records] == ["10.1234/a", "10.1234/c"]
-    assert told(by_doi) == [f"line {line}, doi: a record needs the doi of its item" for line in (3, 5)]
-    assert told(by_id)[0] == (
+    assert messages(by_doi) == [f"line {line}, doi: a record needs the doi of its item" for line in (3, 5)]
+    assert messages(by_id)[0] == (
         "line 4, id: a record needs the id of its item: its number on Figshare, or the address of its page"
     )
 

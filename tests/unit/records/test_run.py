@@ -171,7 +171,7 @@ async def test_what_concerns_all_records_ends_the_run(
 ) -> None:
     world.figshare.fail("update", fault)
     assert await world.run(RECORDS) == status
-    world.figshare.mend()
+    world.figshare.clear_faults()
     assert await world.run(RECORDS) == 0
     assert shown(world) == WANTED
 
@@ -302,9 +302,9 @@ async def test_a_record_that_changed_in_the_file_is_updated_only_on_request(worl
     assert world.results() == ["updated", "created"]
 
 
-async def test_an_item_that_was_deleted_is_created_anew(world: RecordWorld) -> None:
+async def test_an_item_that_was_deleted_is_created_again(world: RecordWorld) -> None:
     await world.run(RECORDS)
-    world.figshare.items_held.pop(world.items()[0].id)
+    world.figshare.stored_items.pop(world.items()[0].id)
     assert await world.run(RECORDS) == 0
     assert shown(world) == WANTED
     assert "was deleted; it is created again" in world.warnings[0]
@@ -342,7 +342,7 @@ async def test_a_doi_of_several_items_is_not_updated(world: RecordWorld) -> None
 # --- undo -------------------------------------------------------------------------------------------------------------
 
 
-async def test_undo_removes_drafts_that_nobody_changed(world: RecordWorld) -> None:
+async def test_undo_removes_unchanged_drafts(world: RecordWorld) -> None:
     theirs = world.figshare.add_item("theirs")
     await world.run([record(1), record(2), record(3)])
     second, third = world.items()[2:]

@@ -173,7 +173,7 @@ async def test_other_files_than_one_link_are_kept(world: RecordWorld, other: str
     assert links(world) == [NEW]
 
 
-async def test_a_replacement_of_a_link_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_interrupted_replacement_of_a_link_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any request, and with yet another link, or the first one again, in the file when it goes on."""
     requests = [(name, fault) for name in ("files", "link", "delete_file", "detail")
                 for fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)]  # fmt: skip
@@ -258,12 +258,12 @@ async def test_an_item_that_may_be_in_the_rest_of_a_list_is_not_created_again(wo
     assert await world.run([record(1), record(2)]) == 1
     assert "the list may not be complete" in world.outcomes[0].reason
     assert world.results() == ["failed", "created"]
-    world.figshare.mend()
+    world.figshare.clear_faults()
     assert await world.run([record(1), record(2)]) == 0
     assert sorted(item.title for item in world.items()) == ["A dam 1", "A dam 2"]
 
 
-async def test_late_drafts_that_may_be_in_the_rest_of_a_list_are_told(world: RecordWorld) -> None:
+async def test_late_drafts_that_may_be_in_the_rest_of_a_list_are_reported(world: RecordWorld) -> None:
     world.figshare.fail("create", Fault.LOST_BEFORE)
     assert await world.run([record(1)]) == 0
     world.figshare.fail(OWN, PageLimitReached("no further"), times=100)
@@ -271,7 +271,7 @@ async def test_late_drafts_that_may_be_in_the_rest_of_a_list_are_told(world: Rec
     assert "drafts of requests whose response was lost may be left" in world.warnings[-1]
 
 
-async def test_undo_goes_on_if_a_list_is_cut_off(world: RecordWorld) -> None:
+async def test_undo_continues_if_a_list_is_cut_off(world: RecordWorld) -> None:
     world.figshare.fail("create", Fault.KILLED_BEFORE, first=2)
     assert await world.run([record(1), record(2)]) == KILLED
     world.figshare.fail(OWN, PageLimitReached("no further"), times=100)

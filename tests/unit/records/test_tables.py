@@ -60,7 +60,7 @@ def test_a_table_in_any_spelling(tmp_path: Path, content: bytes) -> None:
     ],
     ids=["ansi", "duplicate", "quote", "untitled", "empty", "nothing", "million-columns"],
 )
-def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_that_are_not_tables(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(FigupError) as caught:
         read(tmp_path, content)
     assert caught.value.message.endswith(message)
@@ -109,7 +109,7 @@ def test_columns_are_counted_from_the_first_one_of_the_sheet(tmp_path: Path) -> 
     assert [one.text for one in file.problems] == ["row 3: column 6 has no name in the header, but contains 'x'"]
 
 
-def test_a_workbook_that_is_none(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_workbook(tmp_path: Path) -> None:
     with pytest.raises(FigupError, match="is not an Excel workbook"):
         read(tmp_path, b"title,id\n", "records.xlsx")
     with pytest.raises(FigupError, match="is not an Excel workbook"):

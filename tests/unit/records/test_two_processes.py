@@ -100,7 +100,7 @@ class Stage:
     async def _check(self, world: RecordWorld, scene: Scene, scheduler: Scheduler) -> None:
         """Each record is there once, after `create` was run again; then undo removes all."""
         process.set("after")
-        world.figshare.mend()
+        world.figshare.clear_faults()
         last = "publish" if scene.first == "publish" else "create"
         for _ in range(TRIES):
             if await command(world, last) == 0:
@@ -166,14 +166,14 @@ async def suspended(stage: Stage, scene: Scene, steps: slice) -> None:
 
 @pytest.mark.search
 @scenes
-async def test_one_process_stands_still_at_a_step_while_the_other_runs(stage: Stage, scene: Scene) -> None:
+async def test_one_process_is_suspended_at_a_step_while_the_other_runs(stage: Stage, scene: Scene) -> None:
     await suspended(stage, scene, slice(SCENES.index(scene) % EVERY, None, EVERY))
 
 
 @pytest.mark.exhaustive
 @pytest.mark.timeout(300)
 @scenes
-async def test_one_process_stands_still_at_every_step(stage: Stage, scene: Scene) -> None:
+async def test_one_process_is_suspended_at_every_step(stage: Stage, scene: Scene) -> None:
     await suspended(stage, scene, slice(None))
 
 

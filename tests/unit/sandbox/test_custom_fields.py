@@ -55,10 +55,10 @@ def test_a_group_has_its_own_fields_and_the_institutions() -> None:
 
 def test_an_item_shows_all_fields_and_a_project_those_set() -> None:
     fields = for_group(DEFAULTS, None)
-    told = shown({"Site": "North", "Gone": "x"}, fields)
-    assert [one["value"] for one in told if one["value"]] == ["North", "x"]
-    assert len(told) == len(fields) + 1
-    assert "Botany" not in json.dumps(told), "a large list is not told"
+    reported = shown({"Site": "North", "Gone": "x"}, fields)
+    assert [one["value"] for one in reported if one["value"]] == ["North", "x"]
+    assert len(reported) == len(fields) + 1
+    assert "Botany" not in json.dumps(reported), "a large list is not shown"
     assert [(one["name"], one["field_type"]) for one in given({"Site": "North", "k": "v"})] == [
         ("Site", "dropdown"),
         ("k", "text"),

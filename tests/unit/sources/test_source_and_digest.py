@@ -236,17 +236,17 @@ async def test_reading_for_a_digest_reports_progress(tmp_path: Path, monkeypatch
     path = tmp_path / "a"
     path.write_bytes(bytes(3 << 20))
     source = await anyio.to_thread.run_sync(Source, str(path))
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     heard = threading.Event()
     honest = source.read
 
     def read_after_a_word(offset: int, length: int) -> bytes:
         if offset == 1 << 20:
-            assert heard.wait(30), "nobody was told"
+            assert heard.wait(30), "no progress was reported"
         return honest(offset, length)
 
     def on_read(done: int, total: int) -> None:
-        told.append((done, total))
+        reported.append((done, total))
         if done == 1 << 20:
             heard.set()
 
@@ -255,8 +255,8 @@ async def test_reading_for_a_digest_reports_progress(tmp_path: Path, monkeypatch
         await Digest(source, paced=False, on_read=on_read).run()
         == hashlib.md5(bytes(3 << 20), usedforsecurity=False).hexdigest()
     )
-    assert (1 << 20, 3 << 20) in told
-    count = len(told)
+    assert (1 << 20, 3 << 20) in reported
+    count = len(reported)
     await anyio.sleep(0.1)
-    assert len(told) == count, "told after its end"
+    assert len(reported) == count, "reported after its end"
     source.close()

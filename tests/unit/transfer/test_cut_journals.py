@@ -20,7 +20,7 @@ from uploader.transfer.options import OnConflict, Options
 pytestmark = pytest.mark.anyio
 
 FILES = {"a": bytes(range(200)), "b": b"b" * 150}
-HELD = [(f"set/{name}", md5(content)) for name, content in FILES.items()]
+STORED = [(f"set/{name}", md5(content)) for name, content in FILES.items()]
 TITLE = "my data"
 
 
@@ -33,12 +33,12 @@ class Stored:
         self._copy = world.folder / "copy"
         shutil.copytree(self.job, self._copy)
         self.length = (self.job / "journal").stat().st_size
-        self._items = copy.deepcopy(world.figshare.items_held)
+        self._items = copy.deepcopy(world.figshare.stored_items)
 
     def restore(self, length: int) -> None:
         """Restore everything, with this many bytes of the journal."""
         self.restore_journal(length)
-        self._world.figshare.items_held = copy.deepcopy(self._items)
+        self._world.figshare.stored_items = copy.deepcopy(self._items)
         self._world.figshare.resent_parts.clear()
 
     def restore_journal(self, length: int) -> None:
@@ -73,7 +73,7 @@ async def prepare(world: World, interrupted: str, named: bool, on_conflict: OnCo
         request, number = interrupted.split()
         world.figshare.fail(request, Fault.KILLED_AFTER, first=int(number))
         assert await world.upload(str(world.folder / "set"), **target) == KILLED
-        world.figshare.mend()
+        world.figshare.clear_faults()
     else:
         await run_to_the_end(world, target)
     return target
@@ -83,14 +83,14 @@ async def check_cut(world: World, stored: Stored, length: int, target: dict[str,
     """Truncate the journal to this many bytes; the same command ends with everything there exactly once."""
     stored.restore(length)
     await run_to_the_end(world, target)
-    (item,) = world.figshare.items_held
-    held = world.contents(item)
+    (item,) = world.figshare.stored_items
+    present = world.contents(item)
     if named:
         # Earlier files of the item cannot be distinguished from the upload whose record is lost: they are kept and
         # reported.
-        held = [one for one in held if one[1] != "created"]
-    assert held == HELD, length
-    assert world.figshare.items_held[item].title == TITLE
+        present = [one for one in present if one[1] != "created"]
+    assert present == STORED, length
+    assert world.figshare.stored_items[item].title == TITLE
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -108,7 +108,7 @@ async def test_the_record_of_a_restarted_upload_is_cut_off(world: World, named: 
 async def test_a_file_that_another_put_in_the_place_of_a_lost_one_is_kept(world: World, since: str) -> None:
     target = await prepare(world, "never", False, "skip")
     (job,) = world.jobs()
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     journal = job / "journal"
     journal.write_bytes(journal.read_bytes()[:-1])
     if since != "damaged":
@@ -121,37 +121,37 @@ async def test_a_file_that_another_put_in_the_place_of_a_lost_one_is_kept(world:
     theirs = world.figshare.add_file(item, "set/a", b"!" * len(FILES["a"]))
     for _ in range(2):
         assert await world.upload(str(world.folder / "set"), **target) == 1
-        assert world.contents(item.id) == [("set/a", md5(theirs.content)), HELD[1]]
+        assert world.contents(item.id) == [("set/a", md5(theirs.content)), STORED[1]]
     assert theirs.id in item.files
 
 
 async def test_a_job_without_its_journal_keeps_a_file_that_differs_from_its_own(world: World) -> None:
     target = await prepare(world, "never", False, "skip")
     stored = Stored(world)
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     item.files.clear()
     world.figshare.add_file(item, "set/a", b"!" * len(FILES["a"]))
     before = world.contents(item.id)
     stored.restore_journal(0)
     assert await world.upload(str(world.folder / "set"), **target) == 1
-    assert world.contents(item.id) == [*before, HELD[1]]
+    assert world.contents(item.id) == [*before, STORED[1]]
 
 
 async def test_a_published_item_is_not_made_twice(world: World) -> None:
     target = await prepare(world, "never", False, "skip")
     stored = Stored(world)
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     item.version = 1
     for length in (0, 200, stored.length - 1):
         stored.restore_journal(length)
         await run_to_the_end(world, target)
-        assert list(world.figshare.items_held) == [item.id]
+        assert list(world.figshare.stored_items) == [item.id]
 
 
 async def test_without_any_record_of_the_item_a_published_one_is_named(world: World) -> None:
     target = await prepare(world, "never", False, "skip")
     stored = Stored(world)
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     item.version = 1
     stored.restore_journal(0)
     synced_path(stored.job / "journal").unlink()
@@ -159,7 +159,7 @@ async def test_without_any_record_of_the_item_a_published_one_is_named(world: Wo
         assert await world.upload(str(world.folder / "set"), **target) == 1
         assert isinstance(world.error, Conflict)
         assert f"item {item.id}" in world.error.message
-    assert list(world.figshare.items_held) == [item.id]
+    assert list(world.figshare.stored_items) == [item.id]
 
 
 CASES: list[tuple[str, bool, OnConflict]] = [

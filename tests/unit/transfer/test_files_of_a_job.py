@@ -43,14 +43,14 @@ TITLE = "my data"
 
 def the_file(world: World) -> StoredFile:
     """The only file of the only item."""
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     (file,) = item.files.values()
     return file
 
 
 def held(world: World) -> list[tuple[str, str]]:
     """What the only item holds."""
-    (item,) = world.figshare.items_held
+    (item,) = world.figshare.stored_items
     return world.contents(item)
 
 
@@ -135,7 +135,7 @@ async def test_a_part_that_keeps_failing_ends_the_run_after_the_retry_time_and_c
     assert await world.upload(source, title=TITLE) == 75
     assert isinstance(world.error, ServerFailing)
     assert 600 < world.clock.monotonic() <= 1000
-    world.figshare.mend()
+    world.figshare.clear_faults()
     assert await world.upload(source, title=TITLE) == 0
 
 
@@ -217,7 +217,7 @@ async def test_a_source_that_changed_between_two_runs_is_an_error_and_nothing_is
     assert await world.upload(source, title=TITLE) == 1
     there = dict(the_file(world).parts)
     assert there
-    world.figshare.mend()
+    world.figshare.clear_faults()
     world.source("a", b"!" * 200)
     assert await world.upload(source, title=TITLE) == 5
     assert isinstance(world.error, SourceChanged)
@@ -255,7 +255,7 @@ async def test_the_wrong_source_for_an_expected_checksum_is_not_completed(world:
 
 async def test_a_damaged_file_is_resent_and_removed_afterwards(world: World) -> None:
     def damage_the_first(_: str) -> None:
-        (item,) = world.figshare.items_held.values()
+        (item,) = world.figshare.stored_items.values()
         item.files[min(item.files)].corrupt = True
 
     world.figshare.on_request["complete"] = damage_the_first
@@ -267,7 +267,7 @@ async def test_a_damaged_file_is_resent_and_removed_afterwards(world: World) -> 
 
 async def test_a_file_damaged_twice_is_an_error(world: World) -> None:
     def damage(_: str) -> None:
-        for item in world.figshare.items_held.values():
+        for item in world.figshare.stored_items.values():
             for file in item.files.values():
                 file.corrupt = True
 
@@ -300,7 +300,7 @@ async def test_a_rejected_file_does_not_stop_the_others(world: World) -> None:
         1,
         ["failed", "verified", "verified"],
     )
-    world.figshare.mend()
+    world.figshare.clear_faults()
     assert await world.upload(sources, title=TITLE) == 0
     assert held(world) == [(name, md5(name.encode() * 100)) for name in "abc"]
 
@@ -381,7 +381,7 @@ async def test_the_run_is_aborted_when_too_many_files_fail(world: World) -> None
     world.figshare.fail("initiate", RequestRejected("no", permanent=True), times=3)
     assert await world.upload(sources, title=TITLE, options=Options(max_errors=0)) == 1
     assert "1 file failed" in str(world.error)
-    world.figshare.mend()
+    world.figshare.clear_faults()
     assert await world.upload(sources, title=TITLE) == 0
     assert len(held(world)) == len(sources)
 
@@ -406,7 +406,7 @@ async def test_nothing_is_sent_beyond_the_quota(world: World) -> None:
     world.figshare.quota = 100
     assert await world.upload(world.source("a", CONTENT), title=TITLE) == 6
     assert isinstance(world.error, QuotaExceeded)
-    assert world.figshare.items_held == {}
+    assert world.figshare.stored_items == {}
 
 
 # --- what the item holds ------------------------------------------------------------------------------------------
@@ -455,7 +455,7 @@ async def test_a_finished_command_run_again_checks_and_sends_nothing(world: Worl
 async def test_a_finished_job_whose_file_was_deleted_on_figshare_sends_it_again(world: World) -> None:
     source = world.source("a", CONTENT)
     assert await world.upload(source, title=TITLE) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     item.files.clear()
     assert await world.upload(source, title=TITLE) == 0
     assert held(world) == [("a", md5(CONTENT))]
@@ -465,7 +465,7 @@ async def test_a_finished_job_whose_file_was_deleted_on_figshare_sends_it_again(
 async def test_a_verified_file_deleted_during_the_run_is_not_a_success(world: World) -> None:
     sources = [world.source("a", b"a"), world.source("b", CONTENT)]
     assert await world.upload([sources[0]], title=TITLE) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     world.figshare.fail("send_part", Fault.KILLED_BEFORE)
     assert await world.upload(sources, item=item.id) == KILLED
     del item.files[min(item.files)]
@@ -479,7 +479,7 @@ async def test_a_verified_file_deleted_during_the_run_is_not_a_success(world: Wo
 @pytest.mark.parametrize("request_name", ["reserve_doi", "create_private_link"])
 async def test_a_file_deleted_before_the_item_is_published_is_not_left_out(world: World, request_name: str) -> None:
     def delete(_: str) -> None:
-        (item,) = world.figshare.items_held.values()
+        (item,) = world.figshare.stored_items.values()
         item.files.clear()
         world.figshare.on_request.clear()
 
@@ -490,13 +490,13 @@ async def test_a_file_deleted_before_the_item_is_published_is_not_left_out(world
     assert isinstance(world.error, Conflict)
     assert "publish" not in world.figshare.log
     assert await world.upload(source, title=TITLE, item_options=options) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert (held(world), item.version) == ([("a", md5(CONTENT))], 1)
 
 
-async def test_an_item_published_by_somebody_during_the_run_is_mentioned(world: World) -> None:
+async def test_an_item_published_by_someone_else_during_the_run_is_mentioned(world: World) -> None:
     def publish(_: str) -> None:
-        (item,) = world.figshare.items_held.values()
+        (item,) = world.figshare.stored_items.values()
         item.version = 1
 
     world.figshare.on_request["initiate"] = publish
@@ -511,7 +511,7 @@ async def test_an_item_of_the_job_that_was_deleted_needs_a_new_job(world: World,
         world.figshare.fail("send_part", Fault.KILLED_BEFORE)
     source = world.source("a", CONTENT)
     assert await world.upload(source, title=TITLE) == (0 if finished else KILLED)
-    world.figshare.items_held.clear()
+    world.figshare.stored_items.clear()
     assert await world.upload(source, title=TITLE) == 4
     assert world.error is not None
     assert world.error.facts.situation == "item-of-job-missing"
@@ -550,7 +550,7 @@ async def interrupted_tree(world: World) -> str:
 async def test_a_started_source_that_is_missing_is_not_a_success(world: World) -> None:
     tree = await interrupted_tree(world)
     assert await world.upload(tree, title=TITLE, item_options=ItemOptions(reserve_doi=True)) == 1
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert not item.doi
     assert len(held(world)) == 2, "what was begun is kept"
     assert world.report is not None
@@ -605,6 +605,6 @@ async def test_a_cancel_that_failed_can_be_repeated(world: World, request_name: 
     assert await world.upload(world.source("b", CONTENT), title=TITLE) == KILLED
     world.figshare.fail(request_name, fault)
     assert await world.cancel() != 0
-    world.figshare.mend()
+    world.figshare.clear_faults()
     assert await world.cancel() == 0
     assert held(world) == []

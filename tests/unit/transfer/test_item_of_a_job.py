@@ -31,7 +31,7 @@ MINUTES = 60.0
 
 def held(world: World) -> list[tuple[str, list[tuple[str, str]]]]:
     """Title and files of each item, in the order of their creation."""
-    items = world.figshare.items_held
+    items = world.figshare.stored_items
     return [(items[item].title, world.contents(item)) for item in sorted(items)]
 
 
@@ -57,7 +57,7 @@ async def test_the_title_has_a_mark_only_until_the_item_is_known(world: World, t
     titles: list[str] = []
 
     def note(_: str) -> None:
-        titles.extend(item.title for item in world.figshare.items_held.values())
+        titles.extend(item.title for item in world.figshare.stored_items.values())
 
     for request in ("create", "update"):
         world.figshare.on_request[request] = note
@@ -119,7 +119,7 @@ async def test_a_late_draft_that_is_not_empty_is_named_and_kept(world: World) ->
     world.figshare.fail("create", Fault.LOST_AFTER)
     source = world.source("a", CONTENT)
     assert await world.upload(source, title=TITLE) == 0
-    late = world.figshare.items_held[min(world.figshare.items_held)]
+    late = world.figshare.stored_items[min(world.figshare.stored_items)]
     world.figshare.add_file(late, "theirs", b"1")
     await world.clock.sleep(10 * MINUTES)
     assert await world.upload(source, title=TITLE) == 0
@@ -155,7 +155,7 @@ async def test_without_a_mark_the_draft_that_another_job_records_is_not_taken(
     world.figshare.fail("create", Fault.KILLED_AFTER)
     assert await world.upload(theirs, title=TITLE) == KILLED
     (their_job,) = world.jobs() - {my_job}
-    (draft,) = world.figshare.items_held.values()
+    (draft,) = world.figshare.stored_items.values()
 
     foreign_ids = JobStore.foreign_ids
 
@@ -196,7 +196,7 @@ async def test_an_item_without_files_is_recognized_by_its_mark_too(world: World)
 
     world.figshare.on_request["own_items"] = create_another
     item_id = await create(world, ItemPayload())
-    assert item_id == min(world.figshare.items_held)
+    assert item_id == min(world.figshare.stored_items)
     assert {title for title, _ in held(world)} == {TITLE}
     assert world.figshare.log.count("create") == 1
 
@@ -212,13 +212,13 @@ async def test_an_item_that_an_interrupted_run_left_is_finished_if_it_is_empty(w
     spec = ItemPayload(fields={"keywords": ["a"]})
     with pytest.raises(Unreachable):
         await create(world, spec)
-    (left,) = world.figshare.items_held.values()
+    (left,) = world.figshare.stored_items.values()
     if used:
         world.figshare.add_file(left, "a", b"content")
     marked = left.title
     assert (await create(world, spec) == left.id) is not used
     assert left.title == (marked if used else TITLE)
-    assert [item.fields["keywords"] for item in world.figshare.items_held.values()] == [["a"]] * (1 + used)
+    assert [item.fields["keywords"] for item in world.figshare.stored_items.values()] == [["a"]] * (1 + used)
 
 
 async def publish(world: World) -> int:
@@ -230,7 +230,7 @@ async def test_a_publish_request_on_its_way_is_waited_for(world: World) -> None:
     """It was sent by a process that was killed, or that lost the job, and takes effect while the next run looks."""
     world.figshare.fail("publish", Fault.KILLED_BEFORE)
     assert await publish(world) == KILLED
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     seen = world.figshare.log.count("detail")
 
     def take_effect(_: str) -> None:
@@ -240,8 +240,8 @@ async def test_a_publish_request_on_its_way_is_waited_for(world: World) -> None:
     world.figshare.on_request["detail"] = take_effect
     assert await publish(world) == 0
     assert (item.version, world.figshare.log.count("publish")) == (1, 1)
-    told = [notice.reason for notice in world.notices if isinstance(notice, no.Retrying)]
-    assert told == [f"publishing item {item.id}: the outcome was not recorded; searching for up to 30 s"]
+    reported = [notice.reason for notice in world.notices if isinstance(notice, no.Retrying)]
+    assert reported == [f"publishing item {item.id}: the outcome was not recorded; searching for up to 30 s"]
 
 
 async def test_a_publish_request_without_effect_is_waited_for_once(world: World) -> None:
@@ -249,7 +249,7 @@ async def test_a_publish_request_without_effect_is_waited_for_once(world: World)
     assert await publish(world) == KILLED
     since = world.clock.monotonic()
     assert await publish(world) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert item.version == 1
     assert 30 <= world.clock.monotonic() - since < 40
 
@@ -259,5 +259,5 @@ async def test_a_refused_publish_request_is_not_waited_for(world: World) -> None
     assert await publish(world) == 1
     since = world.clock.monotonic()
     assert await publish(world) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert (item.version, world.clock.monotonic() - since < 10) == (1, True)

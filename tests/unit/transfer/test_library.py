@@ -134,7 +134,7 @@ async def test_wrong_arguments_are_rejected_before_anything_is_done(
     async with world.client() as client:
         with pytest.raises(kind, match=message):
             await getattr(client, call)(**arguments)
-    assert world.figshare.items_held == {}
+    assert world.figshare.stored_items == {}
     assert not (world.folder / "state").exists()
 
 
@@ -205,7 +205,7 @@ async def test_sources_may_have_any_paths(world: World) -> None:
     assert [file.name for file in report.files] == ["a"]
 
 
-async def test_an_object_with_a_coroutine_as_call_is_no_callback(world: World) -> None:
+async def test_an_object_with_a_coroutine_as_call_is_not_a_callback(world: World) -> None:
     class Callback:
         async def __call__(self, event: events.AnyNotice) -> None:
             raise AssertionError
@@ -224,7 +224,7 @@ async def test_a_client_is_entered_once_at_a_time(world: World) -> None:
         assert (await client.upload(world.source("b", b"b"), title="title")).exit_status == 0
 
 
-async def test_a_coroutine_function_is_no_callback(world: World) -> None:
+async def test_a_coroutine_function_is_not_a_callback(world: World) -> None:
     async def on_event(_: events.AnyNotice) -> None:
         raise AssertionError
 
@@ -323,7 +323,7 @@ async def test_an_error_of_on_event_stops_the_call_and_is_raised(kind: type[even
         assert after == []
         report = await client.upload(source, title="title")
     assert report.exit_status == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert [file.status for file in item.files.values()] == ["available"]
 
 
@@ -392,7 +392,7 @@ def test_an_upload_without_asyncio_from_the_preview_to_the_list_of_jobs(world: W
     world.figshare.fail("complete", Fault.REJECTED, times=99)
     with pytest.raises(uploader.RunFailed):
         uploader.upload(source, title="title", options=uploader.Options(settle_timeout=1), **where)
-    world.figshare.mend()
+    world.figshare.clear_faults()
     (job,) = uploader.jobs(state_dir=where["state_dir"])
     report = uploader.resume(job.job[:6], **where)
     assert (report.job, report.exit_status) == (job.job, 0)
@@ -423,7 +423,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def test_the_blocking_example_works(shell: World, capsys: pytest.CaptureFixture[str]) -> None:
     exec(examples()[0], {})  # noqa: S102 - the example itself
-    (item,) = shell.figshare.items_held
+    (item,) = shell.figshare.stored_items
     ((_, md5),) = shell.contents(item)
     assert capsys.readouterr().out.endswith(f" {md5}\n")
 

@@ -39,7 +39,7 @@ def survey(world: World) -> Path:
 
 def archive(world: World, name: str = "survey.zip") -> bytes:
     """What the only item holds under this name, complete."""
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     (file,) = [file for file in item.files.values() if file.name == name]
     assert file.status == "available"
     return file.content
@@ -113,13 +113,13 @@ async def test_killed_after_any_request_and_continued(world: World, survey: Path
             break
         assert status == KILLED
         if runs > 6:
-            world.figshare.mend()
+            world.figshare.clear_faults()
     assert runs > 3
     assert world.figshare.resent_parts == []
-    world.figshare.mend()
+    world.figshare.clear_faults()
     whole = archive(world, f"survey.{format}")
     assert await world.upload(str(survey), title="once more", options=Options(pack=format)) == 0  # type: ignore[arg-type]
-    copies = [f.content for item in world.figshare.items_held.values() for f in item.files.values()]
+    copies = [f.content for item in world.figshare.stored_items.values() for f in item.files.values()]
     assert copies == [whole, whole]
 
 
@@ -197,9 +197,9 @@ async def test_the_list_is_right_where_the_md5_was_computed_before(
     if case.startswith("beside"):
         assert await world.upload(str(survey), options=options) == 0
         size = len(archive(world, name))
-        world.figshare.items_held.clear()
+        world.figshare.stored_items.clear()
         item = world.figshare.add_item("another").id
-        world.figshare.add_file(world.figshare.items_held[item], name, bytes(size))
+        world.figshare.add_file(world.figshare.stored_items[item], name, bytes(size))
         options = Options(pack=format, on_conflict="replace")
     assert await world.upload(str(survey), item=item, options=options) == 0
     assert lines_of(survey) in archive(world, name)
@@ -210,7 +210,7 @@ async def test_the_list_is_right_where_the_md5_was_computed_before(
 
 def lose(world: World) -> None:
     """Remove all files of the only item, once."""
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     item.files.clear()
     world.figshare.on_request.clear()
 
@@ -234,7 +234,7 @@ async def test_a_member_that_changes_after_the_md5_was_computed(
 
 
 @pytest.mark.parametrize("phase", ["begun", "sent"])
-async def test_the_archive_is_begun_anew_in_the_same_run(world: World, survey: Path, phase: str) -> None:
+async def test_the_archive_is_restarted_in_the_same_run(world: World, survey: Path, phase: str) -> None:
     path = survey / "site 1/3.csv"
     world.notices = Watched(PHASES[phase], lambda: grow(path))
     assert await world.upload(str(survey), options=Options(pack="zip", restart_changed=True)) == 0
@@ -264,7 +264,7 @@ async def test_a_change_between_two_runs(world: World, survey: Path, change: str
     found = members(archive(world))
     found.pop("MANIFEST.md5")
     assert found == expected(survey)
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert len(item.files) == 1
 
 
@@ -281,7 +281,7 @@ async def test_large_files_beside_it(world: World, survey: Path) -> None:
     large = survey / "large.bin"
     large.write_bytes(bytes(1000))
     assert await world.upload(str(survey), options=Options(pack="zip", pack_name="small.zip", pack_below=500)) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert [path for path, _ in world.contents(item.id)] == ["small.zip", "survey/large.bin"]
     assert "survey/large.bin" not in members(archive(world, "small.zip"))
 
@@ -291,7 +291,7 @@ async def test_several_archives(world: World, survey: Path) -> None:
         (survey / f"more {number:02}").write_bytes(bytes(number))
     options = Options(pack="tar", pack_limit=12_000)
     assert await world.upload(str(survey), options=options) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     names = [path for path, _ in world.contents(item.id)]
     assert names == [f"survey-{number:03}.tar" for number in range(1, len(names) + 1)]
     assert len(names) > 2
@@ -305,7 +305,7 @@ async def test_several_archives(world: World, survey: Path) -> None:
 
 async def test_an_identical_archive_is_not_sent_again(world: World, survey: Path) -> None:
     assert await world.upload(str(survey), options=ZIP) == 0
-    (item,) = world.figshare.items_held
+    (item,) = world.figshare.stored_items
     parts = world.figshare.log.count("send_part")
     assert await world.upload(str(survey), item=item, options=ZIP) == 0
     assert world.figshare.log.count("send_part") == parts
@@ -410,14 +410,14 @@ async def test_a_member_outside_the_folder_of_all_others_is_a_change(world: Worl
     if not finished:
         world.figshare.fail("send_part", PartFailed("refused", transient=False), first=12)
     assert await world.upload(survey, options=ZIP) == (0 if finished else ExitStatus.SOME_FAILED)
-    world.figshare.mend()
+    world.figshare.clear_faults()
     new = world.source("survey/b/new", b"new")
     assert await world.upload(survey, options=ZIP) == ExitStatus.INTEGRITY
     assert world.error is not None
     assert new in world.error.message
     assert await world.upload(survey, options=Options(pack="zip", restart_changed=True)) == 0
     assert members(archive(world))["survey/b/new"] == b"new"
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert len(item.files) == 1
 
 
@@ -426,4 +426,4 @@ async def test_a_file_with_the_name_of_a_folder_is_refused(world: World, survey:
     assert await world.upload([str(survey), other], title="both", options=ZIP) == ExitStatus.USAGE
     assert world.error is not None
     assert other in world.error.message
-    assert world.figshare.items_held == {}
+    assert world.figshare.stored_items == {}

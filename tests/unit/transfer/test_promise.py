@@ -56,7 +56,7 @@ class Scenario:
     def check(self, world: World, item: StoredItem | None) -> None:
         """Everything is there exactly once, and nothing else was touched."""
         figshare = world.figshare
-        (mine,) = [one for one in figshare.items_held.values() if one.title == TITLE] if item is None else [item]
+        (mine,) = [one for one in figshare.stored_items.values() if one.title == TITLE] if item is None else [item]
         sent = (ADDRESS, "") if self.link else ("data.bin", md5(CONTENT))
         assert world.contents(mine.id) == sorted([sent, *self.foreign])
         assert figshare.resent_parts == []
@@ -148,7 +148,7 @@ async def test_after_any_fault_the_same_command_ends_with_everything_there_exact
     first = await scenario.run(world, item)
     assert world.figshare.log.count(request_name) >= occurrence, "the fault did not strike"
     assert first in expected_statuses(request_name, fault), world.error
-    world.figshare.mend()
+    world.figshare.clear_faults()
     assert await scenario.run(world, item) == 0, world.error
     scenario.check(world, item)
 
@@ -196,6 +196,6 @@ async def test_after_any_answer_that_is_out_of_date_the_same_command_ends_with_e
                 assert first != 4 or requests > 1, where
                 if first == 0:
                     scenario.check(world, item)
-                world.figshare.mend()
+                world.figshare.clear_faults()
                 assert await scenario.run(world, item) == 0, f"{where}: {world.error}"
                 scenario.check(world, item)

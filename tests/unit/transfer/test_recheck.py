@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
+from tests.support.existing_files import CONTENT, MD5, ItemWithFiles, complete_file, unfinished_file
 from tests.support.walks import PLAN
 from uploader.disk import Disk
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
@@ -42,57 +42,57 @@ def verified(number: int = 1, path: str = "/x/data.bin", **fields: Any) -> Trans
     )
 
 
-async def check(held: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> ItemCheck:
-    api: Any = HeldFiles(held, folders)
+async def check(existing: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> ItemCheck:
+    api: Any = ItemWithFiles(existing, folders)
     plan = msgspec.structs.replace(PLAN, item=7, title=None)
     return await check_item(api, JobState(plan=plan, item_id=7, transfers=list(transfers)))
 
 
 async def test_a_file_that_was_moved_into_a_folder_is_noticed() -> None:
     with pytest.raises(Conflict, match="elsewhere"):
-        await check([held_file()], verified(), folders={1: "elsewhere"})
+        await check([complete_file()], verified(), folders={1: "elsewhere"})
 
 
 @pytest.mark.parametrize("status", ["available", "ic_success", "moving_to_final"])
 async def test_the_item_holds_what_was_verified(status: str) -> None:
-    await check([held_file(status=status)], verified())
+    await check([complete_file(status=status)], verified())
 
 
 @pytest.mark.parametrize(
-    ("held", "text"),
+    ("existing", "text"),
     [
-        ([held_file(size=0)], "file 1 has 0 bytes, not 7 bytes"),
-        ([held_file(is_link_only=True)], "file 1 is a link"),
-        ([held_file(name="other")], "file 1 is named other"),
-        ([held_file(computed_md5="b" * 32)], f"file 1 has the MD5 {'b' * 32}, not {MD5}"),
+        ([complete_file(size=0)], "file 1 has 0 bytes, not 7 bytes"),
+        ([complete_file(is_link_only=True)], "file 1 is a link"),
+        ([complete_file(name="other")], "file 1 is named other"),
+        ([complete_file(computed_md5="b" * 32)], f"file 1 has the MD5 {'b' * 32}, not {MD5}"),
     ],
 )
-async def test_a_changed_remote_file_is_a_conflict(held: list[File], text: str) -> None:
+async def test_a_changed_remote_file_is_a_conflict(existing: list[File], text: str) -> None:
     with pytest.raises(Conflict) as raised:
-        await check(held, verified())
+        await check(existing, verified())
     assert raised.value.message == f"data.bin: was sent and verified, but item 7 no longer holds it: {text}"
     assert raised.value.path == "/x/data.bin"
 
 
 @pytest.mark.parametrize(
-    ("held", "text", "exists"),
+    ("existing", "text", "exists"),
     [
         ([], "file 1 is gone", False),
-        ([held_file(2, name="other")], "file 1 is gone", False),
+        ([complete_file(2, name="other")], "file 1 is gone", False),
         ([unfinished_file()], "file 1 is an unfinished upload", True),
-        ([held_file(status="ic_failure")], "file 1 failed Figshare's integrity check", True),
+        ([complete_file(status="ic_failure")], "file 1 failed Figshare's integrity check", True),
     ],
 )
-async def test_a_missing_or_useless_remote_file_is_sent_again(held: list[File], text: str, exists: bool) -> None:
+async def test_a_missing_or_useless_remote_file_is_sent_again(existing: list[File], text: str, exists: bool) -> None:
     transfer = verified()
-    assert (await check(held, transfer)).lost == ((transfer, text, exists),)
+    assert (await check(existing, transfer)).lost == ((transfer, text, exists),)
 
 
 async def test_a_file_missing_from_a_stale_listing_is_requested() -> None:
-    api: Any = HeldFiles([])
+    api: Any = ItemWithFiles([])
 
     async def file(item_id: int, file_id: int) -> File:
-        return held_file(file_id)
+        return complete_file(file_id)
 
     api.file = file
     assert await check_item(api, JobState(plan=PLAN, item_id=7, transfers=[verified()])) == ItemCheck()
@@ -102,9 +102,9 @@ async def test_a_file_missing_from_a_stale_listing_is_requested() -> None:
 @pytest.mark.parametrize("stale", [{"status": "created", "computed_md5": None}, {"computed_md5": None}, {"name": "x"}])
 async def test_what_a_stale_listing_shows_is_looked_at_again(stale: dict[str, Any], count: int) -> None:
     """Many files are not requested one by one."""
-    right = {number: held_file(number) for number in range(1, count + 1)}
+    right = {number: complete_file(number) for number in range(1, count + 1)}
     listings = [[msgspec.structs.replace(file, **stale) for file in right.values()], list(right.values())]
-    api: Any = HeldFiles([])
+    api: Any = ItemWithFiles([])
 
     async def files(_: int) -> AsyncIterator[File]:
         for file in listings.pop(0):
@@ -122,11 +122,17 @@ async def test_what_a_stale_listing_shows_is_looked_at_again(stale: dict[str, An
 
 
 async def test_an_identical_file_in_the_same_place_is_a_duplicate_unless_it_was_there_before() -> None:
-    held = [held_file(1), held_file(4), held_file(5, name="other"), held_file(6, size=0), held_file(3)]
+    existing = [
+        complete_file(1),
+        complete_file(4),
+        complete_file(5, name="other"),
+        complete_file(6, size=0),
+        complete_file(3),
+    ]
     transfer = verified()
-    assert await check(held, transfer) == ItemCheck(duplicates=((transfer, 3),))
-    assert await check(held, verified(known=(3, 4))) == ItemCheck()
-    assert await check(held, verified(foreign=True)) == ItemCheck()
+    assert await check(existing, transfer) == ItemCheck(duplicates=((transfer, 3),))
+    assert await check(existing, verified(known=(3, 4))) == ItemCheck()
+    assert await check(existing, verified(foreign=True)) == ItemCheck()
 
 
 @pytest.mark.parametrize(
@@ -145,20 +151,20 @@ async def test_the_folder_counts_where_the_item_gives_folders(
 ) -> None:
     transfer = verified(folder=folder)
     if text is None:
-        await check([held_file()], transfer, folders=folders)
+        await check([complete_file()], transfer, folders=folders)
     else:
         with pytest.raises(Conflict, match=text):
-            await check([held_file()], transfer, folders=folders)
+            await check([complete_file()], transfer, folders=folders)
 
 
 async def test_a_missing_md5_is_unknown_and_not_a_mismatch() -> None:
     with pytest.raises(Md5Pending) as raised:
-        await check([held_file(computed_md5=None)], verified())
+        await check([complete_file(computed_md5=None)], verified())
     assert raised.value.exit_status == 7
 
 
 async def test_a_lost_file_is_reported_before_one_without_md5() -> None:
-    lost = (await check([held_file(1, computed_md5=None)], verified(1), verified(2, name="b"))).lost
+    lost = (await check([complete_file(1, computed_md5=None)], verified(1), verified(2, name="b"))).lost
     assert [transfer.name for transfer, _, _ in lost] == ["b"]
 
 
@@ -166,13 +172,13 @@ async def test_a_link_is_checked_by_its_address() -> None:
     link = Transfer(
         index=1, path="https://x", name="", size=0, mtime_ns=0, inode=0, link=True, state=State.VERIFIED, file_id=1
     )
-    await check([held_file(is_link_only=True, download_url="https://x", size=0, computed_md5=None)], link)
+    await check([complete_file(is_link_only=True, download_url="https://x", size=0, computed_md5=None)], link)
     with pytest.raises(Conflict, match="links to another address"):
-        await check([held_file(is_link_only=True, download_url="https://y")], link)
+        await check([complete_file(is_link_only=True, download_url="https://y")], link)
 
 
 async def test_a_dropped_source_is_not_checked() -> None:
-    await check([held_file(1)], verified(1), verified(2, dropped=True))
+    await check([complete_file(1)], verified(1), verified(2, dropped=True))
 
 
 # --- the sources --------------------------------------------------------------------------------------------------
@@ -187,7 +193,7 @@ def sources(tmp_path: Path) -> list[Path]:
 
 
 async def recheck(paths: list[Path], transfers: list[Transfer]) -> None:
-    api: Any = HeldFiles([held_file(number, name=path.name) for number, path in enumerate(paths, 1)])
+    api: Any = ItemWithFiles([complete_file(number, name=path.name) for number, path in enumerate(paths, 1)])
     state = JobState(plan=PLAN, item_id=7, transfers=transfers)
     await recheck_finished_job(api, state, Archives(Path(), Disk()), lambda _: None)
 

@@ -66,7 +66,7 @@ async def test_a_write_that_no_time_tells_of_is_found_by_reading_again(world: Wo
     assert world.error is not None
     assert "a.bin: changed since it was sent and verified" in world.error.message
     assert await again(reread=True, restart_changed=True) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert world.contents(item.id) == [("a.bin", md5(b"FIRST version")), ("b.bin", md5(b"other"))]
     assert await again(reread=True) == 0
 

@@ -52,7 +52,7 @@ async def run(world: World) -> int:
 
 
 def check_complete(world: World) -> None:
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert world.contents(item.id) == [(name, md5(content)) for name, content in CONTENT.items()]
     assert world.figshare.resent_parts == []
 

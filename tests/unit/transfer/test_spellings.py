@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.figshare import Fault
 from tests.fakes.world import World
-from tests.support.held import CONTENT, HeldFiles, held_file
+from tests.support.existing_files import CONTENT, ItemWithFiles, complete_file
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected, Match, classify, other_spelling, paths_in_item
@@ -43,7 +43,7 @@ def test_a_path_matches_itself_or_another_spelling_that_is_not_wanted_itself() -
 
 def test_a_file_that_is_known_by_its_id_may_be_spelled_otherwise() -> None:
     expected = Expected(size=7, md5="a" * 32, name=COMPOSED, folder="\u00e9", file_id=1)
-    file = held_file(name=DECOMPOSED, size=7, computed_md5="a" * 32)
+    file = complete_file(name=DECOMPOSED, size=7, computed_md5="a" * 32)
     assert classify(file, expected, "e\u0301") is Match.SAME
     assert classify(file, expected, "e") is Match.DIFFERENT
 
@@ -102,7 +102,7 @@ async def test_a_server_may_compose_the_names_that_it_is_given(
     source = world.source(DECOMPOSED, CONTENT)
     for _ in range(2):
         assert await world.upload(source, title="Composed") == 0
-        (item,) = world.figshare.items_held
+        (item,) = world.figshare.stored_items
         assert [path for path, _ in world.contents(item)] == [COMPOSED]
 
 
@@ -111,7 +111,9 @@ async def test_verify_takes_two_spellings_for_one_name(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / COMPOSED).write_bytes(CONTENT)
     (folder / "e\u0301.tmp").write_bytes(CONTENT)
-    api: Any = HeldFiles((held_file(name=DECOMPOSED), held_file(2, name="\u00e9.tmp")), {1: "d\u00e9", 2: "d\u00e9"})
-    told: list[Comparison] = []
-    await verify(api, 7, Sources(paths=(str(folder),), exclude=("*.tmp",)), [], told.append, lambda _: None)
-    assert [(one.status, one.spelling) for one in told] == [("same", f"d\u00e9/{DECOMPOSED}"), ("left-out", None)]
+    api: Any = ItemWithFiles(
+        (complete_file(name=DECOMPOSED), complete_file(2, name="\u00e9.tmp")), {1: "d\u00e9", 2: "d\u00e9"}
+    )
+    reported: list[Comparison] = []
+    await verify(api, 7, Sources(paths=(str(folder),), exclude=("*.tmp",)), [], reported.append, lambda _: None)
+    assert [(one.status, one.spelling) for one in reported] == [("same", f"d\u00e9/{DECOMPOSED}"), ("left-out", None)]

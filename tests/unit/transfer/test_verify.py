@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
+from tests.support.existing_files import CONTENT, MD5, ItemWithFiles, complete_file, unfinished_file
 from uploader.figshare.models import File
 from uploader.sources.checksums import ChecksumEntry
 from uploader.sources.models import Sources
@@ -18,18 +18,18 @@ pytestmark = pytest.mark.anyio
 
 
 async def verified(
-    *held: File,
+    *existing: File,
     paths: tuple[Path, ...] = (),
     sums: tuple[ChecksumEntry, ...] = (),
     folders: dict[int, str] | None = None,
 ) -> list[Comparison]:
     """Return the comparisons, which must also be reported one by one."""
-    told: list[Comparison] = []
+    reported: list[Comparison] = []
     notices: list[no.AnyNotice] = []
-    api: Any = HeldFiles(held, folders)
+    api: Any = ItemWithFiles(existing, folders)
     sources = Sources(paths=tuple(map(str, paths)))
-    results = await verify(api, 7, sources, list(sums), told.append, notices.append)
-    assert told == results
+    results = await verify(api, 7, sources, list(sums), reported.append, notices.append)
+    assert reported == results
     assert any(isinstance(notice, no.ItemKnown) and notice.item_id == 7 for notice in notices)
     return results
 
@@ -42,43 +42,43 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("held", "status", "exits"),
+    ("existing", "status", "exits"),
     [
-        (held_file(), "same", 0),
-        (held_file(computed_md5=MD5.upper()), "same", 0),
-        (held_file(computed_md5="b" * 32), "different", 5),
-        (held_file(size=9), "different", 5),
-        (held_file(is_link_only=True), "different", 5),
-        (held_file(status="ic_failure"), "failed", 5),
-        (held_file(computed_md5=None), "unknown", 7),
+        (complete_file(), "same", 0),
+        (complete_file(computed_md5=MD5.upper()), "same", 0),
+        (complete_file(computed_md5="b" * 32), "different", 5),
+        (complete_file(size=9), "different", 5),
+        (complete_file(is_link_only=True), "different", 5),
+        (complete_file(status="ic_failure"), "failed", 5),
+        (complete_file(computed_md5=None), "unknown", 7),
         (unfinished_file(), "unfinished", 1),
-        (held_file(name="other"), "missing", 1),
+        (complete_file(name="other"), "missing", 1),
     ],
 )
-async def test_each_status_and_its_exit_status(source: Path, held: File, status: str, exits: int) -> None:
-    (result,) = await verified(held, paths=(source,))
+async def test_each_status_and_its_exit_status(source: Path, existing: File, status: str, exits: int) -> None:
+    (result,) = await verified(existing, paths=(source,))
     assert (result.path, result.name, result.status) == (str(source), "data.bin", status)
-    assert (result.file_id, result.remote_size) == ((None, None) if status == "missing" else (1, held.size))
+    assert (result.file_id, result.remote_size) == ((None, None) if status == "missing" else (1, existing.size))
     assert exit_status([result]) == exits
 
 
 async def test_the_most_similar_file_is_compared_and_the_others_are_listed(source: Path) -> None:
-    results = await verified(unfinished_file(1), held_file(2, size=9), held_file(3), paths=(source,))
+    results = await verified(unfinished_file(1), complete_file(2, size=9), complete_file(3), paths=(source,))
     assert [(one.status, one.file_id) for one in results] == [("same", 3), ("extra-copy", 2), ("extra-copy", 1)]
     results = await verified(unfinished_file(1), unfinished_file(2), paths=(source,))
     assert [(one.status, one.file_id) for one in results] == [("unfinished", 1), ("unfinished", 2)]
 
 
 async def test_a_missing_file_is_looked_for_under_the_same_name_elsewhere(source: Path) -> None:
-    (result,) = await verified(held_file(), paths=(source,), folders={1: "d"})
+    (result,) = await verified(complete_file(), paths=(source,), folders={1: "d"})
     assert (result.status, result.elsewhere) == ("missing", "d/data.bin")
 
 
 async def test_for_a_folder_the_items_other_files_are_listed_without_links(source: Path) -> None:
     folder = source.parent.name
-    link = held_file(3, name="link", is_link_only=True)
-    held = (held_file(1), held_file(2, name="more"), link, held_file(4, name="outside"))
-    results = await verified(*held, paths=(source.parent,), folders={1: folder, 2: folder, 3: folder})
+    link = complete_file(3, name="link", is_link_only=True)
+    existing = (complete_file(1), complete_file(2, name="more"), link, complete_file(4, name="outside"))
+    results = await verified(*existing, paths=(source.parent,), folders={1: folder, 2: folder, 3: folder})
     assert [(one.status, one.path, one.file_id) for one in results] == [
         ("same", str(source), 1),
         ("missing-here", None, 2),
@@ -88,8 +88,8 @@ async def test_for_a_folder_the_items_other_files_are_listed_without_links(sourc
 async def test_excluded_local_files_are_left_out(source: Path) -> None:
     (source.parent / ".hidden").write_bytes(CONTENT)
     folder = source.parent.name
-    held = (held_file(1), held_file(2, name=".hidden"))
-    results = await verified(*held, paths=(source.parent,), folders={1: folder, 2: folder})
+    existing = (complete_file(1), complete_file(2, name=".hidden"))
+    results = await verified(*existing, paths=(source.parent,), folders={1: folder, 2: folder})
     assert [(one.status, one.reason) for one in results] == [("same", None), ("left-out", "hidden")]
     assert exit_status(results) == 0
 
@@ -99,7 +99,7 @@ async def test_checksums_are_compared_without_sizes() -> None:
         ChecksumEntry(path="data.bin", folder="", name="data.bin", md5=MD5),
         ChecksumEntry(path="gone", folder="", name="gone", md5=MD5),
     )
-    results = await verified(held_file(1), held_file(2, name="more"), sums=sums)
+    results = await verified(complete_file(1), complete_file(2, name="more"), sums=sums)
     assert [(one.status, one.name, one.size) for one in results] == [
         ("same", "data.bin", None),
         ("missing", "gone", None),

@@ -56,7 +56,7 @@ class Display:
         *,
         patience: float | None = None,
     ) -> None:
-        """`patience`: the seconds for which a request that keeps failing is retried, for its notes; None: not told."""
+        """`patience`: the seconds for which a request that keeps failing is retried, for its notes; None: unknown."""
         self._patience = f" (for up to {units.format_duration(patience)})" if patience else ""
         self._console = console
         self._progress = progress

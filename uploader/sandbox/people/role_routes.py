@@ -40,8 +40,8 @@ async def roles(request: web.Request) -> web.Response:
 
 async def account_roles(request: web.Request) -> web.Response:
     context = administrator(request)
-    held = await context.db.run(_held, int(request.match_info["account_id"]))
-    return json_answer({str(group): [_shown(role) for role in sorted(held[group])] for group in sorted(held)})
+    assigned = await context.db.run(_roles_of, int(request.match_info["account_id"]))
+    return json_answer({str(group): [_shown(role) for role in sorted(assigned[group])] for group in sorted(assigned)})
 
 
 async def add(request: web.Request) -> web.Response:
@@ -84,13 +84,13 @@ def _own(db: sqlite3.Connection, account_id: int) -> set[tuple[int, int]]:
     return own | {(TOP_GROUP, ADMINISTRATOR)} if account_id == accounts.OWNER_ID else own
 
 
-def _held(db: sqlite3.Connection, account_id: int) -> dict[int, set[int]]:
+def _roles_of(db: sqlite3.Connection, account_id: int) -> dict[int, set[int]]:
     """Return the roles of an account by group."""
     rows = db.execute("SELECT group_id, role_id FROM account_roles WHERE account_id = ?", (account_id,))
-    held: dict[int, set[int]] = {}
+    assigned: dict[int, set[int]] = {}
     for group, role in (*_own(db, account_id), *((row["group_id"], row["role_id"]) for row in rows)):
-        held.setdefault(group, set()).add(role)
-    return held
+        assigned.setdefault(group, set()).add(role)
+    return assigned
 
 
 def _add(db: sqlite3.Connection, account_id: int, wanted: list[tuple[int, int]]) -> None:

@@ -25,11 +25,11 @@ Owners = Callable[[], Awaitable[Mapping[int, str]]]
 
 
 async def resolve(
-    api: Service, source: Expected, held: Sequence[File], owners: Owners, on_conflict: OnConflict
+    api: Service, source: Expected, existing: Sequence[File], owners: Owners, on_conflict: OnConflict
 ) -> Decision:
     """Decide what happens to a source; owners and uploads are looked up only where they matter."""
-    decision = decide(source, held, {}, on_conflict)
-    unfinished = [file for file in held if classify(file, source) is Match.UNFINISHED]
+    decision = decide(source, existing, {}, on_conflict)
+    unfinished = [file for file in existing if classify(file, source) is Match.UNFINISHED]
     undecided = decision.action == "replace" or (on_conflict == "skip" and decision.match is Match.UNFINISHED)
     if not unfinished or not undecided:
         return decision
@@ -39,7 +39,7 @@ async def resolve(
         for file in unfinished
         if file.upload_url is not None and file.id not in owned
     }
-    return decide(source, held, owned, on_conflict, uploads)
+    return decide(source, existing, owned, on_conflict, uploads)
 
 
 async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession) -> tuple[int, str] | None:

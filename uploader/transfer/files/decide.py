@@ -48,45 +48,45 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 def decide(
     source: Expected,
-    held: Sequence[File],
+    existing: Sequence[File],
     owners: Mapping[int, str],
     on_conflict: OnConflict,
     uploads: Mapping[int, Upload | None] = _NO_UPLOADS,
 ) -> Decision:
     """Decide what happens to a source if the item has these files at its path.
 
-    `held` must not contain the job's own files. `owners` are files of other jobs on this machine, with the job's name.
-    `uploads` are the uploads of unfinished files, as far as they were asked for; None for one that is gone.
+    `existing` must not contain the job's own files. `owners` are files of other jobs on this machine, with the name of
+    the job. `uploads` are the uploads of unfinished files, as far as they were requested; None for one that is gone.
     """
-    if not held:
+    if not existing:
         return Decision(action="send", match=Match.MISSING)
-    by_match = rank_matches(held, source)
+    by_match = rank_matches(existing, source)
     match, file = by_match[0]
     if on_conflict == "fail":
         what = "already has this link" if source.link is not None else "holds a file of that name"
-        return Decision(action="refuse", match=match, file=file, reason=f"the item {what} (file {held[0].id})")
+        return Decision(action="refuse", match=match, file=file, reason=f"the item {what} (file {existing[0].id})")
     if match is Match.SAME:
         rest = [other for other_match, other in by_match if other_match is not Match.SAME]
         return Decision(action="skip", match=match, file=file, remark=_replace_note(file, rest, on_conflict))
     if on_conflict == "keep":
         return Decision(action="send", match=match, file=file)
-    refusal = _refusal(source, held, owners, on_conflict, uploads)
+    refusal = _refusal(source, existing, owners, on_conflict, uploads)
     if refusal is not None:
         reason, hint, facts = refusal
         return Decision(action="refuse", match=match, file=file, reason=reason, hint=hint, facts=facts)
-    return Decision(action="replace", match=match, file=file, replaces=tuple(sorted(other.id for other in held)))
+    return Decision(action="replace", match=match, file=file, replaces=tuple(sorted(other.id for other in existing)))
 
 
 def _refusal(
     source: Expected,
-    held: Sequence[File],
+    existing: Sequence[File],
     owners: Mapping[int, str],
     on_conflict: OnConflict,
     uploads: Mapping[int, Upload | None],
 ) -> _RefusalAdvice | None:
     """Return why files that differ from the source may not be replaced, and what to do; None if they may."""
-    unfinished = [file for file in held if classify(file, source) is Match.UNFINISHED]
-    whole = [file for file in held if file not in unfinished]
+    unfinished = [file for file in existing if classify(file, source) is Match.UNFINISHED]
+    whole = [file for file in existing if file not in unfinished]
     if len(whole) > 1:
         return (
             f"the item holds {len(whole)} different files of that name ({_list_files(whole)}): "

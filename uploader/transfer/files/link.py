@@ -53,8 +53,8 @@ class LinkDriver:
         run, transfer = self._run, self._transfer
         seen = run.places.seen
         await turns.add_unlisted(run, transfer)
-        held = [file for file in run.listing.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
-        decision = decide(Expected(link=transfer.path), held, {}, run.options.on_conflict)
+        existing = [file for file in run.listing.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]
+        decision = decide(Expected(link=transfer.path), existing, {}, run.options.on_conflict)
         if decision.action == "refuse":
             raise Conflict(
                 f"{transfer.path}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts

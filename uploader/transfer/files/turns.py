@@ -83,10 +83,10 @@ async def add_unlisted(run: JobRun, transfer: Transfer) -> None:
     except BaseException:
         _note(run, place, entries)
         raise
-    held = _listed(run, transfer)
-    if not held and shown and all(entry.path != _path(transfer) for entry, _ in shown):
+    existing = _listed(run, transfer)
+    if not existing and shown and all(entry.path != _path(transfer) for entry, _ in shown):
         run.listing.spellings[_path(transfer)] = shown[0][0].path
-    held += [file for _, file in shown if all(file.id != listed.id for listed in held)]
+    existing += [file for _, file in shown if all(file.id != listed.id for listed in existing)]
 
 
 def _split(

@@ -70,16 +70,16 @@ def _combine(large: FigupError, full: FigupError) -> FileTooLarge:
     )
 
 
-def many_files_warning(held: int, new: int, api_rate: float | None) -> str | None:
-    """Warning if `new` files are sent to an item that holds `held` files then, and fewer would be better; else None.
+def many_files_warning(total: int, new: int, api_rate: float | None) -> str | None:
+    """Warning if `new` files are sent to an item that holds `total` files then, and fewer would be better; else None.
 
     They may exceed the limit of free accounts, or need more than an hour of API requests, of which `api_rate` are made
     a second, None for no limit.
     """
     texts = []
-    if new and held > FILES_OF_AN_ITEM:
+    if new and total > FILES_OF_AN_ITEM:
         texts.append(
-            f"the item would hold {held} files; Figshare's free accounts allow {FILES_OF_AN_ITEM} in one item. "
+            f"the item would hold {total} files; Figshare's free accounts allow {FILES_OF_AN_ITEM} in one item. "
             "If yours is free, pack them into archives, or send them to several items"
         )
     seconds = REQUESTS_A_FILE * new / api_rate if api_rate else 0.0

@@ -36,10 +36,10 @@ async def files_by_path(api: Service, item: Item) -> dict[str, list[File]]:
 
     The folders are in the item, not in the listing of its files (official API description).
     """
-    held: dict[str, list[File]] = defaultdict(list)
+    existing: dict[str, list[File]] = defaultdict(list)
     async for file in api.files(item.id):
-        held[file.path_in(item.folders.get(file.id, ""))].append(file)
-    return held
+        existing[file.path_in(item.folders.get(file.id, ""))].append(file)
+    return existing
 
 
 class _Batch:
@@ -131,11 +131,13 @@ class RemoteListing:
             by_path[file.path_in(folders.get(file.id, ""))].append(file)
         self._set_foreign_files({t.remote_path for t in unfinished if not t.link}, by_path)
 
-    def _set_foreign_files(self, paths: set[str], held: Mapping[str, list[File]]) -> None:
-        """Note the files at these remote paths of the job. `held` are the item's files by path."""
-        places = paths_in_item(self._paths() | paths, held)
+    def _set_foreign_files(self, paths: set[str], existing: Mapping[str, list[File]]) -> None:
+        """Note the files at these remote paths of the job. `existing` are the item's files by path."""
+        places = paths_in_item(self._paths() | paths, existing)
         here = {path: places[path] for path in paths.intersection(places)}
-        self.foreign_files = {path: [file for place in found for file in held[place]] for path, found in here.items()}
+        self.foreign_files = {
+            path: [file for place in found for file in existing[place]] for path, found in here.items()
+        }
         spellings = ((path, other_spelling(path, found)) for path, found in here.items())
         self.spellings = {path: spelling for path, spelling in spellings if spelling is not None}
 
@@ -148,11 +150,11 @@ class RemoteListing:
 
         Raises ItemNotFound.
         """
-        held = await files_by_path(self._api, await self._api.item(self._item_id))
-        self._set_foreign_files({t.remote_path for t in self._state.transfers if not t.link}, held)
+        existing = await files_by_path(self._api, await self._api.item(self._item_id))
+        self._set_foreign_files({t.remote_path for t in self._state.transfers if not t.link}, existing)
         addresses = {t.path for t in self._state.transfers if t.link}
         self.links = {}
-        for file in (file for files in held.values() for file in files):
+        for file in (file for files in existing.values() for file in files):
             if file.is_link_only and file.download_url in addresses:
                 self.links.setdefault(file.download_url, []).append(file)
 

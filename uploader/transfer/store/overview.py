@@ -114,12 +114,12 @@ def overview(states: JobStore, job: str) -> JobOverview:
         return _with_holder(states, kept)
     before = _as_it_is(states, job)
     seen, state = _read(states, job)
-    told = _with_holder(states, seen)
-    if told is seen and state is not None and before[0] >= CACHE_FROM:
+    reported = _with_holder(states, seen)
+    if reported is seen and state is not None and before[0] >= CACHE_FROM:
         # Not written by a process that was killed; one that starts now writes its own.
         with suppress(FigupError):
             _write_cached(states, before, seen)
-    return told
+    return reported
 
 
 def keep_overview(states: JobStore, job: str, state: JobState) -> None:
@@ -212,10 +212,10 @@ def _with_holder(states: JobStore, seen: JobOverview) -> JobOverview:
     if holder is None or seen.state == "damaged":
         return seen
     seen = msgspec.structs.replace(seen, state="running", holder=holder)
-    told = progress_file.read(folder, states.disk)
-    if told is None:
+    reported = progress_file.read(folder, states.disk)
+    if reported is None:
         return seen
-    now = told.progress
+    now = reported.progress
     return msgspec.structs.replace(seen, bytes_done=now.bytes_done, files_done=now.files_done, members=now.members)
 
 

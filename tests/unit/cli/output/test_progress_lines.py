@@ -40,14 +40,14 @@ def test_without_progress_there_is_no_time_left() -> None:
 def test_the_forecast_of_many_small_files_uses_their_number() -> None:
     forecast = Forecast()
 
-    def told(files: int) -> no.Progress:
+    def of_many(files: int) -> no.Progress:
         return no.Progress(
             bytes_done=990, bytes_total=1000, files_done=files, files_total=1000, rate=10.0, connections=3, active=()
         )
 
-    assert forecast(0.0, told(0)) == 1.0
-    assert forecast(10.0, told(20)) == 490.0
-    assert forecast(20.0, msgspec.structs.replace(told(999), rate=0.001)) == pytest.approx(10_000)
+    assert forecast(0.0, of_many(0)) == 1.0
+    assert forecast(10.0, of_many(20)) == 490.0
+    assert forecast(20.0, msgspec.structs.replace(of_many(999), rate=0.001)) == pytest.approx(10_000)
     few = Forecast()
     few(0.0, progress())
     assert few(10.0, progress()) == 15.0

@@ -30,7 +30,7 @@ async def killed_at_its_initiation(world: World, fault: Fault) -> tuple[str, dic
 
 def begun_by_another(world: World) -> StoredFile:
     """An upload that another process has initiated since: of the same name and size."""
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     return world.figshare.add_file(item, "a", OTHER, status="created")
 
 
@@ -91,7 +91,7 @@ async def test_of_late_uploads_only_an_empty_one_is_removed(world: World, begun:
     world.figshare.fail("initiate", Fault.LOST_BEFORE)
     world.figshare.on_request["complete"] = appear
     assert await world.upload(world.source("a", CONTENT), title="title") == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert (appeared[0].id in item.files) is begun
 
 

@@ -229,7 +229,7 @@ async def test_leftovers_of_a_finished_download_are_removed(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
 
 
-async def test_a_link_that_was_asked_for_is_no_success(tmp_path: Path) -> None:
+async def test_a_requested_link_is_not_yet_a_success(tmp_path: Path) -> None:
     skip = Skip(file_id=9, remote="l", reason="link", named=True)
     assert exit_status(await downloaded(tmp_path, Server(), skipped=(skip,))) is ExitStatus.SOME_FAILED
 
@@ -249,7 +249,7 @@ async def test_a_file_that_is_not_available_yet_is_waited_for(tmp_path: Path) ->
     assert exit_status(gone) is ExitStatus.NOT_FOUND
 
 
-async def test_an_unfinished_file_is_no_success(tmp_path: Path) -> None:
+async def test_an_unfinished_file_is_not_a_success(tmp_path: Path) -> None:
     reports = await downloaded(tmp_path, Server(), skipped=(Skip(file_id=9, remote="u", reason="unfinished"),))
     assert exit_status(reports) is ExitStatus.SOME_FAILED
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.held import CONTENT, MD5, HeldFiles, held_file, unfinished_file
+from tests.support.existing_files import CONTENT, MD5, ItemWithFiles, complete_file, unfinished_file
 from uploader.errors import Conflict
 from uploader.figshare.models import File
 from uploader.transfer import notices as no
@@ -20,26 +20,28 @@ from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import OnConflict, Options
 
 pytestmark = pytest.mark.anyio
-DIFFERENT = held_file(1, size=99)
+DIFFERENT = complete_file(1, size=99)
 
 
 class Rig:
     """One transfer of a run, in an item with these files at its path."""
 
-    def __init__(self, *held: File, on_conflict: OnConflict = "skip", owners: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, *existing: File, on_conflict: OnConflict = "skip", owners: Mapping[int, str] | None = None
+    ) -> None:
         self.transfer = Transfer(
             index=0, path="/x/data.bin", name="data.bin", size=len(CONTENT), mtime_ns=1, inode=1, folder="d"
         )
         self.events: list[ev.AnyEvent] = []
         self.notices: list[no.AnyNotice] = []
         self.hashed = self.owners_read = 0
-        self.api = HeldFiles(held)
+        self.api = ItemWithFiles(existing)
         self._owners = owners or {}
         self.run: Any = SimpleNamespace(
             api=self.api,
             commit=self._commit,
             job="this",
-            listing=SimpleNamespace(foreign_files={"d/data.bin": list(held)}, spellings={}, removed=set()),
+            listing=SimpleNamespace(foreign_files={"d/data.bin": list(existing)}, spellings={}, removed=set()),
             notify=self.notices.append,
             options=Options(on_conflict=on_conflict),
             states=SimpleNamespace(owners=self._read_owners),
@@ -62,7 +64,7 @@ class Rig:
 
 
 async def test_an_identical_file_is_taken_for_the_source() -> None:
-    rig = Rig(DIFFERENT, held_file(2))
+    rig = Rig(DIFFERENT, complete_file(2))
     assert await rig.identical() == (2, MD5)
     assert (rig.events, rig.notices) == ([], [])
 
@@ -75,25 +77,25 @@ async def test_without_a_conflict_nothing_is_read_and_the_plan_is_kept() -> None
 
 
 async def test_the_job_s_own_files_and_those_removed_by_this_run_are_not_in_the_way() -> None:
-    rig = Rig(held_file(1, size=9), held_file(2, size=9), held_file(3, size=9))
+    rig = Rig(complete_file(1, size=9), complete_file(2, size=9), complete_file(3, size=9))
     rig.transfer.remnants, rig.transfer.superseded = (1,), (2,)
     rig.run.listing.removed.add(3)
     assert await rig.identical() is None
 
 
 @pytest.mark.parametrize(
-    ("held", "on_conflict", "hashed"),
+    ("existing", "on_conflict", "hashed"),
     [
-        (held_file(), "skip", 1),
-        (held_file(), "fail", 0),
+        (complete_file(), "skip", 1),
+        (complete_file(), "fail", 0),
         (DIFFERENT, "replace", 0),
-        (held_file(computed_md5=None), "replace", 0),
-        (held_file(is_link_only=True), "replace", 0),
+        (complete_file(computed_md5=None), "replace", 0),
+        (complete_file(is_link_only=True), "replace", 0),
         (unfinished_file(), "replace", 0),
     ],
 )
-async def test_the_source_is_read_only_if_its_md5_decides(held: File, on_conflict: OnConflict, hashed: int) -> None:
-    rig = Rig(held, on_conflict=on_conflict)
+async def test_the_source_is_read_only_if_its_md5_decides(existing: File, on_conflict: OnConflict, hashed: int) -> None:
+    rig = Rig(existing, on_conflict=on_conflict)
     try:
         await rig.identical()
     except Conflict:
@@ -118,14 +120,14 @@ async def test_replaced_files_are_journaled_before_anything_is_sent() -> None:
 
 
 async def test_a_plan_to_replace_is_withdrawn_if_the_file_is_identical_now() -> None:
-    rig = Rig(held_file(), on_conflict="replace")
+    rig = Rig(complete_file(), on_conflict="replace")
     rig.transfer.replaces = (1,)
     assert await rig.identical() == (1, MD5)
     assert rig.events == [ev.ReplacementPlanned(0, ())]
 
 
 async def test_a_warning_says_that_nothing_is_replaced() -> None:
-    rig = Rig(held_file(1), held_file(2, size=99), on_conflict="replace")
+    rig = Rig(complete_file(1), complete_file(2, size=99), on_conflict="replace")
     assert await rig.identical() == (1, MD5)
     (notice,) = rig.notices
     assert isinstance(notice, no.Warned)
@@ -147,11 +149,11 @@ async def decided(rig: Rig, on_conflict: OnConflict) -> Decision:
         return {}
 
     api: Any = rig.api
-    return await resolve(api, Expected(size=len(CONTENT), md5=MD5), rig.api.held, owners, on_conflict)
+    return await resolve(api, Expected(size=len(CONTENT), md5=MD5), rig.api.existing, owners, on_conflict)
 
 
 @pytest.mark.parametrize(
-    ("held", "on_conflict", "asked"),
+    ("existing", "on_conflict", "asked"),
     [
         ([unfinished_file()], "replace", ["idle"]),
         ([unfinished_file()], "skip", ["idle"]),
@@ -160,17 +162,17 @@ async def decided(rig: Rig, on_conflict: OnConflict) -> Decision:
         ([unfinished_file(upload=None)], "replace", []),
         ([DIFFERENT, unfinished_file(2)], "replace", ["idle"]),
         ([DIFFERENT, unfinished_file(2)], "skip", []),
-        ([held_file(1), unfinished_file(2)], "replace", []),
-        ([held_file(1, size=8), held_file(2, size=9), unfinished_file(3)], "replace", []),
+        ([complete_file(1), unfinished_file(2)], "replace", []),
+        ([complete_file(1, size=8), complete_file(2, size=9), unfinished_file(3)], "replace", []),
     ],
 )
 async def test_uploads_and_owners_are_looked_up_only_where_they_decide(
-    held: list[File], on_conflict: OnConflict, asked: list[str]
+    existing: list[File], on_conflict: OnConflict, asked: list[str]
 ) -> None:
-    rig = Rig(*held)
+    rig = Rig(*existing)
     await decided(rig, on_conflict)
     assert rig.api.uploads == asked
-    assert rig.owners_read == (1 if asked or held == [unfinished_file(upload=None)] else 0)
+    assert rig.owners_read == (1 if asked or existing == [unfinished_file(upload=None)] else 0)
 
 
 @pytest.mark.parametrize(("upload", "action"), [("idle", "replace"), ("gone", "replace"), ("busy", "refuse")])

@@ -44,7 +44,7 @@ def test_a_file_is_sent_if_the_item_has_none_of_that_name(choice: OnConflict) ->
 
 
 @pytest.mark.parametrize(
-    ("held", "skip", "replace", "keep", "fail"),
+    ("existing", "skip", "replace", "keep", "fail"),
     [
         ([file()], "skip", "skip", "skip", "refuse"),
         ([different()], "refuse", "replace", "send", "refuse"),
@@ -57,17 +57,17 @@ def test_a_file_is_sent_if_the_item_has_none_of_that_name(choice: OnConflict) ->
         ([different(1), file(2)], "skip", "skip", "skip", "refuse"),
     ],
 )
-def test_each_on_conflict_choice(held: list[File], skip: str, replace: str, keep: str, fail: str) -> None:
+def test_each_on_conflict_choice(existing: list[File], skip: str, replace: str, keep: str, fail: str) -> None:
     actions: dict[OnConflict, str] = {"skip": skip, "replace": replace, "keep": keep, "fail": fail}
     for choice, action in actions.items():
-        decision = decide(SOURCE, held, {}, choice)
+        decision = decide(SOURCE, existing, {}, choice)
         assert decision.action == action, choice
         assert bool(decision.reason) == (action == "refuse")
-        assert decision.replaces == (tuple(f.id for f in held) if action == "replace" else ())
+        assert decision.replaces == (tuple(f.id for f in existing) if action == "replace" else ())
 
 
 @pytest.mark.parametrize(
-    ("held", "reason"),
+    ("existing", "reason"),
     [
         (different(), "the item holds a different file of that name (file 1, 9 bytes)"),
         (file(is_link_only=True), "the item holds a link of that name (file 1)"),
@@ -82,8 +82,8 @@ def test_each_on_conflict_choice(held: list[File], skip: str, replace: str, keep
         (unfinished(), "the item holds an unfinished upload of that name (file 1), not started by any job on this"),
     ],
 )
-def test_a_conflict_describes_the_remote_file_and_the_choices(held: File, reason: str) -> None:
-    decision = decide(SOURCE, [held], {}, "skip")
+def test_a_conflict_describes_the_remote_file_and_the_choices(existing: File, reason: str) -> None:
+    decision = decide(SOURCE, [existing], {}, "skip")
     assert decision.reason.startswith(reason)
     assert decision.facts is not None
     assert "--on-conflict" in HINTS[decision.facts.situation].text
@@ -98,9 +98,9 @@ def test_a_conflict_reports_the_progress_of_an_unfinished_upload(asked: dict[int
 
 
 @pytest.mark.parametrize("choice", ["skip", "replace"])
-@pytest.mark.parametrize("held", [[unfinished()], [different(5), unfinished()], [file(1, status="created")]])
-def test_an_unfinished_upload_of_another_job_is_never_replaced(choice: OnConflict, held: list[File]) -> None:
-    decision = decide(SOURCE, held, {1: "abc"}, choice)
+@pytest.mark.parametrize("existing", [[unfinished()], [different(5), unfinished()], [file(1, status="created")]])
+def test_an_unfinished_upload_of_another_job_is_never_replaced(choice: OnConflict, existing: list[File]) -> None:
+    decision = decide(SOURCE, existing, {1: "abc"}, choice)
     assert decision.action == "refuse"
     if choice == "replace":
         assert decision.reason.endswith("started by job abc on this machine")
@@ -119,20 +119,20 @@ def test_an_upload_that_is_being_sent_is_not_replaced_and_one_that_is_gone_is() 
 
 
 def test_several_different_files_are_listed() -> None:
-    held = [different(number) for number in range(1, 13)] + [file(13, is_link_only=True)]
-    reason = decide(SOURCE, held, {}, "replace").reason
+    existing = [different(number) for number in range(1, 13)] + [file(13, is_link_only=True)]
+    reason = decide(SOURCE, existing, {}, "replace").reason
     assert "holds 13 different files of that name (file 1, 9 bytes; file 2, 9 bytes;" in reason
     assert "file 10, 9 bytes; ...)" in reason
 
 
 def test_with_an_identical_file_the_others_are_kept_and_listed() -> None:
-    held = [different(1), file(2), file(3), unfinished(4)]
-    decision = decide(SOURCE, held, {}, "replace")
-    assert decision.file == held[1]
+    existing = [different(1), file(2), file(3), unfinished(4)]
+    decision = decide(SOURCE, existing, {}, "replace")
+    assert decision.file == existing[1]
     assert decision.remark == (
         "the item already holds this file (file 2); others of that name are kept: file 1, 9 bytes; file 4, unfinished"
     )
-    assert decide(SOURCE, held, {}, "skip").remark == ""
+    assert decide(SOURCE, existing, {}, "skip").remark == ""
     assert decide(SOURCE, [file(2), file(3)], {}, "replace").remark == ""
 
 
@@ -140,8 +140,8 @@ def test_with_an_identical_file_the_others_are_kept_and_listed() -> None:
     ("choice", "action"), [("skip", "skip"), ("replace", "skip"), ("keep", "skip"), ("fail", "refuse")]
 )
 def test_an_existing_link(choice: OnConflict, action: str) -> None:
-    held = [file(is_link_only=True, download_url="https://x")]
-    decision = decide(Expected(link="https://x"), held, {}, choice)
+    existing = [file(is_link_only=True, download_url="https://x")]
+    decision = decide(Expected(link="https://x"), existing, {}, choice)
     assert decision.action == action
     assert decision.reason == ("the item already has this link (file 1)" if choice == "fail" else "")
 

@@ -80,7 +80,7 @@ def kept(world: World) -> list[ev.DigestKept]:
 
 def check(world: World, survey: Path) -> None:
     """The only item has one archive, complete, of the members as they are; the job's lists have their MD5s."""
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     (file,) = item.files.values()
     assert file.status == "available"
     if file.name.endswith(".zip"):

@@ -57,7 +57,7 @@ def kept(world: World) -> list[ev.DigestKept]:
 
 
 def contents_of(world: World) -> list[tuple[str, str]]:
-    (item,) = world.figshare.items_held
+    (item,) = world.figshare.stored_items
     return world.contents(item)
 
 

@@ -26,7 +26,7 @@ async def finished(world: World) -> tuple[int, Path]:
 @pytest.mark.parametrize(("parts", "kept"), [(0, False), (1, True)])
 async def test_only_an_empty_file_is_removed(world: World, parts: int, kept: bool) -> None:
     item, folder = await finished(world)
-    late = world.figshare.add_file(world.figshare.items_held[item], "a", CONTENT, status="created")
+    late = world.figshare.add_file(world.figshare.stored_items[item], "a", CONTENT, status="created")
     late.parts = dict.fromkeys(range(1, parts + 1), b"x")
     leave_note(folder, Disk(), 0, late.id)
     assert await world.upload(world.source("a", CONTENT), item=item) == 0
@@ -36,7 +36,7 @@ async def test_only_an_empty_file_is_removed(world: World, parts: int, kept: boo
 
 async def test_the_job_s_own_file_and_one_that_is_gone_are_left_alone(world: World) -> None:
     item, folder = await finished(world)
-    (own,) = world.figshare.items_held[item].files
+    (own,) = world.figshare.stored_items[item].files
     for index, file_id in ((0, own), (0, 9999), (7, own)):
         leave_note(folder, Disk(), index, file_id)
     (folder / "late-x-1").touch()

@@ -15,7 +15,7 @@ import pytest
 
 from tests.fakes.figshare import Fault
 from tests.fakes.world import World, md5
-from tests.support.held import held_file
+from tests.support.existing_files import complete_file
 from uploader.disk import Disk
 from uploader.errors import Conflict, ServerFailing
 from uploader.figshare.models import File
@@ -125,7 +125,7 @@ async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it
 ) -> None:
     item = world.figshare.add_item()
     source = Sources(links=("https://x",)) if link else world.source("a", CONTENT)
-    held = ("https://x", "") if link else ("a", md5(CONTENT))
+    stored = ("https://x", "") if link else ("a", md5(CONTENT))
     creating, reading = ("link", "file") if link else ("initiate", "upload")
     machine: ContextVar[str] = ContextVar("machine")
     begun, finished = anyio.Event(), anyio.Event()
@@ -151,10 +151,10 @@ async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it
         tasks.start_soon(run, "first")
     assert len(world.contents(item.id)) == (1 if link else 2)  # a link is complete at once
     await run("second")
-    assert world.contents(item.id) == [held]
+    assert world.contents(item.id) == [stored]
     for name in ("first", "second"):
         await run(name)
-    assert world.contents(item.id) == [held]
+    assert world.contents(item.id) == [stored]
 
 
 def transfer(name: str, index: int = 0, **more: Any) -> Transfer:
@@ -267,16 +267,16 @@ async def test_after_a_look_that_failed_the_item_is_looked_at_again(world: World
 
 async def test_no_more_locks_are_open_than_the_process_has_descriptors_for(world: World) -> None:
     rig = Rig(world, *(f"f{number}" for number in range(8)))
-    held: list[int] = []
+    stored: list[int] = []
     most = 0
 
     async def start(index: int) -> None:
         nonlocal most
         async with turns.turn_to_start(rig.run, rig.transfers[index], rig.run.places.seen):
-            held.append(index)
-            most = max(most, len(held))
+            stored.append(index)
+            most = max(most, len(stored))
             await anyio.sleep(0.001)
-            held.remove(index)
+            stored.remove(index)
 
     async with anyio.create_task_group() as tasks:
         for index in range(8):
@@ -289,7 +289,7 @@ async def test_two_spellings_of_a_name_are_one_place(world: World) -> None:
     mine, theirs = (unicodedata.normalize(form, "Größe.csv") for form in ("NFC", "NFD"))
     rig = Rig(world, mine)
     rig.start_elsewhere(theirs, 10)
-    rig.shown[10] = held_file(10)
+    rig.shown[10] = complete_file(10)
     assert not await rig.start(0, rig.run.places.seen)
     await turns.add_unlisted(rig.run, rig.transfers[0])
     assert rig.run.listing.foreign_files == {mine: [rig.shown[10]]}
@@ -300,7 +300,7 @@ async def test_a_spelling_that_the_job_sends_itself_concerns_that_file(world: Wo
     composed, decomposed = (unicodedata.normalize(form, "Größe.csv") for form in ("NFC", "NFD"))
     rig = Rig(world, composed, decomposed)
     rig.start_elsewhere(decomposed, 10)
-    rig.shown[10] = held_file(10)
+    rig.shown[10] = complete_file(10)
     assert not await rig.start(0, rig.run.places.seen)
     for one in rig.transfers:
         await turns.add_unlisted(rig.run, one)
@@ -315,7 +315,7 @@ async def test_what_another_task_found_meanwhile_is_kept(world: World, listed: b
     second = StartedElsewhere(job="two", path="a", file_id=11, unfinished=True)
     rig.run.started_elsewhere["a"] = [first]
     if listed:
-        rig.shown[10] = held_file(10)
+        rig.shown[10] = complete_file(10)
 
     def look_again() -> None:
         rig.run.listing.foreign_files = {}

@@ -27,7 +27,7 @@ class FullDisk(Disk):
         super().write(fd, data, path)
 
 
-async def test_no_task_of_a_failed_batch_is_told_that_its_lines_are_durable(tmp_path: Path) -> None:
+async def test_a_failed_batch_reports_no_line_as_durable(tmp_path: Path) -> None:
     disk = FullDisk()
     journal = await anyio.to_thread.run_sync(Journal.create, tmp_path / "journal", [], disk)
     disk.full = True

@@ -95,7 +95,7 @@ def test_the_plan_has_every_file_and_what_was_skipped() -> None:
     assert skip == ev.SourceSkipped("/x/data/.git/", "hidden")
     job = state_after(decode(encode(events)[0]).events)
     assert job.complete
-    told = [
+    reported = [
         SourceFile(
             path=t.path,
             folder=t.folder,
@@ -109,8 +109,8 @@ def test_the_plan_has_every_file_and_what_was_skipped() -> None:
         )
         for t in job.transfers
     ]
-    assert told[:3] == chosen[:3]
-    assert (told[3].path, told[3].link) == ("https://example.org/d", True)
+    assert reported[:3] == chosen[:3]
+    assert (reported[3].path, reported[3].link) == ("https://example.org/d", True)
 
 
 def test_generations(states: JobStore) -> None:

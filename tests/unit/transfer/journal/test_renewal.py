@@ -104,7 +104,7 @@ def test_unfinished_files_are_removed_and_verified_ones_kept() -> None:
     ):
         job.apply(event)
     assert [t.settled for t in job.transfers] == [True] * 5
-    assert [t.file_id for t in job.reported] == [51, 53, 54], "verified or complete: it stays, and is told of"
+    assert [t.file_id for t in job.reported] == [51, 53, 54], "verified or complete: it stays, and is reported"
 
 
 def test_an_expected_md5_that_was_corrected_is_taken_over() -> None:

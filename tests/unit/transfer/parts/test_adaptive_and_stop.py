@@ -123,7 +123,7 @@ def test_idle_connections_say_nothing_about_the_line() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_wish_to_stop_ends_waits_now_and_later() -> None:
+async def test_a_stop_request_ends_current_and_later_waits() -> None:
     stop = Stop()
     ended: list[str] = []
 
@@ -145,7 +145,7 @@ async def test_a_wish_to_stop_ends_waits_now_and_later() -> None:
 
 
 @pytest.mark.anyio
-async def test_cancellation_by_the_host_is_no_wish_to_stop() -> None:
+async def test_cancellation_by_the_host_is_not_a_stop_request() -> None:
     stop = Stop()
     with anyio.move_on_after(0) as scope, stop.interruptible():
         await anyio.sleep_forever()

@@ -84,9 +84,9 @@ def test_the_history_of_a_run(tmp_path: Path) -> None:
     historian.take(no.FileFailed(code="conflict", message="c: other file", hint="Rename it.", path="/data/c"))
     historian.take(no.Warned(message="look out"))
     historian.write_due()
-    told = progress_file.read(tmp_path, Disk())
-    assert told is not None
-    assert (told.progress, told.at) == (progress(100), "2026-03-01T12:00:01+00:00")
+    reported = progress_file.read(tmp_path, Disk())
+    assert reported is not None
+    assert (reported.progress, reported.at) == (progress(100), "2026-03-01T12:00:01+00:00")
     clock.seconds += 1
     historian.end(report(150), None)
     historian.write_due()

@@ -21,9 +21,9 @@ def account(most: int | None = None, quota: int | None = None, used: int | None 
     return Account(id=1, quota=quota, used_quota=used, maximum_file_size=most)
 
 
-@pytest.mark.parametrize("told", [account(), account(5), account(5, 10, 0), account(None, 10), account(None, 10, 0)])
-def test_an_upload_within_the_limits_or_without_known_limits_passes(told: Account) -> None:
-    check_quota(told, transfers(5, 5))
+@pytest.mark.parametrize("quota", [account(), account(5), account(5, 10, 0), account(None, 10), account(None, 10, 0)])
+def test_an_upload_within_the_limits_or_without_known_limits_passes(quota: Account) -> None:
+    check_quota(quota, transfers(5, 5))
 
 
 def test_what_exactly_fills_the_quota_passes_and_one_byte_more_does_not() -> None:
@@ -37,7 +37,7 @@ def test_nothing_to_send_passes_even_beyond_the_quota() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "kind", "words"),
+    ("quota", "kind", "words"),
     [
         (account(4), FileTooLarge, ["/data/0: has 5 bytes; this account takes files of at most 4 bytes"]),
         (account(None, 8, 7), QuotaExceeded, ["the upload needs 6 bytes; this account has 1 byte of its 8 bytes free"]),
@@ -45,12 +45,12 @@ def test_nothing_to_send_passes_even_beyond_the_quota() -> None:
         (account(4, 8, 7), FileTooLarge, ["at most 4 bytes; and the upload needs 6 bytes; this account has"]),
     ],
 )
-def test_every_exceeded_limit_is_reported_at_once(told: Account, kind: type[FigupError], words: list[str]) -> None:
+def test_every_exceeded_limit_is_reported_at_once(quota: Account, kind: type[FigupError], words: list[str]) -> None:
     with pytest.raises(kind) as raised:
-        check_quota(told, transfers(5, 1))
+        check_quota(quota, transfers(5, 1))
     assert all(word in raised.value.message for word in words)
     assert raised.value.facts.situation.startswith("too-large") == (kind is FileTooLarge)
-    assert ("Free some space" in (raised.value.hint or "")) == (told.quota is not None)
+    assert ("Free some space" in (raised.value.hint or "")) == (quota.quota is not None)
 
 
 def test_sizes_are_readable_and_only_the_first_files_are_named() -> None:

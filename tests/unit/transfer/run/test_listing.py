@@ -31,8 +31,8 @@ def file(number: int, *, status: str = "created", url: str | None = "https://up/
 class Api:
     """An item with files; counts the requests."""
 
-    def __init__(self, *held: File) -> None:
-        self.held = {f.id: f for f in held}
+    def __init__(self, *existing: File) -> None:
+        self.existing = {f.id: f for f in existing}
         self.idle = True
         self.listings = 0
         self.looks: list[tuple[int, bool]] = []
@@ -46,15 +46,15 @@ class Api:
 
     async def files(self, item_id: int) -> AsyncIterator[File]:
         self.listings += 1
-        for one in list(self.held.values()):
+        for one in list(self.existing.values()):
             await anyio.lowlevel.checkpoint()
             yield one
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
         self.looks.append((file_id, fresh))
-        if file_id not in self.held:
+        if file_id not in self.existing:
             raise FileGone("gone")
-        return self.held[file_id]
+        return self.existing[file_id]
 
 
 def remote(api: Any, files: int = 100) -> RemoteListing:
@@ -159,7 +159,7 @@ async def test_a_name_is_looked_up_in_a_listing_that_begins_later() -> None:
         await anyio.wait_all_tasks_blocked()
         assert [f.id for f in await at.at("", "f1")] == [1]
         assert await at.at("", "f2") == []
-        api.held[2] = file(2)
+        api.existing[2] = file(2)
         assert [f.id for f in await at.at("", "f2")] == [2]
         tasks.cancel_scope.cancel()
 

@@ -25,10 +25,10 @@ def test_a_run_is_held_by_requests_if_they_take_longer_than_its_bytes(
     meter = ProgressTracker(files)
     meter.sample(0.0)
     meter.accepted = 2000
-    told = meter.progress(2.0, request_rate=request_rate)
-    assert told.rate == 1000
-    assert (told.request_rate is not None) is held
-    assert (told.requests_left, told.requests_total) == (200, 200)
+    reported = meter.progress(2.0, request_rate=request_rate)
+    assert reported.rate == 1000
+    assert (reported.request_rate is not None) is held
+    assert (reported.requests_left, reported.requests_total) == (200, 200)
 
 
 def test_requests_that_were_answered_are_no_longer_left() -> None:

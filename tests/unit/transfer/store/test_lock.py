@@ -135,7 +135,7 @@ async def test_another_machine_that_died_loses_it_without_a_person(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("without_kernel_locks")
-async def test_who_stood_still_too_long_notices_that_it_was_taken_over(tmp_path: Path) -> None:
+async def test_a_process_suspended_too_long_notices_the_takeover(tmp_path: Path) -> None:
     asleep, other = lock_of(tmp_path, "one"), lock_of(tmp_path, "two")
     await asleep.acquire()
     await other.acquire()
@@ -172,7 +172,7 @@ async def test_a_folder_that_was_just_removed_is_not_held(tmp_path: Path, monkey
         await lock_of(tmp_path).acquire()
 
 
-async def test_rubbish_in_the_lease_is_no_holder(tmp_path: Path) -> None:
+async def test_garbage_in_the_lease_is_not_a_holder(tmp_path: Path) -> None:
     (tmp_path / "lease-7").write_bytes(b"\x00\xff{")
     (tmp_path / "lease-x").write_bytes(b"")
     assert await holder_of(tmp_path) is None
@@ -315,7 +315,7 @@ def test_the_lost_answer_of_a_link_is_decided_by_content(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(("number", "refused"), [(errno.EINVAL, False), (errno.EIO, True)])
-def test_a_file_system_that_cannot_sync_folders_is_no_error(
+def test_a_file_system_that_cannot_sync_folders_is_not_an_error(
     number: int, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(descriptor: int) -> None:

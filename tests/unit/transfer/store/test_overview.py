@@ -81,7 +81,7 @@ def test_what_took_long_to_read_is_read_once(states: Counted, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"{}", b'{"journal": [1, 2, 3]}', b"\xff"])
-def test_an_overview_that_is_none_is_not_believed(states: Counted, rubbish: bytes) -> None:
+def test_an_invalid_overview_is_ignored(states: Counted, rubbish: bytes) -> None:
     read = overview(states, "k3")
     (states.folder("k3") / "overview.json").write_bytes(rubbish)
     assert overview(states, "k3") == read
@@ -90,7 +90,7 @@ def test_an_overview_that_is_none_is_not_believed(states: Counted, rubbish: byte
 def test_the_progress_of_the_working_process_takes_precedence(states: Counted) -> None:
     folder = states.folder("k3")
     member = no.Member(host="n2", pid=9, task="Slurm 10_3", bytes_sent=7, rate=3.0, silent=4.0)
-    told = no.Progress(
+    reported = no.Progress(
         bytes_done=77,
         bytes_total=90,
         files_done=0,
@@ -101,9 +101,9 @@ def test_the_progress_of_the_working_process_takes_precedence(states: Counted) -
         members=(member,),
     )
     progress_file.write(
-        folder, progress_file.Live(host="h", pid=os.getpid(), since="s", at="a", progress=told), states.disk
+        folder, progress_file.Live(host="h", pid=os.getpid(), since="s", at="a", progress=reported), states.disk
     )
-    assert overview(states, "k3").bytes_done == 30, "what a killed process told does not count"
+    assert overview(states, "k3").bytes_done == 30, "what a killed process reported does not count"
     lease = Lease(nonce="n", machine=machine_id(states.folder("k3")), host="h", pid=os.getpid(), since="now")
     (folder / "lease-1").write_bytes(msgspec.json.encode(lease))
     assert overview(states, "k3").bytes_done == summarize(states, "k3").bytes_done == 77

@@ -16,21 +16,21 @@ MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 _FILE = File(id=1, name="data.bin", size=len(CONTENT), status="available", computed_md5=MD5)
 
 
-def held_file(number: int = 1, **changes: Any) -> File:
+def complete_file(number: int = 1, **changes: Any) -> File:
     """A complete, verified remote file with CONTENT, apart from the changes."""
     return msgspec.structs.replace(_FILE, id=number, **changes)
 
 
 def unfinished_file(number: int = 1, *, upload: str | None = "idle", **changes: Any) -> File:
     """A remote file whose `upload` is idle, busy or gone; None: the listing has no address of it."""
-    return held_file(number, status="created", computed_md5=None, upload_url=upload, **changes)
+    return complete_file(number, status="created", computed_md5=None, upload_url=upload, **changes)
 
 
-class HeldFiles:
+class ItemWithFiles:
     """The part of the service protocol that reads one item; `uploads` are the requested URLs."""
 
-    def __init__(self, held: Sequence[File], folders: Mapping[int, str] | None = None) -> None:
-        self.held = held
+    def __init__(self, existing: Sequence[File], folders: Mapping[int, str] | None = None) -> None:
+        self.existing = existing
         self.folders = folders or {}
         self.uploads: list[str] = []
 
@@ -41,11 +41,11 @@ class HeldFiles:
         return Item(id=item_id, folders=self.folders)
 
     async def files(self, item_id: int) -> AsyncIterator[File]:
-        for file in self.held:
+        for file in self.existing:
             yield file
 
     async def file(self, item_id: int, file_id: int) -> File:
-        for file in self.held:
+        for file in self.existing:
             if file.id == file_id:
                 return file
         raise FileGone("gone")
