@@ -27,6 +27,11 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     dois: tuple[str, ...] = ()
 
     @property
+    def is_metadata_only(self) -> bool:
+        """Whether the item is to have no file."""
+        return bool(self.payload.fields.get("is_metadata_record"))
+
+    @property
     def fingerprint(self) -> str:
         """A hash of the title and the metadata."""
         content = msgspec.json.encode([self.title, self.payload], order="deterministic")

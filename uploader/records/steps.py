@@ -12,21 +12,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
 import msgspec
 
 from uploader.clock import Clock
 from uploader.errors import (
-    Conflict,
     ItemNotFound,
-    JobBusy,
     PermissionDenied,
     ProtocolViolation,
     RecordsMissing,
     RequestRejected,
     TokenRejected,
 )
-from uploader.figshare.models import File, ItemDetail
+from uploader.figshare.models import ItemDetail
 from uploader.figshare.outcomes import NO_EFFECT
 from uploader.figshare.retry import poll
 from uploader.items import release
@@ -36,6 +33,7 @@ from uploader.items.reconcile import confirm
 from uploader.records import journal as ev
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
+from uploader.records.links import SETTLE_TIMEOUT, Links
 from uploader.records.plan import Planned
 from uploader.transfer.run.stop import Stop
 
@@ -44,10 +42,6 @@ if TYPE_CHECKING:
 
 _VISIBLE_AFTER = timedelta(days=1)
 """Time after which the effect of a request is visible, if it has one."""
-_CLEANUP = 10.0
-"""Seconds to take back what was done after the job had been lost."""
-SETTLE_TIMEOUT = 30.0
-"""Seconds to look for the effect of a request whose response was lost."""
 
 
 @dataclass(kw_only=True)
@@ -89,7 +83,15 @@ class Steps:
     def _must_link(self) -> bool:
         """Whether the item may not refer to the address of the record, or still to another one that the job set."""
         link, state = self.record.link, self.state
-        return link is not None and (state.link != link or state.linking is not None)
+        if link is None:
+            return state.linking is not None or (bool(state.link) and self.record.is_metadata_only)
+        return state.link != link or state.linking is not None
+
+    @property
+    def _links(self) -> Links:
+        return Links(
+            api=self.api, job=self.job, stop=self.stop, key=self.record.key, item_id=self.item_id, new=self.new
+        )
 
     @property
     def must_publish(self) -> bool:
@@ -151,8 +153,8 @@ class Steps:
         self.begun = True
         if self.state.described != record.fingerprint:
             await self._describe()
-        if record.link is not None and self._must_link:
-            await self._link(record.link)
+        if self._must_link:
+            await self._link()
         if self.must_publish:
             detail = await self._publish()
         if detail is not None or not self.state.done:
@@ -171,7 +173,9 @@ class Steps:
     async def _describe(self) -> None:
         """Set metadata and title, which takes the mark off, and the authors, which takes off the account's owner."""
         record = self.record
-        spec = msgspec.structs.replace(record.payload, fields={}) if self.new else record.payload
+        # An item that gets a link may be a metadata-only one.
+        more = {"is_metadata_record": False} if record.link is not None else {}
+        spec = msgspec.structs.replace(record.payload, fields={} if self.new else record.payload.fields | more)
 
         async def attempt() -> bool | None:
             try:
@@ -213,75 +217,11 @@ class Steps:
         with self.stop.interruptible():
             return not await poll(check, SETTLE_TIMEOUT if unseen else 0.0, self._clock)
 
-    async def _link(self, link: str) -> None:
-        """Make the item refer to this address; a link to another one is removed once this one is there."""
-
-        async def check() -> bool | None:
-            return any(_is_link(file, link) for file in await self._files()) or None
-
-        async def ask() -> bool:
-            made = await self.api.link(self.item_id, link, on_turn=self.job.lock.check)
-            with anyio.move_on_after(_CLEANUP, shield=True):  # a run is cancelled when its lease is lost
-                await self._withdraw_if_lost(made, link)
-            return True
-
-        pending, files = self.state.linking, list[File]()
-        if not self.new or pending is not None:
-            with self.stop.interruptible():
-                files = await self._settled_files(pending)
-        if not any(_is_link(file, link) for file in files):
-            self._check_replaceable(files)
-            self.stop.check()
-            replaces = tuple(file.id for file in files)
-            await self.job.commit_intent(ev.LinkIntended(key=self.record.key, link=link, replaces=replaces))
-            await confirm(self.api, ask, check, "linking the file", time_limit=SETTLE_TIMEOUT)
-        await self._remove_replaced(link, files)
-        await self.job.commit(ev.Linked(key=self.record.key, link=link))
-
-    async def _withdraw_if_lost(self, made: int, link: str) -> None:
-        """Remove a new link if another process took over the job during the request and had made one before.
-
-        Raises JobBusy if the job was taken over.
-        """
-        try:
-            await self.job.lock.check()
-        except JobBusy:
-            # Of several equal links both processes keep the first: see `_remove_equal_links`.
-            if any(_is_link(file, link) and file.id < made for file in await self._files()):
-                await self.api.delete_file(self.item_id, made)
-            raise
-
-    async def _files(self) -> list[File]:
-        return [file async for file in self.api.files(self.item_id)]
-
-    async def _settled_files(self, pending: ev.LinkIntended | None) -> list[File]:
-        """Return the item's files, with the effect of a pending request for a link if it has one."""
-
-        async def check() -> list[File] | None:
-            files = await self._files()
-            return files if pending is None or any(_is_link(file, pending.link) for file in files) else None
-
-        return await poll(check, SETTLE_TIMEOUT if pending else 0.0, self._clock) or await self._files()
-
-    def _is_ours(self, file: File) -> bool:
-        """Return whether a file is a link that the job set or had begun to replace."""
-        state, pending = self.state, self.state.linking or ev.LinkIntended(key=self.record.key)
-        return file.is_link_only and (file.download_url in (state.link, pending.link) or file.id in pending.replaces)
-
-    def _check_replaceable(self, files: list[File]) -> None:
-        """Raise Conflict unless all files are links that the job set, or there is one link alone."""
-        for file in files:
-            if not file.is_link_only or (len(files) > 1 and not self._is_ours(file)):
-                raise Conflict(
-                    f"item {self.item_id} has other files, so that its link was not set; remove them, or the link from "
-                    "the record"
-                )
-
-    async def _remove_replaced(self, link: str, files: list[File]) -> None:
-        """Remove the links of the job to other addresses; also one that an earlier run was setting when it ended."""
-        for file in files:
-            if file.download_url != link and self._is_ours(file):
-                await self.api.delete_file(self.item_id, file.id, on_turn=self.job.lock.confirm)
+    async def _link(self) -> None:
+        if self.record.link is not None:
+            await self._links.set(self.record.link)
+        else:
+            await self._links.withdraw(wholly=self.record.is_metadata_only)
 
     async def _publish(self) -> ItemDetail:
         key, intent = self.record.key, self.state.publishing
@@ -319,7 +259,7 @@ class Steps:
             with self.stop.interruptible():
                 detail = await self._complete_detail() if done else await self.api.items.detail(self.item_id)
         if done:
-            if await self._remove_equal_links(detail):
+            if self.state.created and await self._links.remove_equal(detail.files, self.record.link):
                 with self.stop.interruptible():
                     detail = await self.api.items.detail(self.item_id)
             self._check(detail)
@@ -337,25 +277,11 @@ class Steps:
     def _shows_link(self, detail: ItemDetail) -> bool:
         return self.record.link is None or self.record.link in {file.download_url for file in detail.files}
 
-    async def _remove_equal_links(self, detail: ItemDetail) -> bool:
-        """Remove links that a process made during this one's request, after it had lost the job; keep the first."""
-        link = self.record.link
-        equal = sorted(file.id for file in detail.files if link is not None and _is_link(file, link))
-        if not self.state.created or len(equal) < 2:
-            return False
-        for extra in equal[1:]:
-            await self.api.delete_file(self.item_id, extra, on_turn=self.job.lock.confirm)
-        return True
-
     def _check(self, detail: ItemDetail) -> None:
         if bears_mark(detail.title, [mark_prefix(self.job.name)]):
             raise ProtocolViolation(f"item {detail.id} still has the title by which it was created")
         if not self._shows_link(detail):
             raise ProtocolViolation(f"item {detail.id} does not show its link")
-
-
-def _is_link(file: File, address: str) -> bool:
-    return file.is_link_only and file.download_url == address
 
 
 def seen_of(item: ItemDetail) -> ev.Seen:
