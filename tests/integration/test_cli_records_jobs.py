@@ -82,6 +82,9 @@ def test_duplicates_are_reported_and_dois_update_in_bulk(figup: Figup, sandbox: 
     assert "no item of this account has the DOI 10.1234/nowhere" in some.stderr
     rows = [json.loads(line) for line in (figup.cwd / "u.jsonl").read_text().splitlines()]
     assert [row["result"] for row in rows] == ["updated", "failed"]
+    job = next(event["job"] for event in figup.run("jobs", "--json").events if event.get("action") == "update")
+    undone = figup.run("records", "undo", job, "--yes").expect(2).stderr
+    assert f"job {job} updates items and created none; updates cannot be undone" in undone
     found = next(item for item in items(sandbox) if item["id"] == rows[0]["item_id"])
     assert found["title"] == "Dam 1"
     listed = figup.run("jobs", "--json").expect(0).events[:-1]

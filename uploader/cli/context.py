@@ -155,8 +155,28 @@ def how_to_look(common: GlobalOptions) -> str:
 
 
 def complete_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Return the ids of jobs on this machine that begin with `incomplete`, for the completion of a shell."""
-    states = JobStore(ctx.params.get("state_dir") or default_state_dir(), Disk())
+    """Return the ids of transfer jobs on this machine that begin with `incomplete`, for the completion of a shell."""
+    return _named(JobStore(_state_dir_of(ctx), Disk()), incomplete)
+
+
+def complete_record_jobs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of jobs of records, as `complete_jobs` those of transfers."""
+    from uploader.records.job import job_store as stored
+
+    return _named(stored(_state_dir_of(ctx)), incomplete)
+
+
+def complete_any_job(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of jobs of both kinds, as `complete_jobs` those of transfers."""
+    return complete_jobs(ctx, parameter, incomplete) + complete_record_jobs(ctx, parameter, incomplete)
+
+
+def _state_dir_of(ctx: click.Context) -> Path:
+    state_dir: Path = ctx.params.get("state_dir") or default_state_dir()
+    return state_dir
+
+
+def _named(states: JobStore, incomplete: str) -> list[str]:
     with suppress(FigupError):
         return [job for job in states.names() if job.startswith(incomplete)]
     return []

@@ -17,6 +17,7 @@ import msgspec
 from uploader import units
 from uploader.cli.confirm import confirm
 from uploader.cli.context import (
+    complete_any_job,
     complete_jobs,
     find_any_job,
     find_job,
@@ -139,7 +140,7 @@ def _write_record_jobs(session: Session, found: list[Overview]) -> None:
 
 
 @jobs.command("rm", cls=FigupCommand, epilog=ENVIRONMENT)
-@click.argument("names", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_jobs)
+@click.argument("names", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_any_job)
 @YES
 @common_options
 def rm(names: tuple[str, ...], yes: bool, common: GlobalOptions) -> int:

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from uploader.cli.confirm import confirm
+from uploader.cli.context import complete_record_jobs
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped, with_options
 from uploader.cli.output.console import MAX_REPORTED
 from uploader.cli.parameters import LocalPath
@@ -106,15 +107,15 @@ def update(
 
 
 @records.command("undo", cls=FigupCommand, epilog=ENVIRONMENT, short_help="Remove a job's unchanged drafts.")
-@click.argument("job", metavar="JOB")
+@click.argument("job", metavar="JOB", shell_complete=complete_record_jobs)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @request_options
 @common_options
 def undo(job: str, yes: bool, requests: RequestOptions, common: GlobalOptions) -> int:
     """Remove the drafts that a job created and that were not changed since. Asks first.
 
-    Published and changed items are kept and named; then the exit status is 1. The job's name is in the result of
-    `figup records create`; its beginning suffices.
+    Published and changed items are kept and named; then the exit status is 1. Updates of existing items cannot be
+    undone. The job's name is in the result of `figup records create`; its beginning suffices.
     """
 
     async def work(session: Session, api: Figshare) -> int:
@@ -128,6 +129,7 @@ def undo(job: str, yes: bool, requests: RequestOptions, common: GlobalOptions) -
         name = await in_thread(_find, states, job)
         stop = Stop()
         async with OpenJob(states, name, api.clock) as opened:
+            undoing.check_undoable(opened)
             undoing.check_account(opened, api.endpoint, await api.account())
             count = sum(one.created for one in opened.state.records.values())
             question = f"Remove the unchanged drafts among {format_count(count, 'item')} of job {name}?"

@@ -49,6 +49,15 @@ def check_account(job: OpenJob, endpoint: str, account: Account) -> None:
         )
 
 
+def check_undoable(job: OpenJob) -> None:
+    """Raise UsageError for a job that updates items: it created none, and their former values are not kept."""
+    if job.state.plan is not None and job.state.plan.action == "update":
+        raise UsageError(
+            f"job {job.name} updates items and created none; updates cannot be undone",
+            hint="Set the former values with a file of their own.",
+        )
+
+
 async def undo(
     api: Figshare,
     job: OpenJob,
@@ -69,10 +78,12 @@ async def undo(
                     one = await _undone(api, job, key, record)
                 found.append(one)
                 on_undone(one)
+        updated = sum(not one.created and one.item_id is not None for one in job.state.records.values())
+        if updated:
+            warn(f"{format_count(updated, 'item')} that the job updated and did not create: not changed back")
         with stop.interruptible():
             complete &= await remove_late_items(api, job, warn)
-        undoable = job.state.plan is not None and job.state.plan.action == "create"
-        if complete and undoable and all(one.fate != "kept" for one in found) and job.state.ended != "undone":
+        if complete and all(one.fate != "kept" for one in found) and job.state.ended != "undone":
             await job.commit(ev.JobEnded(state="undone"))
 
     try:

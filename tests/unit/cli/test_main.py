@@ -72,6 +72,8 @@ def test_commands_without_a_network_import_no_http_client(command: str, tmp_path
         ("figup --json resume abc", {"abc"}),
         ("figup cancel x", {"xyz"}),
         ("figup upload --on-", {"--on-conflict"}),
+        ("figup jobs rm ab", {"abc", "abd", "abr"}),
+        ("figup records undo a", {"abr"}),
         ("figup item sh", {"show"}),
         ("figup help tro", {"troubleshooting"}),
         ("figup completion z", {"zsh"}),
@@ -80,6 +82,7 @@ def test_commands_without_a_network_import_no_http_client(command: str, tmp_path
 def test_completion_offers_commands_jobs_and_topics(line: str, offered: set[str], tmp_path: Path) -> None:
     for job in ("abc", "abd", "xyz"):
         add_job(tmp_path, job)
+    add_job(tmp_path / "records", "abr")
     out, modules = run_listing_modules(
         [],
         _FIGUP_COMPLETE="bash_complete",

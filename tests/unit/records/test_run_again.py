@@ -100,6 +100,14 @@ async def test_the_runs_of_a_job_itself_do_not_count_as_changes(world: RecordWor
     assert await fates(world) == [("removed", "")]
 
 
+async def test_updates_are_not_undone_and_told(world: RecordWorld) -> None:
+    world.figshare.add_item("theirs").doi = "10.1234/1"
+    await world.run([record(1), record(2)], UPDATED)
+    assert await fates(world) == [("removed", "")]
+    assert world.warnings == ["1 item that the job updated and did not create: not changed back"]
+    assert [item.title for item in world.items()] == ["A dam 1"]
+
+
 # --- what changed in the file, and what is published ------------------------------------------------------------------
 
 
@@ -184,6 +192,47 @@ async def test_an_interrupted_replacement_of_a_link_resumes(tmp_path: Path, monk
         assert await world.run([linked(NEW)], UPDATED) == KILLED, name
         assert await world.run([linked(then)], UPDATED) == 0, world.outcomes
         assert links(world) == [then], (name, fault)
+
+
+def metadata_only() -> Planned:
+    return record(1, link=False, is_metadata_record=True, metadata_reason="Kept elsewhere")
+
+
+async def test_a_metadata_only_record_loses_its_link_also_after_a_killed_replacement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, killed in enumerate(["", "link", "delete_file"]):
+        world = RecordWorld(tmp_path / str(number), monkeypatch)
+        await world.run([record(1)])
+        if killed:
+            world.figshare.fail(killed, Fault.KILLED_BEFORE if killed == "delete_file" else Fault.KILLED_AFTER)
+            assert await world.run([linked(NEW)], UPDATED) == KILLED
+        assert await world.run([metadata_only()], UPDATED) == 0
+        assert links(world) == [], killed
+        assert await world.run([metadata_only()], UPDATED) == 0
+        assert world.results() == ["created"]
+        assert await world.run([linked(NEW)], UPDATED) == 0
+        assert (links(world), world.items()[0].fields["is_metadata_record"]) == ([NEW], False)
+
+
+async def test_only_the_link_of_the_job_is_removed_from_a_metadata_only_item(world: RecordWorld) -> None:
+    await world.run([record(1)])
+    await world.figshare.link(world.items()[0].id, NEWER)
+    assert await world.run([metadata_only()], UPDATED) == 0
+    assert links(world) == [NEWER]
+
+
+@pytest.mark.parametrize("killed", ["link", "delete_file"])
+async def test_an_update_without_a_link_finishes_the_replacement_that_was_killed(
+    world: RecordWorld, killed: str
+) -> None:
+    item = world.figshare.add_item("theirs")
+    item.doi = "10.1234/1"
+    await world.figshare.link(item.id, OLD)
+    world.figshare.fail(killed, Fault.KILLED_BEFORE)
+    assert await world.run([linked(NEW)], action="update") == KILLED
+    assert await world.run([record(1, link=False)], action="update") == 0
+    assert links(world) == [OLD if killed == "link" else NEW]
 
 
 async def test_an_update_of_a_published_item_is_published(world: RecordWorld) -> None:
