@@ -22,7 +22,7 @@ Reference: TypeAlias = int | Doi
 
 SEGMENTS: dict[Kind, str] = {"item": "articles", "collection": "collections", "project": "projects"}
 """What the paths of pages and of the API call each kind."""
-_DOI = re.compile(r"(?:(?:https?://)?(?:(?:dx|www)\.)?doi\.org/|doi:?\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
+_DOI = re.compile(r"(?:(?:https?://)?(?:(?:dx|www)\.)?doi\.org/|doi:?\s*)?(10\.\d{4,9}(?:\.\d+)*/\S+)", re.IGNORECASE)
 _VERSION = re.compile(r"\.v(\d{1,6})$", re.IGNORECASE)
 _DOI_OF_FIGSHARE = re.compile(r"figshare\.(c\.)?(\d+)(?:\.v\d+)?", re.IGNORECASE)
 _DOI_OF_PORTAL = re.compile(r"\.(c\.)?(\d{5,})\.v\d+", re.IGNORECASE)
@@ -35,7 +35,7 @@ _LONG = 5
 
 def parse_reference(text: str, kind: Kind = "item") -> Reference:
     """Return the id in a number, an address or a DOI, or a DOI without one. Raises ValueError."""
-    doi = _doi_in(text)
+    doi = doi_in(text)
     if doi is not None and kind != "project" and _id_part(doi) is None:
         return Doi(doi)
     return parse_id(text, kind)
@@ -47,7 +47,7 @@ def parse_id(text: str, kind: Kind = "item") -> int:
     if _is_id(text):
         return int(text)
     shown = shorten(text, _WIDTH)
-    if (doi := _doi_in(text)) is not None:
+    if (doi := doi_in(text)) is not None:
         return _id_in_doi(doi, shown, kind)
     if "/" in text:
         return _id_in_address(text if "://" in text else f"https://{text}", shown, kind)
@@ -56,7 +56,7 @@ def parse_id(text: str, kind: Kind = "item") -> int:
 
 def parse_version(text: str) -> int | None:
     """Return the version of an item that an address or a DOI names; None if it names none."""
-    if (doi := _doi_in(text)) is not None:
+    if (doi := doi_in(text)) is not None:
         found = _VERSION.search(doi)
         return int(found[1]) if found else None
     text = unquote(text.strip())
@@ -70,7 +70,7 @@ def parse_version(text: str) -> int | None:
 
 def is_doi(text: str) -> bool:
     """Return True for a DOI, with or without the resolver's address: it names what is published."""
-    return _doi_in(text) is not None
+    return doi_in(text) is not None
 
 
 def same_doi(one: str, other: str) -> bool:
@@ -80,13 +80,16 @@ def same_doi(one: str, other: str) -> bool:
 
 def comparable_doi(doi: str) -> str:
     """Return what is the same for all spellings and versions of a DOI."""
-    return _VERSION.sub("", doi.lower())
+    return _VERSION.sub("", (doi_in(doi) or doi).lower())
 
 
-def _doi_in(text: str) -> str | None:
-    """Return the DOI that a text consists of, without the resolver's address; None if it is something else."""
+def doi_in(text: str) -> str | None:
+    """Return the DOI that a text consists of, without the resolver's address; None if it is something else.
+
+    Characters that an address encodes (%28) are decoded, and the punctuation of a sentence at the end is dropped.
+    """
     found = _DOI.fullmatch(unquote(text.strip()).rstrip(".,;"))
-    return found[1] if found is not None else None
+    return found[1] if found is not None and found[1].isprintable() else None
 
 
 def _id_part(doi: str) -> re.Match[str] | None:

@@ -6,10 +6,9 @@ import re
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
+from uploader.figshare.ids import doi_in, is_doi
+
 _ORCID = re.compile(r"(?:https?://(?:www\.)?orcid\.org/|orcid:)?(\d{4}-?\d{4}-?\d{4}-?\d{3}[\dXx])/?", re.IGNORECASE)
-_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}(?:\.\d+)*/\S+)", re.IGNORECASE)
-
-
 _GIT_HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "bitbucket": "bitbucket.org"}
 _GIT_SSH = re.compile(r"(?:git\+)?(?:ssh://)?(?:git@)([\w.-]+)(?::(?!\d+/)|:\d+/|/)(\S+)")
 _GIT_SHORT = re.compile(r"(github|gitlab|bitbucket):([\w.-]+/[\w.-]+)")
@@ -32,15 +31,10 @@ def orcid(text: str) -> str:
 
 def doi(text: str) -> str:
     """Return a DOI as 10.1234/abc, given so, as doi:10.1234/abc or as an address."""
-    found = _DOI.fullmatch(text.strip())
+    found = doi_in(text)
     if found is None:
         raise ValueError(f"invalid DOI {text!r}; use e.g. 10.6084/m9.figshare.1407024")
-    return found[1]
-
-
-def is_doi(text: str) -> bool:
-    """Return True if `doi` accepts the text."""
-    return _DOI.fullmatch(text.strip()) is not None
+    return found
 
 
 def web_spelling(text: str) -> str:

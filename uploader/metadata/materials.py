@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from uploader.figshare.ids import is_doi
 from uploader.metadata import identifiers
 
 _SHAPES: dict[str, tuple[str, str]] = {
@@ -44,7 +45,7 @@ _BY_PREFIX = (
 
 def kind_of(text: str) -> str | None:
     """Infer the kind of an identifier from its form; None if the form is ambiguous."""
-    if identifiers.is_doi(text):
+    if is_doi(text):
         return "DOI"
     text = identifiers.web_spelling(text)
     return next((kind for kind, prefix in _BY_PREFIX if re.match(prefix, text, re.IGNORECASE)), None)

@@ -6,8 +6,8 @@ import hashlib
 
 import msgspec
 
+from uploader.figshare.ids import doi_in
 from uploader.items.payload import ItemPayload
-from uploader.metadata import identifiers
 from uploader.records.check import CheckedRecord
 from uploader.records.model import ItemKey
 
@@ -44,7 +44,7 @@ def plan_record(one: CheckedRecord, key: ItemKey | None = None) -> Planned:
     doi = record.metadata.doi
     if key is None:
         named = (doi, fields.get("resource_doi"), record.key, record.link)
-        dois = tuple(dict.fromkeys(identifiers.doi(text) for text in named if text and identifiers.is_doi(text)))
+        dois = tuple(dict.fromkeys(filter(None, map(doi_in, filter(None, named)))))
     else:
         dois = (doi,) if key == "doi" and doi is not None else ()
         if dois:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from uploader.metadata.identifiers import is_doi
+from uploader.figshare.ids import doi_in
 from uploader.metadata.importers.extract import Findings, compact
 
 _TAG = re.compile(r"</?[a-z][\w:-]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
@@ -38,8 +38,9 @@ def day(found: Findings, dates: Iterable[tuple[str, str | None]]) -> str | None:
 
 def published(doi: str | None, title: str | None, *addresses: str | None) -> dict[str, Any]:
     """Return the fields that identify a publication: its DOI, its address, and itself as the publication to link to."""
-    if doi is None or not is_doi(doi):
+    name = doi_in(doi) if doi is not None else None
+    if doi is None or name is None:
         return compact(doi=doi, link=next(filter(None, addresses), None))
-    link = doi if doi.lower().startswith("http") else f"https://doi.org/{doi.strip()}"
+    link = doi if doi.lower().startswith("http") else f"https://doi.org/{name}"
     itself = {"identifier": doi, "identifier_type": "DOI", "relation": "IsIdenticalTo", "is_linkout": True}
     return {"doi": doi, "link": link, "related_materials": [compact(**itself, title=title)]}

@@ -66,6 +66,8 @@ def test_a_doi_without_an_id(text: str, doi: str) -> None:
         ("10.1/a.v1", "10.1/A", True),
         ("10.1/a.v1", "10.1/a.V22", True),
         ("10.1/a", "10.1/ab", False),
+        ("https://doi.org/10.1234%2FS%2805%291.", "doi:10.1234/s(05)1", True),
+        ("http://dx.doi.org/10.1234.5/a", "10.1234.5/a", True),
         ("10.1/a.v1.v2", "10.1/a", False),
     ],
 )

@@ -15,6 +15,7 @@ from uploader.errors import MetadataInvalid
 from uploader.figshare.models import Category, CustomField, Grant, Group, ItemDetail, License, Project
 from uploader.records.check import Checked, CheckedRecord, check
 from uploader.records.formats import read_records
+from uploader.records.plan import plan_record
 from uploader.records.template import KINDS, template
 
 
@@ -97,6 +98,22 @@ def test_names_become_ids_and_each_is_asked_for_once(tmp_path: Path) -> None:
     assert fields["funding_list"] == [{"title": "DFG"}]
     assert sorted(set(asked)) == ["categories", "custom_fields 7", "grant DFG", "groups", "institution", "licenses"]
     assert len(asked) <= len(set(asked)) + 2, "an institution and its fields are asked for once by each of two checks"
+
+
+def test_a_plan_has_all_dois_that_the_record_names(tmp_path: Path) -> None:
+    found: list[CheckedRecord] = []
+    link = "https://doi.org/10.1234%2FB"
+    result, _ = checked(tmp_path, [{**RECORD, "doi": "doi: 10.1234/A%281%29.", "link": link}], take=found.append)
+    result.raise_problems()
+    planned = plan_record(found[0])
+    assert (planned.key, planned.dois, planned.link) == (
+        "10.1234/a(1)",
+        ("10.1234/A(1)", "10.1234/a(1)", "10.1234/B"),
+        link,
+    )
+    assert planned.payload.fields["doi"] == "10.1234/A(1)"
+    update = plan_record(found[0], "doi")
+    assert (update.dois, "doi" in update.payload.fields) == (("10.1234/A(1)",), False)
 
 
 def test_every_unknown_name_has_its_place(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from uploader.catalog.report.collect import Limits
 from uploader.errors import ItemNotFound, JobBusy, PermissionDenied, RequestRejected, ServerFailing, TokenRejected
 from uploader.figshare.records import Record
 from uploader.items.payload import ItemPayload
+from uploader.metadata import identifiers
 from uploader.records.plan import Planned
 from uploader.records.run import MAX_ALIKE, RunOptions
 from uploader.transfer.store.lock import JobLock
@@ -250,6 +251,20 @@ async def test_an_own_item_with_the_doi_is_not_created_again(world: RecordWorld)
         theirs.id,
         "an item of this account has the DOI",
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["10.1234/A(1).v2", "https://doi.org/10.1234/a(1)", "doi: 10.1234/a(1)", "http://dx.doi.org/10.1234%2FA%281%29"],
+)
+@pytest.mark.parametrize("field", ["doi", "resource_doi"])
+async def test_a_doi_is_recognized_in_any_spelling(world: RecordWorld, written: str, field: str) -> None:
+    item = world.figshare.add_item("theirs")
+    item.doi = written if field == "doi" else ""
+    item.fields[field] = written
+    doi = identifiers.doi("https://doi.org/10.1234/a%281%29")
+    assert await world.run([msgspec.structs.replace(record(1), dois=(doi,))]) == 0
+    assert world.results() == ["existing"]
 
 
 async def test_an_item_that_belongs_to_the_same_publication_counts(world: RecordWorld) -> None:
