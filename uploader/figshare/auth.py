@@ -99,7 +99,7 @@ def read_stored(*, endpoint: str, config_dir: Path) -> tuple[str, str] | None:
 
     The file comes first: it has what the keyring refused to take in place of what it holds.
     """
-    stored = _read_store(config_dir / _FILE_NAME).get(endpoint)
+    stored = _read_entry(config_dir / _FILE_NAME, endpoint)
     if stored is not None:
         return stored, f"the file {config_dir / _FILE_NAME}"
     ring = _keyring()
@@ -139,18 +139,17 @@ def replace_text(text: str, *, endpoint: str, config_dir: Path, is_due: Callable
     """
     ring, path = _keyring(), config_dir / _FILE_NAME
     with _locked(config_dir):
-        stored = _read_store(path)
-        in_file = endpoint in stored
+        in_file = _read_entry(path, endpoint)
         try:
-            current = stored[endpoint] if in_file else ring.read(endpoint) if ring is not None else None
+            current = in_file or (ring.read(endpoint) if ring is not None else None)
         except _RingFault:  # locked since it was read: a text that is lost would be worse than one too many
             pass
         else:
             if current is None or not is_due(current):
                 return
-            if not in_file and ring is not None and ring.set(endpoint, text):
+            if in_file is None and ring is not None and ring.set(endpoint, text):
                 return
-        _write_store(path, {**stored, endpoint: text})
+        _write_store(path, {**_read_store(path), endpoint: text})
 
 
 def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
@@ -167,7 +166,7 @@ def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
 def _remove_from_file(endpoint: str, config_dir: Path) -> bool:
     """Return whether the file had something for this endpoint."""
     path = config_dir / _FILE_NAME
-    if endpoint not in _read_store(path):
+    if _read_entry(path, endpoint) is None:
         return False
     with _locked(config_dir):
         _write_store(path, {name: text for name, text in _read_store(path).items() if name != endpoint})
@@ -229,12 +228,15 @@ def read_secret_file(path: Path, what: str) -> str:
 # --- the file ---------------------------------------------------------------------------------------------------
 
 
-def _read_private(path: Path) -> str | None:
-    """Return the text of a private file, None if it does not exist. Pipes are accepted. Raises TokenFileExposed."""
+def _read_private(path: Path, *, exposed: bool = False) -> str | None:
+    """Return the text of a private file, None if it does not exist. Pipes are accepted.
+
+    Raises TokenFileExposed unless the file may be `exposed`.
+    """
     try:
         with path.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
-            if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+            if not exposed and os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
                 raise TokenFileExposed(
                     f"other users can read the token file {path}",
                     hint=f"Run `chmod 600 {shlex.quote(str(path))}`; if others use this machine, create a new token.",
@@ -275,8 +277,15 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _read_store(path: Path) -> dict[str, str]:
-    text = _read_private(path)
+def _read_entry(path: Path, endpoint: str) -> str | None:
+    """Return what the file holds for this endpoint; it may be exposed if that is nothing, as with a keyring."""
+    if endpoint not in _read_store(path, exposed=True):
+        return None
+    return _read_store(path).get(endpoint)
+
+
+def _read_store(path: Path, *, exposed: bool = False) -> dict[str, str]:
+    text = _read_private(path, exposed=exposed)
     if text is None:
         return {}
     tokens: Any = None

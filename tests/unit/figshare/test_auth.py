@@ -245,6 +245,24 @@ def test_with_a_keyring_no_file_is_written(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_keyring_is_used_beside_an_exposed_file_that_has_nothing_for_the_endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tokens.json"
+    store_token(Token("in-file"), endpoint=OTHER, config_dir=tmp_path, environ={})
+    path.chmod(0o644)
+    before = path.read_bytes()
+    Ring().use(monkeypatch)
+    place: dict[str, Any] = {"endpoint": ENDPOINT, "config_dir": tmp_path}
+    store_token(Token("in-ring"), environ={}, **place)
+    auth.replace_text("refreshed", is_due=lambda text: text == "in-ring", **place)
+    assert find_token(token_file=None, environ={}, **place).token.reveal() == "refreshed"
+    assert forget_token(**place) == ["the keyring (memory)"]
+    assert path.read_bytes() == before
+    with pytest.raises(TokenFileExposed):
+        find_token(token_file=None, endpoint=OTHER, environ={}, config_dir=tmp_path)
+
+
 @pytest.mark.parametrize("trouble", ["broken", "keeps nothing"])
 def test_an_unusable_keyring_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
     ring = Ring(priority=0 if trouble == "keeps nothing" else 5).use(monkeypatch)

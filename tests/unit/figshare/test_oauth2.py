@@ -469,7 +469,7 @@ async def test_a_sign_in_that_no_store_takes_is_not_refreshed(
 
     monkeypatch.setattr(auth, "_keyring", FullRing)
     (tmp_path / "tokens.json").mkdir()
-    monkeypatch.setattr(auth, "_read_store", lambda path: {})
+    monkeypatch.setattr(auth, "_read_store", lambda path, **_: {})
     send = Endpoint(response(200, NEW))
     token = session(tmp_path, clock)
     with pytest.raises(StateUnusable):
