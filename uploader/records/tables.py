@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import partial
 from typing import Any, BinaryIO
 
 from uploader.errors import Facts, MetadataInvalid, UsageError
@@ -20,6 +25,12 @@ _SHORTENED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d\d+")
 _DATE_COLUMN = re.compile(r"date|online|publi|accept|posted|embargo|until|year", re.IGNORECASE)
 _EXACT = 10**15
 """Excel keeps 15 digits of a number."""
+_SHEET = re.compile(r"xl/worksheets/[^/]+[.]xml", re.IGNORECASE)
+_CELL = re.compile(rb'<(?:\w+:)?c r="([A-Z]{1,3})(\d{1,7})"[^>]*(?<!/)>')
+"""The beginning of a cell that is not empty."""
+_MAX_CELLS = 2**24
+"""Cells of the rectangle that a sheet occupies; the library takes 32 bytes for each."""
+_CHUNK, _OVERLAP = 2**20, 2**10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +56,7 @@ def xlsx_rows(content: BinaryIO, origin: str) -> Iterator[Row]:
         import python_calamine
     except ImportError:
         raise UsageError("reading .xlsx needs the package python-calamine", facts=Facts("no-xlsx")) from None
+    _check_extent(content, origin)
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(content)
         sheet = workbook.get_sheet_by_index(0)
@@ -54,6 +66,34 @@ def xlsx_rows(content: BinaryIO, origin: str) -> Iterator[Row]:
     # The library leaves out empty columns at the left, but messages name a column by its number.
     blank = [""] * (sheet.start[1] if sheet.start is not None else 0)
     yield from _named(_texts(([*blank, *row] for row in sheet.iter_rows()), more), origin, "row")
+
+
+def _check_extent(content: BinaryIO, origin: str) -> None:
+    """Raise MetadataInvalid if a cell of an .xlsx file is so far from the others that the library would take all memory
+    for those between them.
+    """
+    with suppress(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+        with zipfile.ZipFile(content) as archive:
+            for name in filter(_SHEET.fullmatch, archive.namelist()):
+                with archive.open(name) as sheet:
+                    width, height, last = _extent(iter(partial(sheet.read, _CHUNK), b""))
+                if width * height > _MAX_CELLS:
+                    hint = "Remove what is far from the records, or save it as CSV UTF-8."
+                    raise_problem(origin, f"a sheet has cells as far as {last}, which are too many to read", hint=hint)
+    content.seek(0)
+
+
+def _extent(chunks: Iterable[bytes]) -> tuple[int, int, str]:
+    """Return columns and rows up to the last cells that are not empty, and the name of the cell at their end."""
+    columns, height, before = {b"A"}, 1, b""
+    for chunk in chunks:
+        cells = _CELL.findall(before + chunk)
+        columns |= {letters for letters, _ in cells}
+        height = max([height, *map(int, {row for _, row in cells})])
+        before = chunk[-_OVERLAP:]
+    last = max(columns, key=lambda letters: (len(letters), letters))
+    width = functools.reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last, 0)
+    return width, height, f"{last.decode()}{height}"
 
 
 def _texts(rows: Iterable[Sequence[Any]], remarks: list[str]) -> Iterator[tuple[int, list[str], list[str]]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+import xlsxwriter
 
-from uploader.errors import FigupError, UsageError
+from uploader.errors import FigupError, MetadataInvalid, UsageError
 from uploader.records.formats import RecordFile, read_records
 from uploader.sources.tables import MAX_COLUMNS
 
@@ -107,6 +108,22 @@ def test_columns_are_counted_from_the_first_one_of_the_sheet(tmp_path: Path) -> 
     rows = ((), (None, None, "title", "id", "link"), (None, None, "A dam", 1, "https://a.org/", "x"))
     file = read(tmp_path, workbook(*rows), "records.xlsx")
     assert [one.text for one in file.problems] == ["row 3: column 6 has no name in the header, but contains 'x'"]
+
+
+@pytest.mark.parametrize("value", [None, "x"])
+def test_a_cell_far_from_the_others_does_not_take_all_memory(tmp_path: Path, value: str | None) -> None:
+    """The library would take 550 GB, and end the process; an empty cell with a format does not matter."""
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ("title", "id", "link"))
+        sheet.write_row(1, 0, ("A dam", "1", "https://a.org/"))
+        sheet.write(1_048_575, 16_383, value, book.add_format({"bold": True}))
+    if value is None:
+        assert len(read(tmp_path, content.getvalue(), "records.xlsx").records) == 1
+        return
+    with pytest.raises(MetadataInvalid, match="a sheet has cells as far as XFD1048576, which are too many to read"):
+        read(tmp_path, content.getvalue(), "records.xlsx")
 
 
 def test_a_file_that_is_not_a_workbook(tmp_path: Path) -> None:
