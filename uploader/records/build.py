@@ -94,7 +94,13 @@ class Builder:
         key = self._key(source_id, own.doi, line, problems)
         if key is None:
             return None
-        return Record(key=key, line=line, metadata=metadata, link=address if metadata.metadata_only is None else None)
+        return Record(
+            key=key,
+            source_id=source_id,
+            line=line,
+            metadata=metadata,
+            link=address if metadata.metadata_only is None else None,
+        )
 
     def _validated(
         self, line: int, fields: dict[str, Any], validator: Validator, problems: list[Problem], *, harvested: bool

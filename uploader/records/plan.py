@@ -16,7 +16,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """A record in the form that it gets on Figshare. `title` None: the item keeps its own. `line` is its place in the
     file.
 
-    `dois` are those by which an item is recognized as the same; `payload` has everything else.
+    `dois` are those by which an item is recognized as the same; `payload` has everything else. `source_id` was the key
+    if the record had no DOI before.
     """
 
     key: str
@@ -25,6 +26,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     payload: ItemPayload
     link: str | None = None
     dois: tuple[str, ...] = ()
+    source_id: str = ""
 
     @property
     def is_metadata_only(self) -> bool:
@@ -56,4 +58,5 @@ def plan_record(one: CheckedRecord, key: ItemKey | None = None) -> Planned:
         payload=msgspec.structs.replace(one.payload, fields=fields),
         link=record.link,
         dois=dois,
+        source_id=record.source_id if key is None else "",
     )

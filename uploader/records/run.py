@@ -6,7 +6,7 @@ A record that fails does not stop the others. What concerns all of them ends the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -104,6 +104,7 @@ class Run:
         self._begun = api.requests
         self._results: dict[str, tuple[Result, str, Row | None]] = {}
         """Result, reason, and the existing item, of the records of this run."""
+        self._earlier = _earlier_keys(records, job.state)
         self._failures: list[str] = []
         """What the records that failed last, one after the other, have in common: see MAX_ALIKE."""
         self.made = 0
@@ -136,7 +137,7 @@ class Run:
     async def _work(self) -> None:
         with self._stop.interruptible():
             existing = await self._look()
-        for record in self._records:
+        for record in self._each():
             self._check_may_go_on()
             await self._one(record, existing)
             done, total = len(self._results), len(self._records)
@@ -145,6 +146,10 @@ class Run:
             complete = await remove_late_items(self._api, self._job, self._warn)
         if complete and not self.failed and self._job.state.ended != "done":
             await self._job.commit(ev.JobEnded(state="done"))
+
+    def _each(self) -> Iterator[Planned]:
+        """Yield the records by the keys under which the job knows them."""
+        return _by_earlier_keys(self._records, self._earlier)
 
     @property
     def _requests(self) -> int:
@@ -161,7 +166,7 @@ class Run:
     async def _look(self) -> Existing:
         """List what exists: for new records by DOI, for interrupted ones by mark, for others whether they exist."""
         state = self._job.state
-        new = [one for one in self._records if state.of(one.key).item_id is None]
+        new = [one for one in self._each() if state.of(one.key).item_id is None]
         marks = [*state.marks, *(one.intent.mark for one in state.records.values() if one.intent is not None)]
         creates = state.plan is not None and state.plan.action == "create"
         return await look(
@@ -297,7 +302,7 @@ class Run:
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield the outcome for every record, in the order of the file."""
-        return map(self._outcome, self._records)
+        return map(self._outcome, self._each())
 
     def _outcome(self, record: Planned) -> Outcome:
         state = self._job.state.of(record.key)
@@ -318,6 +323,19 @@ class Run:
         )
 
 
+def _earlier_keys(records: Iterable[Planned], state: ev.JobState) -> dict[str, str]:
+    """Return the ids of sources that were the keys of records which have a DOI now, by this DOI."""
+    found = {one.key: one.source_id for one in records if one.key not in state.records}
+    counts = Counter(source_id for source_id in found.values() if source_id in state.records)
+    taken = {one.key for one in records} if counts else set()
+    return {key: one for key, one in found.items() if counts[one] == 1 and one not in taken}
+
+
+def _by_earlier_keys(records: Iterable[Planned], keys: dict[str, str]) -> Iterator[Planned]:
+    for one in records:
+        yield msgspec.structs.replace(one, key=keys[one.key]) if one.key in keys else one
+
+
 async def preview(
     api: Figshare,
     states: JobStore,
@@ -332,7 +350,8 @@ async def preview(
         _, state = await in_thread(read_state, states, plan.job)
     except JobNotFound:
         state = ev.JobState()
-    new = [one for one in records if state.of(one.key).item_id is None]
+    each = _by_earlier_keys(records, _earlier_keys(records, state))
+    new = [one for one in each if state.of(one.key).item_id is None]
     dois = {comparable_doi(doi) for one in new for doi in one.dois}
     creates = plan.action == "create"
     existing = await look(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)

@@ -72,14 +72,14 @@ def _check_extent(content: BinaryIO, origin: str) -> None:
     """Raise MetadataInvalid if a cell of an .xlsx file is so far from the others that the library would take all memory
     for those between them.
     """
-    with suppress(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
-        with zipfile.ZipFile(content) as archive:
-            for name in filter(_SHEET.fullmatch, archive.namelist()):
-                with archive.open(name) as sheet:
-                    width, height, last = _extent(iter(partial(sheet.read, _CHUNK), b""))
-                if width * height > _MAX_CELLS:
-                    hint = "Remove what is far from the records, or save it as CSV UTF-8."
-                    raise_problem(origin, f"a sheet has cells as far as {last}, which are too many to read", hint=hint)
+    damaged = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+    with suppress(*damaged), zipfile.ZipFile(content) as archive:
+        for name in filter(_SHEET.fullmatch, archive.namelist()):
+            with archive.open(name) as sheet:
+                width, height, last = _extent(iter(partial(sheet.read, _CHUNK), b""))
+            if width * height > _MAX_CELLS:
+                hint = "Remove what is far from the records, or save it as CSV UTF-8."
+                raise_problem(origin, f"a sheet has cells as far as {last}, which are too many to read", hint=hint)
     content.seek(0)
 
 

@@ -100,6 +100,18 @@ async def test_the_runs_of_a_job_itself_do_not_count_as_changes(world: RecordWor
     assert await fates(world) == [("removed", "")]
 
 
+async def test_a_record_that_got_a_doi_since_is_recognized_by_its_id(world: RecordWorld) -> None:
+    def of_source(number: int, doi: str = "") -> Planned:
+        dois = (doi,) if doi else ()
+        return msgspec.structs.replace(record(number), key=doi or "pub.1", dois=dois, source_id="pub.1")
+
+    assert await world.run([of_source(1)]) == 0
+    assert await world.run([of_source(1, "10.1234/1")], UPDATED) == 0
+    assert (len(world.items()), world.outcomes[0].item_id) == (1, world.items()[0].id)
+    assert await world.run([of_source(1, "10.1234/1"), of_source(2, "10.1234/2")]) == 0
+    assert world.results() == ["existing", "created"], "it is unknown which of the two has the id"
+
+
 async def test_updates_are_not_undone_and_told(world: RecordWorld) -> None:
     world.figshare.add_item("theirs").doi = "10.1234/1"
     await world.run([record(1), record(2)], UPDATED)
