@@ -57,6 +57,11 @@ class Builder:
         """
         found: list[Problem] = []
         fields = dict(fields)
+        for name in ("id", "link"):
+            if isinstance(value := fields.get(name), dict | list):
+                kind = "a list" if isinstance(value, list) else "an object"
+                found.append(Problem(message=f"expected a text or a number, found {kind}", field=name))
+                del fields[name]
         source_id, link = _text(fields.pop("id", None)), _text(fields.pop("link", None))
         own = self._validated(line, fields, validator, found, harvested=harvested)
         record = self._record(line, own, source_id, link, found)

@@ -49,6 +49,8 @@ Result: TypeAlias = Literal["created", "existing", "updated", "failed", "left"]
 
 MAX_ALIKE = 5
 """Records in a row that may fail with the same message, or because Figshare fails; then it concerns all of them."""
+_MAX_NAMED = 20
+"""Items in one message."""
 GRACE = 10.0
 """Seconds that a request may take after the deadline."""
 _OF_ONE_RECORD = (
@@ -144,12 +146,27 @@ class Run:
             self._on_progress(Progress(done=done, total=total, failed=self.failed, requests=self._requests))
         with self._stop.interruptible():
             complete = await remove_late_items(self._api, self._job, self._warn)
+        complete &= not self._left_behind(existing)
         if complete and not self.failed and self._job.state.ended != "done":
             await self._job.commit(ev.JobEnded(state="done"))
 
     def _each(self) -> Iterator[Planned]:
         """Yield the records by the keys under which the job knows them."""
         return _by_earlier_keys(self._records, self._earlier)
+
+    def _left_behind(self, existing: Existing) -> bool:
+        """Return whether the job has unfinished records that are no longer in the file; tell of their items."""
+        left = [
+            (key, one.item_id or existing.marked.get(one.intent.mark if one.intent is not None else ""))
+            for key, one in self._job.state.records.items()
+            if key not in self._results and not one.done and (one.item_id is not None or one.intent is not None)
+        ]
+        items = [f"{item_id} ({key})" for key, item_id in left if item_id is not None]
+        if items:
+            more = f" and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else ""
+            named = ", ".join(items[:_MAX_NAMED])
+            self._warn(f"unfinished items whose records are no longer in the file: {named}{more}")
+        return bool(left)
 
     @property
     def _requests(self) -> int:

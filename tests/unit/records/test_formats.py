@@ -84,6 +84,19 @@ def test_every_mistake_has_its_line(read: Read) -> None:
         file.raise_problems()
 
 
+def test_an_id_or_a_link_is_one_text(read: Read) -> None:
+    file = read(
+        "records.jsonl",
+        '{"title": "A dam", "id": {"doi": "10.1/a"}, "link": "https://a.org/"}\n'
+        '{"title": "A dam", "id": 2, "link": ["https://a.org/"]}\n',
+    )
+    assert told(file) == [
+        "line 1, id: expected a text or a number, found an object",
+        "line 1: a record needs a doi or an id, by which it is found again",
+        "line 2, link: expected a text or a number, found a list",
+    ]
+
+
 def test_a_problem_of_all_records_is_reported_once(read: Read) -> None:
     file = read("records.csv", "title,link\nA dam,https://a.org/\n,https://a.org/\nA dam,https://a.org/\n")
     assert messages(file) == [

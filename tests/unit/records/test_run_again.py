@@ -100,6 +100,21 @@ async def test_the_runs_of_a_job_itself_do_not_count_as_changes(world: RecordWor
     assert await fates(world) == [("removed", "")]
 
 
+@pytest.mark.parametrize(("killed", "how"), [("update", Fault.KILLED_BEFORE), ("create", Fault.KILLED_AFTER)])
+async def test_an_unfinished_item_whose_record_left_the_file_is_named(
+    world: RecordWorld, killed: str, how: Fault
+) -> None:
+    world.figshare.fail(killed, how)
+    assert await world.run([record(1), record(2)]) == KILLED
+    item = world.items()[0].id
+    for _ in range(2):
+        assert await world.run([record(2)]) == 0
+        assert world.warnings == [f"unfinished items whose records are no longer in the file: {item} (10.1234/1)"]
+        assert world.state().ended == ""
+    assert await fates(world) == [("removed", ""), ("removed", "")]
+    assert world.items() == []
+
+
 async def test_a_record_that_got_a_doi_since_is_recognized_by_its_id(world: RecordWorld) -> None:
     def of_source(number: int, doi: str = "") -> Planned:
         dois = (doi,) if doi else ()
