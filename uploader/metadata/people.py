@@ -21,8 +21,7 @@ _GROUP_WORD = re.compile(
     r"office|council|college|school|research|science|team|project|network|program|compan|inc\b|ltd|gmbh|develop|contribut"
 )
 _WITH_ORCID = re.compile(r"(.+?)[\s,(<]+((?:https?://orcid\.org/)?\d{4}-\d{4}-\d{4}-\d{3}[\dXx])[)>]?")
-
-
+_ONLY_ORCID = re.compile(r"(?:https?://(?:www\.)?orcid\.org/|orcid:)\S*", re.IGNORECASE)
 _OTHERS = re.compile(r",?\s+(?:(?:and|&)\s+others|et\s+al\.?)\s*$")
 
 
@@ -64,6 +63,8 @@ def person(text: str) -> Author:
     An address of a page in parentheses is dropped. Braces, as in BibTeX, mark a name that must not be split.
     """
     words = " ".join(text.split())
+    if _ONLY_ORCID.fullmatch(words) or not any(map(str.isalpha, words)):
+        raise ValueError(f"{words!r} is not a name")
     if _ADDRESS.match(words):
         raise ValueError(f"{words!r} is an address, not a name")
     if whole := re.fullmatch(r"\{(.+)\}", words):

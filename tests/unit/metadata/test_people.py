@@ -67,5 +67,8 @@ def test_addresses_of_repositories(text: str, web: str) -> None:
 
 
 def test_an_address_is_not_a_name() -> None:
+    for text in ("(0000-0002-1825-0097)", "https://orcid.org/0000-0002-1825-0097", "orcid:0000-0002-1825-0097", ";"):
+        with pytest.raises(ValueError, match="is not a name"):
+            person(text)
     with pytest.raises(ValueError, match="is an address, not a name"):
         person("https://example.org/jane")
