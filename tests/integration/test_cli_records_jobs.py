@@ -99,6 +99,13 @@ def test_duplicates_are_reported_and_dois_update_in_bulk(figup: Figup, sandbox: 
     assert [event["state"] for event in figup.run("jobs", "--json").events[:-1]] == ["interrupted"]
 
 
+def test_a_pipe_is_refused_as_its_job_could_not_be_continued(figup: Figup, sandbox: Sandbox) -> None:
+    text = '{"title": "Dam", "id": 1, "link": "https://example.org/"}\n'
+    done = figup.run("records", "create", *FAST, "/dev/stdin", input=text).expect(2)
+    assert "/dev/stdin is a pipe, from which a job cannot be continued; use a file" in done.stderr
+    assert own(sandbox, "Dam") == []
+
+
 def test_an_invalid_record_stops_all_before_anything_is_created(figup: Figup, sandbox: Sandbox) -> None:
     path = table(figup)
     path.write_text(path.read_text().replace("Animal physiological ecology,About", "Beavers,About", 1))

@@ -20,7 +20,7 @@ from uploader.cli.report_output import Shown
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import DEADLINE, request_options
 from uploader.concurrency import in_thread
-from uploader.errors import ExitStatus, Facts, JobNotFound, ServerFailing, SomeRecordsFailed
+from uploader.errors import ExitStatus, Facts, JobNotFound, ServerFailing, SomeRecordsFailed, UsageError
 from uploader.figshare.ids import is_number
 from uploader.text import printable
 from uploader.transfer.options import RequestOptions
@@ -195,6 +195,9 @@ async def _run_job(
     session.resumable = True
     account = await api.account()
     path = await in_thread(file.resolve)
+    if not await in_thread(path.exists):
+        # Its name is another one in the next run, which would create records without a DOI again.
+        raise UsageError(f"{printable(str(file))} is a pipe, from which a job cannot be continued; use a file")
     job = plan(api.endpoint, account.id, "update" if update else "create", path, api.clock)
     states = job_store(state_dir(session.common))
     limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
