@@ -135,7 +135,7 @@ def test_broken_files_and_cells_are_reported(figup: Figup, figshare: Served) -> 
     cut = figup.cwd / "c.csv"
     cut.write_text('article_id,title,authors\n5,A,"[{""id"": 1"\n6,B,[]\n')
     result = figup.run("batch", "convert", cut, "--output", "t.jsonl").expect(1)
-    assert "cells of authors that are neither JSON nor Python literals: 1" in result.stderr
+    assert "cells of authors that could not be read: 1" in result.stderr
     rows = [json.loads(line) for line in (figup.cwd / "t.jsonl").read_text().splitlines()]
     assert [row["_figup"].get("missing") for row in rows] == ["authors: neither JSON nor a Python literal", None]
     assert rows[0]["authors"] == '[{"id": 1'

@@ -306,7 +306,7 @@ def _conclude(session: Session, found: Found, additions: Additions) -> int:
         note(f"ambiguous dates (day or month first), kept as they are: "
              f"{found.dates.unclear}")  # fmt: skip
     for name, count in found.unread.items():
-        note(f"cells of {printable(name)} that are neither JSON nor Python literals: {count}")
+        note(f"cells of {printable(name)} that could not be read: {count}")
     for number, message in list(additions.failures.items())[:MAX_REPORTED]:
         note(f"item {number}: {message}")
     if missing := found.unread.total() + len(additions.failures):

@@ -84,6 +84,7 @@ HINTS: dict[str, Hint] = {
     "catalog-damaged": Hint("Read everything again with --fresh.", complete=True),
     "values-unread": Hint("{hint}", complete=True),
     "no-xlsx": Hint("Install it: pip install 'figup[xlsx]'; or use CSV.", complete=True),
+    "batch-format": Hint("Use the file as Figshare sent it: spreadsheets change numbers and cells."),
     "records-format": Hint("`figup records template` shows the columns; `figup help records` explains them."),
     "some-records-failed": Hint(
         "Fix what the messages report, and run the same command again; completed work is not repeated.", complete=True

@@ -73,6 +73,13 @@ def test_a_row_becomes_a_record_in_the_form_of_the_api() -> None:
     assert (entry.missing, batch.found.dates.rewritten) == ("", 2)
 
 
+def test_an_object_where_a_list_belongs_is_told() -> None:
+    batch = read('article_id,funding,keywords\n5,"{""title"": ""R""}",[]\n')
+    (entry,) = batch.entries()
+    assert (entry.missing, cells(entry, "funding")) == ("funding: not a list", [None])
+    assert batch.found.unread == {"funding": 1}
+
+
 def test_a_custom_field_may_have_the_name_of_another_column() -> None:
     (entry,) = read("article_id,title,title,status\n5,A,B,draft\n").entries()
     assert cells(entry, "title,custom:title,state") == ["A", "B", "draft"]
@@ -143,6 +150,11 @@ def test_flags_and_numbers() -> None:
         (["1/2/2016", "3/4/2016", "soon", ""], ["1/2/2016", "3/4/2016", "soon", ""], 2),
         (["26/3/2016", "3/26/2016"], ["26/3/2016", "3/26/2016"], 2),
         (["31/2/2016"], ["31/2/2016"], 1),
+        (
+            ["3/26/2017", "99/99/9999", "26.3.2017", "1/2/2016"],
+            ["2017-03-26", "99/99/9999", "2017-03-26", "2016-01-02"],
+            1,
+        ),
     ],
     ids=str,
 )

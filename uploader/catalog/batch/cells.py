@@ -65,9 +65,10 @@ class Dates:
 
     def learn(self, text: str) -> None:
         """Note whether a date shows the order of day and month."""
-        if (found := _SLASHED.fullmatch(text)) is not None:
-            self.day_first |= found[2] == "." or int(found[1]) > 12
-            self.month_first |= int(found[3]) > 12
+        if (found := _SLASHED.fullmatch(text)) is not None and found[2] != ".":
+            first, second = int(found[1]), int(found[3])
+            self.day_first |= 12 < first <= 31 and second <= 12
+            self.month_first |= 12 < second <= 31 and first <= 12
 
     def iso(self, text: str) -> str:
         """Return a date as ISO 8601, or the unchanged text if its format is ambiguous."""
@@ -78,10 +79,12 @@ class Dates:
         if found is None:
             return text
         first, second, year = int(found[1]), int(found[3]), int(found[4])
-        if self.day_first == self.month_first and first != second:
+        day_first = self.day_first or found[2] == "."  # no locale has points and the month first
+        month_first = self.month_first and found[2] != "."
+        if day_first == month_first and first != second:
             self.unclear += 1
             return text
-        day, month = (first, second) if self.day_first and not self.month_first else (second, first)
+        day, month = (first, second) if day_first and not month_first else (second, first)
         try:
             whole = datetime(year, month, day, *_time(found[5], found[6], found[7], found[8]))  # noqa: DTZ001 - none said
         except ValueError:

@@ -158,7 +158,7 @@ class Batch:
                 for place in dates:
                     self.found.dates.learn(cells[place].strip())
         if problems:
-            raise invalid(self._name, problems)
+            raise invalid(self._name, problems, situation="batch-format")
         if not seen:
             raise UsageError(f"{self._name}: has no records")
 
@@ -210,7 +210,9 @@ def _put_own(record: dict[str, Any], name: str, cell: str) -> None:
         record["id"] = whole_number(cell)
     elif name in _LISTS:
         as_api = _AS_API.get(name)
-        values = _listed(structure(cell))
+        values = structure(cell)
+        if not isinstance(values, list):
+            raise ValueError("not a list")
         record[_LISTS[name]] = values if as_api is None else list(map(as_api, values))
     elif name in _FLAGS:
         record[_FLAGS[name]] = flag(cell)
