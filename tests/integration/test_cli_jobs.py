@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -140,6 +141,26 @@ def test_records_of_ended_jobs_are_removed_and_no_others(parts: Sandbox, bare_fi
     assert [(event["event"], event.get("job")) for event in removed.events[:2]] == [("removed", job), ("removed", new)]
     assert bare_figup.run("jobs").expect(0).stdout == f"No jobs in {bare_figup.state_dir}.\n"
     assert len(items(parts)) == 3, "nothing on Figshare changes"
+
+
+def test_interrupted_creations_are_named_and_removed_after_a_day(bare_figup: Figup) -> None:
+    folder = bare_figup.state_dir / "creations"
+    folder.mkdir(0o700, parents=True)
+    (old, new, busy) = (folder / f"figup-abc-{name}" for name in ("old", "new", "busy"))
+    for path in (old, new, busy):
+        path.touch(0o600)
+    for path in (old, busy):
+        os.utime(path, (1e9, 1e9))
+    listed = bare_figup.run("jobs").expect(0).stdout
+    assert "delete the draft with its mark in the title.\nfigup-abc-busy\nfigup-abc-new\nfigup-abc-old\n" in listed
+    refused = bare_figup.run("jobs", "--prune").expect(2).stderr
+    assert "Remove the records of 2 interrupted creations? Drafts with the marks" in refused
+    with busy.open("rb+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        pruned = bare_figup.run("jobs", "--prune", "--yes").expect(0).stdout
+    assert pruned == "Removed the record of the creation figup-abc-old.\n"
+    events = bare_figup.run("jobs", "--json").expect(0).events
+    assert [event["mark"] for event in events if event["event"] == "creation"] == [busy.name, new.name]
 
 
 def test_options_before_a_command_of_jobs_are_its_own(bare_figup: Figup) -> None:

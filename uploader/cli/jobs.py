@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,6 +19,7 @@ from uploader.cli.confirm import confirm
 from uploader.cli.context import (
     complete_any_job,
     complete_jobs,
+    creations,
     find_any_job,
     find_job,
     job_store,
@@ -82,12 +83,19 @@ _RECORDS_LOSS = (
 """The consequence of removing the record of a job of records."""
 _LEAST_WIDTH = 12
 """Minimum columns of a title."""
+_VISIBLE_AFTER = 86_400.0
+"""Seconds after which what an interrupted creation made is visible on Figshare, if it made something."""
 _INDENT = "    "
 """Before a title on a separate line."""
 
 
 @click.group("jobs", cls=FigupGroup, epilog=JOBS_HELP + ENVIRONMENT, invoke_without_command=True)
-@click.option("--prune", is_flag=True, help="Remove records of jobs that are done, cancelled or undone. Asks first.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Remove records of jobs that are done, cancelled or undone, and of creations that were interrupted more "
+    "than a day ago. Asks first.",
+)
 @click.option(
     "--older-than",
     metavar="TIME",
@@ -110,11 +118,14 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
         states = job_store(common)
         found = await anyio.to_thread.run_sync(list_jobs, states)
         of_records = await anyio.to_thread.run_sync(record_jobs, common)
+        unfinished = await anyio.to_thread.run_sync(creations(common).unfinished)
         now = datetime.now(UTC)
         if prune:
             every: list[_AnyJob] = [*found, *of_records]
             ended = [job for job in every if job.state in _ENDED and _age(job, now) >= (older_than or 0.0)]
-            return await _prune(session, ended, yes=yes)
+            least = timedelta(seconds=max(older_than or 0.0, _VISIBLE_AFTER))
+            old = [mark for mark, begun in unfinished.items() if now - begun >= least]
+            return await _prune(session, ended, old, yes=yes)
         for job in found:
             fields: dict[str, Any] = msgspec.to_builtins(job)
             session.console.event("job", **fields)
@@ -122,9 +133,23 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
         if found or not of_records:
             session.console.result(table(found, now, width) if found else f"No jobs in {states.path}.")
         _write_record_jobs(session, of_records)
+        _write_creations(session, unfinished)
         return 0
 
     return run(common, work)
+
+
+def _write_creations(session: Session, found: dict[str, datetime]) -> None:
+    """Name what `figup item create` and `figup project create` may have left half-made."""
+    for mark, begun in found.items():
+        session.console.event("creation", mark=mark, changed=begun.isoformat())
+    if found:
+        session.console.result(
+            "Interrupted creations of items or projects: the same command finishes each, or delete the draft with its "
+            "mark in the title."
+        )
+        for mark in found:
+            session.console.result(mark)
 
 
 def _write_record_jobs(session: Session, found: list[Overview]) -> None:
@@ -186,16 +211,20 @@ def _question(job: _AnyJob) -> str:
     return f"{question} Its upload can then not be continued, and its files stay on Figshare."
 
 
-async def _prune(session: Session, ended: list[_AnyJob], *, yes: bool) -> int:
-    """Remove the records of these jobs, unless one is in use by now."""
-    if not ended:
+async def _prune(session: Session, ended: list[_AnyJob], marks: list[str], *, yes: bool) -> int:
+    """Remove the records of these jobs and interrupted creations, unless one is in use by now."""
+    if not ended and not marks:
         session.console.result("There is nothing to remove.")
         return 0
-    question = f"Remove the records of {units.format_count(len(ended), 'job')}?"
+    counts = [units.format_count(len(ended), "job")] if ended else []
+    counts += [units.format_count(len(marks), "interrupted creation")] if marks else []
+    question = f"Remove the records of {' and '.join(counts)}?"
     if any(isinstance(job, JobOverview) for job in ended):
         question += " Their `figup upload` commands would then send everything again."
     if not all(isinstance(job, JobOverview) for job in ended):
         question += f" {_RECORDS_LOSS}"
+    if marks:
+        question += " Drafts with the marks of the creations would then not be finished."
     if not await confirm(session, question, yes=yes):
         return ExitStatus.SOME_FAILED
     for job in ended:
@@ -203,6 +232,11 @@ async def _prune(session: Session, ended: list[_AnyJob], *, yes: bool) -> int:
             states = _store(session.common, job)
             if await remove_job(states, job.job, Clock(), may=partial(_has_ended, states, job)):
                 _write_removed(session, job)
+    with creations(session.common) as records:
+        for mark in marks:
+            if await anyio.to_thread.run_sync(records.forget, mark):
+                session.console.event("removed", mark=mark)
+                session.console.result(f"Removed the record of the creation {mark}.")
     return 0
 
 

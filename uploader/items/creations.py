@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,6 +55,29 @@ class Creations:
             log.warning("cannot look for what an interrupted run created: %s", error)
         return list(self._held)
 
+    def unfinished(self) -> dict[str, datetime]:
+        """Return the marks of creations by any command that have not ended, and when they began.
+
+        Raises StateUnusable, StateLost.
+        """
+        check_private(self._folder)
+        found: dict[str, datetime] = {}
+        for path in self._recorded(""):
+            with map_os_errors(path), suppress(FileNotFoundError):
+                found[path.name] = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return found
+
+    def forget(self, mark: str) -> bool:
+        """Remove the record of a creation whose command has ended; return whether it was removed.
+
+        Raises StateUnusable, StateLost.
+        """
+        self._take(self._folder / mark)
+        if mark not in self._held:
+            return False
+        self.end(mark)
+        return True
+
     def begin(self, origin: str) -> str:
         """Record a new mark and return it."""
         mark = new_mark(origin)
@@ -84,10 +108,12 @@ class Creations:
             os.close(fd)
 
     def _recorded(self, origin: str) -> list[Path]:
+        """Return the records of one command, or with "" of all."""
+        prefix = mark_prefix(origin) if origin else ""
         with map_os_errors(self._folder):
             if not self._folder.exists():
                 return []
-            return sorted(path for path in self._folder.iterdir() if path.name.startswith(mark_prefix(origin)))
+            return sorted(path for path in self._folder.iterdir() if path.name.startswith(prefix))
 
     def _take(self, path: Path) -> None:
         """Hold a record unless another command does, or has just removed it."""
