@@ -54,7 +54,7 @@ def test_files_are_selected_by_name_and_pattern(figup: Figup) -> None:
     missing = figup.run("download", item, "readme.md", "-o", "three").expect(4)
     assert missing.stderr.startswith(f"figup: item {item} has no file readme.md.")
     folder = figup.run("download", item, "elsewhere").expect(4)
-    assert "the folder to write to is given by --output" in folder.stderr
+    assert "--output is the folder to write to" in folder.stderr
     assert not (figup.cwd / "three").exists()
 
 

@@ -90,7 +90,7 @@ def test_an_id_or_a_link_is_one_text(read: Read) -> None:
         '{"title": "A dam", "id": {"doi": "10.1/a"}, "link": "https://a.org/"}\n'
         '{"title": "A dam", "id": 2, "link": ["https://a.org/"]}\n',
     )
-    assert told(file) == [
+    assert messages(file) == [
         "line 1, id: expected a text or a number, found an object",
         "line 1: a record needs a doi or an id, by which it is found again",
         "line 2, link: expected a text or a number, found a list",
