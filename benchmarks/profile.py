@@ -26,7 +26,7 @@ KINDS = (
     "MD5",
     "TLS",
     "reading out of the page cache",
-    "memory that the kernel makes anew",
+    "newly allocated memory",
     "sockets and the rest of the kernel",
     "copies in memory",
     "xxh3",
@@ -78,6 +78,6 @@ def kind_of(sample: str) -> str:
     if re.search(r"memmove|memcpy|memset", symbol):
         return "copies in memory"
     if "kernel" in library or library.startswith("["):
-        kinds = ((READ, "reading out of the page cache"), (FRESH, "memory that the kernel makes anew"))
+        kinds = ((READ, "reading out of the page cache"), (FRESH, "newly allocated memory"))
         return next((kind for known, kind in kinds if known.search(symbol)), "sockets and the rest of the kernel")
     return "Python: event loop, hand-over, books, start-up"

@@ -46,13 +46,13 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
     rows["no line, on this machine"] = interrupted(large, None)
     return Report(
         "resume",
-        "Going on after a SIGKILL at 90 %",
+        "Resuming after a SIGKILL at 90 %",
         [
-            Column("time to go on, % of a full run", 1, plot=True),
+            Column("time to resume, % of a full run", 1, plot=True),
             Column("MB sent again", 1, plot=True),
             Column("MB in flight at most"),
             Column("full run, seconds", 1),
-            Column("going on, seconds", 1),
+            Column("resuming, seconds", 1),
         ],
         {
             name: of_one_round(
@@ -66,7 +66,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
         },
         [
             *(
-                Bar(f"{name}: time to go on / a full run", _share(one), most=0.12 if name in lines else 0.2)
+                Bar(f"{name}: time to resume / a full run", _share(one), most=0.12 if name in lines else 0.2)
                 for name, one in rows.items()
             ),
             *(

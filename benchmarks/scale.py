@@ -63,7 +63,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             Bar("journal, bytes a part", per_part, most=100),
         ],
         [
-            f"Going on with {parts:,} parts of 1 KiB, half of them there: asked the server for its parts after"
+            f"Resuming {parts:,} parts of 1 KiB, half of them there: asked the server for its parts after"
             f" {started:.2f} s, ended after {resumed:.1f} s.",
             f"A journal of {10_000 if quick else 1_000_000:,} parts is replayed in {replayed:.2f} s.",
         ],

@@ -77,7 +77,7 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["upload", "https://example.org/x"], "is an address; to add it to the item as a link, use --link https://"),
         (
             ["upload", "x", "--limit-rate", "20"],
-            "20 is 20 bytes per second; write 20M for megabytes, 20B if it is meant",
+            "20 is 20 bytes per second; write 20M for megabytes, or 20B for bytes",
         ),
         (["upload", "x", "--limit-rate", "08:00,20M 19:00,40"], "40 is 40 bytes per second"),
         (

@@ -35,7 +35,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a cell: `verified` (`given up`), or the error's code and exit status, and its message."""
+    """The outcome of a cell: `verified` (`cancelled`), or the error's code and exit status, and its message."""
 
     outcome: str
     exit_status: int
@@ -209,13 +209,13 @@ class Stage:
 
 def _outcome(cell: Cell, outcome: Outcome) -> str:
     if outcome.exit_status == 0:
-        return "given up" if cell.request.cancel else "verified"
+        return "cancelled" if cell.request.cancel else "verified"
     return f"{outcome.error.split(':')[0]} ({outcome.exit_status})"
 
 
 def exit_status(outcome: str) -> int:
     """The exit status that an outcome names."""
-    return 0 if outcome in ("verified", "given up") else int(outcome.rpartition("(")[2].rstrip(")"))
+    return 0 if outcome in ("verified", "cancelled") else int(outcome.rpartition("(")[2].rstrip(")"))
 
 
 @contextmanager
@@ -264,7 +264,7 @@ def page(results: dict[Key, Result]) -> str:
         "that the fault was retried successfully. Otherwise the cell has the error's code and exit status, and the",
         "same command, rerun without the fault, always ends verified: one item, one file of the name, equal MD5s,",
         "no part sent that Figshare already had, and no other file changed. The item named by the user (`a given",
-        "item`) also contains unfinished files of somebody else, one of them of the same name and size. `given up`",
+        "item`) also contains unfinished files of another user, one of them of the same name and size. `cancelled`",
         "means that `figup cancel` removed the job's unfinished files and nothing else. The retry time is a few",
         "seconds here, so that `every time` ends.",
         "",

@@ -52,18 +52,18 @@ class Request:
 
 
 _NEW_ITEM = (
-    Request("who am I", "get-account"),
+    Request("read the account", "get-account"),
     Request("create the item", "create-item"),
-    Request("look for a lost item", "list-items", before=("create-item:1=lost-answer",)),
+    Request("search for a lost item", "list-items", before=("create-item:1=lost-answer",)),
     Request("read the item", "get-item"),
 )
 _FILE = (
     Request("initiate the file", "initiate"),
-    Request("look for a lost file", "list-files", before=("initiate:1=lost-answer",)),
+    Request("search for a lost file", "list-files", before=("initiate:1=lost-answer",)),
     Request("read the new file", "get-file"),
     Request("list the parts", "get-upload"),
     Request("send a part", "put-part"),
-    Request("look at a part", "get-part", before=("put-part:1=503",)),
+    Request("read the state of a part", "get-part", before=("put-part:1=503",)),
     Request("complete", "complete"),
     Request("wait for the MD5", "get-file", first=2),
     Request("remove a bad copy", "delete-file", before=("complete:1=wrong-md5",)),
@@ -72,42 +72,44 @@ _FILE = (
 _GIVEN_ITEM = (
     Request("list the item's files", "list-files", given=True),
     *(replace(row, title=f"{row.title}, in a given item", given=True, all_faults=False) for row in _FILE),
-    Request("look whether a found upload is untouched, in a given item", "get-upload",
+    Request("check whether a found upload is untouched, in a given item", "get-upload",
             before=("initiate:1=lost-answer",), given=True, all_faults=False),
 )  # fmt: skip
 _OTHER_WAYS = (
     Request("create the item in a project", "create-project-item", project=True),
-    Request("look for a lost item of a project", "list-items", project=True,
+    Request("search for a lost item of a project", "list-items", project=True,
             before=("create-project-item:1=lost-answer",)),
     Request("add a link", "initiate", link=True),
-    Request("look for a lost link", "list-files", link=True, before=("initiate:1=lost-answer",)),
+    Request("search for a lost link", "list-files", link=True, before=("initiate:1=lost-answer",)),
     Request("read the link", "get-file", link=True),
-    Request("list the item's files, to go on", "list-files", earlier=("initiate:..2=422",)),
-    Request("list the parts, to go on", "get-upload", earlier=("put-part:2..=403",)),
+    Request("list the item's files, to resume", "list-files", earlier=("initiate:..2=422",)),
+    Request("list the parts, to resume", "get-upload", earlier=("put-part:2..=403",)),
 )  # fmt: skip
 _DESCRIBED = tuple(
     replace(row, ordered=True)
     for row in (
-        Request("describe an item that was looked for", "update-item", before=("create-item:1=lost-answer",)),
+        Request("describe an item that was searched for", "update-item", before=("create-item:1=lost-answer",)),
         Request("read the authors", "list-item-authors"),
         Request("set the authors", "replace-item-authors"),
         Request("read the item again at the end", "get-item", first=2),
         Request("reserve a DOI", "reserve-item-doi"),
         Request("list the private links", "list-item-links"),
-        Request("make a private link", "create-item-link"),
-        Request("look for a lost private link", "list-item-links", first=2, before=("create-item-link:1=lost-answer",)),
+        Request("create a private link", "create-item-link"),
+        Request(
+            "search for a lost private link", "list-item-links", first=2, before=("create-item-link:1=lost-answer",)
+        ),
         Request("publish", "publish-item"),
-        Request("look whether it is published", "get-item", first=3, before=("publish-item:1=lost-answer",)),
+        Request("check whether it is published", "get-item", first=3, before=("publish-item:1=lost-answer",)),
     )
 )
 _CANCELLED = tuple(
     replace(row, cancel=True, given=True, earlier=row.earlier or ("put-part:2..=403",))
     for row in (
-        Request("give up: who am I", "get-account"),
-        Request("give up: read the file", "get-file"),
-        Request("give up: list the parts", "get-upload"),
-        Request("give up: remove the file", "delete-file"),
-        Request("give up: look for a lost file", "list-files", earlier=("initiate=lost-answer", "list-files:2..=403")),
+        Request("cancel: read the account", "get-account"),
+        Request("cancel: read the file", "get-file"),
+        Request("cancel: list the parts", "get-upload"),
+        Request("cancel: remove the file", "delete-file"),
+        Request("cancel: search for a lost file", "list-files", earlier=("initiate=lost-answer", "list-files:2..=403")),
     )
 )
 REQUESTS = (

@@ -161,7 +161,7 @@ async def section(stage: Stage, scene: Scene, one: str) -> list[str]:
 
 def title(scene: Scene, one: str) -> str:
     """The heading of a section."""
-    return scene.name if is_symmetrical(scene) else f"{scene.name}; the {one} stands still"
+    return scene.name if is_symmetrical(scene) else f"{scene.name}; the {one} is suspended"
 
 
 async def page(folder: Path) -> str:
@@ -185,7 +185,7 @@ async def page(folder: Path) -> str:
     for scene in SCENES:
         for one, _ in ORDERS[:1] if is_symmetrical(scene) else ORDERS:
             lines += ["", f"## {title(scene, one)}", ""]
-            lines += ["| stands still before | it ends with | the other ends with |", "|---|---|---|"]
+            lines += ["| suspended before | it ends with | the other ends with |", "|---|---|---|"]
             lines += await section(stage, scene, one)
     return "\n".join([*lines, ""])
 

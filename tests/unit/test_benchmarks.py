@@ -74,7 +74,7 @@ def test_benchmark_files_have_their_sizes(tmp_path: Path) -> None:
         (" 7/9  7f2aa57f02b5 [unknown] (/usr/lib/x86_64-linux-gnu/libcrypto.so.3)", "MD5"),
         (" 7/7  7f2aa57f02b5 [unknown] (/usr/lib/x86_64-linux-gnu/libcrypto.so.3)", "TLS"),
         (" 7/7  ffffffff821e86a7 _copy_to_iter ([kernel.kallsyms])", "reading out of the page cache"),
-        (" 7/7  ffffffff821e86a7 clear_page_erms ([kernel.kallsyms])", "memory that the kernel makes anew"),
+        (" 7/7  ffffffff821e86a7 clear_page_erms ([kernel.kallsyms])", "newly allocated memory"),
         (" 7/7  ffffffff821e86a7 tcp_sendmsg ([kernel.kallsyms])", "sockets and the rest of the kernel"),
         (" 7/7  7f2aa53a9c7d PyObject_Hash (/opt/a (b)/libpython3.11.so.1.0)", KINDS[-1]),
     ],

@@ -63,7 +63,7 @@ _SPECIFIC: dict[str, list[Any]] = {
                      help="Records with this ORCID iD; with NAME, also those without it.")],
     "author_ids": [_which("--author-id", "author_ids", metavar="ID", type=click.IntRange(min=1), multiple=True,
                           help="The author, if several have the name; may be repeated.")],
-    "strict": [_which("--strict", is_flag=True, help="Not records that only the name matches.")],
+    "strict": [_which("--strict", is_flag=True, help="Leave out records that only the name matches.")],
     "group": [_which("--group", metavar="ID", type=click.IntRange(min=1),
                      help="Only this group, without its subgroups.")],
     "type": [_which("--type", metavar="TYPE", help="Only items of this type, such as dataset.")],
@@ -76,7 +76,7 @@ _SPECIFIC: dict[str, list[Any]] = {
     "tables": [_table("--tables", is_flag=True,
                       help="Also tables of authors, categories, tags, files, funding, custom fields and others: sheets "
                            "of FILE.xlsx, or FILE.authors.csv and so on.")],
-    "emails": [_table("--without-emails", is_flag=True, help="No e-mail addresses.")],
+    "emails": [_table("--without-emails", is_flag=True, help="Leave out e-mail addresses.")],
     "stats": [_numbers("--stats", is_flag=True,
                        help="Also views, downloads, shares and citations, read once a day at most.")],
     "stats_since": [_numbers("--stats-since", metavar="DATE", type=ParsedParam("date", identifiers.date_of),

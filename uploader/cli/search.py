@@ -69,7 +69,7 @@ def _complete_types(_: click.Context, __: click.Parameter, incomplete: str) -> l
 _TEXT, _DAY = ParsedParam("text", _value), ParsedParam("date", identifiers.date_of)
 _what, _where, _how = grouped("Conditions"), grouped("Where"), grouped(RESULT)
 _OPTIONS = [
-    _what("--any", "any_word", is_flag=True, help="One of the WORDS is enough."),
+    _what("--any", "any_word", is_flag=True, help="Find records with at least one of the WORDS."),
     _what("--title", metavar="T", multiple=True, type=_TEXT, help="A word or phrase of the title."),
     _what("--description", metavar="T", multiple=True, type=_TEXT, help="A word or phrase of the description."),
     _what("--author", metavar="NAME", multiple=True, type=_TEXT, help="An author's name; namesakes are found as well."),
@@ -95,12 +95,12 @@ _OPTIONS = [
     _where("--projects", is_flag=True, help="Search projects instead of items."),
     _where("--own", is_flag=True, help="Search your own records, drafts included."),
     _how("--order", type=click.Choice(["published", "modified", "created", "views", "downloads", "shares", "cites"]),
-         default="published", show_default=True, help="The greatest come first."),
-    _how("--reverse", is_flag=True, help="The least come first."),
+         default="published", show_default=True, help="Sort by this, greatest or latest first."),
+    _how("--reverse", is_flag=True, help="Sort in the opposite direction."),
     _how("--limit", metavar="N|all", type=ParsedParam("limit", _limit), default="20", show_default=True,
-         help="How many at most. With all, and with --output, the oldest come first."),
-    _how("--count", is_flag=True, help="Only count all; reads the whole list."),
-    _how("--explain", is_flag=True, help="Print what would be asked, and ask nothing."),
+         help="Maximum number of records, or all. With all, and with --output, oldest first."),
+    _how("--count", is_flag=True, help="Print only the number of records; reads the whole list."),
+    _how("--explain", is_flag=True, help="Print the request, without sending it."),
 ]  # fmt: skip
 
 

@@ -143,7 +143,7 @@ def _member_text(member: no.Member) -> str:
     task = f" ({printable(member.task)})" if member.task else ""
     rate = f" at {units.format_rate(member.rate)}" if member.rate is not None else ""
     sent = f"{units.format_bytes(member.bytes_sent)} sent{rate}"
-    sign = f"last sign of life {units.format_duration(member.silent)} before"
+    sign = f"last heard from {units.format_duration(member.silent)} before"
     return f"process {member.pid} on {printable(member.host)}{task}: {sent}, {sign}"
 
 

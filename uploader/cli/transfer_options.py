@@ -55,7 +55,7 @@ def _parse_limit(text: str) -> Limit | None:
     limit = parse_limit(text)
     for word in re.split(r"[\s,]+", text):
         if word.isdecimal() and 0 < int(word) < _LEAST_PLAIN_RATE:
-            raise ValueError(f"{word} is {word} bytes per second; write {word}M for megabytes, {word}B if it is meant")
+            raise ValueError(f"{word} is {word} bytes per second; write {word}M for megabytes, or {word}B for bytes")
     return limit
 
 
@@ -103,7 +103,7 @@ _OPTIONS = [
                help="If the item has a file of that name: skip an identical one and refuse a different one; replace it "
                     "once the new one is verified; keep both; or fail."),
     _conflicts("--restart-changed", is_flag=True,
-               help="Send files that changed after their upload began again, from the start."),
+               help="If a file changed after its upload began, restart it."),
     _conflicts("--forget-missing", is_flag=True,
                help="Drop files of the job that no longer exist and are not verified yet, instead of failing on them."),
     _conflicts("--reread", is_flag=True,

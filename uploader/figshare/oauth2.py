@@ -78,7 +78,7 @@ class Consent:
         if not fits:
             raise UsageError(
                 f"this is not the address that the browser was sent to, which begins with {self.redirect}",
-                hint="Copy it whole from the browser's address bar, after consenting.",
+                hint="Copy the whole address from the browser's address bar, after consenting.",
             )
         try:
             # oauthlib takes https only; that the address of this machine may be http was checked before.
@@ -88,7 +88,7 @@ class Consent:
         except MismatchingStateError:
             raise SignInFailed("the answer does not belong to this sign-in: its state differs") from None
         except MissingCodeError:
-            raise SignInFailed("the answer holds no code") from None
+            raise SignInFailed("the answer contains no code") from None
         except OAuth2Error as error:
             if error.error == "access_denied":
                 raise SignInFailed("the owner of the account refused consent", hint="") from None

@@ -138,7 +138,7 @@ def test_the_code_is_read_from_the_address(redirect: str) -> None:
         ("code=c0de", "its state differs"),
         ("error=access_denied&error_description=no&state={state}", "the owner of the account refused consent"),
         ("error=invalid_scope&error_description=what&state={state}", "Figshare refused: invalid_scope: what"),
-        ("state={state}", "holds no code"),
+        ("state={state}", "contains no code"),
     ],
 )
 def test_an_answer_without_a_valid_code_ends_the_sign_in(query: str, words: str) -> None:

@@ -109,4 +109,4 @@ def test_the_progress_of_the_working_process_takes_precedence(states: Counted) -
     assert overview(states, "k3").bytes_done == summarize(states, "k3").bytes_done == 77
     assert overview(states, "k3").members == (member,)
     text = format_job(summarize(states, "k3"))
-    assert "\n  with process 9 on n2 (Slurm 10_3): 7 bytes sent at 3 bytes/s, last sign of life 4 s before\n" in text
+    assert "\n  with process 9 on n2 (Slurm 10_3): 7 bytes sent at 3 bytes/s, last heard from 4 s before\n" in text
