@@ -25,7 +25,7 @@ COMMAND_LINE = re.compile(
 )
 KNOWS_OPTIONS = frozenset({"cli", "manual"})
 """Packages of `uploader` whose strings may name options and commands."""
-MOST_LINES = 400
+MAX_LINES = 400
 """Lines of one module of `uploader`; a longer one has two concerns."""
 PLACE = re.compile(r"(?<![\w.~}-])/(?:h[o]me|U[s]ers|r[o]ot|w[o]rk)/\w")
 
@@ -58,8 +58,8 @@ def breaches_of(checkout: Path, name: Path) -> Iterator[str]:
             yield f"{name}:{number}: names a place on one particular machine"
     if top == "uploader" and name.suffix == ".py":
         lines = text.count("\n")
-        if lines > MOST_LINES:
-            yield f"{name}:1: has {lines} lines, more than {MOST_LINES}"
+        if lines > MAX_LINES:
+            yield f"{name}:1: has {lines} lines, more than {MAX_LINES}"
         yield from _breaches_of_module(name, ast.parse(text))
 
 

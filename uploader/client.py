@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from uploader.catalog.report.collect import Progress
-    from uploader.catalog.report.make import Made
+    from uploader.catalog.report.make import ReportResult
     from uploader.catalog.report.spec import ReportName
     from uploader.catalog.search import Order
     from uploader.catalog.statistics.session import Statistics
@@ -108,7 +108,7 @@ class Client(TransferClient):
         from uploader.catalog.names import Names, find_type
         from uploader.catalog.pager import check_complete
         from uploader.catalog.query import Query
-        from uploader.catalog.search import ORDERS, Search, Searching
+        from uploader.catalog.search import ORDERS, Search, SearchRun
 
         api, names = self._api, Names(self._api)
         check_choice("kind", kind, get_args(Kind))
@@ -130,7 +130,7 @@ class Client(TransferClient):
             until=_day("until", until),
             raw=raw,
         )
-        searching = Searching(
+        searching = SearchRun(
             api.records,
             Search(
                 kind=kind,
@@ -216,7 +216,7 @@ class Client(TransferClient):
         deadline: float | str | datetime | None = None,
         max_requests: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
-    ) -> Made:
+    ) -> ReportResult:
         """Make a complete table, as `figup report` does.
 
         "public": the records of an `institution`; "own": the account's, with drafts; "author": those of an `author` or

@@ -16,23 +16,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-_SHORTEST = 12
-_SHORTEST_PASSWORD = 8
+_MIN_LENGTH = 12
+_MIN_PASSWORD = 8
 """Characters; Figshare's tokens have 128."""
-_MOST_SECRETS = 100
-_MOST_WORDS = 5000
+_MAX_SECRETS = 100
+_MAX_WORDS = 5000
 """Secrets of upload URLs: one per file; only the latest are kept."""
 _CUT = "..."
 _DEPTH = 4
 """Encodings inside each other."""
 _SHORT = 8192
 """Maximum characters of a text searched for nested base64; longer texts only for base64 of a token itself."""
-_LONGEST = 1 << 20
+_MAX_TEXT = 1 << 20
 """Characters up to which a text is searched for upload addresses."""
 
-_WORD = re.compile(rf"[\w.~-]{{{_SHORTEST},}}")
-_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{-(-_SHORTEST_PASSWORD * 4 // 3)},}}={{0,2}}")
-_WORDS = re.compile(rf"[ -~]{{{_SHORTEST_PASSWORD},}}")
+_WORD = re.compile(rf"[\w.~-]{{{_MIN_LENGTH},}}")
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{-(-_MIN_PASSWORD * 4 // 3)},}}={{0,2}}")
+_WORDS = re.compile(rf"[ -~]{{{_MIN_PASSWORD},}}")
 _ESCAPE = re.compile(r"\\+(?:u00([0-9a-fA-F]{2})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _PUBLIC_KEYS = frozenset({"upload_url", "upload_token"})
 """Fields of API responses that hold an upload's secret. They are needed, and never shown."""
@@ -53,21 +53,21 @@ class _Secrets:
 _SECRETS = _Secrets()
 
 
-def add_secret(text: str, *, shortest: int = _SHORTEST) -> None:
+def add_secret(text: str, *, min_length: int = _MIN_LENGTH) -> None:
     """Redact this token from now on."""
     folded = text.casefold()
     with _SECRETS.lock:
-        if len(text) >= shortest and folded not in _SECRETS.texts:
-            _SECRETS.texts = (*_SECRETS.texts, folded)[-_MOST_SECRETS:]
+        if len(text) >= min_length and folded not in _SECRETS.texts:
+            _SECRETS.texts = (*_SECRETS.texts, folded)[-_MAX_SECRETS:]
             forms = [core for form in {text, text.lower(), text.upper(), quote(text, safe="")} for core in _cores(form)]
-            _SECRETS.base64 = (*_SECRETS.base64, *forms)[-_MOST_SECRETS * 24 :]
+            _SECRETS.base64 = (*_SECRETS.base64, *forms)[-_MAX_SECRETS * 24 :]
 
 
 def add_credentials(user: str | None, password: str | None) -> None:
     """Redact these proxy credentials, which are sent as base64 of "user:password"."""
     if password:
-        add_secret(password, shortest=_SHORTEST_PASSWORD)
-        add_secret(f"{user or ''}:{password}", shortest=_SHORTEST_PASSWORD)
+        add_secret(password, min_length=_MIN_PASSWORD)
+        add_secret(f"{user or ''}:{password}", min_length=_MIN_PASSWORD)
 
 
 def add_upload_address(url: str) -> None:
@@ -77,7 +77,7 @@ def add_upload_address(url: str) -> None:
         for word in _WORD.findall(unquote(f"{parts.path}?{parts.query}")):
             _SECRETS.words[word.casefold()] = None
             _SECRETS.words.move_to_end(word.casefold())
-        while len(_SECRETS.words) > _MOST_WORDS:
+        while len(_SECRETS.words) > _MAX_WORDS:
             _SECRETS.words.popitem(last=False)
 
 
@@ -156,7 +156,7 @@ def _found_in(text: str) -> Iterator[str]:
     """Yield the secrets that occur literally in a text, ignoring case."""
     folded = text.casefold()
     yield from (secret for secret in _SECRETS.texts if secret in folded)
-    if _SECRETS.words and len(folded) <= _LONGEST:
+    if _SECRETS.words and len(folded) <= _MAX_TEXT:
         for word in _WORD.findall(folded):
             # It may occur in a host name or before a full stop.
             yield from (one for one in (word, *word.split(".")) if one in _SECRETS.words)

@@ -39,7 +39,7 @@ _BATCH = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
 """Environment variables; a batch system sets one of them."""
 _RESERVED = 64
 """Descriptors for everything but sources and connections: streams, event loop, journal, locks, logs, libraries."""
-_FEWEST = 4
+_MIN_DESCRIPTORS = 4
 
 
 def resource_error(fault: BaseException) -> ResourcesExhausted | None:
@@ -153,7 +153,7 @@ def descriptor_share(wanted: int, part: float) -> int:
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most == resource.RLIM_INFINITY:
         return wanted
-    return max(_FEWEST, min(wanted, int(part * (most - _RESERVED))))
+    return max(_MIN_DESCRIPTORS, min(wanted, int(part * (most - _RESERVED))))
 
 
 def file_system_of(device: int) -> str | None:

@@ -16,7 +16,7 @@ from uploader.clock import Clock
 _IDLE_ROUNDS = 4
 """Rounds of a loop without a visible queue in which all tasks must wait: a callback may still wake one in the next."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
-LONGEST = 2 * 86_400.0
+TIME_LIMIT = 2 * 86_400.0
 """Seconds after which waiting is taken for a loop without an end: no test is about so long a time."""
 
 
@@ -46,7 +46,7 @@ class VirtualClock(Clock):
 
     async def sleep(self, seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
-        if self._time > LONGEST:
+        if self._time > TIME_LIMIT:
             raise AssertionError("the code under test waits without an end")
         if seconds <= 0:
             return

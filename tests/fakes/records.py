@@ -19,7 +19,7 @@ from uploader.records.job import OpenJob, job_store, plan
 from uploader.records.journal import Action, JobState
 from uploader.records.plan import Planned
 from uploader.records.run import Outcome, Run, RunOptions
-from uploader.records.undo import Undone, undo
+from uploader.records.undo import UndoResult, undo
 from uploader.transfer.run.stop import Stop
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class RecordWorld:
         self.figshare.on_killed = self._kill
         self.disk = CrashingDisk()
         self.outcomes: list[Outcome] = []
-        self.undone: list[Undone] = []
+        self.undone: list[UndoResult] = []
         self.warnings: list[str] = []
         self.error: FigupError | None = None
         self.running: Run | None = None
@@ -123,7 +123,7 @@ class RecordWorld:
             return KILLED
         return 1 if run.failed else 0
 
-    async def undo(self, *, disk: CrashingDisk | None = None) -> list[Undone] | None:
+    async def undo(self, *, disk: CrashingDisk | None = None) -> list[UndoResult] | None:
         """Run `figup records undo`; None if the process was killed."""
         self.disk = disk or CrashingDisk()
         try:

@@ -20,9 +20,9 @@ from tests.support.hostile import FILE, SECRET, Answer, Asked, Hostile, answer, 
 TOKEN = "c4nary-t0ken-4d5e6f"
 QUICK = ("--retry-timeout", "0.6s", "--settle-timeout", "0.5s", "--verify-timeout", "0.5s")
 SIZE = 1000
-MOST_MEMORY = 200 << 10
+MAX_MEMORY = 200 << 10
 """KiB; some 70 MiB are Python and the libraries."""
-LONGEST = 20.0
+TIME_LIMIT = 20.0
 
 
 def expanding(mebibytes: int) -> bytes:
@@ -57,10 +57,10 @@ def suffer(victim: Figup, *args: str) -> Result:
     started = time.monotonic()
     running = victim.start("upload", "data.bin", *QUICK, *args)
     done = running.wait(60)
-    assert time.monotonic() - started < LONGEST
+    assert time.monotonic() - started < TIME_LIMIT
     assert isinstance(running.process.child, ForkedChild)
     if sys.platform == "linux":
-        assert 0 < running.process.child.most_memory < MOST_MEMORY
+        assert 0 < running.process.child.most_memory < MAX_MEMORY
     said = done.stdout + done.stderr
     assert [c for c in said if not c.isprintable() and c != "\n"] == []
     assert TOKEN not in said
@@ -267,4 +267,4 @@ def test_a_response_that_stops_half_way(victim: Figup, server: Hostile) -> None:
     while "file" not in server.kinds():
         time.sleep(0.05)
     started.send_signal(15)
-    assert started.wait(LONGEST).returncode == 75
+    assert started.wait(TIME_LIMIT).returncode == 75

@@ -33,7 +33,7 @@ KINDS = (
 )
 STATUSES = {1, 2, 3, 4, 5, 6, 7, 75}
 TOKEN = "c4nary-t0ken-4d5e6f"
-LONGEST = 15.0
+TIME_LIMIT = 15.0
 _NUMBERS = itertools.count()
 
 
@@ -58,7 +58,7 @@ async def _upload(server: Hostile, folder: Path) -> uploader.Report:
     )
     state_dir = folder / f"state-{next(_NUMBERS)}"
     client = uploader.Client(TOKEN, state_dir=state_dir, options=options, settings=settings)
-    async with asyncio.timeout(LONGEST), client:
+    async with asyncio.timeout(TIME_LIMIT), client:
         return await client.upload([folder / "data.bin"], title="Malformed", new_job=True)
 
 

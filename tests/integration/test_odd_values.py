@@ -27,7 +27,7 @@ from uploader.errors import ExitStatus
 CHECKOUT = Path(__file__).parents[2]
 LOCAL = ("--endpoint", "--token-file", "--state-dir", "--ca-file", "--log-file")
 """Options of all commands; they are tried with one command."""
-LONGEST_LINE = 9000
+MAX_LINE = 9000
 WAIT = 30
 
 
@@ -172,7 +172,7 @@ def check(process: Process, words: Sequence[str], *, status: int | None = None) 
     assert ended == status or status is None, details
     assert "Traceback" not in errors, details
     assert "internal error" not in errors, details
-    assert all(len(line) < LONGEST_LINE for line in errors.splitlines()), details
+    assert all(len(line) < MAX_LINE for line in errors.splitlines()), details
     assert not re.search("[\x00-\x09\x0b-\x1f\ud800-\udfff]", errors), details
     if ended and not process.stdout.text:
         assert errors.splitlines()[-1].startswith("figup"), details

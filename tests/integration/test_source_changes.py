@@ -74,7 +74,6 @@ def remove(path: Path) -> None:
 
 
 CHANGES = [grow, shrink, replace, change_unseen]
-SEEMING = [touch, copy_back, round_times]
 Change = Callable[[Path], None]
 
 

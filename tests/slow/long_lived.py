@@ -25,14 +25,14 @@ from tests.support.usage import usage_of
 
 WARM_UP = 25
 """Number of uploads after which memory and open files are measured for the first time."""
-MOST = 100
+MAX_ATTEMPTS = 100
 """Maximum attempts of one upload."""
 
 
 async def upload_one(client: uploader.Client, path: Path, title: str, choice: random.Random) -> Counter[str]:
     """Upload until it is verified, cancelling some of the calls."""
     tally: Counter[str] = Counter()
-    for attempt in range(MOST):
+    for attempt in range(MAX_ATTEMPTS):
         patience = choice.uniform(0.05, 1.5) if attempt < 3 and choice.random() < 0.3 else None
         with anyio.move_on_after(patience):
             try:
@@ -48,7 +48,7 @@ async def upload_one(client: uploader.Client, path: Path, title: str, choice: ra
             sys.stdout.flush()
             return tally
         tally["client calls cancelled"] += 1
-    raise AssertionError(f"{title}: not done in {MOST} attempts")
+    raise AssertionError(f"{title}: not done in {MAX_ATTEMPTS} attempts")
 
 
 async def main(folder: Path, seconds: float, seed: str) -> None:

@@ -20,9 +20,9 @@ from tests.support.sandbox import Sandbox
 
 DISTURBED = 20
 """Runs of one command that are disturbed; later ones are not."""
-MOST = 60
+MAX_RUNS = 60
 """Maximum number of runs until the command exits with 0."""
-LONGEST = 150.0
+TIME_LIMIT = 150.0
 """Maximum seconds of a run."""
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _PASSING = {*(-signum for signum in _SIGNALS), 0, 1, 2, 3, 4, 5, 6, 7, 75, 130}
@@ -83,7 +83,7 @@ class Soaked(ABC):
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def _run_until_0(self) -> Result:
-        for number in range(1, MOST + 1):
+        for number in range(1, MAX_RUNS + 1):
             disturbed = number <= DISTURBED
             results = self._run_once(disturbed=disturbed)
             for result in results:
@@ -93,7 +93,9 @@ class Soaked(ABC):
             if result.returncode == 0:
                 return result
             self._react(result, disturbed=disturbed)
-        raise AssertionError(f"it did not exit with 0 in {MOST} runs: {result.stdout[-2000:]}{result.stderr[-2000:]}")
+        raise AssertionError(
+            f"it did not exit with 0 in {MAX_RUNS} runs: {result.stdout[-2000:]}{result.stderr[-2000:]}"
+        )
 
     def _run_once(self, *, disturbed: bool) -> list[Result]:
         """Run the command in one process, and disturb it; sometimes the same command is started beside it."""
@@ -132,14 +134,14 @@ class Soaked(ABC):
         self.history.append(f"frozen for {seconds:.1f} s")
 
     def _ended(self, runs: Sequence[Running]) -> list[Result]:
-        deadline = time.monotonic() + LONGEST
+        deadline = time.monotonic() + TIME_LIMIT
         try:
             return [run.wait(max(1.0, deadline - time.monotonic())) for run in runs]
         except subprocess.TimeoutExpired:
             for run in runs:
                 run.process.end()
             shown = [run.process.stdout.text[-3000:] + run.process.stderr.text[-3000:] for run in runs]
-            raise AssertionError(f"a run took over {LONGEST} s: {shown}") from None
+            raise AssertionError(f"a run took over {TIME_LIMIT} s: {shown}") from None
 
     def _look_at(self, result: Result, *, alone: bool) -> None:
         """Check that a run ended as figup may end."""

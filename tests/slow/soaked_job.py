@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.slow.chaos import Chaos, delete
-from tests.slow.soaked import LONGEST, MOST, Soaked, codes_of
+from tests.slow.soaked import MAX_RUNS, TIME_LIMIT, Soaked, codes_of
 from tests.slow.soaked_sources import OTHER, SAME, ChangingSources
 from tests.support.command import Result, Running
 from tests.support.environment import plugged
@@ -158,8 +158,8 @@ class SoakedJob(Soaked):
         return ["upload", str(first), "--item", str(self.item), *self._options()]
 
     def _finish_rival(self) -> None:
-        for _ in range(MOST):
-            rival = self._start(*self._rival()).wait(LONGEST)
+        for _ in range(MAX_RUNS):
+            rival = self._start(*self._rival()).wait(TIME_LIMIT)
             self._look_at(rival, alone=True)
             if rival.returncode == 0:
                 break
@@ -263,7 +263,7 @@ class SoakedJob(Soaked):
                 content = download(sandbox, file)
                 assert hashlib.md5(content, usedforsecurity=False).hexdigest() == file["computed_md5"]
             if self._choice.random() < 0.3:
-                again = self._figup.run(*self._command(), timeout=LONGEST) if self._hosts is None else None
+                again = self._figup.run(*self._command(), timeout=TIME_LIMIT) if self._hosts is None else None
                 assert again is None or (again.returncode, again.summary["bytes_sent"]) == (0, 0), again
                 self.check(sandbox)
         self.bytes_total = sum(map(len, self._sources.content.values()))

@@ -25,7 +25,7 @@ from uploader.transfer.store import lock
 
 SHARED = ("JobStore.", "JobLock.", "Journal.", "OpenJob.", "PlaceLog.")
 """Calls that read or write what processes share, by the beginning of their names."""
-LONGEST = 100.0
+TIME_LIMIT = 100.0
 """Seconds after which a running process is assumed to wait for the next one."""
 TRIES = 6
 """Runs of each command after which everything must be complete."""
@@ -102,7 +102,7 @@ class Scheduler:
     async def _woken(self) -> None:
         """Wait until it is this process's turn."""
         who = process.get("")
-        if self._turns and self._turns[0].who == who and self._clock.monotonic() - self._since > LONGEST:
+        if self._turns and self._turns[0].who == who and self._clock.monotonic() - self._since > TIME_LIMIT:
             self._next()
         while who and self._turns and self._turns[0].who != who:
             await self._changed.wait()

@@ -15,7 +15,7 @@ SHORT = 1.5
 response, the wait for a checksum or file that never appears. All other limits are generous, so that a busy machine
 changes no outcome.
 """
-_LONGEST = 120.0
+_TIME_LIMIT = 120.0
 _HANGING = ("hang", "stall", "late")
 _LATE = 3.0
 """Seconds until a late request has its effect: more than the response timeout, less than the time to look for it."""
@@ -227,7 +227,7 @@ class Cell:
     @property
     def longest(self) -> float:
         """Maximum seconds of a run. With a permanent fault its time is capped; a slow trickle takes its time."""
-        return 10 * SHORT if self.often and self.fault != "trickle" else _LONGEST
+        return 10 * SHORT if self.often and self.fault != "trickle" else _TIME_LIMIT
 
     def hurried(self, order: Order) -> Order:
         """The upload with a short limit for what this cell exhausts."""

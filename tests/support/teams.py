@@ -36,7 +36,7 @@ from uploader.transfer.store import lock
 
 PATIENCE = 40.0
 """Seconds for which the upload service waits for a sender that sends nothing."""
-LONGEST = 50_000.0
+TIME_LIMIT = 50_000.0
 """Seconds of virtual time after which a job must be done."""
 
 process: ContextVar[str] = ContextVar("process", default="")
@@ -259,7 +259,7 @@ class Crew:
                 for member in self.members.values():
                     self.wake(member.name)
                 while self.running:
-                    assert self.clock.monotonic() < LONGEST, f"still running: {self.running}"
+                    assert self.clock.monotonic() < TIME_LIMIT, f"still running: {self.running}"
                     await self.clock.sleep(10)
 
     def check(self) -> None:

@@ -83,7 +83,7 @@ def test_an_error_never_contains_a_secret() -> None:
 
 
 def test_only_the_latest_uploads_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_MOST_WORDS", 3)
+    monkeypatch.setattr(redaction, "_MAX_WORDS", 3)
     for number in range(5):
         add_upload_address(f"https://up.example/upload/number-number-{number}")
     assert [has_secret(f"number-number-{number}") for number in range(5)] == [False, False, True, True, True]

@@ -72,7 +72,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, str | int]
 
 
-class Searching:
+class SearchRun:
     """One search being made. `conclusion` is final once all rows were taken."""
 
     def __init__(self, source: Source, search: Search) -> None:

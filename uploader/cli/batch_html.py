@@ -12,7 +12,7 @@ from uploader.catalog.batch.summary import RANKED, Summary
 from uploader.cli.stats_plot import Bars, drawn
 from uploader.text import printable
 
-_MOST = 15
+_MAX_BARS = 15
 """Bars of a plot; a table has all values."""
 _SVG = Path("plot.svg")
 
@@ -45,9 +45,9 @@ def summary_html(summary: Summary, name: str) -> str:
 
 def _section(summary: Summary, kind: str, title: str) -> _Section:
     ranked = summary.ranked(kind)
-    plots = [_plot(f"{title}, by records", ranked[:_MOST])]
+    plots = [_plot(f"{title}, by records", ranked[:_MAX_BARS])]
     if summary.counted:
-        plots.append(_plot(f"{title}, by views", summary.most_viewed(kind, _MOST)))
+        plots.append(_plot(f"{title}, by views", summary.most_viewed(kind, _MAX_BARS)))
     views, downloads = summary.views[kind], summary.downloads[kind]
     rows = [(printable(name), count, views[name], downloads[name]) for name, count in ranked]
     return _Section(title=title, plots=plots, rows=rows)

@@ -22,7 +22,7 @@ from uploader.cli.sandbox_process import local_sandbox
 from uploader.disk import temporary_errors
 from uploader.errors import UsageError
 
-SMALLEST = 1 << 20
+MIN_SIZE = 1 << 20
 _PARTS = 100
 _PART_SIZE = 10 << 20
 _CLEAN_UP = 8.0
@@ -60,7 +60,7 @@ def demo(size: int, parent: Path | None, keep: bool, common: GlobalOptions) -> i
 
     Needs no account and no network. Takes twice the size on disk and less than a minute.
     """
-    if size < SMALLEST:
+    if size < MIN_SIZE:
         raise UsageError(f"--size is {units.format_bytes(size)}; the demo needs at least 1Mi")
     with _folder(parent, size, keep=keep) as folder:
         log = folder / "requests.jsonl"

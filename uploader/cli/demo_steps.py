@@ -48,7 +48,7 @@ class DemoFailed(FigupError):
 
 
 @dataclass(frozen=True)
-class Counted:
+class PartCounts:
     """Parts in the sandbox's request log: accepted in total, and sent although already present."""
 
     taken: int
@@ -241,9 +241,9 @@ class Demo:
         lines = out.with_suffix(".err").read_text("utf-8", "replace").strip().splitlines()
         return lines[-1].removeprefix("figup: ") if lines else "no output"
 
-    async def _counted(self) -> Counted:
+    async def _counted(self) -> PartCounts:
         puts = [event for event in await _events(self._log) if event["kind"] == "put-part" and event["status"] == 200]
-        return Counted(len(puts), sum(put["part_before"] == "COMPLETE" for put in puts))
+        return PartCounts(len(puts), sum(put["part_before"] == "COMPLETE" for put in puts))
 
     async def _query_sandbox(self, item_id: int) -> tuple[list[int], list[File]]:
         """Return the ids of all items on the sandbox and the files of the demo's item, from its API."""

@@ -81,7 +81,7 @@ _RECORDS_LOSS = (
     "the drafts."
 )
 """The consequence of removing the record of a job of records."""
-_LEAST_WIDTH = 12
+_MIN_WIDTH = 12
 """Minimum columns of a title."""
 _VISIBLE_AFTER = 86_400.0
 """Seconds after which what an interrupted creation made is visible on Figshare, if it made something."""
@@ -258,7 +258,7 @@ def table(found: list[JobOverview], now: datetime, width: int | None = None) -> 
     titles = [title for *_, title in rows]
     if width is None or len(lines[0]) + max(map(columns, titles)) <= width:
         return "\n".join(map(str.__add__, lines, titles))
-    below = [f"{_INDENT}{shorten(title, max(_LEAST_WIDTH, width - len(_INDENT)))}" for title in titles[1:]]
+    below = [f"{_INDENT}{shorten(title, max(_MIN_WIDTH, width - len(_INDENT)))}" for title in titles[1:]]
     jobs = [f"{line.rstrip()}\n{title}" for line, title in zip(lines[1:], below, strict=True)]
     return "\n".join([lines[0].rstrip(), *jobs])
 

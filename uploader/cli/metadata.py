@@ -21,7 +21,7 @@ from uploader.figshare.models import Category
 from uploader.items.checks import missing_required_fields
 from uploader.items.release import REQUIRED_TO_PUBLISH
 from uploader.metadata.description import Description
-from uploader.metadata.markdown import LONGEST
+from uploader.metadata.markdown import MAX_DESCRIPTION
 from uploader.metadata.resolve import category_path
 from uploader.system import PATH_FAULTS, write_error
 from uploader.text import plain, printable, suggest
@@ -124,12 +124,17 @@ def _write_valid(session: Session, file: str, description: Description, more: Se
     missing = [*(name for name in REQUIRED_TO_PUBLISH if name not in fields and name not in defaults), *more]
     length = len(description.metadata.description or "")
     session.console.event(
-        "checked", path=file, fields=list(fields), lacking=missing, description_length=length, description_limit=LONGEST
+        "checked",
+        path=file,
+        fields=list(fields),
+        lacking=missing,
+        description_length=length,
+        description_limit=MAX_DESCRIPTION,
     )
     text = ", ".join(fields).replace("_", " ") or "nothing"
     session.console.result(f"{printable(file)} is valid. Fields: {text}.")
     if length:
-        session.console.result(f"The description has {length} characters as HTML; Figshare allows {LONGEST}.")
+        session.console.result(f"The description has {length} characters as HTML; Figshare allows {MAX_DESCRIPTION}.")
     if missing:
         session.console.result(f"Required to publish: {', '.join(missing)}.")
     return 0

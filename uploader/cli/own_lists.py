@@ -64,7 +64,7 @@ async def _rows(
     """Yield the account's records of a state, and with `as_author` those that are found by its ORCID iD."""
     from uploader.catalog.query import Query
     from uploader.catalog.reading import Reading
-    from uploader.catalog.search import Search, Searching
+    from uploader.catalog.search import Search, SearchRun
 
     orcid = (await api.accounts.own()).orcid if as_author else ""
     if as_author and not orcid:
@@ -76,7 +76,7 @@ async def _rows(
             yield row
     result.gaps = reading.gaps
     if as_author and state != "draft":
-        searching = Searching(api.records, Search(query=Query(orcid=(orcid,)), limit=None))
+        searching = SearchRun(api.records, Search(query=Query(orcid=(orcid,)), limit=None))
         async for row in searching.rows():
             if row.id not in seen:
                 yield row

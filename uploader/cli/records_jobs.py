@@ -16,7 +16,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.output.console import MAX_REPORTED
 from uploader.cli.parameters import LocalPath
 from uploader.cli.records import RecordInput, check_records, input_options, records
-from uploader.cli.report_output import Shown
+from uploader.cli.report_output import ProgressNotes
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import DEADLINE, request_options
 from uploader.concurrency import in_thread
@@ -212,7 +212,7 @@ async def _run_job(
         await _check_report(opened, values)
         run = Run(
             api, opened, account, planned, options,
-            warn=session.console.note, on_progress=Shown(session, "done").show,
+            warn=session.console.note, on_progress=ProgressNotes(session, "done").show,
         )  # fmt: skip
         session.signals.stop_with(run.stop, _GRACE)
         try:
@@ -290,11 +290,11 @@ def _show_preview(session: Session, counts: Counter[str]) -> int:
 
 
 def _conclude_undo(session: Session, job: str, found: list[Any]) -> int:
-    counts = Counter(one.fate for one in found)
+    counts = Counter(one.outcome for one in found)
     session.summary.records = {"job": job, "found": len(found), "results": dict(counts)}
     for one in found:
         session.console.event("undone", **msgspec.to_builtins(one))
-    kept = [one for one in found if one.fate == "kept"]
+    kept = [one for one in found if one.outcome == "kept"]
     for one in kept:
         session.console.note(printable(f"item {one.item_id} ({one.key}) is kept: {one.reason}"))
     session.console.result(

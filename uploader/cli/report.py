@@ -21,7 +21,7 @@ from uploader.cli.options import (
     with_options,
 )
 from uploader.cli.parameters import LocalPath, ParsedParam
-from uploader.cli.report_output import Shown, conclude, show_price, write_failed
+from uploader.cli.report_output import ProgressNotes, conclude, show_price, write_failed
 from uploader.cli.runner import Session, on_context, run
 from uploader.cli.stats_service import SCOPE, open_statistics, service_endpoint, service_option
 from uploader.cli.transfer_options import DEADLINE, request_options
@@ -248,7 +248,7 @@ async def _report(
     session.signals.stop_with(making.stop, _GRACE)
     limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
     try:
-        made = await making.make(table, fresh=values["fresh"], limits=limits, on_progress=Shown(session).show)
+        made = await making.make(table, fresh=values["fresh"], limits=limits, on_progress=ProgressNotes(session).show)
     finally:
         await _write_failed(making, values["failed_to"])
     session.report_written = True

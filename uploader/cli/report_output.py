@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from uploader.catalog.report.collect import Progress
-    from uploader.catalog.report.make import Made, Price
+    from uploader.catalog.report.make import CostEstimate, ReportResult
     from uploader.catalog.report.store import Failed
     from uploader.figshare.client import Figshare
 
@@ -26,7 +26,7 @@ _PROGRESS_EVERY = 10.0
 """Seconds between notes on progress."""
 
 
-class Shown:
+class ProgressNotes:
     """Says now and then how far a run is; `done` is what it does to records."""
 
     def __init__(self, session: Session, done: str = "read") -> None:
@@ -62,7 +62,7 @@ class Shown:
 
 
 def show_price(
-    session: Session, price: Price, hosts: Sequence[tuple[str, float | None]], *, since: date | None
+    session: Session, price: CostEstimate, hosts: Sequence[tuple[str, float | None]], *, since: date | None
 ) -> int:  # fmt: skip
     """Say what a report would cost. `hosts` are the API's and the statistics service's address and rate a second."""
     costs = [price.list_requests + price.record_requests, price.number_requests]
@@ -91,7 +91,7 @@ def show_price(
     return ExitStatus.OK
 
 
-def conclude(session: Session, api: Figshare, made: Made, output: Path, *, private: bool) -> int:
+def conclude(session: Session, api: Figshare, made: ReportResult, output: Path, *, private: bool) -> int:
     """Report what was made, and return the exit status. Raises RecordsMissing."""
     from uploader.catalog.pager import check_complete
 
@@ -133,13 +133,13 @@ def conclude(session: Session, api: Figshare, made: Made, output: Path, *, priva
     return ExitStatus.OK
 
 
-def _written(made: Made, output: Path) -> str:
+def _written(made: ReportResult, output: Path) -> str:
     text = f"{made.listed - made.excluded.total()} of {format_count(made.listed, 'record')}"
     text += f" and {format_count(made.versions, 'earlier version')}" if made.versions else ""
     return f"{text} written to {printable(str(output))}; {made.read} read in this run."
 
 
-def _notes(made: Made) -> list[str]:
+def _notes(made: ReportResult) -> list[str]:
     from uploader.catalog.report.sheets import CHANGES
 
     notes = [f"{CHANGES[name]}: {count}" for name, count in made.changes.items()]
@@ -158,7 +158,7 @@ def _notes(made: Made) -> list[str]:
     return notes
 
 
-def _namesakes(made: Made) -> str:
+def _namesakes(made: ReportResult) -> str:
     """Name the authors that have the wanted name, those of the most records first."""
     found = sorted(made.candidates.items(), key=lambda one: (-one[1][1], one[0]))
     shown = [f"{number} ({printable(name)}, {count})" for number, (name, count) in found[:MAX_REPORTED]]

@@ -42,12 +42,12 @@ def _cap(text: str) -> int | None:
 def _url(text: str) -> str:
     """Check the address of a service behind a proxy. Raises ValueError."""
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or len(text) > _LONGEST_URL:
+    if parts.scheme not in ("http", "https") or not parts.hostname or len(text) > _MAX_URL:
         raise ValueError(f"invalid URL {shorten(text, 100)!r}; use e.g. https://host/v2")
     return text
 
 
-_LONGEST_URL = 2000
+_MAX_URL = 2000
 _SIZE = ParsedParam("size", units.parse_size)
 _TIME = ParsedParam("time", units.parse_duration)
 _URL = ParsedParam("URL", _url)

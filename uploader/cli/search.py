@@ -30,7 +30,7 @@ from uploader.metadata.vocabulary import ITEM_TYPE_IDS
 from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
-    from uploader.catalog.search import Search, Searching
+    from uploader.catalog.search import Search, SearchRun
     from uploader.figshare.client import Figshare
 
 HELP = """\b
@@ -133,10 +133,10 @@ def search(
         values["limit"] = None
 
     async def work(session: Session, api: Figshare) -> int:
-        from uploader.catalog.search import Searching
+        from uploader.catalog.search import SearchRun
 
         wanted = await _search(api, words, values)
-        searching = Searching(api.records, wanted)
+        searching = SearchRun(api.records, wanted)
         if values["explain"]:
             return _explain(session, searching)
         if values["count"]:
@@ -219,7 +219,7 @@ async def _note_unknown(session: Session, api: Figshare, search: Search) -> None
             session.console.note(f"your institution has no group {group}")
 
 
-def _explain(session: Session, searching: Searching) -> int:
+def _explain(session: Session, searching: SearchRun) -> int:
     for request in searching.requests():
         session.console.event("request", method=request.method, path=request.path, body=request.body)
         lines = [f"{request.method} {request.path}", *(f"  {name}: {value}" for name, value in request.body.items())]

@@ -15,12 +15,12 @@ from uploader.errors import UsageError
 FORMATS: Final = (".svg", ".html", ".png")
 _WIDTH, _HEIGHT = 860, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 56, 64
-_BAR, _MOST_BARS = 22, 25
+_BAR, _MAX_BARS = 22, 25
 _NAMES = 260
 """Width of the names beside bars."""
 _COLORS: Final = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
-_MOST_LABELS: Final = 12
-_FEWEST_LABELS: Final = 3
+_MAX_LABELS: Final = 12
+_MIN_LABELS: Final = 3
 _LABEL: Final = 9
 """Width of a character of a label and its share of the gap to the next one."""
 _LEGEND: Final = 4
@@ -84,7 +84,7 @@ def _lines(plot: Lines) -> str:
         color = _COLORS[number % len(_COLORS)]
         points = " ".join(f"{x(place):.1f},{y(value):.1f}" for place, value in enumerate(values))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
-        if count <= 2 * _MOST_LABELS:
+        if count <= 2 * _MAX_LABELS:
             parts += [
                 f'<circle cx="{x(place):.1f}" cy="{y(value):.1f}" r="3" fill="{color}"><title>{escape(name)}, '
                 f"{plot.steps[place]}: {value}</title></circle>"
@@ -100,11 +100,11 @@ def _lines(plot: Lines) -> str:
 def _labels(steps: Sequence[str], width: int) -> dict[int, str]:
     """Return the labels by place: those of all steps if there is room, else of first days of months, or of years."""
     labels: dict[int, str] = {}
-    most = _MOST_LABELS
+    most = _MAX_LABELS
     for length in (len("2024-05-17"), len("2024-05"), len("2024")):
         found = {place: name[:length] for place, name in enumerate(steps) if name[length:] in ("", "-01", "-01-01")}
-        if len(steps[0]) >= length and (not labels or len(found) >= _FEWEST_LABELS):
-            labels, most = found, min(_MOST_LABELS, width // (_LABEL * length))
+        if len(steps[0]) >= length and (not labels or len(found) >= _MIN_LABELS):
+            labels, most = found, min(_MAX_LABELS, width // (_LABEL * length))
             if len(labels) <= most:
                 break
     places = list(labels)[:: -(-len(labels) // most)]
@@ -113,7 +113,7 @@ def _labels(steps: Sequence[str], width: int) -> dict[int, str]:
 
 def _rows(plot: Bars) -> list[tuple[str, int]]:
     """Return the bars to draw: the greatest values, and one for the sum of the others."""
-    shown, others = list(plot.values[:_MOST_BARS]), plot.values[_MOST_BARS:]
+    shown, others = list(plot.values[:_MAX_BARS]), plot.values[_MAX_BARS:]
     return [*shown, (f"{len(others)} others", sum(value for _, value in others))] if others else shown
 
 

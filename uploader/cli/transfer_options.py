@@ -39,7 +39,7 @@ _REPORTED = (
     *("title", "item", "project", "metadata", "update_metadata", "found_metadata", "links"),
     *("from_file", "manifest", "base", "include", "exclude", "hidden", "follow_symlinks"),
 )
-_LEAST_PLAIN_RATE = 1000
+_MIN_PLAIN_RATE = 1000
 DEADLINE_HELP = (
     "Exit with 75 before this time (17:30, 2026-12-01T17:30) or after this long (90min), and begin nothing that cannot "
     "be finished by then. auto: before the end of the batch job.  [default: no deadline]"
@@ -54,7 +54,7 @@ def _parse_limit(text: str) -> Limit | None:
     """Parse a rate limit; refuse a small number without a unit, which was probably not meant as bytes."""
     limit = parse_limit(text)
     for word in re.split(r"[\s,]+", text):
-        if word.isdecimal() and 0 < int(word) < _LEAST_PLAIN_RATE:
+        if word.isdecimal() and 0 < int(word) < _MIN_PLAIN_RATE:
             raise ValueError(f"{word} is {word} bytes per second; write {word}M for megabytes, or {word}B for bytes")
     return limit
 

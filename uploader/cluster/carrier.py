@@ -22,7 +22,7 @@ import distributed
 from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
-from uploader.cluster.messages import Entry, Hello, Obeyed, Order, OrderFailed, OrderOver
+from uploader.cluster.messages import Entry, Hello, LimitsApplied, Order, OrderFailed, OrderOver
 from uploader.cluster.share import task_name
 from uploader.concurrency import Stopped
 from uploader.figshare.client import Figshare
@@ -85,7 +85,7 @@ def obey(run: str, settings: Settings, term: int, seq: int, connections: int, ra
     _release_worker_thread()
     with _carrier(run, settings) as carrier:
         carrier.call(carrier.limit(connections, rate))
-    return [Obeyed(term=term, seq=seq)]
+    return [LimitsApplied(term=term, seq=seq)]
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from uploader.cluster.messages import (
     Entry,
     FileHashed,
     Hello,
-    Obeyed,
+    LimitsApplied,
     Order,
     OrderFailed,
     OrderOver,
@@ -36,7 +36,7 @@ from uploader.cluster.messages import (
     Secret,
     range_of,
 )
-from uploader.cluster.roster import Given, Seen
+from uploader.cluster.roster import MemberView, PendingOrder
 from uploader.cluster.wire import LeaderWire
 from uploader.errors import Facts, FigupError, SourceChanged
 from uploader.figshare.models import Part
@@ -75,7 +75,7 @@ class LeaderRole:
         self._clock = clock
         self._max_parts = max_parts
         self._tasks = tasks
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, MemberView] = {}
         self._looked = False
         self._settled_at = math.inf
         self._orders = 0
@@ -159,7 +159,7 @@ class LeaderRole:
             seen = self._seen.get(name)
             if seen is None:
                 # A member from before this leader may be dead: its state must change first.
-                self._seen[name] = Seen(hello=hello, changed=now, alive=self._looked)
+                self._seen[name] = MemberView(hello=hello, changed=now, alive=self._looked)
                 self._soon_until = now + SOON
             elif hello != seen.hello:
                 seen.hello, seen.changed, seen.alive = hello, now, True
@@ -178,13 +178,13 @@ class LeaderRole:
             text = f"process {hello.pid} on {hello.host} runs figup {hello.version}, not {__version__}"
             run.notify(no.Warned(message=f"{printable(text)}: it gets nothing to send"))
 
-    def _is_active(self, seen: Seen) -> bool:
+    def _is_active(self, seen: MemberView) -> bool:
         """Return True if the member may get orders."""
         now = self._clock.monotonic()
         ready = seen.alive and not seen.hello.ended and seen.hello.version == __version__
         return ready and now - seen.changed <= SILENT
 
-    def _is_gone(self, name: str, seen: Seen) -> bool:
+    def _is_gone(self, name: str, seen: MemberView) -> bool:
         """Return True if the member has nothing left to report."""
         if not seen.alive:
             return False
@@ -211,7 +211,7 @@ class LeaderRole:
         if seen is None or entry.term != self._term:
             self._note_hash(run, entry)
             return
-        if isinstance(entry, Obeyed):
+        if isinstance(entry, LimitsApplied):
             if entry.seq >= seen.limits:
                 self._connections.confirm(name)
                 self._rate.confirm(name)
@@ -237,12 +237,12 @@ class LeaderRole:
         if isinstance(entry, PartDone) and entry.xxh3 is not None:
             run.reported.setdefault(entry.file_id, {})[entry.no] = entry.xxh3
 
-    def _take_done(self, run: JobRun, seen: Seen, given: Given) -> None:
+    def _take_done(self, run: JobRun, seen: MemberView, given: PendingOrder) -> None:
         for entry in given.done:
             self._take_part(run, seen, given, entry)
         given.done.clear()
 
-    def _take_part(self, run: JobRun, seen: Seen, given: Given, entry: PartDone) -> None:
+    def _take_part(self, run: JobRun, seen: MemberView, given: PendingOrder, entry: PartDone) -> None:
         part = given.parts.pop(entry.no, None)
         if part is None:
             return
@@ -260,7 +260,7 @@ class LeaderRole:
         run.part_done(sending.transfer, part, xxh3)
 
     @staticmethod
-    def _take_failure(seen: Seen, given: Given, entry: OrderFailed) -> None:
+    def _take_failure(seen: MemberView, given: PendingOrder, entry: OrderFailed) -> None:
         path = given.sending.transfer.path
         if entry.code == UPLOAD_GONE:
             given.sending.fail(UploadGone(entry.message))
@@ -285,7 +285,7 @@ class LeaderRole:
                 # If it wakes up, it must find nothing to continue.
                 await self._give(name)
 
-    async def _take_back(self, run: JobRun, queue: PartQueue, seen: Seen, given: Given) -> bool:
+    async def _take_back(self, run: JobRun, queue: PartQueue, seen: MemberView, given: PendingOrder) -> bool:
         """Ask the upload service for the parts that were not reported; True if the order is closed."""
         self._take_done(run, seen, given)
         sending = given.sending
@@ -311,7 +311,7 @@ class LeaderRole:
 
     # --- what is given --------------------------------------------------------------------------------------------
 
-    def _divide_limits(self, run: JobRun, senders: PartSenders, active: dict[str, Seen]) -> None:
+    def _divide_limits(self, run: JobRun, senders: PartSenders, active: dict[str, MemberView]) -> None:
         """Divide connections and rate among all that send."""
         fastest = sorted(active, key=lambda name: active[name].meter.rate or 0.0, reverse=True)
         self._connections.total = run.options.connections or MAX_CONNECTIONS
@@ -330,7 +330,7 @@ class LeaderRole:
             seen.rate = rates.get(name, 0.0) if limit is not None else None
             seen.connections = int(connections[name]) if seen.rate is None or seen.rate >= 1 else 0
 
-    def _divide_parts(self, queue: PartQueue, active: dict[str, Seen]) -> None:
+    def _divide_parts(self, queue: PartQueue, active: dict[str, MemberView]) -> None:
         """Assign work to the members, the one with the least work first."""
         now = self._clock.monotonic()
         total = sum(meter.rate or 0.0 for meter in (self._own, *(seen.meter for seen in active.values())))
@@ -351,7 +351,7 @@ class LeaderRole:
             else:
                 seen.meter.idle()
 
-    def _hand_over(self, seen: Seen, sending: FileSend, parts: list[Part]) -> None:
+    def _hand_over(self, seen: MemberView, sending: FileSend, parts: list[Part]) -> None:
         transfer = sending.transfer
         whole = _is_whole(sending)
         taken = sending.hand_out({part.no for part in parts})
@@ -372,7 +372,7 @@ class LeaderRole:
                 digest=whole,
                 contested=sending.contested,
             )
-            seen.given[order.id] = Given(order=order, sending=sending, parts={part.no: part for part in parts})
+            seen.given[order.id] = PendingOrder(order=order, sending=sending, parts={part.no: part for part in parts})
 
     async def _give(self, name: str) -> None:
         """Send a member its orders, if they have changed."""

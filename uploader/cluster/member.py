@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
-from uploader.cluster.messages import End, Entry, Hello, Obeyed, Orders
+from uploader.cluster.messages import End, Entry, Hello, LimitsApplied, Orders
 from uploader.cluster.wire import LeaderSign, MemberWire
 from uploader.concurrency import Stopped, unwrap_group
 from uploader.errors import FigupError
@@ -192,7 +192,7 @@ class MemberRole:
                 self._follow(tasks, term, orders)
         if self._senders.limit(self._orders.connections) and not self._obeyed:
             self._obeyed, self._urgent = True, True
-            self._entries.append(Obeyed(term=self._term, seq=self._orders.seq))
+            self._entries.append(LimitsApplied(term=self._term, seq=self._orders.seq))
         if not self._is_led(leader):
             # The next leader may give the same parts to others.
             for assignment in self._running.values():

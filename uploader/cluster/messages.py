@@ -118,14 +118,14 @@ class OrderOver(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="o
     order: int
 
 
-class Obeyed(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="obeyed"):
+class LimitsApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="obeyed"):
     """The limits of these orders apply from now on."""
 
     term: int
     seq: int
 
 
-Entry: TypeAlias = PartDone | FileHashed | OrderFailed | OrderOver | Obeyed
+Entry: TypeAlias = PartDone | FileHashed | OrderFailed | OrderOver | LimitsApplied
 
 UPLOAD_GONE = "upload-gone"
 """Code of an `OrderFailed`: the upload service no longer has the upload."""

@@ -29,10 +29,10 @@ from uploader.units import format_bytes, format_duration
 Status: TypeAlias = Literal["ok", "note", "problem"]
 """`note`: worth knowing, nothing fails because of it. `problem`: uploads fail until it is fixed."""
 
-_LEAST_FREE = 50_000_000
+_MIN_FREE = 50_000_000
 """Bytes below which a state directory counts as full."""
-_LEAST_INODES = 100
-_LEAST_FILES = 256
+_MIN_INODES = 100
+_MIN_FILES = 256
 """Open files below which figup uses few connections."""
 _SLOW_SYNC = 0.5
 _CGROUP = Path("/sys/fs/cgroup")
@@ -99,8 +99,8 @@ def _place_finding(folder: Path) -> Finding:
 def _space_findings(folder: Path) -> Iterator[Finding]:
     status = os.statvfs(folder)
     free, inodes = status.f_bavail * status.f_frsize, status.f_favail
-    few = status.f_files > 0 and inodes < _LEAST_INODES  # some file systems count no inodes
-    full = free < _LEAST_FREE or few
+    few = status.f_files > 0 and inodes < _MIN_INODES  # some file systems count no inodes
+    full = free < _MIN_FREE or few
     counted = f" and {inodes} files" if status.f_files else ""
     yield Finding(
         check="space",
@@ -186,7 +186,7 @@ def _fsync(path: Path, flags: int) -> None:
 def limit_findings() -> Iterator[Finding]:
     """Check the limits of this process: open files, CPU, memory, and places from which programs cannot be run."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = files != resource.RLIM_INFINITY and files < _LEAST_FILES
+    few = files != resource.RLIM_INFINITY and files < _MIN_FILES
     yield Finding(
         check="open-files",
         status="note" if few else "ok",

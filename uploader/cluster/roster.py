@@ -11,7 +11,7 @@ from uploader.transfer.parts.queue import FileSend
 
 
 @dataclass(kw_only=True)
-class Given:
+class PendingOrder:
     """An order that a member has not reported as over, with the parts that it has not reported."""
 
     order: Order
@@ -24,14 +24,14 @@ class Given:
 
 
 @dataclass(kw_only=True)
-class Seen:
+class MemberView:
     """A member as the leader sees it. Times are the leader's, in monotonic seconds."""
 
     hello: Hello
     changed: float
     alive: bool
     """True once it showed a sign of life to this leader."""
-    given: dict[int, Given] = field(default_factory=dict)
+    given: dict[int, PendingOrder] = field(default_factory=dict)
     meter: RateMeter = field(default_factory=RateMeter)
     sent: int = 0
     connections: int = 0

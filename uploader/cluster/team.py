@@ -128,8 +128,8 @@ class JoinedTeam:
     # --- as member ------------------------------------------------------------------------------------------------
 
     async def assist(self, execution: Execution, job: str) -> Report | None:
-        states, clock = execution.states, execution.clock
-        self._began = self._began or clock.monotonic()
+        states = execution.states
+        self._began = self._began or execution.clock.monotonic()
         folder = states.folder(job)
         host, pid = socket.gethostname(), os.getpid()
         wire = MemberFiles(folder, states.disk, host=host, pid=pid)
@@ -141,18 +141,7 @@ class JoinedTeam:
             task=self._task,
             share=self._share,
         )
-        role = MemberRole(
-            wire,
-            hello,
-            api=execution.api,
-            stop=execution.stop,
-            clock=clock,
-            retry=execution.settings.retry,
-            notify=execution.notify,
-            end=execution.end,
-            grace=execution.options.grace,
-            patience=None if self._may_lead else _WAIT_FOR_LEADER,
-        )
+        role = self._member_role(execution, wire, hello)
         execution.notify(no.Joined(job=job, leader=await in_thread(_leader_of, folder, states.disk)))
         end = None
         with unwrap_group():
@@ -164,6 +153,28 @@ class JoinedTeam:
         if end is not None:
             await wire.close()
             return await self._conclude(execution, job, end)
+        return await self._report_without_end(execution, job)
+
+    def _member_role(self, execution: Execution, wire: MemberFiles, hello: Hello) -> MemberRole:
+        return MemberRole(
+            wire,
+            hello,
+            api=execution.api,
+            stop=execution.stop,
+            clock=execution.clock,
+            retry=execution.settings.retry,
+            notify=execution.notify,
+            end=execution.end,
+            grace=execution.options.grace,
+            patience=None if self._may_lead else _WAIT_FOR_LEADER,
+        )
+
+    async def _report_without_end(self, execution: Execution, job: str) -> Report | None:
+        """Return the report of a membership that ended before the job; None if this process may lead now.
+
+        Raises Interrupted or RunFailed after a stop request, NoToken if no process can lead.
+        """
+        states = execution.states
         if execution.stop.requested:
             error = Interrupted("this process stopped; the job continues in the others, if any")
             if await in_thread(states.readable_state, job) is None:

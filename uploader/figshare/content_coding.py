@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 _WINDOWS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 """zlib's window sizes by coding. "deflate" is zlib's format (RFC 9110), for some servers the raw one."""
-_MOST_CODINGS = 4
+_MAX_CODINGS = 4
 _BLOCK = 1 << 18
 """Bytes that are decompressed at a time: a small body may become a huge one."""
 
@@ -20,7 +20,7 @@ def content_codings(headers: Mapping[str, str]) -> list[str]:
 
 def decompress(body: bytes, codings: list[str], limit: int) -> bytes | None:
     """Return the body without its codings, cut after `limit` + 1 bytes; None if one is unknown or does not fit."""
-    if len(codings) > _MOST_CODINGS:
+    if len(codings) > _MAX_CODINGS:
         return None
     for coding in reversed(codings):
         # An empty body (204, or none at all) stays empty, whatever its header says.

@@ -8,7 +8,7 @@ import msgspec
 
 from uploader.redaction import add_secret
 
-_SHORTEST = 8
+_MIN_LENGTH = 8
 """Characters of a secret that is redacted; one of an application may be short."""
 
 
@@ -27,7 +27,7 @@ class OAuth2Grant(msgspec.Struct, kw_only=True, frozen=True, tag="oauth2"):
 
     def __post_init__(self) -> None:
         for secret in (self.client_secret, self.access_token, self.refresh_token):
-            add_secret(secret, shortest=_SHORTEST)
+            add_secret(secret, min_length=_MIN_LENGTH)
 
     def __repr__(self) -> str:
         return f"OAuth2Grant({self.client_id!r}, …)"
@@ -53,7 +53,7 @@ class OAuth1Grant(msgspec.Struct, kw_only=True, frozen=True, tag="oauth1"):
 
     def __post_init__(self) -> None:
         for secret in (self.consumer_secret, self.token, self.token_secret):
-            add_secret(secret, shortest=_SHORTEST)
+            add_secret(secret, min_length=_MIN_LENGTH)
 
     def __repr__(self) -> str:
         return f"OAuth1Grant({self.consumer!r}, …)"

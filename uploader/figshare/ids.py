@@ -26,7 +26,7 @@ _DOI = re.compile(r"(?:(?:https?://)?(?:(?:dx|www)\.)?doi\.org/|doi:?\s*)?(10\.\
 _VERSION = re.compile(r"\.v(\d{1,6})$", re.IGNORECASE)
 _DOI_OF_FIGSHARE = re.compile(r"figshare\.(c\.)?(\d+)(?:\.v\d+)?", re.IGNORECASE)
 _DOI_OF_PORTAL = re.compile(r"\.(c\.)?(\d{5,})\.v\d+", re.IGNORECASE)
-_MOST_DIGITS = 19
+_MAX_DIGITS = 19
 _WIDTH = 100
 """Maximum characters of the input shown in a message."""
 _LONG = 5
@@ -100,7 +100,7 @@ def _id_part(doi: str) -> re.Match[str] | None:
 
 def is_number(text: str) -> bool:
     """Return whether a text is a number no longer than an id can be."""
-    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    return text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
 
 
 def _is_id(text: str) -> bool:

@@ -114,7 +114,7 @@ class FirstApi:
 
     async def access(self, temporary: RequestToken, verifier: str) -> OAuth1Grant:
         """Exchange the temporary token for one that stays. Raises SignInFailed."""
-        add_secret(verifier, shortest=6)
+        add_secret(verifier, min_length=6)
         fields = await self._form(
             "POST", "/pbl/oauth/access_token",
             resource_owner_key=temporary.token, resource_owner_secret=temporary.secret, verifier=verifier,

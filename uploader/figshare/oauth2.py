@@ -46,7 +46,7 @@ _UNREAD: Final = (408, 425, 429, 503)
 """Statuses with which a server turns a request away without acting on it."""
 _PAGE_TIME_LIMIT: Final = 5.0
 """Seconds to look at the page of consent before the user does."""
-LONGEST: Final = 60.0
+REQUEST_TIMEOUT: Final = 60.0
 """Seconds for one request to the token endpoint, which a cancellation does not cut short."""
 
 
@@ -187,7 +187,7 @@ async def request_tokens(body: str, grant: OAuth2Grant, endpoint: str, send: Sen
         headers={"Content-Type": "application/x-www-form-urlencoded"},
         fresh=True,  # on an idle connection that was cut, a refresh would count as lost
     )
-    with anyio.move_on_after(LONGEST, shield=True):
+    with anyio.move_on_after(REQUEST_TIMEOUT, shield=True):
         return _read_tokens(await send(request), grant, host_of(endpoint), clock)
     raise ExchangeFailed("no answer in time", sent=True)
 

@@ -12,7 +12,7 @@ from uploader.clock import Clock
 OnTurn = Callable[[], Awaitable[None]]
 """Called before each attempt of a request, when the budget allows it. If it raises, the request is not sent."""
 
-_SLOWEST = 1 / 16
+_MIN_RATE = 1 / 16
 """Share of the rate that repeated throttling leaves."""
 _RECOVERY = 0.1 / 60
 """Share of the rate that is regained each second: a tenth a minute."""
@@ -67,7 +67,7 @@ class TokenBucket:
         if fewer and self._resume_at <= self._clock.monotonic() and self._rate is not None:
             self._refill()
             self._tokens = min(self._tokens, 0.0)
-            self._share = max(self._share / 2, _SLOWEST)
+            self._share = max(self._share / 2, _MIN_RATE)
         self.pause(seconds)
 
     async def acquire(self, n: float = 1) -> None:

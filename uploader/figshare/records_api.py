@@ -19,7 +19,7 @@ Criteria = Mapping[str, str | int]
 """Filters and order of a list, as the API names them."""
 _PAGE_REFUSED = (400, 422)
 """Statuses by which a page is too far (observed: 422 PageLimitExceededException; 400 in the oldest documentation)."""
-_MOST_INSTITUTIONS = 200
+_MAX_INSTITUTIONS = 200
 """Pages of the list of institutions that are read at most: its page size is unknown."""
 
 
@@ -64,7 +64,7 @@ class Records:
         Undocumented: the size of a page. The list ends with an empty page, or one that repeats what is known.
         """
         seen: set[int] = set()
-        for _ in range(_MOST_INSTITUTIONS):
+        for _ in range(_MAX_INSTITUTIONS):
             spec = list_spec(Institution, "the list of institutions", public=True)
             path = "/altmetric/institutions" + (f"?offset={len(seen)}" if seen else "")
             new = [one for one in await self._calls.api("GET", path, spec) if one.id not in seen]

@@ -23,7 +23,7 @@ from uploader.errors import Facts, TokenRejected
 from uploader.figshare import auth
 from uploader.figshare.auth import Token
 from uploader.figshare.grants import OAuth2Grant, parse_grant
-from uploader.figshare.oauth2 import LONGEST, Refused, Unclear, client_of, request_tokens
+from uploader.figshare.oauth2 import REQUEST_TIMEOUT, Refused, Unclear, client_of, request_tokens
 from uploader.figshare.retry import poll
 from uploader.figshare.transport import ExchangeFailed, Send
 from uploader.figshare.urls import host_of
@@ -81,7 +81,7 @@ class RenewableToken:
         """
         stored = await in_thread(self._read)
         if stored.refreshing and not alone:
-            stored = await self._when(lambda now: not now.refreshing, LONGEST) or stored
+            stored = await self._when(lambda now: not now.refreshing, REQUEST_TIMEOUT) or stored
         if stored.access_token != rejected and not stored.expired(self._clock.now()):
             log.info("another process has refreshed the sign-in")
             return stored

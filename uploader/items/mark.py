@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 
-from uploader.items.payload import LONGEST_TITLE
+from uploader.items.payload import MAX_TITLE
 
 
 def new_mark(origin: str) -> str:
@@ -29,7 +29,7 @@ def mark_prefix(origin: str) -> str:
 def marked_title(title: str, mark: str) -> str:
     """Add the mark to the title, shortened if it would be too long for Figshare."""
     end = f" [{mark}]"
-    return title[: LONGEST_TITLE - len(end)] + end
+    return title[: MAX_TITLE - len(end)] + end
 
 
 def bears_mark(title: str, marks: Iterable[str]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-SHORTEST_TITLE, LONGEST_TITLE = 3, 1000
+MIN_TITLE, MAX_TITLE = 3, 1000
 """Characters in an item's title (official API description, ArticleCreate)."""
 _NOT_IN_PROJECTS = frozenset({"group_id", "is_metadata_record", "metadata_reason"})
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LONGEST = 20_000
+MAX_DESCRIPTION = 20_000
 """Characters of a description as HTML (official API description, ArticleCreate)."""
 
 _TAGS = {

@@ -16,7 +16,7 @@ import msgspec
 
 from uploader.metadata import identifiers, materials, people, vocabulary
 from uploader.metadata.cursor import Context, Cursor
-from uploader.metadata.markdown import LONGEST, as_html, to_html
+from uploader.metadata.markdown import MAX_DESCRIPTION, as_html, to_html
 from uploader.metadata.model import (
     Author,
     Embargo,
@@ -58,16 +58,16 @@ def _title(_: Validator, node: Cursor) -> str | None:
 
 
 def _description(validator: Validator, node: Cursor) -> str | None:
-    if isinstance(node.value, str) and len(node.value) > 10 * LONGEST:
-        node.problem(f"has {len(node.value)} characters; Figshare allows {LONGEST}")
+    if isinstance(node.value, str) and len(node.value) > 10 * MAX_DESCRIPTION:
+        node.problem(f"has {len(node.value)} characters; Figshare allows {MAX_DESCRIPTION}")
         return None
-    text = node.text(max_length=10 * LONGEST, lines=True)
+    text = node.text(max_length=10 * MAX_DESCRIPTION, lines=True)
     if text is None:
         return None
     html = to_html(text) if validator.markdown else as_html(text)
-    if len(html.text) > LONGEST:
+    if len(html.text) > MAX_DESCRIPTION:
         node.problem(
-            f"has {len(html.text)} characters as HTML; Figshare allows {LONGEST}",
+            f"has {len(html.text)} characters as HTML; Figshare allows {MAX_DESCRIPTION}",
             "Keep it short here, and upload the long text as a file.",
         )
         return None
@@ -286,9 +286,9 @@ def _custom_fields(_: Validator, node: Cursor) -> dict[str, Value] | None:
             one.problem("its name contains half of a character (an unpaired surrogate)")
         elif isinstance(value, list):
             values[name] = [
-                text for part in one.items(limit=1000) if (text := part.text(max_length=LONGEST)) is not None
+                text for part in one.items(limit=1000) if (text := part.text(max_length=MAX_DESCRIPTION)) is not None
             ]
-        elif (text := one.text(max_length=LONGEST, lines=True)) is not None:
+        elif (text := one.text(max_length=MAX_DESCRIPTION, lines=True)) is not None:
             values[name] = text
     return values
 
@@ -328,7 +328,7 @@ def _embargo(validator: Validator, node: Cursor) -> Embargo | None:
         until=until,
         scope=_SCOPES[scope or "files"],
         title=parts["title"].text(max_length=1000) if "title" in parts else None,
-        reason=parts["reason"].text(max_length=LONGEST, lines=True) if "reason" in parts else None,
+        reason=parts["reason"].text(max_length=MAX_DESCRIPTION, lines=True) if "reason" in parts else None,
         options=tuple(o for one in parts["options"].items() if (o := _option(one))) if "options" in parts else (),
     )
 

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 _CLOCK_SLACK = timedelta(minutes=1)
 """A new item's times of creation and of its last change may differ by so much."""
-Fate: TypeAlias = Literal["removed", "gone", "kept"]
+UndoOutcome: TypeAlias = Literal["removed", "gone", "kept"]
 
 
-class Undone(msgspec.Struct, frozen=True, kw_only=True):
+class UndoResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an item that the job created. `reason`: why it is kept."""
 
     key: str
     item_id: int
-    fate: Fate
+    outcome: UndoOutcome
     reason: str = ""
 
 
@@ -64,10 +64,10 @@ async def undo(
     stop: Stop,
     *,
     warn: Callable[[str], None],
-    on_undone: Callable[[Undone], None] = lambda _: None,
-) -> list[Undone]:
+    on_undone: Callable[[UndoResult], None] = lambda _: None,
+) -> list[UndoResult]:
     """Remove what the job created. Raises Interrupted, JobBusy, and what concerns all requests."""
-    found: list[Undone] = []
+    found: list[UndoResult] = []
 
     async def work() -> None:
         with stop.interruptible():
@@ -83,13 +83,13 @@ async def undo(
             warn(f"{format_count(updated, 'item')} that the job updated and did not create: not changed back")
         with stop.interruptible():
             complete &= await remove_late_items(api, job, warn)
-        if complete and all(one.fate != "kept" for one in found) and job.state.ended != "undone":
+        if complete and all(one.outcome != "kept" for one in found) and job.state.ended != "undone":
             await job.commit(ev.JobEnded(state="undone"))
 
     try:
         await job.lock.held_while(work)
     except Stopped:
-        left = sum(one.created for one in job.state.records.values()) - sum(one.fate == "kept" for one in found)
+        left = sum(one.created for one in job.state.records.values()) - sum(one.outcome == "kept" for one in found)
         raise Interrupted(f"stopped before everything was removed: {format_count(left, 'item')} left") from None
     return found
 
@@ -112,23 +112,23 @@ async def _look_up(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> 
     return True
 
 
-async def _undone(api: Figshare, job: OpenJob, key: str, record: ev.RecordState) -> Undone:
+async def _undone(api: Figshare, job: OpenJob, key: str, record: ev.RecordState) -> UndoResult:
     """Remove one item, or say why not."""
     item_id = record.item_id or 0
     try:
         item = await api.items.detail(item_id)
         reason = _reason_to_keep(job, record, item)
         if reason:
-            return Undone(key=key, item_id=item_id, fate="kept", reason=reason)
+            return UndoResult(key=key, item_id=item_id, outcome="kept", reason=reason)
         await api.delete_item(item_id, on_turn=job.lock.confirm)
     except ItemNotFound:
         await job.commit(ev.Removed(key=key, id=item_id))
-        return Undone(key=key, item_id=item_id, fate="gone")
+        return UndoResult(key=key, item_id=item_id, outcome="gone")
     except (PermissionDenied, RequestRejected) as error:
         await api.account()  # an expired token gets the same answer
-        return Undone(key=key, item_id=item_id, fate="kept", reason=error.message)
+        return UndoResult(key=key, item_id=item_id, outcome="kept", reason=error.message)
     await job.commit(ev.Removed(key=key, id=item_id))
-    return Undone(key=key, item_id=item_id, fate="removed")
+    return UndoResult(key=key, item_id=item_id, outcome="removed")
 
 
 def _reason_to_keep(job: OpenJob, record: ev.RecordState, item: ItemDetail) -> str:

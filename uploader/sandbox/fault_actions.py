@@ -29,7 +29,7 @@ Action = Callable[[web.Request, Fault, Proceed], Awaitable[web.StreamResponse]]
 TAMPER = web.RequestKey("tamper", Fault)
 """On a PUT of a part: the fault that alters its body before it is stored."""
 
-_MOST_ANSWERS = 64
+_MAX_ANSWERS = 64
 _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
 
 
@@ -103,7 +103,7 @@ def _remembered(request: web.Request, context: Context, proceed: Proceed) -> Pro
             answers = context.effects.answers
             answers.pop(request.path_qs, None)
             answers[request.path_qs] = context.now(), _bytes(answer)
-            if len(answers) > _MOST_ANSWERS:
+            if len(answers) > _MAX_ANSWERS:
                 del answers[next(iter(answers))]
         return answer
 

@@ -93,7 +93,7 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """True if the item has been published, by whomever."""
 
 
-_MOST_SINGLE = 20
+_MAX_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
 RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """The remote file is useless and is sent again. Any other difference was made by a person, and is reported as a
@@ -144,23 +144,11 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     for transfer in state.active:
         match, text = remote_match(transfer, remote, folders)
         if match is Match.UNKNOWN:
-            error = error or Md5Pending(
-                f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
-                f"(file {transfer.file_id})",
-                hint="Verify it later.",
-                facts=Facts("verify-packed-later" if transfer.archive else "verify-later", item_id=state.item_id),
-                path=transfer.path,
-            )
+            error = error or _md5_pending(transfer, state.item_id)
         elif match in RESENDABLE:
             lost.append((transfer, text, match is not Match.MISSING))
         elif match is not Match.SAME:
-            raise Conflict(
-                f"{printable(transfer.name)}: was sent and verified, but item {state.item_id} no longer holds it: "
-                f"{text}",
-                hint="Send it again in a new job.",
-                facts=Facts("no-longer-held"),
-                path=transfer.path,
-            )
+            raise _no_longer_held(transfer, state.item_id, text)
         elif (duplicate := _find_duplicate(transfer, by_path)) is not None:
             duplicates.append((transfer, duplicate))
         late += [(transfer, file) for file in _late_files(transfer, by_path)]
@@ -176,6 +164,25 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     )
 
 
+def _md5_pending(transfer: Transfer, item_id: int) -> Md5Pending:
+    return Md5Pending(
+        f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
+        f"(file {transfer.file_id})",
+        hint="Verify it later.",
+        facts=Facts("verify-packed-later" if transfer.archive else "verify-later", item_id=item_id),
+        path=transfer.path,
+    )
+
+
+def _no_longer_held(transfer: Transfer, item_id: int, difference: str) -> Conflict:
+    return Conflict(
+        f"{printable(transfer.name)}: was sent and verified, but item {item_id} no longer holds it: {difference}",
+        hint="Send it again in a new job.",
+        facts=Facts("no-longer-held"),
+        path=transfer.path,
+    )
+
+
 async def _list_files(api: Service, state: JobState, item_id: int) -> dict[int, File]:
     by_id = {transfer.file_id: transfer for transfer in state.active}
     return {file.id: _sharing_text(file, by_id.get(file.id)) async for file in api.files(item_id)}
@@ -185,7 +192,7 @@ async def _look_again(
     api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: dict[int, File]
 ) -> None:
     """Update the suspects' files in `remote`: one by one, or by one more listing if they are many."""
-    if len(suspects) > _MOST_SINGLE:
+    if len(suspects) > _MAX_SINGLE:
         fresh = await _list_files(api, state, item_id)
         remote.clear()
         remote |= fresh

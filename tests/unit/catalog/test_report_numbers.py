@@ -15,7 +15,7 @@ from tests.fakes.catalog import Figshare
 from tests.fakes.clock import run_inline
 from tests.fakes.statistics import Service
 from uploader.catalog.report.collect import Extras
-from uploader.catalog.report.make import Made, Place, Price, Report, Table
+from uploader.catalog.report.make import CostEstimate, Place, Report, ReportResult, Table
 from uploader.catalog.report.phase import AT_ONCE
 from uploader.catalog.report.request import ReportRequest
 from uploader.errors import PermissionDenied, RequestRejected, UsageError
@@ -64,7 +64,7 @@ class Reports:
         place = Place(state_dir=self.folder / "state", endpoint="https://example.org", account=5)
         return Report(self._figshare, spec, place, extras=extras, clock=self._figshare.clock)
 
-    def make(self, **requested: Any) -> Made:
+    def make(self, **requested: Any) -> ReportResult:
         request = ReportRequest(**({"report": "own"} | requested))
         making = self._of(request)
         table = Table(
@@ -76,7 +76,7 @@ class Reports:
         )
         return anyio.run(making.make, table)
 
-    def price(self, **requested: Any) -> Price:
+    def price(self, **requested: Any) -> CostEstimate:
         return anyio.run(self._of(ReportRequest(**({"report": "own"} | requested))).price)
 
     def rows(self, name: str = "t") -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from uploader.catalog.query import Query
-from uploader.catalog.search import Search, Searching
+from uploader.catalog.search import Search, SearchRun
 from uploader.errors import ExitStatus, FilterIgnored
 from uploader.figshare.decode import decode
 from uploader.figshare.outcomes import PageLimitReached
@@ -44,8 +44,8 @@ class Server:
         return found[(page - 1) * size : page * size]
 
 
-async def run(server: Server, **search: Any) -> tuple[list[int], Searching]:
-    searching = Searching(server, Search(**search))
+async def run(server: Server, **search: Any) -> tuple[list[int], SearchRun]:
+    searching = SearchRun(server, Search(**search))
     return [one.id async for one in searching.rows()], searching
 
 
@@ -160,6 +160,6 @@ async def test_several_groups_are_merged_by_date() -> None:
 
 
 def test_requests_can_be_shown_before_they_are_made() -> None:
-    searching = Searching(Server([]), Search(kind="collection", own=True, institution=2, limit=None, groups=(4, 5)))
+    searching = SearchRun(Server([]), Search(kind="collection", own=True, institution=2, limit=None, groups=(4, 5)))
     shown = [(one.method, one.path, one.body["group"]) for one in searching.requests()]
     assert shown == [("POST", "/account/collections/search", 4), ("POST", "/account/collections/search", 5)]

@@ -14,7 +14,7 @@ from uploader.cluster.messages import (
     Entry,
     FileHashed,
     Hello,
-    Obeyed,
+    LimitsApplied,
     Order,
     OrderFailed,
     OrderOver,
@@ -36,7 +36,7 @@ entries: st.SearchStrategy[list[Entry]] = st.lists(
         st.builds(FileHashed, term=numbers, order=numbers, md5=st.text()),
         st.builds(OrderFailed, term=numbers, order=numbers, code=st.text(), message=st.text()),
         st.builds(OrderOver, term=numbers, order=numbers),
-        st.builds(Obeyed, term=numbers, seq=numbers),
+        st.builds(LimitsApplied, term=numbers, seq=numbers),
     )
 )
 
@@ -96,8 +96,8 @@ async def test_what_a_member_reports(tmp_path: Path) -> None:
     length = await member.report(first)
     assert await leader.reports() == [(member.name, first[0])]
     assert leader.reported(member.name) == length
-    await member.report([Obeyed(term=1, seq=3)])
-    assert await leader.reports() == [(member.name, Obeyed(term=1, seq=3))]
+    await member.report([LimitsApplied(term=1, seq=3)])
+    assert await leader.reports() == [(member.name, LimitsApplied(term=1, seq=3))]
     assert await leader.reports() == []
 
 

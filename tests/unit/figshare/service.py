@@ -19,7 +19,7 @@ TOKEN = "c4nary-t0ken"
 SECRET = "c4nary-upl0ad"
 
 
-LONGEST = 2 * 86_400.0
+TIME_LIMIT = 2 * 86_400.0
 """Seconds after which waiting is taken for a loop without an end."""
 
 
@@ -39,7 +39,7 @@ class FakeClock(Clock):
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         self.time += seconds
-        if self.time > LONGEST:
+        if self.time > TIME_LIMIT:
             raise AssertionError("the code under test waits without an end")
         await anyio.lowlevel.checkpoint()
 

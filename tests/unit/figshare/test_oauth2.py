@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 
@@ -509,7 +510,7 @@ async def test_a_cancelled_refresh_keeps_its_answer(tmp_path: Path, clock: FakeC
 
         async def interrupt() -> None:
             scope.cancel()
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
         send.before = interrupt
         await token.renewed(await token.current(send), send)

@@ -365,7 +365,7 @@ async def test_undo_removes_unchanged_drafts(world: RecordWorld) -> None:
     await world.figshare.items.publish(third.id)
     found = await world.undo()
     assert found is not None
-    assert [(one.key, one.fate, one.reason) for one in found] == [
+    assert [(one.key, one.outcome, one.reason) for one in found] == [
         ("10.1234/1", "removed", ""),
         ("10.1234/2", "kept", "it was changed since"),
         ("10.1234/3", "kept", "it is published"),
@@ -380,7 +380,7 @@ async def test_undo_notices_a_later_change_by_its_time(world: RecordWorld) -> No
     world.items()[0].changes += 1
     found = await world.undo()
     assert found is not None
-    assert [one.fate for one in found] == ["kept", "removed"]
+    assert [one.outcome for one in found] == ["kept", "removed"]
 
 
 async def test_undo_killed_at_any_point_removes_all_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -420,7 +420,7 @@ async def test_undo_finds_the_draft_of_a_creation_that_was_killed(world: RecordW
     assert await world.run(RECORDS) == KILLED
     found = await world.undo()
     assert found is not None
-    assert [one.fate for one in found] == ["removed"]
+    assert [one.outcome for one in found] == ["removed"]
     assert world.items() == []
 
 
@@ -438,7 +438,7 @@ async def test_a_marked_draft_that_was_edited_is_kept(world: RecordWorld) -> Non
     world.items()[0].changes = int(timedelta(hours=1).total_seconds())
     found = await world.undo()
     assert found is not None
-    assert found[0].fate == "kept"
+    assert found[0].outcome == "kept"
 
 
 async def test_an_item_that_vanishes_meanwhile_fails_alone(world: RecordWorld) -> None:

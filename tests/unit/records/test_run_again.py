@@ -63,7 +63,7 @@ async def test_an_item_that_is_not_visible_yet_is_not_created_again(world: Recor
 async def fates(world: RecordWorld) -> list[tuple[str, str]]:
     found = await world.undo()
     assert found is not None
-    return [(one.fate, one.reason) for one in found]
+    return [(one.outcome, one.reason) for one in found]
 
 
 async def test_undo_keeps_what_was_changed_before_a_later_run(world: RecordWorld) -> None:

@@ -116,7 +116,7 @@ class Stage:
             assert {item.version for item in world.items()} <= {1, 1 + ("publish" in scheduler.stood)}
             return
         status = await command(world, "undo")
-        kept = {one.item_id: one.reason for one in world.undone if one.fate == "kept"}
+        kept = {one.item_id: one.reason for one in world.undone if one.outcome == "kept"}
         assert {item.id for item in world.items()} == set(kept), "an item that nobody knows"
         # What a process changes in an item after another one looked at it may be somebody's change.
         assert set(kept.values()) <= ({"it was changed since"} if scheduler.stood & CHANGES else set())
@@ -133,7 +133,7 @@ async def command(world: RecordWorld, what: str) -> int:
         world.error = error
         return error.exit_status
     assert undone is not None
-    return ExitStatus.SOME_FAILED if any(one.fate == "kept" for one in undone) else ExitStatus.OK
+    return ExitStatus.SOME_FAILED if any(one.outcome == "kept" for one in undone) else ExitStatus.OK
 
 
 def disturb(world: RecordWorld, seed: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 import xxhash
 from hypothesis import given
@@ -107,7 +108,7 @@ def source(tmp_path: Path, content: bytes) -> Iterator[CountedSource]:
 async def kept_of(source: Source) -> list[Checkpoint]:
     kept: list[Checkpoint] = []
     await Digest(source, paced=False, on_checkpoint=kept.append).run()
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     return kept
 
 
@@ -133,7 +134,7 @@ async def test_a_stopped_digest_saves_its_state(
         digest.advance(2 << 20)
         await digest.wait_for_position(3 << 20)
         tasks.cancel_scope.cancel()
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     assert kept[-1].position == digest._position
     assert await Digest(source, paced=False, checkpoint=kept[-1]).run() == md5(content)
 

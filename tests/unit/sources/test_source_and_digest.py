@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 import xxhash
 
@@ -139,7 +140,7 @@ async def test_the_digest_stays_within_its_window(source: Source, monkeypatch: p
         tasks.start_soon(run)
         with anyio.fail_after(5):
             while digest._position < 1 << 20:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
         await digest.wait_for_window(1 << 19)
         await anyio.sleep(0.05)
         assert digest._position == 2 << 20, "the digest ran away from the senders"
@@ -178,7 +179,7 @@ async def test_a_waiting_digest_is_cancelled_at_once(source: Source, monkeypatch
             digest = Digest(source)
             tasks.start_soon(digest.run)
             while not digest._position:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
         await digest.wait_for_window(1 << 60)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -36,5 +37,5 @@ async def test_a_new_job_that_is_cancelled_before_anything_happened_is_free_agai
             async with OpenJob(states, "job", Clock(), lambda: plan, new=True) as job:
                 assert not job.resumed
                 scope.cancel()
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
         assert not (states.jobs / "job").exists()

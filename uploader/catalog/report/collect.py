@@ -16,10 +16,10 @@ import anyio
 
 from uploader.catalog.pager import Gap, Position
 from uploader.catalog.reading import Reading, ReadingById
-from uploader.catalog.report.numbers import Asked, NumbersReader
-from uploader.catalog.report.phase import NoMore, Phase, Tally
+from uploader.catalog.report.numbers import EventSelection, NumbersReader
+from uploader.catalog.report.phase import Phase, StopReading, Tally
 from uploader.catalog.report.spec import RowList, Spec
-from uploader.catalog.report.store import Part, Store, Wanted
+from uploader.catalog.report.store import Part, PartToRead, Store
 from uploader.catalog.report.values import Raw, is_public
 from uploader.catalog.statistics.counting import Source as NumbersSource
 from uploader.clock import Clock
@@ -115,7 +115,7 @@ class Collector:
         *,
         account: int | None = None,
         extras: Extras | None = None,
-        asked: Asked | None = None,
+        asked: EventSelection | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
         verify: Verify | None = None,
@@ -128,7 +128,7 @@ class Collector:
         """
         self._source, self._store, self._spec = source, store, spec
         self._account, self._verify, self._fence = account, verify, fence
-        self._extras, self._asked = extras or Extras(), asked or Asked()
+        self._extras, self._asked = extras or Extras(), asked or EventSelection()
         self._limits = limits or Limits()
         self._clock = clock or Clock()
         self._on_progress = on_progress
@@ -173,7 +173,7 @@ class Collector:
                 gaps += await self._list(one)
             for one in self._spec.lists():
                 gaps += await self._changes(one)
-        except NoMore:
+        except StopReading:
             return ()
         if gaps:
             await in_thread(self._store.keep_unlisted)
@@ -185,12 +185,12 @@ class Collector:
         return tuple(gaps)
 
     def _begin_request(self) -> None:
-        """Count a request that begins. Raises NoMore if none may."""
+        """Count a request that begins. Raises StopReading if none may."""
         most = self._limits.max_requests
         if not self._stopping and most is not None and self.requests >= most:
             self._stopping = f"stopped after {format_count(self.requests, 'request')}"
         if self._stopping:
-            raise NoMore
+            raise StopReading
         self.requests += 1
 
     async def _interruption(self) -> str:
@@ -275,8 +275,8 @@ class Collector:
 
     # --- records -----------------------------------------------------------------------------------------------------
 
-    def _make_readers(self) -> dict[Part, Callable[[Wanted], Awaitable[Raw]]]:
-        readers: dict[Part, Callable[[Wanted], Awaitable[Raw]]] = {
+    def _make_readers(self) -> dict[Part, Callable[[PartToRead], Awaitable[Raw]]]:
+        readers: dict[Part, Callable[[PartToRead], Awaitable[Raw]]] = {
             "record": self._read_record,
             "versions": self._read_versions,
             "items": self._read_items,
@@ -317,7 +317,7 @@ class Collector:
             on_progress=lambda: self._report(self._tally.done // parts, self._tally.total // parts),
         )  # fmt: skip
 
-    async def _read_record(self, wanted: Wanted) -> Raw:
+    async def _read_record(self, wanted: PartToRead) -> Raw:
         self._begin_request()
         detail = self._spec.definition.detail
         if detail == "review":
@@ -337,7 +337,7 @@ class Collector:
             self._begin_request()  # an inactive account cannot be impersonated
             return await self._source.account(account)
 
-    async def _read_versions(self, wanted: Wanted) -> Raw:
+    async def _read_versions(self, wanted: PartToRead) -> Raw:
         """Read the public versions but the one that the record is. Of a first version there are none."""
         kind = _record_kind(wanted)
         record = await in_thread(self._store.record, kind, wanted.id)
@@ -354,7 +354,7 @@ class Collector:
                 found.append((await self._source.record(kind, wanted.id, public=True, version=number)).raw)
         return {"versions": found}
 
-    async def _read_items(self, wanted: Wanted) -> Raw:
+    async def _read_items(self, wanted: PartToRead) -> Raw:
         """Read the rows of a collection's items, in their order."""
         listing = items_of("collection", wanted.id, public=self._spec.definition.detail == "public")
         reading = Reading(_CountedPages(self._source, self._begin_request), listing)
@@ -369,7 +369,7 @@ class Collector:
         )  # fmt: skip
 
 
-def _record_kind(wanted: Wanted) -> Kind:
+def _record_kind(wanted: PartToRead) -> Kind:
     if wanted.kind in ("item", "collection", "project"):
         return wanted.kind
     raise ProtocolViolation(f"unexpected {wanted.kind}")

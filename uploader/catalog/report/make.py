@@ -16,7 +16,7 @@ from uploader.catalog.reading import Reading, ReadingById
 from uploader.catalog.report.annotate import Annotator, Choice, Findings
 from uploader.catalog.report.collect import Collector, Extras, Limits, Progress, Source, Verify
 from uploader.catalog.report.columns import Layout, Selection
-from uploader.catalog.report.numbers import Asked
+from uploader.catalog.report.numbers import EventSelection
 from uploader.catalog.report.sheets import CHANGES, check_output, write_table
 from uploader.catalog.report.side_tables import SideTable
 from uploader.catalog.report.spec import RowList, Spec
@@ -60,7 +60,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class ReportResult:
     """A report that was made. `written` is `listed` and the further `versions`, without those `excluded` by the choice.
 
     `gone` are records that no longer exist. `failed` are records with unreadable parts: the table has what
@@ -88,7 +88,7 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Price:
+class CostEstimate:
     """What a run would cost: rows listed, requests for lists and for records, and the records that are known.
 
     `number_requests` go to the statistics service; of all time, there are three times as many if it cannot combine
@@ -145,12 +145,12 @@ class Report:
         fresh: bool = False,
         limits: Limits | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
-    ) -> Made:
+    ) -> ReportResult:
         """Make the report. `fresh`: read everything again. Raises CatalogBusy, Interrupted and others."""
         await in_thread(lambda: check_output(table.output, sides=table.sides, replace=table.replace))
         async with self._locked() as lock, self._opened(fresh=fresh) as store:
 
-            async def work() -> Made:
+            async def work() -> ReportResult:
                 return await self._make(store, lock.check, table, limits, on_progress)
 
             try:
@@ -166,7 +166,7 @@ class Report:
         table: Table,
         limits: Limits | None,
         on_progress: Callable[[Progress], None],
-    ) -> Made:
+    ) -> ReportResult:
         collector = Collector(
             self._source,
             store,
@@ -184,7 +184,7 @@ class Report:
         if self._stopped:
             collector.stop()
         gaps = await collector.run()
-        made: Made | NameNotFound
+        made: ReportResult | NameNotFound
         try:
             made = await in_thread(lambda: self._write(store, collector, gaps, table))
         except NameNotFound as error:
@@ -223,7 +223,7 @@ class Report:
             with anyio.CancelScope(shield=True):
                 await in_thread(store.close)
 
-    def _write(self, store: Store, collector: Collector, gaps: tuple[Gap, ...], table: Table) -> Made:
+    def _write(self, store: Store, collector: Collector, gaps: tuple[Gap, ...], table: Table) -> ReportResult:
         listed, gone = store.counts()
         failed = store.failures()
         first = self._survey(store, table.choice)
@@ -262,7 +262,7 @@ class Report:
             lookups=annotator.names(), replace=table.replace, private=self._spec.definition.private,
             scratch=self._scratch(), expected=expected,
         )  # fmt: skip
-        return Made(
+        return ReportResult(
             listed=listed, written=written, read=collector.read, gone=gone, left_out=collector.left_out, failed=failed,
             gaps=gaps, versions=findings.versions, excluded=findings.excluded, unnamed=+findings.unnamed,
             numbers=numbers, sums=findings.sums, uncounted=findings.uncounted if numbers else 0,
@@ -302,14 +302,14 @@ class Report:
             litter.unlink()
         return scratch
 
-    async def price(self) -> Price:
+    async def price(self) -> CostEstimate:
         """Return what making the report would cost; reads the lists, and changes nothing. Raises CatalogBusy."""
         if not await in_thread(self._place.catalog(self._spec).exists):
             return await self._price(None)
         async with self._locked(), self._opened() as store:
             return await self._price(store)
 
-    async def _price(self, store: Store | None) -> Price:
+    async def _price(self, store: Store | None) -> CostEstimate:
         requests = known = dated = 0
         seen: set[tuple[str, int]] = set()
         for wanted in (*self._spec.lookups(), *self._spec.lists()):
@@ -328,7 +328,7 @@ class Report:
         # Of what is not public, records without a date are drafts, which have no numbers.
         counted = dated if self._spec.definition.private else len(seen)
         collections = sum(kind == "collection" for kind, _ in seen) if "items" in parts else 0
-        return Price(
+        return CostEstimate(
             listed=len(seen),
             list_requests=requests,
             record_requests=(len(seen) - known if details else 0) + collections,
@@ -343,10 +343,10 @@ class Report:
         return Reading(self._source, wanted.listing, wanted.criteria)
 
 
-def _asked(extras: Extras, clock: Clock) -> Asked:
+def _asked(extras: Extras, clock: Clock) -> EventSelection:
     """Return which events are counted. Raises UsageError for a day to come."""
     period = None if extras.since is None else Period(extras.since, clock.now().date())
-    return Asked(scope=extras.scope, period=period)
+    return EventSelection(scope=extras.scope, period=period)
 
 
 def _unknown_author(spec: Spec, found: Findings) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from uploader.catalog.report.store import Wanted
+from uploader.catalog.report.store import PartToRead
 from uploader.catalog.report.values import Raw
 from uploader.catalog.statistics.counting import Counting, Source
 from uploader.catalog.statistics.periods import Period
@@ -20,7 +20,7 @@ _COUNTED: Final[Mapping[RowKind, Kind]] = {"item": "article", "collection": "col
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class EventSelection:
     """Which events are counted: in an institution's portal (None: everywhere), in a period (None: of all time)."""
 
     scope: str | None = None
@@ -52,12 +52,12 @@ class Asked:
 class NumbersReader:
     """Reads the numbers of records. `begin` is called before each request, and may raise."""
 
-    def __init__(self, source: Source, asked: Asked, begin: Callable[[], None]) -> None:
+    def __init__(self, source: Source, asked: EventSelection, begin: Callable[[], None]) -> None:
         self._period = asked.period
         self._since = asked.since
         self._counting = Counting(_Begun(source, begin), asked.scope)
 
-    async def numbers(self, wanted: Wanted) -> Raw:
+    async def numbers(self, wanted: PartToRead) -> Raw:
         """Return the events by counter; those of a period with its first day, and also by month."""
         kind, number = _COUNTED[wanted.kind], wanted.id
         if self._period is None:
@@ -71,7 +71,7 @@ class NumbersReader:
         sums: dict[str, int] = {counter: sum(one[counter] for one in months.values()) for counter in COUNTERS}
         return {**sums, "since": self._since, "months": {name: months[name] for name in sorted(months)}}
 
-    async def places(self, wanted: Wanted) -> Raw:
+    async def places(self, wanted: PartToRead) -> Raw:
         """Return the views of the period by country, under "countries"."""
         if self._period is None:
             return {"countries": {}}

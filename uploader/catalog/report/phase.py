@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from uploader.catalog.report.store import Outcome, Part, Store, Wanted
+from uploader.catalog.report.store import Outcome, Part, PartToRead, Store
 from uploader.catalog.report.values import Raw
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
@@ -40,7 +40,7 @@ _NAMES: Final[dict[Part, str]] = {
 """How the reason for a failure begins."""
 
 
-class NoMore(Exception):
+class StopReading(Exception):
     """No further request may begin."""
 
 
@@ -60,7 +60,7 @@ class Phase:
     def __init__(
         self,
         part: Part,
-        read: Callable[[Wanted], Awaitable[Raw]],
+        read: Callable[[PartToRead], Awaitable[Raw]],
         store: Store,
         lock: anyio.Lock,
         tally: Tally,
@@ -71,7 +71,7 @@ class Phase:
         verify: Callable[[], Awaitable[object]] | None = None,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """`read` raises NoMore to end the phase. `verify` raises TokenRejected if the token is no longer valid."""
+        """`read` raises StopReading to end the phase. `verify` raises TokenRejected if the token is no longer valid."""
         self._part, self._read_part = part, read
         self._store, self._lock, self._tally, self._clock = store, lock, tally, clock
         self._undated = undated
@@ -79,7 +79,7 @@ class Phase:
         self._outage = 0
         self._only_failed = False
         self._buffer: list[Outcome] = []
-        self._queue: deque[Wanted] = deque()
+        self._queue: deque[PartToRead] = deque()
         self._after = ("", 0)
         self._committed = clock.monotonic()
 
@@ -112,7 +112,7 @@ class Phase:
         while (wanted := await self._next()) is not None:
             try:
                 outcome = await self._read(wanted)
-            except NoMore:
+            except StopReading:
                 return
             # All wait while records are committed: no more than these are ever at risk.
             async with self._lock:
@@ -122,7 +122,7 @@ class Phase:
                         await self._commit()
             self._on_progress()
 
-    async def _next(self) -> Wanted | None:
+    async def _next(self) -> PartToRead | None:
         async with self._lock:
             if not self._queue:
                 after, failed = self._after, self._only_failed
@@ -135,7 +135,7 @@ class Phase:
             self._after = (wanted.kind, wanted.id)
             return wanted
 
-    async def _read(self, wanted: Wanted) -> Outcome:
+    async def _read(self, wanted: PartToRead) -> Outcome:
         """Read one part. Raises what concerns all records."""
         try:
             record = await self._read_part(wanted)
@@ -168,7 +168,7 @@ class Phase:
         self._tally.failed.discard((wanted.kind, wanted.id))
         return Outcome(wanted=wanted, record=record)
 
-    def _failure(self, wanted: Wanted, error: FigupError) -> Outcome:
+    def _failure(self, wanted: PartToRead, error: FigupError) -> Outcome:
         self._tally.failed.add((wanted.kind, wanted.id))
         return Outcome(wanted=wanted, failure=_NAMES[wanted.part] + error.message)
 

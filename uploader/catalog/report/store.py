@@ -63,7 +63,7 @@ Part: TypeAlias = Literal["record", "numbers", "places", "versions", "items"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class PartToRead:
     """A part of a record to read. `mark` is that of its row, of numbers which ones; `listed` False if Figshare no
     longer lists it.
     """
@@ -79,7 +79,7 @@ class Wanted:
 class Outcome:
     """The outcome of reading a record: `record`, or None and the reason; `gone`: it no longer exists."""
 
-    wanted: Wanted
+    wanted: PartToRead
     record: Raw | None = None
     failure: str = ""
     gone: bool = False
@@ -230,7 +230,7 @@ class Store:
 
     def wanted(
         self, part: Part, after: tuple[str, int], *, failed: bool, undated: bool, count: int = 500
-    ) -> list[Wanted]:
+    ) -> list[PartToRead]:
         """Return the next parts to read, in the order of kind and id.
 
         `failed`: those that failed in this run; otherwise those that did not. `undated`: numbers also of records
@@ -249,7 +249,7 @@ class Store:
         )
         of_service = part in ("numbers", "places")
         return [
-            Wanted(kind=kind, id=one, mark=self._counted if of_service else mark, listed=last == run, part=part)
+            PartToRead(kind=kind, id=one, mark=self._counted if of_service else mark, listed=last == run, part=part)
             for kind, one, mark, last in rows
         ]
 

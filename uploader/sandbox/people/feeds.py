@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 
 from uploader.sandbox.answers import ApiError
 
-_LONGEST_VALUE: Final = 255
-_LONGEST_QUOTA: Final = 15
+_MAX_VALUE: Final = 255
+_MAX_QUOTA_DIGITS: Final = 15
 """Maximum digits of a number."""
 
 
@@ -57,7 +57,7 @@ def values(data: bytes) -> list[str]:
     Values of more than 255 characters are left out, as documented. ApiError 400.
     """
     joined = (" ".join(row) for row in _rows(_decoded(data))[1:])
-    return [one for one in dict.fromkeys(joined) if 0 < len(one) <= _LONGEST_VALUE]
+    return [one for one in dict.fromkeys(joined) if 0 < len(one) <= _MAX_VALUE]
 
 
 def _decoded(data: bytes) -> str:
@@ -98,7 +98,7 @@ def _person(record: Mapping[str, str]) -> Person:
         last_name=given["LastName"][:150],
         orcid=given["Orcid"],
         active=given["IsActive"].upper() != "N",
-        quota=int(quota) if quota.isascii() and quota.isdigit() and len(quota) <= _LONGEST_QUOTA else None,
+        quota=int(quota) if quota.isascii() and quota.isdigit() and len(quota) <= _MAX_QUOTA_DIGITS else None,
         criteria=given["UserAssociationCriteria"],
     )
 

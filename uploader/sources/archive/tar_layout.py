@@ -10,7 +10,7 @@ from uploader.sources.archive.members import Kind, is_utf8
 _BLOCK = 512
 _NAME = 100
 """Bytes of a name in a ustar header."""
-_LARGEST = 0o77777777777
+_MAX_NUMBER = 0o77777777777
 """The largest number in the size and mtime fields of a ustar header."""
 _END = 2 * _BLOCK
 _PAX_NAME = b"././@PaxHeader"
@@ -67,21 +67,21 @@ class TarLayout(Layout):
             if not is_utf8(name):
                 records += _record(b"hdrcharset", b"BINARY")
             records += _record(b"path", name)
-        if size > _LARGEST:
+        if size > _MAX_NUMBER:
             records += _record(b"size", b"%d" % size)
-        if not 0 <= seconds <= _LARGEST:
+        if not 0 <= seconds <= _MAX_NUMBER:
             records += _record(b"mtime", b"%d" % seconds)
         return records
 
     def _head(self, index: int) -> bytes:
         members = self.members
         pax, kind = self._pax(index), members.kinds[index]
-        seconds = min(max(self._seconds(index), 0), _LARGEST)
+        seconds = min(max(self._seconds(index), 0), _MAX_NUMBER)
         size = members.sizes[index]
         header = _header(
             self._name(index)[:_NAME],
             mode=0o755 if kind in (Kind.FOLDER, Kind.EXECUTABLE) else 0o644,
-            size=size if size <= _LARGEST else 0,
+            size=size if size <= _MAX_NUMBER else 0,
             seconds=seconds,
             kind=b"5" if kind == Kind.FOLDER else b"0",
         )

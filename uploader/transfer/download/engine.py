@@ -34,7 +34,7 @@ from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy
 from uploader.text import printable
 from uploader.transfer.download.partial import PartialFile, md5_of, partial_names
-from uploader.transfer.download.plan import Plan, Wanted
+from uploader.transfer.download.plan import FileToFetch, Plan
 from uploader.transfer.download.receiving import RangeWriter, Receiving
 from uploader.transfer.download.report import VERIFIED, DownloadReport, skipped
 from uploader.transfer.download.target import TargetFolder
@@ -145,7 +145,7 @@ class Download:
                     for start, end in ranges:
                         await send.send((active, start, end))
 
-    async def _open(self, wanted: Wanted) -> Receiving | None:
+    async def _open(self, wanted: FileToFetch) -> Receiving | None:
         """Open a file; None if its result is known already."""
         done = await anyio.to_thread.run_sync(self._already_there, wanted)
         if done is not None:
@@ -156,7 +156,7 @@ class Download:
         self._active[wanted.file_id] = active
         return active
 
-    def _already_there(self, wanted: Wanted) -> DownloadReport | None:
+    def _already_there(self, wanted: FileToFetch) -> DownloadReport | None:
         """Return the result for a file that exists; None if it must be downloaded. Raises TargetExists. Blocks."""
         folder_path, _, name = wanted.path.rpartition("/")
         folder = TargetFolder(self._target, folder_path)
@@ -289,7 +289,7 @@ class Download:
     # --- telling --------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _result_of(self, wanted: Wanted, active: Receiving | None = None) -> Iterator[None]:
+    def _result_of(self, wanted: FileToFetch, active: Receiving | None = None) -> Iterator[None]:
         """Make an error of one file its result, or that of the ranges that are still open; let others end the run."""
         try:
             yield
@@ -305,7 +305,7 @@ class Download:
             self._tell(self._report(wanted, "failed", None, error))
 
     def _report(
-        self, wanted: Wanted, status: str, md5: str | None = None, error: FigupError | None = None
+        self, wanted: FileToFetch, status: str, md5: str | None = None, error: FigupError | None = None
     ) -> DownloadReport:
         return DownloadReport(
             path=str(self._target / wanted.path),

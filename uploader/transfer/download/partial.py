@@ -18,7 +18,7 @@ import msgspec
 from uploader.disk import take_flock
 from uploader.errors import FigupError, JobBusy
 from uploader.text import printable
-from uploader.transfer.download.plan import RESERVED, Wanted
+from uploader.transfer.download.plan import RESERVED, FileToFetch
 from uploader.transfer.download.target import TargetFolder, target_errors
 
 _VERSION = 1
@@ -92,7 +92,7 @@ def partial_names(file_id: int) -> tuple[str, str, str]:
 class PartialFile:
     """A file that is being downloaded. Locked: of several processes, one writes it."""
 
-    def __init__(self, top: Path, wanted: Wanted) -> None:
+    def __init__(self, top: Path, wanted: FileToFetch) -> None:
         """Open or create it; ranges of an earlier run are kept if size and MD5 are still the same.
 
         Raises JobBusy, TargetFull, TargetUnusable.

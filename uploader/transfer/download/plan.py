@@ -22,7 +22,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class FileToFetch:
     """A file to download. `remote` is its path in the item, `path` the one below the target folder.
 
     `size` is bytes. `md5` is Figshare's, lower-case hex, None if Figshare has none. `url` may contain a secret.
@@ -56,11 +56,11 @@ class Skip:
 class Plan:
     """Files to download and skipped files, in the item's order. `renamed` are those with a sanitised name."""
 
-    wanted: Sequence[Wanted]
+    wanted: Sequence[FileToFetch]
     skipped: Sequence[Skip]
 
     @property
-    def renamed(self) -> list[Wanted]:
+    def renamed(self) -> list[FileToFetch]:
         """Files that are stored under another name than they have in the item."""
         return [each for each in self.wanted if each.path != each.remote]
 
@@ -74,7 +74,7 @@ def plan_download(
     """
     placed = _placed(files, folders)
     chosen = _named(item_id, placed, names) if names else placed
-    wanted: list[Wanted] = []
+    wanted: list[FileToFetch] = []
     skipped: list[Skip] = []
     for file, remote, path in chosen:
         reason = _reason(file) or filters.reason(remote, Ignores())
@@ -83,7 +83,7 @@ def plan_download(
             continue
         md5 = file.computed_md5 or file.supplied_md5
         wanted.append(
-            Wanted(
+            FileToFetch(
                 file_id=file.id,
                 remote=remote,
                 path=path,

@@ -10,7 +10,7 @@ import anyio.to_thread
 from uploader.clock import Clock
 from uploader.errors import FigupError
 from uploader.transfer.download.partial import PartialFile
-from uploader.transfer.download.plan import Wanted
+from uploader.transfer.download.plan import FileToFetch
 
 SEGMENT = 32 << 20
 """Bytes requested at a time."""
@@ -27,7 +27,7 @@ class Receiving:
     ignores Range headers. `error` is the first one of this file.
     """
 
-    def __init__(self, wanted: Wanted, partial: PartialFile) -> None:
+    def __init__(self, wanted: FileToFetch, partial: PartialFile) -> None:
         self.wanted = wanted
         self.partial = partial
         self.open_ranges = 0

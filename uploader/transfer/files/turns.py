@@ -23,7 +23,7 @@ from uploader.transfer.run.context import JobRun, StartedElsewhere
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.places import Start, Turn
 
-_FIRST_PAUSE, _FACTOR, _LONGEST_PAUSE = 0.05, 1.5, 1.0
+_FIRST_PAUSE, _FACTOR, _MAX_PAUSE = 0.05, 1.5, 1.0
 """Seconds between two attempts to take the lock: the first pause, its growth factor, the longest."""
 _BEGUN = frozenset({*OPEN, State.INITIATING, State.FAILED})
 
@@ -61,7 +61,7 @@ async def _take(run: JobRun, transfer: Transfer, seen: frozenset[Start]) -> int 
             if turn is not Turn.TAKEN:
                 break
             await run.clock.sleep(pause)
-            pause = min(pause * _FACTOR, _LONGEST_PAUSE)
+            pause = min(pause * _FACTOR, _MAX_PAUSE)
         if isinstance(turn, Turn):
             await _look_again(run, seen)
         return turn

@@ -13,7 +13,7 @@ import msgspec
 
 from uploader._version import __version__
 from uploader.errors import Facts, UsageError
-from uploader.items.payload import LONGEST_TITLE, SHORTEST_TITLE
+from uploader.items.payload import MAX_TITLE, MIN_TITLE
 from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
@@ -38,10 +38,9 @@ def default_title(selection: Selection) -> str:
 
 def checked_title(title: str) -> str:
     """Check that Figshare accepts the title, and return it. Raises UsageError."""
-    if not SHORTEST_TITLE <= len(title) <= LONGEST_TITLE:
+    if not MIN_TITLE <= len(title) <= MAX_TITLE:
         raise UsageError(
-            f"a title has {SHORTEST_TITLE} to {LONGEST_TITLE} characters, and {printable(title)[:40]!r} has "
-            f"{len(title)}",
+            f"a title has {MIN_TITLE} to {MAX_TITLE} characters, and {printable(title)[:40]!r} has {len(title)}",
             facts=Facts("title-length"),
         )
     return title

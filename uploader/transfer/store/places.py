@@ -21,7 +21,7 @@ import msgspec
 from uploader.disk import Disk, as_resumable, map_os_errors, open_lock_file, take_flock
 
 _STRIPES = 64
-_MOST = 64
+_KEPT = 64
 """Maximum lines of a log. Of dropped lines the job and the item are kept, up to the same number."""
 _ANY = "*"
 """Placeholder for all places of an item."""
@@ -121,12 +121,12 @@ class PlaceLog:
 
     def _write(self, stripe: int, starts: list[Start], new: Start) -> None:
         """Append to the log; shorten it when it has become long."""
-        if len(starts) < 2 * _MOST:
+        if len(starts) < 2 * _KEPT:
             self._disk.append(self._path(stripe), _line(new))
             return
-        dropped, kept = starts[: len(starts) - _MOST], [*starts[len(starts) - _MOST :], new]
+        dropped, kept = starts[: len(starts) - _KEPT], [*starts[len(starts) - _KEPT :], new]
         jobs = {(start.item, start.job): Start(start.item, _ANY, start.job, start.nonce) for start in dropped}
-        self._disk.put(self._path(stripe), b"".join(_line(start) for start in [*jobs.values(), *kept][-2 * _MOST :]))
+        self._disk.put(self._path(stripe), b"".join(_line(start) for start in [*jobs.values(), *kept][-2 * _KEPT :]))
 
     def _path(self, stripe: int) -> Path:
         return self._folder / f"{stripe:02x}"

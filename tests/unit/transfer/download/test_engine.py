@@ -24,7 +24,7 @@ from uploader.figshare.settings import RetryPolicy
 from uploader.transfer.download import receiving
 from uploader.transfer.download.engine import Download, Existing
 from uploader.transfer.download.partial import PartialFile
-from uploader.transfer.download.plan import Plan, Skip, Wanted
+from uploader.transfer.download.plan import FileToFetch, Plan, Skip
 from uploader.transfer.download.report import DownloadReport, exit_status
 from uploader.transfer.download.run import DownloadRequest, download
 from uploader.transfer.notices import AnyNotice, FileFailed, Retrying
@@ -64,8 +64,8 @@ class Server:
             raise fault
 
 
-def wanted(path: str = "a.bin", file_id: int = 1, md5: str | None = MD5) -> Wanted:
-    return Wanted(file_id=file_id, remote=path, path=path, size=len(CONTENT), md5=md5, url="https://x")
+def wanted(path: str = "a.bin", file_id: int = 1, md5: str | None = MD5) -> FileToFetch:
+    return FileToFetch(file_id=file_id, remote=path, path=path, size=len(CONTENT), md5=md5, url="https://x")
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 async def downloaded(
     folder: Path,
     server: Server,
-    *files: Wanted,
+    *files: FileToFetch,
     existing: Existing = "fail",
     skipped: tuple[Skip, ...] = (),
     notify: Callable[[AnyNotice], None] = lambda _: None,
@@ -235,7 +235,7 @@ async def test_a_requested_link_is_not_yet_a_success(tmp_path: Path) -> None:
 
 
 async def test_an_empty_file_needs_no_request(tmp_path: Path) -> None:
-    empty = Wanted(file_id=1, remote="e", path="e", size=0, md5=EMPTY_MD5, url="https://x")
+    empty = FileToFetch(file_id=1, remote="e", path="e", size=0, md5=EMPTY_MD5, url="https://x")
     server = Server()
     assert statuses(await downloaded(tmp_path, server, empty)) == ["downloaded"]
     assert (tmp_path / "e").read_bytes() == b""

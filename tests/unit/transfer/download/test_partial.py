@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from uploader.errors import JobBusy, TargetUnusable
 from uploader.transfer.download.partial import PartialFile, Ranges
-from uploader.transfer.download.plan import Wanted
+from uploader.transfer.download.plan import FileToFetch
 from uploader.transfer.download.target import TargetFolder
 
 CONTENT = bytes(range(256)) * 40
 
 
-def wanted(**fields: object) -> Wanted:
+def wanted(**fields: object) -> FileToFetch:
     path = "set/a.bin"
     values = {"size": len(CONTENT), "md5": hashlib.md5(CONTENT, usedforsecurity=False).hexdigest(), **fields}
-    return Wanted(file_id=5, remote=path, path=path, url="https://x", **values)  # type: ignore[arg-type]
+    return FileToFetch(file_id=5, remote=path, path=path, url="https://x", **values)  # type: ignore[arg-type]
 
 
 def opened(folder: Path, *written: tuple[int, int], **fields: object) -> PartialFile:

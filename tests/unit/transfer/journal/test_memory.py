@@ -8,7 +8,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import JobState
 
 FILES = 2000
-MOST = 720
+MAX_BYTES = 720
 """Bytes per file with a path of 46 characters: path, name, MD5, five numbers and the rest of a transfer."""
 
 
@@ -35,4 +35,4 @@ def test_a_verified_file_needs_some_hundred_bytes() -> None:
     finally:
         tracemalloc.stop()
     assert state.finished
-    assert used / FILES < MOST, used / FILES
+    assert used / FILES < MAX_BYTES, used / FILES
