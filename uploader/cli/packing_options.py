@@ -27,7 +27,7 @@ _CHOICES = (
 _PACKING = [
     _pack("--pack", type=click.Choice(get_args(Format)),
           help="Send the files as one archive, which is made while it is sent and never stored here: two requests "
-               "instead of two a file. Not compressed. Prefer zip, whose content Figshare's page can list."),
+               "in total instead of two per file. Not compressed. Prefer zip, whose content Figshare's page can list."),
     *_CHOICES,
     _pack("--no-pack-manifest", "pack_manifest", is_flag=True, flag_value=False, default=True,
           help="Do not add MANIFEST.md5, a list of the MD5s of all members, to archives. The job keeps them anyway."),

@@ -44,7 +44,7 @@ _OPTIONS = [
                   "done takes from the others. auto: the place of this task in its Slurm array or step."),
     _cluster("--dask", metavar="ADDRESS|slurm:N", type=ParsedParam("pool", _parse_pool),
              help="Let the workers of a Dask pool send parts, too: of the scheduler at this address, or N workers that "
-                  "are submitted to Slurm now. Needs the extra figup[dask], here and there."),
+                  "are submitted to Slurm now. Both sides need the extra figup[dask]."),
 ]  # fmt: skip
 
 

@@ -190,7 +190,7 @@ class PoolTeam:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         async with self._pool(self._folder) as pool:
             if is_open_to_others(pool.address):
-                text = "is not encrypted: anybody who reaches it can run programs as you and read addresses of uploads"
+                text = "is not encrypted: anyone who reaches it can run programs as you and read addresses of uploads"
                 run.notify(no.Warned(message=f"{printable(pool.address)} {text}", hint="Use a pool with TLS (tls://)."))
             client = await _connect(pool)
             wire = DaskWire(client, self._settings, self._lock.term)

@@ -86,7 +86,7 @@ class RunOptions:
 
 
 class Run:
-    """One run of a job that is open. `stop()` ends it in good order; what was done is in its journal."""
+    """One run of a job that is open. `stop()` ends it gracefully; completed work is in its journal."""
 
     def __init__(
         self,

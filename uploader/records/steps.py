@@ -251,7 +251,7 @@ class Steps:
 
         return await poll(check, SETTLE_TIMEOUT if self.state.publish_unanswered else 0.0, self._clock)
 
-    # --- what came of it ---------------------------------------------------------------------------------------------
+    # --- outcomes --------------------------------------------------------------------------------------------------
 
     async def observe(self, detail: ItemDetail | None = None, *, done: bool) -> None:
         """Read the item, and record it. With `done`, raises ProtocolViolation if a step shows no effect."""
