@@ -23,7 +23,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
 from uploader.transfer.parts.team import Leader
-from uploader.transfer.recheck import ItemCheck, has_sent, lost_sources, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, has_sent, lost_sources, recheck_finished_job, select_moved
 from uploader.transfer.records.recorder import record_run
 from uploader.transfer.report import Cancellation, Report, RunFailed
 from uploader.transfer.run.context import JobRun
@@ -207,6 +207,7 @@ class Execution:
 
     async def _renew(self, job: OpenJob, selection: Selection) -> None:
         """Update the job to the files that the call selects now."""
+        await anyio.to_thread.run_sync(select_moved, job.state, selection)
         raise_problems(selection, {transfer.path for transfer in job.state.transfers})
         lost: set[str] = set()
         if not self.options.forget_missing:

@@ -16,9 +16,7 @@ import msgspec
 from uploader.clock import Clock
 from uploader.disk import Disk, as_resumable
 from uploader.errors import (
-    Conflict,
     ExitStatus,
-    Facts,
     FigupError,
     ItemNotFound,
     JobNotFound,
@@ -31,21 +29,20 @@ from uploader.errors import (
     StorageUnavailable,
 )
 from uploader.system import system_errors
-from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.drafts import remove_late_items
 from uploader.transfer.destination.ensure import ensure_description, learn_address
 from uploader.transfer.destination.finalize import finalize
 from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
-from uploader.transfer.files import steps
+from uploader.transfer.files.closing import check_files, remove_duplicates
 from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import ItemState, JobState, state_after
 from uploader.transfer.parts.team import Leader
-from uploader.transfer.recheck import ItemCheck, check_item
+from uploader.transfer.recheck import ItemCheck
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
@@ -246,10 +243,10 @@ async def run_job(job: OpenJob, run: JobRun, team: Leader | None = None) -> Repo
         _raise_problems(engine.problems, len(job.state.transfers))
         if not job.state.finished:
             raise RuntimeError("the run ended before everything was verified")
-        await job.lock.held_while(lambda: _check_item(run))
+        await job.lock.held_while(lambda: check_files(run))
         await job.lock.held_while(lambda: remove_late_items(run))
         await anyio.to_thread.run_sync(_write_manifests, job)
-        await job.lock.held_while(lambda: finalize(run, lambda: _check_item(run)))
+        await job.lock.held_while(lambda: finalize(run, lambda: check_files(run)))
 
     try:
         with system_errors():
@@ -271,11 +268,12 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
     async def finish() -> None:
         if run.state.item_state is ItemState.CREATED:
             await learn_address(run)
-        await _remove_duplicates(run, check)
+        if await remove_duplicates(run, check):
+            await check_files(run)
         await remove_late_files(run, check.late)
         await remove_late_items(run)
         await ensure_description(run)
-        await finalize(run, lambda: _check_item(run))
+        await finalize(run, lambda: check_files(run))
 
     try:
         with system_errors():
@@ -290,43 +288,6 @@ def about_job(state: JobState, error: FigupError) -> FigupError:
     if not (isinstance(error, ItemNotFound) and state.creates_item):
         return error
     return error.with_context(hint="Send everything to a new item in a new job.", situation="item-of-job-missing")
-
-
-async def _check_item(run: JobRun) -> ItemCheck:
-    """Compare every file with a new listing: observations from hours or runs ago may be out of date.
-
-    Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
-    """
-    with run.stop.interruptible():
-        check = await check_item(run.api, run.state)
-    for transfer, _, exists in check.lost:
-        await run.commit(ev.RemoteLost(transfer.index, exists))
-    if check.lost:
-        transfer, text, _ = check.lost[0]
-        more = f" (and {len(check.lost) - 1} more)" if len(check.lost) > 1 else ""
-        raise Conflict(
-            f"{printable(transfer.path)}: was sent and verified, but {text} now{more}",
-            hint="The next run sends it again.",
-            facts=Facts("lost-in-item"),
-            path=transfer.path,
-        )
-    await _remove_duplicates(run, check)
-    await remove_late_files(run, check.late)
-    run.item_is_public = check.public
-    return check
-
-
-async def _remove_duplicates(run: JobRun, check: ItemCheck) -> None:
-    """Remove this job's own file where the item holds an identical one that was created earlier; name later ones."""
-    for transfer, duplicate in check.duplicates if run.options.on_conflict != "keep" else ():
-        own = transfer.file_id
-        if own is None or duplicate > own:
-            text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"
-            run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
-            continue
-        await run.commit(ev.DuplicateFound(transfer.index, duplicate))
-        await steps.remove(run, transfer, own)
-        await run.commit(ev.RemnantRemoved(transfer.index, own))
 
 
 def _may_have_effects(state: JobState) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus
-from uploader.figshare.models import Account, File
+from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
 from uploader.transfer.compare import Match, remote_match
@@ -16,7 +16,7 @@ from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal.plan import Target, job_name, key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import RESENDABLE, lost_sources
+from uploader.transfer.recheck import RESENDABLE, lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
 from uploader.transfer.run.listing import files_by_path
@@ -92,12 +92,16 @@ async def preview(
 ) -> Preview:
     """Find out what the upload would do. `api` None: without Figshare. Raises ItemNotFound, ProjectNotFound."""
     job, summary, state = await in_thread(_job, states, job_name(target, selection.job_key), new_job)
+    if state is not None:
+        await in_thread(select_moved, state, selection)
     item_id = summary.item_id if summary is not None and summary.item_id is not None else target.item
     account = await api.account() if api is not None else None
     if api is not None and item_id is None and target.project is not None:
         await check_project(api.items, target.project)
-    item = await api.item(item_id) if api is not None and item_id is not None else None
-    remote = await files_by_path(api, item) if api is not None and item is not None else {}
+    item: Item | None = None
+    remote: Mapping[str, Sequence[File]] = {}
+    if api is not None and item_id is not None:
+        item, remote = await files_by_path(api, item_id)
     unseen = api is None and item_id is not None
     paths = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
     planner = Planner(api, states, job, state, remote, options, paths=paths, unseen=unseen)

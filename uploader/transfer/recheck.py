@@ -20,8 +20,9 @@ from uploader.sources.archive.reader import open_source
 from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import Selection, SourceFile
 from uploader.sources.source import FileStamp, Readable
+from uploader.sources.walk import chosen_file
 from uploader.text import printable
-from uploader.transfer.compare import Expected, Match, classify, expected_of, remote_match
+from uploader.transfer.compare import Expected, Match, classify, expected_of, paths_in_item, remote_match
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.state import JobState
@@ -53,12 +54,31 @@ def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
 def lost_sources(state: JobState, selection: Selection) -> set[str]:
     """Paths of sources that no longer exist and are not verified: unmounted, emptied or cleaned up. Blocks.
 
-    `selection` is what the command selects now: those files exist.
+    One that was begun is lost as well if it is no longer a file. `selection` is what the command selects now: those
+    files exist.
     """
     selected = {chosen.path for chosen in selection.files}
     wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
-    paths = (transfer.path for transfer in wanted if transfer.path not in selected)
-    return {path for path in paths if not os.path.exists(path)}  # noqa: PTH110 - plain strings
+    return {transfer.path for transfer in wanted if transfer.path not in selected and _is_lost(transfer)}
+
+
+def _is_lost(transfer: Transfer) -> bool:
+    exists = os.path.isfile if _is_begun(transfer) and transfer.archive is None else os.path.exists
+    return not exists(transfer.path)
+
+
+def _is_begun(transfer: Transfer) -> bool:
+    return transfer.state is not State.VERIFIED and (transfer.file_id is not None or transfer.intended_at is not None)
+
+
+def select_moved(state: JobState, selection: Selection) -> None:
+    """Select the begun sources that a link has replaced: they were moved, and the rest of them is sent. Blocks."""
+    skipped = {skip.path for skip in selection.skipped if skip.reason == "link"}
+    for transfer in state.active:
+        if _is_begun(transfer) and transfer.path in skipped and os.path.isfile(transfer.path):  # noqa: PTH113
+            moved = chosen_file(transfer.path, transfer.folder, name=transfer.name, md5=transfer.expected)
+            selection.files.append(moved)
+            selection.skipped = [skip for skip in selection.skipped if skip.path != transfer.path]
 
 
 def has_sent(state: JobState, selection: Selection) -> bool:
@@ -139,6 +159,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         folders = (await api.item(state.item_id)).folders
     own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
     by_path = _by_path((file for file in remote.values() if file.id not in own), folders)
+    places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
     error: FigupError | None = None
     lost, duplicates, late = [], [], []
     for transfer in state.active:
@@ -149,9 +170,10 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
             lost.append((transfer, text, match is not Match.MISSING))
         elif match is not Match.SAME:
             raise _no_longer_held(transfer, state.item_id, text)
-        elif (duplicate := _find_duplicate(transfer, by_path)) is not None:
+        there = [file for place in places.get(transfer.place, ()) for file in by_path[place]]
+        if match is Match.SAME and (duplicate := _find_duplicate(transfer, there)) is not None:
             duplicates.append((transfer, duplicate))
-        late += [(transfer, file) for file in _late_files(transfer, by_path)]
+        late += [(transfer, file) for file in _late_files(transfer, there)]
     if error is not None and not lost:
         raise error
     unfinished = [file.name for file in remote.values() if classify(file, Expected()) is Match.UNFINISHED]
@@ -228,23 +250,24 @@ def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, lis
     return by_path
 
 
-def _find_duplicate(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -> int | None:
-    """Find the earliest identical file in the place of this job's own that was not there before its upload."""
+def _find_duplicate(transfer: Transfer, others: Sequence[File]) -> int | None:
+    """Find the earliest identical file in the place of this job's own that was not there before its upload.
+
+    The spelling of its name does not matter: see `compare.paths_in_item`.
+    """
     if transfer.foreign or transfer.record_lost:
         return None
     expected = msgspec.structs.replace(expected_of(transfer), file_id=None)
-    place = transfer.path if transfer.link else transfer.remote_path
-    others = (f for f in by_path.get(place, ()) if f.id != transfer.file_id and f.id not in transfer.known)
-    return min((f.id for f in others if classify(f, expected) is Match.SAME), default=None)
+    new = (f for f in others if f.id != transfer.file_id and f.id not in transfer.known)
+    return min((f.id for f in new if classify(f, expected) is Match.SAME), default=None)
 
 
-def _late_files(transfer: Transfer, by_path: Mapping[str, Sequence[File]]) -> list[File]:
+def _late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
     """Find the unfinished files in a transfer's place that an initiation may have made that was given up."""
     if transfer.link or not transfer.late:
         return []
     before = {*transfer.owned_ids(), *transfer.known}
-    found = by_path.get(transfer.remote_path, ())
-    return [f for f in found if f.id not in before and classify(f, Expected()) is Match.UNFINISHED]
+    return [f for f in others if f.id not in before and classify(f, Expected()) is Match.UNFINISHED]
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

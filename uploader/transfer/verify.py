@@ -120,9 +120,8 @@ async def verify(
     selection = Selection()
     if sources.named and packing is None:
         selection = await in_thread(select, sources, _PURPOSE)
-    item = await api.item(item_id)
+    item, remote = await files_by_path(api, item_id)
     notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
-    remote = await files_by_path(api, item)
     if sources.named and packing is not None:
         selection = await in_thread(_packed, sources, packing, remote)
     for skip in selection.skipped:

@@ -104,7 +104,7 @@ SCENARIOS = [
     Scenario(
         "a file in place of an older version",
         "account item files item initiate file upload send_part send_part send_part send_part complete file "
-        "delete_file file files item",
+        "files item delete_file file files item",
         prepare=item_with_an_older_version,
         options=Options(on_conflict="replace"),
     ),

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 import anyio.to_thread
 
 from uploader.errors import Conflict, Facts
-from uploader.figshare.models import File, ItemDetail, ItemRow
+from uploader.figshare.models import File, ItemDetail, ItemRow, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
 from uploader.items.mark import bears_mark, mark_prefix
@@ -242,15 +242,27 @@ async def _unclaimed(run: JobRun, transfer: Transfer) -> list[File]:
 async def is_untouched(api: Service, item_id: int, file: File) -> bool:
     """Return True if no part of an unfinished file is stored or being sent, or its upload is gone."""
     try:
-        url = file.upload_url or (await api.file(item_id, file.id)).upload_url
-        if url is None:
-            return False
-        upload = await api.upload(url)
-    except FileGone:
-        return False
+        parts = await _parts(api, item_id, file)
     except UploadGone:
         return True
-    return not any(part.complete or part.locked for part in upload.parts)
+    return parts is not None and not any(part.complete or part.locked for part in parts)
+
+
+async def is_being_sent(api: Service, item_id: int, file: File) -> bool:
+    """Return True if a part of an unfinished file is being sent."""
+    try:
+        return any(part.locked for part in await _parts(api, item_id, file) or ())
+    except UploadGone:
+        return False
+
+
+async def _parts(api: Service, item_id: int, file: File) -> Sequence[Part] | None:
+    """Return the parts of an unfinished file; None if it is gone or complete. Raises UploadGone."""
+    try:
+        url = file.upload_url or (await api.file(item_id, file.id)).upload_url
+    except FileGone:
+        return None
+    return (await api.upload(url)).parts if url is not None else None
 
 
 async def _links(run: JobRun, transfer: Transfer) -> list[File]:

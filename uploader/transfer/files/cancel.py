@@ -68,6 +68,8 @@ async def _adopt(run: JobRun, transfer: Transfer) -> None:
     file_id = await find_file(run, transfer)
     if file_id is not None:
         await run.commit(ev.UploadInitiated(transfer.index, id=file_id, found=True))
+    else:
+        await run.commit(ev.NotInitiated(transfer.index, looked=True))
 
 
 async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, fresh: bool) -> bool:

@@ -12,6 +12,7 @@ from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected, Match, classify, needs_md5
+from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.content import SourceSession
 from uploader.transfer.files.decide import Decision, decide, spelled_otherwise
 from uploader.transfer.journal import events as ev
@@ -42,15 +43,44 @@ async def resolve(
     return decide(source, existing, owned, on_conflict, uploads)
 
 
+async def find_late(api: Service, item_id: int, transfer: Transfer, others: Sequence[File], owners: Owners) -> set[int]:
+    """Return the ids of unfinished files that an initiation of this transfer may have made after it was given up.
+
+    They were not there before it, no job here owns them, and they have no parts: see `destination.lookup.find_upload`.
+    """
+    if not transfer.unanswered:
+        return set()
+    unfinished = [file for file in others if classify(file, Expected()) is Match.UNFINISHED]
+    new = [file for file in unfinished if file.size == transfer.size and file.id not in transfer.known]
+    owned = await owners() if new else {}
+    return {file.id for file in new if file.id not in owned and await is_untouched(api, item_id, file)}
+
+
+async def _others(run: JobRun, transfer: Transfer, owners: Owners) -> Sequence[File]:
+    """Return the item's files in the transfer's place that decide whether it is sent."""
+    mine = transfer.owned_ids() | run.listing.removed
+    others = [file for file in run.listing.foreign_files.get(transfer.remote_path, ()) if file.id not in mine]
+    if transfer.record_lost:
+        return _without_unfinished(run, transfer, others)
+    if run.options.on_conflict != "replace":
+        late = await find_late(run.api, run.item_id, transfer, others, owners)
+        others = [file for file in others if file.id not in late]
+        if late:
+            # Not known before the next initiation, so that it is removed or named once the file is verified.
+            run.listing.foreign_files[transfer.remote_path] = others
+    return others
+
+
 async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession) -> tuple[int, str] | None:
     """Id and MD5 of the item's file that is identical to the source; None if it must be sent.
 
     Journals which files to remove once it is verified. Raises Conflict if the user's choice forbids to send it.
     """
-    mine = transfer.owned_ids() | run.listing.removed
-    others = [file for file in run.listing.foreign_files.get(transfer.remote_path, ()) if file.id not in mine]
-    if transfer.record_lost:
-        others = _without_unfinished(run, transfer, others)
+
+    async def owners() -> Mapping[int, str]:
+        return await anyio.to_thread.run_sync(run.states.owners, run.job)
+
+    others = await _others(run, transfer, owners)
     if not others:
         # No such file; or the item was not listed because an earlier run decided: keep its decision.
         return None
@@ -59,9 +89,6 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         md5 = await content.md5()
         content.release()
 
-    async def owners() -> Mapping[int, str]:
-        return await anyio.to_thread.run_sync(run.states.owners, run.job)
-
     source = Expected(size=transfer.size, md5=md5)
     decision = await resolve(run.api, source, others, owners, run.options.on_conflict)
     if decision.action == "refuse":
@@ -69,7 +96,8 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         raise Conflict(f"{name}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts)
     if decision.replaces != transfer.replaces:
         # Also if an earlier run planned to remove files that are kept now.
-        await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces))
+        unfinished = (f.id for f in others if f.id in decision.replaces and classify(f, source) is Match.UNFINISHED)
+        await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces, tuple(unfinished)))
     if decision.remark:
         run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {decision.remark}"))
     if decision.action == "skip" and (spelling := run.listing.spellings.get(transfer.remote_path)) is not None:

@@ -63,7 +63,7 @@ class FileDriver:
             Step.SEND: self._send,
             Step.COMPLETE: self._complete,
             Step.AWAIT_MD5: self._await_md5,
-            Step.REMOVE_SUPERSEDED: self._remove_superseded,
+            Step.REMOVE_SUPERSEDED: partial(steps.remove_superseded, run, transfer),
             Step.REMOVE_LEFTOVERS: partial(steps.remove_leftovers, run, transfer),
         }
 
@@ -105,6 +105,8 @@ class FileDriver:
             return
         if self._run.options.hash_first or self._run.md5_required:
             await self._hash()
+        if await turns.list_again_if_old(self._run):
+            return  # decide again
         known = {f.id for f in self._run.listing.foreign_files.get(transfer.remote_path, ())} | transfer.owned_ids()
         ask = partial(steps.initiate, self._run, transfer, self._ask_for_upload, self._initiating, known, seen)
         try:
@@ -385,12 +387,6 @@ class FileDriver:
                 path=self._transfer.path,
             )
         return remote
-
-    async def _remove_superseded(self) -> None:
-        run = self._run
-        for file_id in (*self._transfer.superseded, *self._transfer.replaces):
-            await steps.remove(run, self._transfer, file_id)
-            await run.commit(ev.RemnantRemoved(self._transfer.index, file_id))
 
     @property
     def _file_id(self) -> int:

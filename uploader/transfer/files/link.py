@@ -64,6 +64,9 @@ class LinkDriver:
             self._verified(decision.file.id)
             return
 
+        if await turns.list_again_if_old(run):
+            return  # decide again
+
         def link(turn: OnTurn) -> Awaitable[int]:
             return run.api.link(run.item_id, transfer.path, on_turn=turn)
 

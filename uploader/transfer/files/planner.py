@@ -13,7 +13,7 @@ from uploader.sources.archive.reader import open_source
 from uploader.sources.models import SourceFile, remote_path
 from uploader.transfer.compare import Expected, Match, classify, needs_md5, other_spelling, paths_in_item
 from uploader.transfer.destination.lookup import is_untouched
-from uploader.transfer.files.conflicts import resolve
+from uploader.transfer.files.conflicts import find_late, resolve
 from uploader.transfer.files.decide import spelled_otherwise
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
@@ -115,6 +115,8 @@ class Planner:
         others = [file for file in remote_files if file.id not in own]
         if self._api is not None and transfer is not None and await self._may_adopt(self._api, transfer, others):
             return _plan(chosen, "begun", "resume", None, left=chosen.size)
+        if self._api is not None and transfer is not None and self._options.on_conflict != "replace":
+            others = await self._without_late(self._api, transfer, others)
         if not others or self._api is None:
             return _plan(chosen, self._new, "link" if chosen.link else "send", None)
         return await self._plan_conflict(self._api, chosen, others, self._options.on_conflict)
@@ -161,6 +163,12 @@ class Planner:
             ):
                 return True
         return False
+
+    async def _without_late(self, api: Service, transfer: Transfer, others: Sequence[File]) -> list[File]:
+        """Leave out what the upload would send this file beside: see `conflicts.find_late`."""
+        item_id = self._state.item_id if self._state is not None else None
+        late = await find_late(api, item_id, transfer, others, self._read_owners) if item_id is not None else ()
+        return [file for file in others if file.id not in late]
 
     async def _read_owners(self) -> Mapping[int, str]:
         if self._owners is None:

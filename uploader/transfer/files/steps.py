@@ -15,7 +15,7 @@ from uploader.figshare.retry import Backoff
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import learn_address
-from uploader.transfer.destination.lookup import SourceMd5, find_file, find_leftovers
+from uploader.transfer.destination.lookup import SourceMd5, find_file, find_leftovers, is_being_sent
 from uploader.transfer.files.turns import turn_to_start
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Step, Transfer, next_step
@@ -25,8 +25,8 @@ from uploader.transfer.store.late_notes import leave_note
 from uploader.transfer.store.places import Start
 
 Steps = Mapping[Step, Callable[[], Awaitable[None]]]
-_MAX_RESTARTS = 3
-"""How often a remote file that is still shown after its deletion is deleted again."""
+_DELETION_PAUSES = (0.0, 1.0, 4.0)
+"""Seconds before each attempt to delete a remote file: a server may still show it, from an old copy of its data."""
 
 
 async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
@@ -113,6 +113,45 @@ async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
         await run.commit(ev.RemnantRemoved(transfer.index, file_id))
 
 
+async def remove_superseded(run: JobRun, transfer: Transfer) -> None:
+    """Remove what the verified file replaces: this job's bad copies, and the files that the user wants replaced.
+
+    Hours may have passed since the decision to replace these: one that somebody renamed, moved or completed is kept.
+    """
+    for file_id in transfer.superseded:
+        await remove(run, transfer, file_id)
+        await run.commit(ev.RemnantRemoved(transfer.index, file_id))
+    for file_id in transfer.replaces:
+        with run.stop.interruptible():
+            reason = await _reason_to_keep(run, transfer, file_id)
+        if reason is None:
+            await remove(run, transfer, file_id)
+            await run.commit(ev.RemnantRemoved(transfer.index, file_id))
+            continue
+        text = f"file {file_id} of item {run.item_id}, which was to be replaced, {reason}; it is kept"
+        run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
+        left = tuple(other for other in transfer.replaces if other != file_id)
+        await run.commit(ev.ReplacementPlanned(transfer.index, left, transfer.replaces_unfinished))
+
+
+async def _reason_to_keep(run: JobRun, transfer: Transfer, file_id: int) -> str | None:
+    """Say, as a predicate, why a file is no longer the one that was to be replaced; None if it is, or is gone."""
+    if run.options.on_conflict == "keep":
+        return "is to be kept now"
+    file = await run.listing.in_place(file_id, transfer.folder, transfer.name)
+    if file is None:
+        try:
+            await run.api.file(run.item_id, file_id)
+        except FileGone:
+            return None
+        return "has been renamed or moved since"
+    if file_id not in transfer.replaces_unfinished:
+        return None
+    if file.status != "created":
+        return "has been completed since"
+    return "is being sent now" if await is_being_sent(run.api, run.item_id, file) else None
+
+
 async def remove_leftovers(run: JobRun, transfer: Transfer) -> None:
     """Search once more for late effects of earlier requests: remove them, or warn if they may be another's."""
     with run.stop.interruptible():
@@ -140,7 +179,8 @@ def name_doubtful(run: JobRun, transfer: Transfer, file_id: int) -> None:
 
 async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
     """Delete a remote file and check that it is gone. Raises UploadFailing."""
-    for _ in range(_MAX_RESTARTS):
+    for pause in _DELETION_PAUSES:
+        await run.clock.sleep(pause)
         await run.api.delete_file(run.item_id, file_id, on_turn=run.lock.confirm)
         try:
             await run.api.file(run.item_id, file_id)

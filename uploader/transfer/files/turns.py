@@ -67,6 +67,20 @@ async def _take(run: JobRun, transfer: Transfer, seen: frozenset[Start]) -> int 
         return turn
 
 
+async def list_again_if_old(run: JobRun) -> bool:
+    """List the item again if the listing that the decision to start a file is based on is old: True if it was.
+
+    Other users and machines may have put a file in its place since. Raises Stopped, ItemNotFound.
+    """
+    if run.options.on_conflict == "keep" or not run.listing.is_old:
+        return False
+    with run.stop.interruptible():
+        async with run.looking_again:
+            if run.listing.is_old:
+                await run.listing.refresh()
+    return True
+
+
 async def add_unlisted(run: JobRun, transfer: Transfer) -> None:
     """Add files that other jobs here have started in this place to the listing, if they are missing there.
 
@@ -84,8 +98,8 @@ async def add_unlisted(run: JobRun, transfer: Transfer) -> None:
         _note(run, place, entries)
         raise
     existing = _listed(run, transfer)
-    if not existing and shown and all(entry.path != _path(transfer) for entry, _ in shown):
-        run.listing.spellings[_path(transfer)] = shown[0][0].path
+    if not existing and shown and all(entry.path != transfer.place for entry, _ in shown):
+        run.listing.spellings[transfer.place] = shown[0][0].path
     existing += [file for _, file in shown if all(file.id != listed.id for listed in existing)]
 
 
@@ -93,9 +107,9 @@ def _split(
     run: JobRun, transfer: Transfer, entries: Sequence[StartedElsewhere]
 ) -> tuple[list[StartedElsewhere], list[StartedElsewhere]]:
     """Return the entries that concern the transfer, and those that are spelled as another file of the job is."""
-    path = _path(transfer)
+    path = transfer.place
     otherwise = {entry.path for entry in entries} - {path}
-    of_others = otherwise.intersection(_path(other) for other in run.state.active) if otherwise else otherwise
+    of_others = otherwise.intersection(other.place for other in run.state.active) if otherwise else otherwise
     return [e for e in entries if e.path not in of_others], [e for e in entries if e.path in of_others]
 
 
@@ -107,12 +121,8 @@ def place_of(transfer: Transfer) -> str:
     return transfer.path if transfer.link else composed(transfer.remote_path)
 
 
-def _path(transfer: Transfer) -> str:
-    return transfer.path if transfer.link else transfer.remote_path
-
-
 def _listed(run: JobRun, transfer: Transfer) -> list[File]:
-    return (run.listing.links if transfer.link else run.listing.foreign_files).setdefault(_path(transfer), [])
+    return (run.listing.links if transfer.link else run.listing.foreign_files).setdefault(transfer.place, [])
 
 
 def _note(run: JobRun, place: str, entries: Iterable[StartedElsewhere]) -> None:
@@ -173,7 +183,7 @@ def _started_by(states: JobStore, jobs: frozenset[str], item_id: int) -> Mapping
         for transfer in state.transfers:
             if transfer.file_id is not None or transfer.intended_at is not None:
                 entry = StartedElsewhere(
-                    job=job, path=_path(transfer), file_id=transfer.file_id, unfinished=transfer.state in _BEGUN
+                    job=job, path=transfer.place, file_id=transfer.file_id, unfinished=transfer.state in _BEGUN
                 )
                 found.setdefault(place_of(transfer), []).append(entry)
     return found

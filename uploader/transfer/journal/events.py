@@ -308,9 +308,13 @@ class FoundIdentical(FileEvent, frozen=True, kw_only=True, tag="same"):
 
 
 class ReplacementPlanned(FileEvent, frozen=True, tag="old"):
-    """The remote files `ids` of this name will be removed once the new one is verified, even if others created them."""
+    """The remote files `ids` of this name will be removed once the new one is verified, even if others created them.
+
+    `unfinished` are those whose uploads were not complete when that was decided.
+    """
 
     ids: tuple[int, ...]
+    unfinished: tuple[int, ...] = ()
 
 
 class LinkConfirmed(FileEvent, frozen=True, tag="linked"):

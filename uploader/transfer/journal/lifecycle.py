@@ -82,6 +82,7 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.COMPLETED, ev.Verified): S.VERIFIED,
     (S.COMPLETED, ev.Mismatched): S.PLANNED,
     (S.VERIFIED, ev.RemnantRemoved): S.VERIFIED,
+    (S.VERIFIED, ev.ReplacementPlanned): S.VERIFIED,
     (S.VERIFIED, ev.RemoteLost): S.PLANNED,
     (S.VERIFIED, ev.DuplicateFound): S.VERIFIED,
     (S.VERIFIED, ev.LeftoversRemoved): S.VERIFIED,
@@ -189,6 +190,8 @@ class Transfer:
     """Complete remote files with the wrong content, to be removed after a good one is verified."""
     replaces: tuple[int, ...] = ()
     """Remote files of any origin that the user asked to replace: removed after this one is verified."""
+    replaces_unfinished: tuple[int, ...] = ()
+    """Those of `replaces` that were unfinished when that was decided."""
     replaced: tuple[int, ...] = ()
     """Those of `replaces` that have been removed."""
     error: ev.Failed | None = None
@@ -197,6 +200,11 @@ class Transfer:
     def remote_path(self) -> str:
         """Folder and name: identifies this remote file within the item."""
         return f"{self.folder}/{self.name}" if self.folder else self.name
+
+    @property
+    def place(self) -> str:
+        """The remote path, or a link's address."""
+        return self.path if self.link else self.remote_path
 
     @property
     def settled(self) -> bool:
@@ -277,7 +285,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
         case ev.DigestKept():
             transfer.kept = event
         case ev.ReplacementPlanned():
-            transfer.replaces = event.ids
+            transfer.replaces, transfer.replaces_unfinished = event.ids, event.unfinished
         case ev.SourceDropped():
             transfer.dropped = True
         case ev.SourceChosen():

@@ -27,19 +27,24 @@ _INTERVAL = 0.25
 """Minimum seconds between two listings."""
 _MAX_WAIT, _FILES_A_SECOND = 3.0, 200
 """While the API is idle a batch waits a second for each 200 files of the job, at most 3 seconds."""
+_LISTING_AGE, _LISTING_AGE_A_REQUEST = 60.0, 20.0
+"""Seconds for which a listing decides which files are started: at least, and for each request that it costs."""
 _PATIENCE = 3
 """Number of listings that may lack a file that was just initiated, before it is requested individually."""
 
 
-async def files_by_path(api: Service, item: Item) -> dict[str, list[File]]:
-    """List the item's files by remote path, including unfinished ones and links. Raises ItemNotFound.
+async def files_by_path(api: Service, item_id: int) -> tuple[Item, dict[str, list[File]]]:
+    """Return the item, and its files by remote path, including unfinished ones and links. Raises ItemNotFound.
 
-    The folders are in the item, not in the listing of its files (official API description).
+    The folders are in the item, not in the listing of its files (official API description). It is read last: a file
+    that is added in between would seem to be in no folder.
     """
+    files = [file async for file in api.files(item_id)]
+    item = await api.item(item_id)
     existing: dict[str, list[File]] = defaultdict(list)
-    async for file in api.files(item.id):
+    for file in files:
         existing[file.path_in(item.folders.get(file.id, ""))].append(file)
-    return existing
+    return item, existing
 
 
 class _Batch:
@@ -96,6 +101,8 @@ class RemoteListing:
         self._clock = clock
         self._loaded: dict[int, File] = {}
         self._rows = 0
+        self._listed_at = clock.monotonic()
+        """When the item was last listed; at first the beginning of the run, in which the item may be created."""
         self._next = _Batch()
         self._requested = anyio.Event()
         self._running = False
@@ -110,7 +117,7 @@ class RemoteListing:
         links = {t.path for t in unfinished if t.link}
         found: list[File] = []
         begun = {t.file_id for t in unfinished if t.state is not State.VERIFIED}
-        mine = {file_id for t in self._state.transfers for file_id in t.owned_ids()}
+        mine = self._own_ids()
         self._rows = 0
         async for file in self._api.files(self._item_id):
             self._rows += 1
@@ -130,6 +137,18 @@ class RemoteListing:
         for file in found:
             by_path[file.path_in(folders.get(file.id, ""))].append(file)
         self._set_foreign_files({t.remote_path for t in unfinished if not t.link}, by_path)
+        self._listed_at = self._clock.monotonic()
+
+    def _own_ids(self) -> set[int]:
+        return {file_id for transfer in self._state.transfers for file_id in transfer.owned_ids()}
+
+    @property
+    def is_old(self) -> bool:
+        """True if another file may have appeared in a place of the job since the item was loaded or refreshed.
+
+        The more requests a listing costs, the longer it is used.
+        """
+        return self._clock.monotonic() - self._listed_at > max(_LISTING_AGE, _LISTING_AGE_A_REQUEST * self._requests)
 
     def _set_foreign_files(self, paths: set[str], existing: Mapping[str, list[File]]) -> None:
         """Note the files at these remote paths of the job. `existing` are the item's files by path."""
@@ -150,8 +169,12 @@ class RemoteListing:
 
         Raises ItemNotFound.
         """
-        existing = await files_by_path(self._api, await self._api.item(self._item_id))
-        self._set_foreign_files({t.remote_path for t in self._state.transfers if not t.link}, existing)
+        _, existing = await files_by_path(self._api, self._item_id)
+        self._rows = sum(map(len, existing.values()))
+        mine = self._own_ids()
+        others = {path: found for path, files in existing.items() if (found := [f for f in files if f.id not in mine])}
+        self._set_foreign_files({t.remote_path for t in self._state.transfers if not t.link}, others)
+        self._listed_at = self._clock.monotonic()
         addresses = {t.path for t in self._state.transfers if t.link}
         self.links = {}
         for file in (file for files in existing.values() for file in files):
@@ -213,6 +236,19 @@ class RemoteListing:
 
     async def at(self, folder: str, name: str) -> list[File]:
         """Look up the item's files of this folder and name, as they are now; else those that spell them otherwise."""
+        named = await self._named(name)
+        path, paths = remote_path(folder, name), [path for path, _ in named]
+        wanted = {path} if path in paths else self._paths()
+        places = paths_in_item(wanted, paths).get(path, [])
+        return [file for place, file in named if place in places]
+
+    async def in_place(self, file_id: int, folder: str, name: str) -> File | None:
+        """Look up a file that is in this folder and has this name now, in any spelling; None if it is not there."""
+        path = composed(remote_path(folder, name))
+        return next((f for place, f in await self._named(name) if f.id == file_id and composed(place) == path), None)
+
+    async def _named(self, name: str) -> list[tuple[str, File]]:
+        """Look up the item's files of this name in any folder and spelling, each with its path."""
         batch = self._next if self._running else _Batch()
         batch.names.add(composed(name))
         if self._running:
@@ -225,10 +261,7 @@ class RemoteListing:
         async with batch.with_folders:
             if batch.folders is None:
                 batch.folders = await self.folders()
-        path, paths = remote_path(folder, name), [file.path_in(batch.folders.get(file.id, "")) for file in found]
-        wanted = {path} if path in paths else self._paths()
-        places = paths_in_item(wanted, paths).get(path, [])
-        return [file for file, place in zip(found, paths, strict=True) if place in places]
+        return [(file.path_in(batch.folders.get(file.id, "")), file) for file in found]
 
     async def _wait_for(self, batch: _Batch) -> None:
         self._requested.set()

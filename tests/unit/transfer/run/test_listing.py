@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.walks import PLAN
 from tests.unit.figshare.service import FakeClock
-from uploader.figshare.models import File, Item
+from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
@@ -215,8 +215,21 @@ async def test_a_verified_file_counts_only_if_everything_is_loaded() -> None:
 
 async def test_files_are_grouped_by_remote_path() -> None:
     api: Any = Api(file(1), file(2), msgspec.structs.replace(file(3), name="f1"), file(4))
-    found = await files_by_path(api, Item(id=7, folders={2: "d", 4: "d/e"}))
+    api.folders = {2: "d", 4: "d/e"}
+    _, found = await files_by_path(api, 7)
     assert {path: [f.id for f in files] for path, files in found.items()} == {"f1": [1, 3], "d/f2": [2], "d/e/f4": [4]}
+
+
+async def test_a_file_that_appears_while_the_item_is_listed_is_in_its_folder() -> None:
+    class Growing(Api):
+        async def files(self, item_id: int) -> AsyncIterator[File]:
+            self.held[2], self.folders[2] = file(2), "d"
+            async for one in super().files(item_id):
+                yield one
+
+    api: Any = Growing(file(1))
+    _, found = await files_by_path(api, 7)
+    assert list(found) == ["f1", "d/f2"]
 
 
 def test_one_listing_is_cheaper_than_a_request_for_each_of_many_unfinished_files() -> None:

@@ -1,0 +1,276 @@
+"""What others do to the item, and what happens to sources, while a job is running or between two of its runs."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from tests.fakes.figshare import PART_SIZE, Fault, StoredFile, StoredItem
+from tests.fakes.world import KILLED, World, md5
+from uploader.transfer import notices as no
+from uploader.transfer.destination.options import ItemOptions
+from uploader.transfer.options import Options
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = bytes(range(200))
+TITLE = "my data"
+REPLACE = Options(on_conflict="replace")
+
+
+def warnings(world: World) -> str:
+    return "\n".join(notice.message for notice in world.notices if isinstance(notice, no.Warned))
+
+
+# --- a file that is to be replaced --------------------------------------------------------------------------------
+
+
+def rename(_: World, file: StoredFile) -> None:
+    file.name = "old"
+
+
+def move(_: World, file: StoredFile) -> None:
+    file.folder = "old"
+
+
+@pytest.mark.parametrize("change", [rename, move], ids=["renamed", "moved"])
+async def test_a_replaced_file_that_was_put_elsewhere_meanwhile_is_kept(
+    world: World, change: Callable[[World, StoredFile], None]
+) -> None:
+    item = world.figshare.add_item()
+    old = world.figshare.add_file(item, "a", b"older")
+    world.figshare.on_request["complete"] = lambda _: change(world, old)
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert sorted(content for _, content in world.contents(item.id)) == sorted([md5(b"older"), md5(CONTENT)])
+    assert f"file {old.id} of item {item.id}, which was to be replaced, has been renamed or moved since" in warnings(
+        world
+    )
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert old.id in item.files
+
+
+def forget(item: StoredItem, file_id: int) -> None:
+    """Delete a file on the web."""
+    item.files.pop(file_id, None)
+
+
+async def test_a_replaced_file_that_is_gone_meanwhile_is_no_error(world: World) -> None:
+    item = world.figshare.add_item()
+    world.figshare.add_file(item, "a", b"older")
+    first = min(item.files)
+    world.figshare.on_request["complete"] = lambda _: forget(item, first)
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+async def test_a_replaced_file_in_another_spelling_is_removed(world: World) -> None:
+    item = world.figshare.add_item()
+    world.figshare.add_file(item, unicodedata.normalize("NFD", "é"), b"older")
+    assert await world.upload(world.source("é", CONTENT), item=item.id, options=REPLACE) == 0
+    assert world.contents(item.id) == [("é", md5(CONTENT))]
+
+
+async def test_an_unfinished_upload_that_its_owner_completes_is_not_replaced(world: World) -> None:
+    def complete(_: str) -> None:
+        theirs.parts, theirs.status, theirs.upload_status = {1: b"theirs"}, "available", "completed"
+
+    item = world.figshare.add_item()
+    theirs = world.figshare.add_file(item, "a", b"theirs", status="created")
+    world.figshare.on_request["send_part"] = complete
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert world.contents(item.id) == sorted([("a", md5(b"theirs")), ("a", md5(CONTENT))])
+    assert "has been completed since" in warnings(world)
+
+
+async def test_an_unfinished_upload_that_its_owner_continues_is_not_replaced(world: World) -> None:
+    item = world.figshare.add_item()
+    theirs = world.figshare.add_file(item, "a", b"theirs", status="created")
+    world.figshare.on_request["send_part"] = lambda _: theirs.locked.add(1)
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert theirs.id in item.files
+    assert "is being sent now" in warnings(world)
+
+
+async def test_an_unfinished_upload_that_nobody_continues_is_replaced(world: World) -> None:
+    item = world.figshare.add_item()
+    world.figshare.add_file(item, "a", b"theirs", status="created")
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+async def test_nothing_is_replaced_once_the_same_command_says_keep(world: World) -> None:
+    item = world.figshare.add_item()
+    world.figshare.add_file(item, "a", b"older")
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=2)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, item=item.id, options=REPLACE) == KILLED
+    assert await world.upload(source, item=item.id, options=Options(on_conflict="keep")) == 0
+    assert world.contents(item.id) == sorted([("a", md5(b"older")), ("a", md5(CONTENT))])
+
+
+@pytest.mark.parametrize("lag", [0.5, 4.0])
+async def test_a_deleted_file_that_is_shown_a_little_longer_is_no_error(
+    world: World, monkeypatch: pytest.MonkeyPatch, lag: float
+) -> None:
+    figshare = world.figshare
+    item = figshare.add_item()
+    old = figshare.add_file(item, "a", b"older")
+    deleted: list[float] = []
+    look = figshare.file
+
+    async def look_at_a_replica(item_id: int, file_id: int, *, fresh: bool = False) -> object:
+        if file_id == old.id and deleted and figshare.clock.monotonic() < deleted[0] + lag:
+            return figshare.row(old)
+        return await look(item_id, file_id, fresh=fresh)
+
+    figshare.on_request["delete_file"] = lambda _: deleted.append(figshare.clock.monotonic())
+    monkeypatch.setattr(figshare, "file", look_at_a_replica)
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+# --- a file that appears ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+async def test_a_file_that_appeared_since_the_item_was_listed_is_a_conflict(world: World, *, named: bool) -> None:
+    async def wait(function: str) -> None:
+        if function.endswith("stamp") and not appeared:
+            await world.clock.sleep(120)
+            (item,) = world.figshare.items_held.values()
+            appeared.append(world.figshare.add_file(item, "a", b"a colleague's"))
+
+    appeared: list[StoredFile] = []
+    world.gate = wait
+    target = {"item": world.figshare.add_item().id} if named else {"title": TITLE}
+    assert await world.upload(world.source("a", CONTENT), **target) == 1
+    (item,) = world.figshare.items_held.values()
+    assert world.contents(item.id) == [("a", md5(b"a colleague's"))]
+    assert world.error is not None
+    assert "holds a different file of that name" in world.error.message
+
+
+async def test_two_spellings_of_one_file_from_two_machines_leave_one_copy(world: World) -> None:
+    async def upload(name: str, state: str) -> None:
+        source = world.source(f"{state}/{name}", CONTENT)
+        statuses.append(await world.upload(source, item=item.id, state=state))
+
+    item = world.figshare.add_item()
+    statuses: list[int] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(upload, unicodedata.normalize("NFC", "é"), "one")
+        tasks.start_soon(upload, unicodedata.normalize("NFD", "é"), "two")
+    assert statuses == [0, 0]
+    assert len(item.files) == 1
+
+
+def appear_earlier(world: World, item: StoredItem) -> StoredFile:
+    """An identical file with a smaller id."""
+    file = world.figshare.add_file(item, "a", CONTENT)
+    item.files[1] = item.files.pop(file.id)
+    file.id = 1
+    return file
+
+
+@pytest.mark.parametrize("request_name", ["files", "delete_file"])
+async def test_an_identical_file_that_goes_while_the_own_copy_is_removed_is_not_counted_on(
+    world: World, request_name: str
+) -> None:
+    item = world.figshare.add_item()
+    source = world.source("a", CONTENT)
+
+    def appear(_: str) -> None:
+        appear_earlier(world, item)
+        world.figshare.on_request = {request_name: lambda _: forget(item, 1)}
+
+    world.figshare.on_request["complete"] = appear
+    status = await world.upload(source, item=item.id)
+    assert (status, world.contents(item.id)) in ((0, [("a", md5(CONTENT))]), (1, []))
+    world.figshare.on_request.clear()
+    assert await world.upload(source, item=item.id) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+# --- the late effect of a request that was given up ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["skip", "fail", "keep", "replace"])
+@pytest.mark.parametrize("cancelled", [False, True], ids=["interrupted", "cancelled"])
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+async def test_the_late_effect_of_an_initiation_does_not_block_the_next_run(
+    world: World, policy: str, *, cancelled: bool, named: bool
+) -> None:
+    options = Options(on_conflict=policy)  # type: ignore[arg-type]
+    target = {"item": world.figshare.add_item().id} if named else {"title": TITLE}
+    source = world.source("a", CONTENT)
+    world.figshare.files_lag = 100.0
+    world.figshare.fail("initiate", Fault.KILLED_AFTER if cancelled else Fault.LOST_AFTER)
+    world.figshare.fail("initiate", Fault.TRANSIENT, first=2)
+    assert await world.upload(source, options=options, **target) == (KILLED if cancelled else 75)
+    if cancelled:
+        assert await world.cancel() == 0
+    world.figshare.mend()
+    world.figshare.files_lag = 0.0
+    await world.clock.sleep(200)
+    async with world.client(options) as client:
+        plan = await client.preview(source, **target)
+    assert plan.exit_status == 0
+    assert await world.upload(source, options=options, **target) == 0, world.error
+    (item,) = world.figshare.items_held.values()
+    kept = [("a", "created")] if named and policy != "replace" else []
+    assert world.contents(item.id) == sorted([*kept, ("a", md5(CONTENT))])
+    assert ("may come from a request of this job" in warnings(world)) == bool(kept)
+
+
+async def test_somebody_s_upload_in_progress_still_blocks_the_next_run(world: World) -> None:
+    item = world.figshare.add_item()
+    world.figshare.fail("initiate", Fault.LOST_BEFORE)
+    world.figshare.fail("initiate", Fault.TRANSIENT, first=2)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, item=item.id) == 75
+    world.figshare.mend()
+    theirs = world.figshare.add_file(item, "a", CONTENT, status="created")
+    theirs.parts[1] = CONTENT[:PART_SIZE]
+    assert await world.upload(source, item=item.id) == 1
+    assert list(item.files) == [theirs.id]
+
+
+# --- a source that is replaced by something else ------------------------------------------------------------------
+
+
+async def interrupted_folder(world: World) -> str:
+    """A folder whose second file was begun."""
+    world.source("tree/a", b"a")
+    world.source("tree/b", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=3)
+    assert await world.upload(str(world.folder / "tree"), title=TITLE) == KILLED
+    return str(world.folder / "tree")
+
+
+async def test_a_begun_source_that_was_moved_behind_a_link_is_finished(world: World) -> None:
+    tree = await interrupted_folder(world)
+    (world.folder / "tree" / "b").rename(world.folder / "elsewhere")
+    (world.folder / "tree" / "b").symlink_to(world.folder / "elsewhere")
+    async with world.client() as client:
+        plan = await client.preview(tree, title=TITLE)
+    assert [(file.name, file.action) for file in plan.files] == [("a", "resume"), ("b", "resume")]
+    assert await world.upload(tree, title=TITLE) == 0
+    (item,) = world.figshare.items_held.values()
+    assert world.contents(item.id) == [("tree/a", md5(b"a")), ("tree/b", md5(CONTENT))]
+    assert world.report is not None
+    assert world.report.skipped == ()
+
+
+async def test_a_begun_source_that_is_a_folder_now_is_not_a_success(world: World) -> None:
+    tree = await interrupted_folder(world)
+    (world.folder / "tree" / "b").rename(world.folder / "elsewhere")
+    world.source("tree/b/c", b"c")
+    assert await world.upload(tree, title=TITLE, item_options=ItemOptions(reserve_doi=True)) == 1
+    (item,) = world.figshare.items_held.values()
+    assert not item.doi
+    assert await world.resume() == 1
+    assert await world.upload(tree, title=TITLE, options=Options(forget_missing=True)) == 0
+    assert world.contents(item.id) == [("tree/a", md5(b"a")), ("tree/b/c", md5(b"c"))]

@@ -1,0 +1,67 @@
+"""The closing check: before success is reported, every file of the job is compared with a new listing of the item."""
+
+from __future__ import annotations
+
+from uploader.errors import Conflict, Facts
+from uploader.figshare.outcomes import FileGone
+from uploader.text import printable
+from uploader.transfer import notices as no
+from uploader.transfer.files import steps
+from uploader.transfer.files.late import remove_late_files
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.recheck import ItemCheck, check_item
+from uploader.transfer.run.context import JobRun
+
+
+async def check_files(run: JobRun) -> ItemCheck:
+    """Compare every file with a new listing: observations from hours or runs ago may be out of date.
+
+    Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
+    """
+    with run.stop.interruptible():
+        check = await check_item(run.api, run.state)
+    for transfer, _, exists in check.lost:
+        await run.commit(ev.RemoteLost(transfer.index, exists))
+    if check.lost:
+        transfer, text, _ = check.lost[0]
+        more = f" (and {len(check.lost) - 1} more)" if len(check.lost) > 1 else ""
+        raise Conflict(
+            f"{printable(transfer.path)}: was sent and verified, but {text} now{more}",
+            hint="The next run sends it again.",
+            facts=Facts("lost-in-item"),
+            path=transfer.path,
+        )
+    if await remove_duplicates(run, check):
+        return await check_files(run)
+    await remove_late_files(run, check.late)
+    run.item_is_public = check.public
+    return check
+
+
+async def remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
+    """Remove this job's own file where the item holds an identical one that was created earlier; name later ones.
+
+    Return True if one was removed: then the files must be checked again, since the other one belongs to somebody who
+    may remove it at the same time.
+    """
+    removed = False
+    for transfer, duplicate in check.duplicates if run.options.on_conflict != "keep" else ():
+        own = transfer.file_id
+        if own is None or duplicate > own:
+            text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"
+            run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
+        elif await _still_exists(run, transfer, duplicate):
+            await run.commit(ev.DuplicateFound(transfer.index, duplicate))
+            await steps.remove(run, transfer, own)
+            await run.commit(ev.RemnantRemoved(transfer.index, own))
+            removed = True
+    return removed
+
+
+async def _still_exists(run: JobRun, transfer: Transfer, file_id: int) -> bool:
+    """Look at a duplicate once more, before this job's own file is removed."""
+    try:
+        return (await run.api.file(run.item_id, file_id)).computed_md5 == transfer.md5
+    except FileGone:
+        return False
