@@ -23,8 +23,9 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
 from uploader.transfer.parts.team import Leader
-from uploader.transfer.recheck import ItemCheck, has_sent, lost_sources, recheck_finished_job, select_moved
+from uploader.transfer.recheck import ItemCheck, recheck_finished_job
 from uploader.transfer.records.recorder import record_run
+from uploader.transfer.renewal import has_sent, lost_sources, select_moved
 from uploader.transfer.report import Cancellation, Report, RunFailed
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.deadline import DeadlinePolicy

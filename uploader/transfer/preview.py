@@ -16,7 +16,8 @@ from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal.plan import Target, job_name, key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import RESENDABLE, lost_sources, select_moved
+from uploader.transfer.recheck import RESENDABLE
+from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
 from uploader.transfer.run.listing import files_by_path

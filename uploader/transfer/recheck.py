@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 
 import anyio
@@ -18,13 +17,11 @@ from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.sources.archive.reader import open_source
 from uploader.sources.digest import Digest, Recorded
-from uploader.sources.models import Selection, SourceFile
+from uploader.sources.models import SourceFile
 from uploader.sources.source import FileStamp, Readable
-from uploader.sources.walk import chosen_file
 from uploader.text import printable
-from uploader.transfer.compare import Expected, Match, classify, expected_of, paths_in_item, remote_match
+from uploader.transfer.compare import Expected, Match, classify, paths_in_item, remote_match
 from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
 from uploader.transfer.run.service import Service
@@ -51,51 +48,6 @@ def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
     ]
 
 
-def lost_sources(state: JobState, selection: Selection) -> set[str]:
-    """Paths of sources that no longer exist and are not verified: unmounted, emptied or cleaned up. Blocks.
-
-    One that was begun is lost as well if it is no longer a file. `selection` is what the command selects now: those
-    files exist.
-    """
-    selected = {chosen.path for chosen in selection.files}
-    wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
-    return {transfer.path for transfer in wanted if transfer.path not in selected and _is_lost(transfer)}
-
-
-def _is_lost(transfer: Transfer) -> bool:
-    exists = os.path.isfile if _is_begun(transfer) and transfer.archive is None else os.path.exists
-    return not exists(transfer.path)
-
-
-def _is_begun(transfer: Transfer) -> bool:
-    return transfer.state is not State.VERIFIED and (transfer.file_id is not None or transfer.intended_at is not None)
-
-
-def select_moved(state: JobState, selection: Selection) -> None:
-    """Select the begun sources that a link has replaced: they were moved, and the rest of them is sent. Blocks."""
-    skipped = {skip.path for skip in selection.skipped if skip.reason == "link"}
-    for transfer in state.active:
-        if _is_begun(transfer) and transfer.path in skipped and os.path.isfile(transfer.path):  # noqa: PTH113
-            moved = chosen_file(transfer.path, transfer.folder, name=transfer.name, md5=transfer.expected)
-            selection.files.append(moved)
-            selection.skipped = [skip for skip in selection.skipped if skip.path != transfer.path]
-
-
-def has_sent(state: JobState, selection: Selection) -> bool:
-    """Return True if a finished job has sent all of a selection, in the versions that were found. Looks at no file."""
-    known = {key_of(transfer): transfer for transfer in state.active}
-    sent = ((chosen, known.get(key_of(chosen))) for chosen in selection.files)
-    return not selection.problems and all(
-        transfer is not None and _is_version(transfer, chosen) for chosen, transfer in sent
-    )
-
-
-def _is_version(transfer: Transfer, chosen: SourceFile) -> bool:
-    if chosen.archive is not None and transfer.archive is not None:
-        return chosen.archive.id == transfer.archive.id
-    return chosen.link or (chosen.size, chosen.mtime_ns) == (transfer.size, transfer.mtime_ns)
-
-
 class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What a listing of the item says about the verified files of a job.
 
@@ -105,6 +57,8 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     lost: tuple[tuple[Transfer, str, bool], ...] = ()
     duplicates: tuple[tuple[Transfer, int], ...] = ()
+    different: tuple[tuple[Transfer, int], ...] = ()
+    """Ids of complete files that others put in the places of this job's files since it began to send them."""
     late: tuple[tuple[Transfer, File], ...] = ()
     """Unfinished files in the places of transfers one of whose initiations was searched for without a result."""
     unfinished: tuple[str, ...] = ()
@@ -161,7 +115,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     by_path = _by_path((file for file in remote.values() if file.id not in own), folders)
     places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
     error: FigupError | None = None
-    lost, duplicates, late = [], [], []
+    lost, duplicates, different, late = [], [], [], []
     for transfer in state.active:
         match, text = remote_match(transfer, remote, folders)
         if match is Match.UNKNOWN:
@@ -173,6 +127,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         there = [file for place in places.get(transfer.place, ()) for file in by_path[place]]
         if match is Match.SAME and (duplicate := _find_duplicate(transfer, there)) is not None:
             duplicates.append((transfer, duplicate))
+        different += [(transfer, file_id) for file_id in _different_files(transfer, there)]
         late += [(transfer, file) for file in _late_files(transfer, there)]
     if error is not None and not lost:
         raise error
@@ -180,6 +135,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     return ItemCheck(
         lost=tuple(lost),
         duplicates=tuple(duplicates),
+        different=tuple(different),
         late=tuple(late),
         unfinished=tuple(unfinished),
         public=item.is_public,
@@ -255,11 +211,21 @@ def _find_duplicate(transfer: Transfer, others: Sequence[File]) -> int | None:
 
     The spelling of its name does not matter: see `compare.paths_in_item`.
     """
+    return min((file.id for match, file in _new_files(transfer, others) if match is Match.SAME), default=None)
+
+
+def _different_files(transfer: Transfer, others: Sequence[File]) -> list[int]:
+    return [file.id for match, file in _new_files(transfer, others) if match is Match.DIFFERENT]
+
+
+def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Match, File]]:
+    """Compare the files in the transfer's place that were not there before its upload with its source."""
     if transfer.foreign or transfer.record_lost:
-        return None
-    expected = msgspec.structs.replace(expected_of(transfer), file_id=None)
-    new = (f for f in others if f.id != transfer.file_id and f.id not in transfer.known)
-    return min((f.id for f in new if classify(f, expected) is Match.SAME), default=None)
+        return
+    expected = Expected(size=transfer.size, md5=transfer.md5, link=transfer.path if transfer.link else None)
+    for file in others:
+        if file.id != transfer.file_id and file.id not in transfer.known:
+            yield classify(file, expected), file
 
 
 def _late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:

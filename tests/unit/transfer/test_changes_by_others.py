@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import unicodedata
 from collections.abc import Callable
 
 import anyio
+import msgspec
 import pytest
 
 from tests.fakes.figshare import PART_SIZE, Fault, StoredFile, StoredItem
 from tests.fakes.world import KILLED, World, md5
+from uploader.figshare.models import File, Upload
+from uploader.figshare.outcomes import AmbiguousAnswer, UploadGone
+from uploader.figshare.ratelimit import OnTurn
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import Options
@@ -111,6 +116,22 @@ async def test_nothing_is_replaced_once_the_same_command_says_keep(world: World)
     assert world.contents(item.id) == sorted([("a", md5(b"older")), ("a", md5(CONTENT))])
 
 
+async def test_an_earlier_version_that_was_renamed_is_kept(world: World) -> None:
+    source = world.source("a", b"version 1")
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    (first,) = item.files.values()
+    first.name = "a-1"
+    world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE, options=Options(restart_changed=True)) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT)), ("a-1", md5(b"version 1"))]
+    assert "has been renamed or moved since" in warnings(world)
+    assert await world.upload(source, title=TITLE) == 0
+
+
+# --- servers that show a change late ------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("lag", [0.5, 4.0])
 async def test_a_deleted_file_that_is_shown_a_little_longer_is_no_error(
     world: World, monkeypatch: pytest.MonkeyPatch, lag: float
@@ -121,7 +142,7 @@ async def test_a_deleted_file_that_is_shown_a_little_longer_is_no_error(
     deleted: list[float] = []
     look = figshare.file
 
-    async def look_at_a_replica(item_id: int, file_id: int, *, fresh: bool = False) -> object:
+    async def look_at_a_replica(item_id: int, file_id: int, *, fresh: bool = False) -> File:
         if file_id == old.id and deleted and figshare.clock.monotonic() < deleted[0] + lag:
             return figshare.row(old)
         return await look(item_id, file_id, fresh=fresh)
@@ -132,6 +153,54 @@ async def test_a_deleted_file_that_is_shown_a_little_longer_is_no_error(
     assert world.contents(item.id) == [("a", md5(CONTENT))]
 
 
+@pytest.mark.parametrize("lag", [0.5, 20.0])
+async def test_an_upload_service_that_learns_of_an_upload_late_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, lag: float
+) -> None:
+    figshare = world.figshare
+    begun: list[float] = []
+    upload = figshare.upload
+
+    async def look_at_a_replica(upload_url: str) -> Upload:
+        if figshare.clock.monotonic() < begun[0] + lag:
+            raise UploadGone("no such upload")
+        return await upload(upload_url)
+
+    figshare.on_request["initiate"] = lambda _: begun.append(figshare.clock.monotonic())
+    monkeypatch.setattr(figshare, "upload", look_at_a_replica)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
+    assert figshare.log.count("initiate") == 1
+
+
+async def test_a_completion_that_shows_late_is_not_a_refusal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    figshare = world.figshare
+    completed: list[tuple[float, StoredFile]] = []
+    complete, look, upload = figshare.complete, figshare.file, figshare.upload
+
+    def earlier() -> StoredFile | None:
+        """The file before it was completed, as a replica shows it for 8 seconds."""
+        return completed[0][1] if completed and figshare.clock.monotonic() < completed[0][0] + 8 else None
+
+    async def complete_unanswered(item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
+        before = copy.deepcopy(figshare.find(file_id))
+        await complete(item_id, file_id, on_turn=on_turn)
+        completed.append((figshare.clock.monotonic(), before))
+        raise AmbiguousAnswer("complete: no answer")
+
+    async def look_at_a_replica(item_id: int, file_id: int, *, fresh: bool = False) -> File:
+        found = earlier()
+        return figshare.row(found) if found is not None else await look(item_id, file_id, fresh=fresh)
+
+    async def upload_on_a_replica(upload_url: str) -> Upload:
+        shown = await upload(upload_url)
+        return msgspec.structs.replace(shown, status="pending") if earlier() is not None else shown
+
+    monkeypatch.setattr(figshare, "complete", complete_unanswered)
+    monkeypatch.setattr(figshare, "file", look_at_a_replica)
+    monkeypatch.setattr(figshare, "upload", upload_on_a_replica)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0, world.error
+
+
 # --- a file that appears ------------------------------------------------------------------------------------------
 
 
@@ -140,14 +209,14 @@ async def test_a_file_that_appeared_since_the_item_was_listed_is_a_conflict(worl
     async def wait(function: str) -> None:
         if function.endswith("stamp") and not appeared:
             await world.clock.sleep(120)
-            (item,) = world.figshare.items_held.values()
+            (item,) = world.figshare.stored_items.values()
             appeared.append(world.figshare.add_file(item, "a", b"a colleague's"))
 
     appeared: list[StoredFile] = []
     world.gate = wait
     target = {"item": world.figshare.add_item().id} if named else {"title": TITLE}
     assert await world.upload(world.source("a", CONTENT), **target) == 1
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert world.contents(item.id) == [("a", md5(b"a colleague's"))]
     assert world.error is not None
     assert "holds a different file of that name" in world.error.message
@@ -165,6 +234,21 @@ async def test_two_spellings_of_one_file_from_two_machines_leave_one_copy(world:
         tasks.start_soon(upload, unicodedata.normalize("NFD", "é"), "two")
     assert statuses == [0, 0]
     assert len(item.files) == 1
+
+
+async def test_a_different_file_that_appears_while_the_own_one_is_sent_is_named(world: World) -> None:
+    def appear(_: str) -> None:
+        world.figshare.on_request.clear()
+        world.figshare.add_file(item, "a", b"a colleague's")
+
+    item = world.figshare.add_item()
+    world.figshare.on_request["send_part"] = appear
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, item=item.id) == 0
+    assert "also holds a different file" in warnings(world)
+    world.notices.clear()
+    assert await world.upload(source, item=item.id, options=Options(on_conflict="keep")) == 0
+    assert not warnings(world)
 
 
 def appear_earlier(world: World, item: StoredItem) -> StoredFile:
@@ -212,14 +296,14 @@ async def test_the_late_effect_of_an_initiation_does_not_block_the_next_run(
     assert await world.upload(source, options=options, **target) == (KILLED if cancelled else 75)
     if cancelled:
         assert await world.cancel() == 0
-    world.figshare.mend()
+    world.figshare.clear_faults()
     world.figshare.files_lag = 0.0
     await world.clock.sleep(200)
     async with world.client(options) as client:
         plan = await client.preview(source, **target)
     assert plan.exit_status == 0
     assert await world.upload(source, options=options, **target) == 0, world.error
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     kept = [("a", "created")] if named and policy != "replace" else []
     assert world.contents(item.id) == sorted([*kept, ("a", md5(CONTENT))])
     assert ("may come from a request of this job" in warnings(world)) == bool(kept)
@@ -231,7 +315,7 @@ async def test_somebody_s_upload_in_progress_still_blocks_the_next_run(world: Wo
     world.figshare.fail("initiate", Fault.TRANSIENT, first=2)
     source = world.source("a", CONTENT)
     assert await world.upload(source, item=item.id) == 75
-    world.figshare.mend()
+    world.figshare.clear_faults()
     theirs = world.figshare.add_file(item, "a", CONTENT, status="created")
     theirs.parts[1] = CONTENT[:PART_SIZE]
     assert await world.upload(source, item=item.id) == 1
@@ -258,7 +342,7 @@ async def test_a_begun_source_that_was_moved_behind_a_link_is_finished(world: Wo
         plan = await client.preview(tree, title=TITLE)
     assert [(file.name, file.action) for file in plan.files] == [("a", "resume"), ("b", "resume")]
     assert await world.upload(tree, title=TITLE) == 0
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert world.contents(item.id) == [("tree/a", md5(b"a")), ("tree/b", md5(CONTENT))]
     assert world.report is not None
     assert world.report.skipped == ()
@@ -269,7 +353,7 @@ async def test_a_begun_source_that_is_a_folder_now_is_not_a_success(world: World
     (world.folder / "tree" / "b").rename(world.folder / "elsewhere")
     world.source("tree/b/c", b"c")
     assert await world.upload(tree, title=TITLE, item_options=ItemOptions(reserve_doi=True)) == 1
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     assert not item.doi
     assert await world.resume() == 1
     assert await world.upload(tree, title=TITLE, options=Options(forget_missing=True)) == 0

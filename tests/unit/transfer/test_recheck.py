@@ -20,7 +20,8 @@ from uploader.sources.models import Selection, SourceFile
 from uploader.sources.source import FileStamp, stat_source
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.recheck import ItemCheck, check_item, lost_sources, matches_record, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, check_item, matches_record, recheck_finished_job
+from uploader.transfer.renewal import lost_sources
 from uploader.transfer.store.archives import Archives
 
 pytestmark = pytest.mark.anyio
@@ -130,8 +131,8 @@ async def test_an_identical_file_in_the_same_place_is_a_duplicate_unless_it_was_
         complete_file(3),
     ]
     transfer = verified()
-    assert await check(existing, transfer) == ItemCheck(duplicates=((transfer, 3),))
-    assert await check(existing, verified(known=(3, 4))) == ItemCheck()
+    assert await check(existing, transfer) == ItemCheck(duplicates=((transfer, 3),), different=((transfer, 6),))
+    assert await check(existing, verified(known=(3, 4, 6))) == ItemCheck()
     assert await check(existing, verified(foreign=True)) == ItemCheck()
 
 

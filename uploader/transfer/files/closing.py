@@ -45,6 +45,10 @@ async def remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
     Return True if one was removed: then the files must be checked again, since the other one belongs to somebody who
     may remove it at the same time.
     """
+    if run.options.on_conflict != "keep":
+        for transfer, other in check.different:
+            text = f"item {run.item_id} also holds a different file {other} of the same name, which appeared meanwhile"
+            run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
     removed = False
     for transfer, duplicate in check.duplicates if run.options.on_conflict != "keep" else ():
         own = transfer.file_id

@@ -51,6 +51,8 @@ class FileDriver:
         self._completing = run.new_backoff()
         self._not_yet_listed = False
         """True from the answer that announced the remote file until the file was first seen."""
+        self._may_be_complete = False
+        """True after a request to complete the upload whose outcome is unknown."""
         self._begun_before = False
         """True if parts of the upload may have been handed out before."""
         self._losses = self._refusals = self._mismatches = 0
@@ -167,7 +169,7 @@ class FileDriver:
                 if file.status != "created" or file.upload_url is None:
                     await self._record_completed()
                     return
-                upload = await self._run.api.upload(file.upload_url)
+                upload = await steps.read_upload(self._run, file.upload_url, fresh=not self._begun_before)
         except (FileGone, UploadGone) as outcome:
             if self._not_yet_listed:
                 # It may still appear: initiating again now would create a duplicate.
@@ -310,14 +312,17 @@ class FileDriver:
                 lambda turn: self._run.api.complete(self._run.item_id, self._file_id, on_turn=turn),
             )
         except AmbiguousAnswer as outcome:
+            self._may_be_complete = True
             reason = f"{printable(transfer.path)}: {outcome.reason}; checking whether it took effect"
             await self._run.wait_to_try_again(self._completing, reason)
         except FileGone as outcome:
             await self._upload_lost(outcome.reason)
-        except RequestRejected:
-            # Parts may be missing, or the upload may be complete already: ask the server.
+        except RequestRejected as refusal:
+            # Parts may be missing, or the upload may be complete already, which may show later: ask the server.
             self._refusals += 1
-            if self._refusals >= _MAX_RESTARTS:
+            if self._may_be_complete:
+                await self._run.wait_to_try_again(self._completing, refusal.message)
+            elif self._refusals >= _MAX_RESTARTS:
                 raise
         else:
             await self._run.commit(ev.Completed(transfer.index))

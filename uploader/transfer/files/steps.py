@@ -9,9 +9,10 @@ import anyio
 import anyio.to_thread
 
 from uploader.errors import Facts, FigupError, ItemNotFound, RequestRejected, UploadFailing
-from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone
+from uploader.figshare.models import Upload
+from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.ratelimit import OnTurn
-from uploader.figshare.retry import Backoff
+from uploader.figshare.retry import Backoff, poll
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import learn_address
@@ -34,6 +35,23 @@ async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
     while (step := next_step(transfer)) is not Step.NOTHING:
         run.stop.check()
         await steps[step]()
+
+
+async def read_upload(run: JobRun, upload_url: str, *, fresh: bool) -> Upload:
+    """Ask the upload service for an upload. Raises UploadGone.
+
+    `fresh`: it was just begun, and the upload service may learn of it later than the API.
+    """
+
+    async def look() -> Upload | None:
+        try:
+            return await run.api.upload(upload_url)
+        except UploadGone:
+            if not fresh:
+                raise
+            return None
+
+    return await poll(look, run.options.settle_timeout, run.clock) or await run.api.upload(upload_url)
 
 
 async def initiate(
@@ -114,29 +132,24 @@ async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
 
 
 async def remove_superseded(run: JobRun, transfer: Transfer) -> None:
-    """Remove what the verified file replaces: this job's bad copies, and the files that the user wants replaced.
+    """Remove what the verified file replaces: its earlier versions and bad copies, and what the user wants replaced.
 
-    Hours may have passed since the decision to replace these: one that somebody renamed, moved or completed is kept.
+    Hours may have passed since that was decided: one that somebody renamed, moved or completed is kept.
     """
-    for file_id in transfer.superseded:
-        await remove(run, transfer, file_id)
-        await run.commit(ev.RemnantRemoved(transfer.index, file_id))
-    for file_id in transfer.replaces:
+    for file_id in (*transfer.superseded, *transfer.replaces):
         with run.stop.interruptible():
             reason = await _reason_to_keep(run, transfer, file_id)
         if reason is None:
             await remove(run, transfer, file_id)
-            await run.commit(ev.RemnantRemoved(transfer.index, file_id))
-            continue
-        text = f"file {file_id} of item {run.item_id}, which was to be replaced, {reason}; it is kept"
-        run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
-        left = tuple(other for other in transfer.replaces if other != file_id)
-        await run.commit(ev.ReplacementPlanned(transfer.index, left, transfer.replaces_unfinished))
+        else:
+            text = f"file {file_id} of item {run.item_id}, which was to be replaced, {reason}; it is kept"
+            run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
+        await run.commit(ev.RemnantRemoved(transfer.index, file_id, kept=reason is not None))
 
 
 async def _reason_to_keep(run: JobRun, transfer: Transfer, file_id: int) -> str | None:
     """Say, as a predicate, why a file is no longer the one that was to be replaced; None if it is, or is gone."""
-    if run.options.on_conflict == "keep":
+    if file_id in transfer.replaces and run.options.on_conflict == "keep":
         return "is to be kept now"
     file = await run.listing.in_place(file_id, transfer.folder, transfer.name)
     if file is None:

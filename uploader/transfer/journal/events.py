@@ -358,9 +358,13 @@ class DuplicateFound(FileEvent, frozen=True, tag="twin"):
 
 
 class RemnantRemoved(FileEvent, frozen=True, tag="rm"):
-    """A remote file of this transfer that is no longer needed was deleted (or was gone)."""
+    """A remote file of this transfer that is no longer needed was deleted (or was gone).
+
+    `kept`: it was not deleted, since somebody else may need it.
+    """
 
     id: int
+    kept: bool = False
 
 
 class LeftoversRemoved(FileEvent, frozen=True, tag="swept"):

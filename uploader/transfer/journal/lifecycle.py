@@ -82,7 +82,6 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.COMPLETED, ev.Verified): S.VERIFIED,
     (S.COMPLETED, ev.Mismatched): S.PLANNED,
     (S.VERIFIED, ev.RemnantRemoved): S.VERIFIED,
-    (S.VERIFIED, ev.ReplacementPlanned): S.VERIFIED,
     (S.VERIFIED, ev.RemoteLost): S.PLANNED,
     (S.VERIFIED, ev.DuplicateFound): S.VERIFIED,
     (S.VERIFIED, ev.LeftoversRemoved): S.VERIFIED,
@@ -322,7 +321,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
             if event.id in transfer.replaces:
                 transfer.replaces = tuple(i for i in transfer.replaces if i != event.id)
-                transfer.replaced += (event.id,)
+                transfer.replaced += () if event.kept else (event.id,)
         case ev.Failed():
             transfer.error = event
         case ev.Cancelled():

@@ -40,6 +40,7 @@ class Rig:
         self.run: Any = SimpleNamespace(
             api=self.api,
             commit=self._commit,
+            item_id=7,
             job="this",
             listing=SimpleNamespace(foreign_files={"d/data.bin": list(existing)}, spellings={}, removed=set()),
             notify=self.notices.append,
@@ -113,7 +114,7 @@ async def test_a_refusal_is_a_conflict_that_names_the_file_and_its_source() -> N
 async def test_replaced_files_are_journaled_before_anything_is_sent() -> None:
     rig = Rig(unfinished_file(7), DIFFERENT, on_conflict="replace")
     assert await rig.identical() is None
-    assert rig.events == [ev.ReplacementPlanned(0, (1, 7))]
+    assert rig.events == [ev.ReplacementPlanned(0, (1, 7), unfinished=(7,))]
     rig.transfer.replaces = (1, 7)
     await rig.identical()
     assert len(rig.events) == 1, "the same plan is not written again"

@@ -223,7 +223,7 @@ async def test_files_are_grouped_by_remote_path() -> None:
 async def test_a_file_that_appears_while_the_item_is_listed_is_in_its_folder() -> None:
     class Growing(Api):
         async def files(self, item_id: int) -> AsyncIterator[File]:
-            self.held[2], self.folders[2] = file(2), "d"
+            self.existing[2], self.folders[2] = file(2), "d"
             async for one in super().files(item_id):
                 yield one
 

@@ -1,0 +1,56 @@
+"""The sources of a job against what the repeated command selects: lost, moved, or all of them sent."""
+
+from __future__ import annotations
+
+import os
+
+from uploader.sources.models import Selection, SourceFile
+from uploader.sources.walk import chosen_file
+from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.journal.plan import key_of
+from uploader.transfer.journal.state import JobState
+
+
+def lost_sources(state: JobState, selection: Selection) -> set[str]:
+    """Paths of sources that no longer exist and are not verified: unmounted, emptied or cleaned up. Blocks.
+
+    One that was begun is lost as well if it is no longer a file. `selection` is what the command selects now: those
+    files exist.
+    """
+    selected = {chosen.path for chosen in selection.files}
+    wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
+    return {transfer.path for transfer in wanted if transfer.path not in selected and _is_lost(transfer)}
+
+
+def _is_lost(transfer: Transfer) -> bool:
+    exists = os.path.isfile if _is_begun(transfer) and transfer.archive is None else os.path.exists
+    return not exists(transfer.path)
+
+
+def _is_begun(transfer: Transfer) -> bool:
+    return transfer.state is not State.VERIFIED and (transfer.file_id is not None or transfer.intended_at is not None)
+
+
+def select_moved(state: JobState, selection: Selection) -> None:
+    """Select the begun sources that a link has replaced: they were moved, and the rest of them is sent. Blocks."""
+    skipped = {skip.path for skip in selection.skipped if skip.reason == "link"}
+    for transfer in state.active:
+        if _is_begun(transfer) and transfer.path in skipped and os.path.isfile(transfer.path):  # noqa: PTH113
+            moved = chosen_file(transfer.path, transfer.folder, name=transfer.name, md5=transfer.expected)
+            selection.files.append(moved)
+            selection.skipped = [skip for skip in selection.skipped if skip.path != transfer.path]
+
+
+def has_sent(state: JobState, selection: Selection) -> bool:
+    """Return True if a finished job has sent all of a selection, in the versions that were found. Looks at no file."""
+    known = {key_of(transfer): transfer for transfer in state.active}
+    sent = ((chosen, known.get(key_of(chosen))) for chosen in selection.files)
+    return not selection.problems and all(
+        transfer is not None and _is_version(transfer, chosen) for chosen, transfer in sent
+    )
+
+
+def _is_version(transfer: Transfer, chosen: SourceFile) -> bool:
+    if chosen.archive is not None and transfer.archive is not None:
+        return chosen.archive.id == transfer.archive.id
+    return chosen.link or (chosen.size, chosen.mtime_ns) == (transfer.size, transfer.mtime_ns)
