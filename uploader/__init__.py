@@ -31,8 +31,12 @@ TYPE_CHECKING = False  # as type checkers read it; importing typing takes longer
 
 if TYPE_CHECKING:
     from uploader import errors, events
+    from uploader.catalog.report.make import ReportResult
+    from uploader.catalog.statistics.counting import Country, Totals
     from uploader.client import Client
     from uploader.errors import FigupError
+    from uploader.figshare.models import Account
+    from uploader.figshare.records import Record
     from uploader.figshare.settings import RetryPolicy, Settings
     from uploader.metadata.description import describe
     from uploader.sources.models import Packing, Sources
@@ -47,9 +51,11 @@ if TYPE_CHECKING:
     from uploader.transfer.verify import Comparison
 
 __all__ = [
+    "Account",
     "Cancellation",
     "Client",
     "Comparison",
+    "Country",
     "DownloadReport",
     "FigupError",
     "FileReport",
@@ -59,12 +65,15 @@ __all__ = [
     "Options",
     "Packing",
     "Preview",
+    "Record",
     "Report",
+    "ReportResult",
     "RetryPolicy",
     "RunFailed",
     "Settings",
     "Sources",
     "Timetable",
+    "Totals",
     "__version__",
     "describe",
     "download",
@@ -78,9 +87,11 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Account": "uploader.figshare.models",
     "Cancellation": "uploader.transfer.report",
     "Client": "uploader.client",
     "Comparison": "uploader.transfer.verify",
+    "Country": "uploader.catalog.statistics.counting",
     "DownloadReport": "uploader.transfer.download.report",
     "FigupError": "uploader.errors",
     "FileReport": "uploader.transfer.report",
@@ -90,12 +101,15 @@ _MODULES = {
     "Options": "uploader.transfer.options",
     "Packing": "uploader.sources.models",
     "Preview": "uploader.transfer.preview",
+    "Record": "uploader.figshare.records",
     "Report": "uploader.transfer.report",
+    "ReportResult": "uploader.catalog.report.make",
     "RetryPolicy": "uploader.figshare.settings",
     "RunFailed": "uploader.transfer.report",
     "Settings": "uploader.figshare.settings",
     "Sources": "uploader.sources.models",
     "Timetable": "uploader.transfer.options",
+    "Totals": "uploader.catalog.statistics.counting",
     "describe": "uploader.metadata.description",
     "download": "uploader.transfer.blocking",
     "jobs": "uploader.transfer.blocking",

@@ -21,6 +21,7 @@ import uploader
 from tests.fakes.figshare import Fault
 from tests.fakes.world import ENDPOINT, World
 from uploader import Packing, RetryPolicy, Settings, Sources, errors, events
+from uploader.catalog.statistics.session import Statistics
 from uploader.transfer import client as client_module
 from uploader.transfer import notices
 from uploader.transfer.blocking import ClientArguments
@@ -85,6 +86,26 @@ def test_every_error_that_a_docstring_says_is_raised_can_be_imported() -> None:
     assert {"JobNotFound", "TokenRejected", "RunFailed", "Interrupted", "UsageError", "TypeError"} <= raised
     assert {word for word in raised if not hasattr(errors, word)} == {"RunFailed", "TypeError"}
     assert issubclass(uploader.RunFailed, uploader.FigupError)
+
+
+def classes_in(annotation: Any) -> Iterator[type]:
+    """The classes of the package in an annotation, also as arguments of others."""
+    if inspect.isclass(annotation) and annotation.__module__.startswith("uploader."):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from classes_in(argument)
+
+
+def test_every_class_that_a_method_returns_is_public() -> None:
+    public = {name: getattr(uploader, name) for name in uploader.__all__}
+    returned: set[type] = set()
+    for owner, internal in ((uploader.Client, {"figshare"}), (Statistics, {"open", "portal"})):
+        for name, method in inspect.getmembers(owner, inspect.isfunction):
+            if not name.startswith("_") and name not in internal:
+                names = vars(sys.modules[method.__module__]) | public
+                returned.update(classes_in(eval(inspect.get_annotations(method)["return"], names)))  # noqa: S307
+    assert {uploader.Report, uploader.Record, uploader.ReportResult, uploader.Totals} <= returned
+    assert {kind for kind in returned if getattr(uploader, kind.__name__, None) is not kind} == set()
 
 
 def test_every_error_class_is_public() -> None:
