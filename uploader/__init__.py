@@ -31,6 +31,7 @@ TYPE_CHECKING = False  # as type checkers read it; importing typing takes longer
 
 if TYPE_CHECKING:
     from uploader import errors, events
+    from uploader.catalog.report.collect import RunProgress
     from uploader.catalog.report.make import ReportResult
     from uploader.catalog.statistics.counting import Country, Totals
     from uploader.client import Client
@@ -70,6 +71,7 @@ __all__ = [
     "ReportResult",
     "RetryPolicy",
     "RunFailed",
+    "RunProgress",
     "Settings",
     "Sources",
     "Timetable",
@@ -106,6 +108,7 @@ _MODULES = {
     "ReportResult": "uploader.catalog.report.make",
     "RetryPolicy": "uploader.figshare.settings",
     "RunFailed": "uploader.transfer.report",
+    "RunProgress": "uploader.catalog.report.collect",
     "Settings": "uploader.figshare.settings",
     "Sources": "uploader.sources.models",
     "Timetable": "uploader.transfer.options",

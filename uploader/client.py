@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import os
     from types import TracebackType
 
-    from uploader.catalog.report.collect import Progress
+    from uploader.catalog.report.collect import RunProgress
     from uploader.catalog.report.make import ReportResult
     from uploader.catalog.report.spec import ReportName
     from uploader.catalog.search import Order
@@ -215,7 +215,7 @@ class Client(TransferClient):
         fresh: bool = False,
         deadline: float | str | datetime | None = None,
         max_requests: int | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[RunProgress], None] | None = None,
     ) -> ReportResult:
         """Make a complete table, as `figup report` does.
 
@@ -232,7 +232,7 @@ class Client(TransferClient):
         Interrupted.
         """
         from uploader.catalog.report.collect import Extras, Limits, seconds_until
-        from uploader.catalog.report.make import Place, Report, Table
+        from uploader.catalog.report.make import Place, ReportRun, Table
         from uploader.catalog.report.request import ReportRequest
 
         check_flags(
@@ -261,7 +261,7 @@ class Client(TransferClient):
         )
         counted = self.stats if scope is None else self.stats.portal(scope)
         numbers = (await counted.open())[0] if stats else None
-        making = Report(
+        making = ReportRun(
             self._api.records, spec, place,
             extras=Extras(numbers=numbers, scope=scope, since=first, versions=versions, tables=tables),
             verify=self._api.account if private else None, clock=self._api.clock,

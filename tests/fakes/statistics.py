@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from uploader.figshare.statistics_api import Counter, Granularity, Kind, Places
+from uploader.figshare.statistics_api import Counter, Granularity, Places, StatsKind
 
 LIMITS: dict[Granularity, int] = {"day": 366, "month": 2 * 366, "year": 5 * 366, "total": 366}
 LENGTHS: dict[Granularity, int] = {"day": 10, "month": 7, "year": 4, "total": 0}
@@ -28,16 +28,16 @@ class Service:
         if self.broken is not None:
             raise self.broken
 
-    async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int:
+    async def total(self, counter: Counter, kind: StatsKind, number: int, scope: str | None = None) -> int:
         self._ask(counter, scope)
         return self.single[counter]
 
-    async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None:
+    async def totals(self, kind: StatsKind, number: int, scope: str | None = None) -> dict[str, int] | None:
         self._ask("all", scope)
         return self.combined
 
     async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, int]:  # fmt: skip
         self._ask(f"{first}..{last}", scope)
@@ -49,7 +49,7 @@ class Service:
         return sums
 
     async def places(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, Places]:  # fmt: skip
         self._ask(f"{first}..{last}", scope)

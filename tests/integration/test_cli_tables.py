@@ -16,7 +16,7 @@ import pytest
 from tests.support.command import Figup
 from tests.support.served import Served, served
 from uploader import Client, errors
-from uploader.catalog.report.collect import Progress
+from uploader.catalog.report.collect import RunProgress
 from uploader.catalog.report.phase import AT_ONCE, COMMIT_RECORDS
 from uploader.figshare.settings import Settings
 from uploader.sandbox.faults import read_rule
@@ -192,7 +192,7 @@ def test_mistakes_are_named_before_anything_is_read(figup: Figup, figshare: Serv
 async def test_a_program_makes_the_same_table(figup: Figup, figshare: Served, tmp_path: Path) -> None:
     figup.run(*PUBLIC, "--output", tmp_path / "t.csv", "--type", "dataset").expect(0)
     settings = Settings(figshare.url, api_rate=None)
-    seen: list[Progress] = []
+    seen: list[RunProgress] = []
     async with Client(figshare.token, state_dir=tmp_path / "program", settings=settings) as client:
         with pytest.raises(errors.Interrupted):
             await client.report("public", tmp_path / "u.csv", institution=2000, type="dataset", max_requests=9)

@@ -36,7 +36,7 @@ class OwnLists(Protocol):
     async def groups(self) -> list[Group]: ...
 
 
-class Session(Protocol):
+class NamesService(Protocol):
     """A session with Figshare, as far as names need it."""
 
     @property
@@ -50,7 +50,7 @@ class Session(Protocol):
 class Names:
     """The names that one session knows; each list is requested once, when it is first needed."""
 
-    def __init__(self, api: Session) -> None:
+    def __init__(self, api: NamesService) -> None:
         self._api = api
         self._categories: list[Category] | None = None
         self._licenses: list[License] | None = None
@@ -152,7 +152,7 @@ def find_group(name: str, known: Sequence[Group]) -> Group:
         raise NameNotFound(unknown.message, hint=unknown.hint) from None
 
 
-async def find_authors(api: Session, criteria: Mapping[str, object]) -> AsyncIterator[AuthorRecord]:
+async def find_authors(api: NamesService, criteria: Mapping[str, object]) -> AsyncIterator[AuthorRecord]:
     """Yield the authors that a search finds, each once. `criteria` as documented for PrivateAuthorsSearch.
 
     Raises FilterIgnored if the ORCID iD had no effect.

@@ -17,7 +17,7 @@ UNDATED: Final = "NOT :published_after: 1800-01-01"
 """A search for records without a date of publication."""
 
 
-class Source(Protocol):
+class ListService(Protocol):
     """The requests needed to read lists; `uploader.figshare.records_api.Records` has them."""
 
     async def page(
@@ -37,7 +37,7 @@ class Reading:
 
     def __init__(
         self,
-        source: Source,
+        source: ListService,
         listing: Listing,
         criteria: Mapping[str, str | int] | None = None,
         *,
@@ -115,7 +115,7 @@ class ReadingById:
     position = Position(pending=())
 
     def __init__(
-        self, source: Source, listing: Listing, criteria: Mapping[str, str | int], *, seen: Iterable[int] = ()
+        self, source: ListService, listing: Listing, criteria: Mapping[str, str | int], *, seen: Iterable[int] = ()
     ) -> None:
         self._source, self._listing, self._criteria = source, listing, criteria
         self._first = max(seen, default=-1) + 1

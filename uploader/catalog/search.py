@@ -12,7 +12,7 @@ import msgspec
 from uploader.catalog.checks import Filter, RowChecks, equals, has_doi, has_resource_doi, since, until
 from uploader.catalog.pager import Gap
 from uploader.catalog.query import Query
-from uploader.catalog.reading import Reading, Source
+from uploader.catalog.reading import ListService, Reading
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
 from uploader.figshare.records import Record, search_of
@@ -75,7 +75,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class SearchRun:
     """One search being made. `conclusion` is final once all rows were taken."""
 
-    def __init__(self, source: Source, search: Search) -> None:
+    def __init__(self, source: ListService, search: Search) -> None:
         self._source = source
         self._search = search
         self._checks = RowChecks(_filters(search), search.query.title)

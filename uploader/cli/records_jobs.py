@@ -63,7 +63,8 @@ _RUN = [
 @click.option("--group", metavar="NAME|ID", help="Group of items whose record has none.")
 @click.option("--publish", is_flag=True, help="Publish each item once it is complete.")
 @click.option("--on-duplicate", type=click.Choice(["skip", "update", "fail"]), default="skip", show_default=True,
-              help="If an item with the DOI exists, or a record changed since its item was created.")  # fmt: skip
+              help="If an item with the DOI exists, or a record changed since its item was created: leave the item, "
+                   "update it, or fail the record.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check all records, and show what would be created.")
 @(lambda command: with_options(command, _RUN))
 @request_options

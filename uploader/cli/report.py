@@ -32,7 +32,7 @@ from uploader.text import printable
 from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
-    from uploader.catalog.report.make import Report, Table
+    from uploader.catalog.report.make import ReportRun, Table
     from uploader.cli.context import Context
     from uploader.figshare.client import Figshare
     from uploader.figshare.statistics_api import StatisticsApi
@@ -230,7 +230,7 @@ async def _report(
     values: dict[str, Any],
 ) -> int:
     from uploader.catalog.report.collect import Extras, Limits, seconds_until
-    from uploader.catalog.report.make import Place, Report
+    from uploader.catalog.report.make import Place, ReportRun
     from uploader.cli.context import state_dir
 
     private = DEFINITIONS[request.report].private
@@ -241,7 +241,7 @@ async def _report(
         numbers=numbers, scope=request.scope, since=request.stats_since, versions=request.versions,
         tables=request.tables,
     )  # fmt: skip
-    making = Report(api.records, spec, place, extras=extras, verify=api.account if private else None)
+    making = ReportRun(api.records, spec, place, extras=extras, verify=api.account if private else None)
     if values["dry_run"]:
         hosts = [(api.endpoint, api.request_rate), *([(numbers.endpoint, numbers.request_rate)] if numbers else [])]
         return show_price(session, await making.price(), hosts, since=request.stats_since)
@@ -255,6 +255,6 @@ async def _report(
     return conclude(session, api, made, table.output, private=private)
 
 
-async def _write_failed(making: Report, path: Path | None) -> None:
+async def _write_failed(making: ReportRun, path: Path | None) -> None:
     if path is not None and making.failed is not None:
         await in_thread(write_failed, path, making.failed)

@@ -17,7 +17,7 @@ from uploader.units import format_count
 if TYPE_CHECKING:
     from datetime import date
 
-    from uploader.catalog.report.collect import Progress
+    from uploader.catalog.report.collect import RunProgress
     from uploader.catalog.report.make import CostEstimate, ReportResult
     from uploader.catalog.report.store import Failed
     from uploader.figshare.client import Figshare
@@ -35,7 +35,7 @@ class ProgressNotes:
         self._first: int | None = None
         self._last = 0
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: RunProgress) -> None:
         """Write a note, if it is time for one."""
         now = time.monotonic()
         if progress.total is not None and (self._first is None or progress.done < self._last):
@@ -50,7 +50,7 @@ class ProgressNotes:
         if not (self._session.common.json or self._session.common.no_progress):
             self._session.console.note(self._text(progress, now))
 
-    def _text(self, progress: Progress, now: float) -> str:
+    def _text(self, progress: RunProgress, now: float) -> str:
         if progress.total is None or self._first is None:
             return f"{format_count(progress.done, 'record')} listed so far"
         rate = (progress.done - self._first) / max(now - self._began, 1e-3)

@@ -33,7 +33,7 @@ from uploader.units import format_count
 if TYPE_CHECKING:
     from uploader.catalog.statistics.periods import Period
     from uploader.figshare.ids import Kind as RecordKind
-    from uploader.figshare.statistics_api import Counter, Kind
+    from uploader.figshare.statistics_api import Counter, StatsKind
 
 COUNTERS = ("views", "downloads", "shares")
 _MAX_LOOKED_UP = 20
@@ -276,7 +276,7 @@ def count_groups(groups: tuple[int, ...], requests: RequestOptions, common: Glob
 
 async def _asked(
     session: Session, service: Service, ids: tuple[str, ...], values: dict[str, Any]
-) -> tuple[Kind, list[int]]:
+) -> tuple[StatsKind, list[int]]:
     """Return what the options ask about: a kind as the service names it, and ids."""
     flags = {f"--{name}": values[name] for name in ("collection", "project", "author", "group")}
     check_exclusive(flags)
@@ -303,11 +303,11 @@ def _reference(text: str, kind: str) -> Reference:
     return int(number[:20])
 
 
-def _service_kind(kind: str) -> Kind:
-    from uploader.figshare.statistics_api import Kind as Kinds
+def _service_kind(kind: str) -> StatsKind:
+    from uploader.figshare.statistics_api import StatsKind
 
     name = "article" if kind == "item" else kind
-    return next(one for one in get_args(Kinds) if one == name)
+    return next(one for one in get_args(StatsKind) if one == name)
 
 
 def _given_period(values: dict[str, Any]) -> Period | None:
@@ -323,7 +323,7 @@ def _period(values: dict[str, Any], *, days: int | None) -> Period:
     return Period(values["since"] or (days_before(last, days) if days else EARLIEST), last)
 
 
-async def _note_unknown(session: Session, service: Service, kind: Kind, rows: list[dict[str, Any]]) -> None:
+async def _note_unknown(session: Session, service: Service, kind: StatsKind, rows: list[dict[str, Any]]) -> None:
     """Name the ids without events that are not of public records; the service counts none of any id."""
     known: dict[str, RecordKind] = {"article": "item", "collection": "collection", "project": "project"}
     if rows and kind in known:

@@ -30,7 +30,7 @@ from uploader.text import printable
 
 PUBLIC_ENDPOINT: Final = "https://stats.figshare.com"
 Counter = Literal["views", "downloads", "shares"]
-Kind = Literal["article", "collection", "project", "author", "group"]
+StatsKind = Literal["article", "collection", "project", "author", "group"]
 Granularity = Literal["day", "month", "year", "total"]
 COUNTERS: Final[tuple[Counter, ...]] = get_args(Counter)
 
@@ -91,11 +91,11 @@ class StatisticsApi:
     async def close(self) -> None:
         await self._network.close()
 
-    async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int:
+    async def total(self, counter: Counter, kind: StatsKind, number: int, scope: str | None = None) -> int:
         """Return all events of one counter."""
         return await self._of_record(kind, number, f"total/{counter}", {}, "totals", _count, scope)
 
-    async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None:
+    async def totals(self, kind: StatsKind, number: int, scope: str | None = None) -> dict[str, int] | None:
         """Return the events of all counters, citations included; None if the service does not offer this.
 
         Undocumented, and used by several programs for articles.
@@ -108,7 +108,7 @@ class StatisticsApi:
             raise
 
     async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, int]:  # fmt: skip
         """Return the events by day ("2024-02-01"), month, year, or under "total"; without entries for none."""
@@ -116,7 +116,7 @@ class StatisticsApi:
         return await self._of_record(kind, number, asked, _dates(first, last), "timeline", _counts, scope)
 
     async def places(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, Places]:  # fmt: skip
         """Return the events by period, then by country and city. Cities are at most ten a country (documented)."""
@@ -124,7 +124,7 @@ class StatisticsApi:
         return await self._of_record(kind, number, asked, _dates(first, last), "breakdown", _places, scope)
 
     async def top(
-        self, counter: Counter, kind: Kind, count: int, *, period: tuple[date, date] | None = None,
+        self, counter: Counter, kind: StatsKind, count: int, *, period: tuple[date, date] | None = None,
         group: int | None = None, scope: str | None = None,
     ) -> list[tuple[int, int]]:  # fmt: skip
         """Return the ids with the most events, and how many, greatest first. `period` None: of all time."""
@@ -153,7 +153,7 @@ class StatisticsApi:
 
     async def _of_record(
         self,
-        kind: Kind,
+        kind: StatsKind,
         number: int,
         asked: str,
         query: Mapping[str, str],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from uploader.catalog.report.collect import Limits, Progress
+from uploader.catalog.report.collect import Limits, RunProgress
 from uploader.concurrency import Stopped, in_thread
 from uploader.errors import (
     Conflict,
@@ -97,7 +97,7 @@ class Run:
         options: RunOptions,
         *,
         warn: Callable[[str], None],
-        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_progress: Callable[[RunProgress], None] = lambda _: None,
     ) -> None:
         self._api, self._job, self._account = api, job, account
         self._records, self._options = records, options
@@ -143,7 +143,7 @@ class Run:
             self._check_may_go_on()
             await self._one(record, existing)
             done, total = len(self._results), len(self._records)
-            self._on_progress(Progress(done=done, total=total, failed=self.failed, requests=self._requests))
+            self._on_progress(RunProgress(done=done, total=total, failed=self.failed, requests=self._requests))
         with self._stop.interruptible():
             complete = await remove_late_items(self._api, self._job, self._warn)
         complete &= not self._left_behind(existing)

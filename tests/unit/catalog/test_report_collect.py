@@ -16,7 +16,7 @@ from tests.fakes.catalog import COUNT, Figshare
 from tests.fakes.clock import VirtualClock, run_inline
 from uploader.catalog.report import phase
 from uploader.catalog.report.collect import Collector, Limits
-from uploader.catalog.report.make import Place, Report, Table
+from uploader.catalog.report.make import Place, ReportRun, Table
 from uploader.catalog.report.request import ReportRequest
 from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
@@ -216,7 +216,7 @@ def test_a_file_system_without_locks_still_excludes_others(
     monkeypatch.setattr(anyio.to_thread, "run_sync", run_inline)
     place = Place(state_dir=tmp_path, endpoint="https://example.org")
     clock = VirtualClock()
-    first, second = (Report(Figshare(), Spec(report="public", institution=1), place, clock=clock) for _ in range(2))
+    first, second = (ReportRun(Figshare(), Spec(report="public", institution=1), place, clock=clock) for _ in range(2))
 
     async def both() -> None:
         async with first._locked() as held, anyio.create_task_group() as tasks:
@@ -247,7 +247,7 @@ def test_an_unknown_group_is_named(
     request = ReportRequest(report=spec.report, institution="1" if spec.institution else None, group=spec.group)
     table = Table(output=tmp_path / "t.csv", selection=request.selection, choice=request.choice)
     place = Place(state_dir=tmp_path / "state", endpoint="https://example.org", account=5)
-    report = Report(figshare, spec, place, clock=figshare.clock)
+    report = ReportRun(figshare, spec, place, clock=figshare.clock)
     if words:
         with pytest.raises(NameNotFound, match=words):
             anyio.run(report.make, table)

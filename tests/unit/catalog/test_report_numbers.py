@@ -15,13 +15,13 @@ from tests.fakes.catalog import Figshare
 from tests.fakes.clock import run_inline
 from tests.fakes.statistics import Service
 from uploader.catalog.report.collect import Extras
-from uploader.catalog.report.make import CostEstimate, Place, Report, ReportResult, Table
+from uploader.catalog.report.make import CostEstimate, Place, ReportResult, ReportRun, Table
 from uploader.catalog.report.phase import AT_ONCE
 from uploader.catalog.report.request import ReportRequest
 from uploader.errors import PermissionDenied, RequestRejected, UsageError
 
 if TYPE_CHECKING:
-    from uploader.catalog.names import Session
+    from uploader.catalog.names import NamesService
 
 SINGLE = {"views": 10, "downloads": 3, "shares": 0}
 SINCE = date(2022, 3, 15)
@@ -55,14 +55,14 @@ class Reports:
     def __init__(self, folder: Path, figshare: Figshare, service: Service) -> None:
         self.folder, self._figshare, self._service = folder, figshare, service
 
-    def _of(self, request: ReportRequest) -> Report:
-        spec = anyio.run(request.spec, cast("Session", None))  # which only names need
+    def _of(self, request: ReportRequest) -> ReportRun:
+        spec = anyio.run(request.spec, cast("NamesService", None))  # which only names need
         extras = Extras(
             numbers=self._service if request.stats else None, scope=request.scope, since=request.stats_since,
             versions=request.versions, tables=request.tables,
         )  # fmt: skip
         place = Place(state_dir=self.folder / "state", endpoint="https://example.org", account=5)
-        return Report(self._figshare, spec, place, extras=extras, clock=self._figshare.clock)
+        return ReportRun(self._figshare, spec, place, extras=extras, clock=self._figshare.clock)
 
     def make(self, **requested: Any) -> ReportResult:
         request = ReportRequest(**({"report": "own"} | requested))

@@ -18,7 +18,7 @@ _COUNTERS: Final = ("views", "downloads", "shares", "cites")
 _OF_ONE_RECORD: Final = (ItemNotFound, ProtocolViolation, RequestRejected)
 
 
-class Source(Protocol):
+class AdditionsService(Protocol):
     """The request needed; `uploader.figshare.records_api.Records` has it."""
 
     async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record: ...
@@ -51,7 +51,7 @@ class Additions:
         else:
             self.numbers[number] = {name: getattr(totals, name) for name in _COUNTERS}
 
-    async def find_funders(self, source: Source, kept: Kept, number: int) -> None:
+    async def find_funders(self, source: AdditionsService, kept: Kept, number: int) -> None:
         """Read the grants of a public record with their funders."""
 
         async def grants(number: int) -> list[Any]:

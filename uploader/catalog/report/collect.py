@@ -21,7 +21,7 @@ from uploader.catalog.report.phase import Phase, StopReading, Tally
 from uploader.catalog.report.spec import RowList, Spec
 from uploader.catalog.report.store import Part, PartToRead, Store
 from uploader.catalog.report.values import Raw, is_public
-from uploader.catalog.statistics.counting import Source as NumbersSource
+from uploader.catalog.statistics.counting import CountingService
 from uploader.clock import Clock
 from uploader.concurrency import in_thread, unwrap_group
 from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, ProtocolViolation
@@ -43,7 +43,7 @@ _CONTINUE: Final = "Run the same command again to continue; what was read is kep
 Verify: TypeAlias = Callable[[], Awaitable[object]]
 
 
-class Source(Protocol):
+class RecordService(Protocol):
     """The requests that a report needs; `uploader.figshare.records_api.Records` has them."""
 
     async def page(
@@ -63,7 +63,7 @@ class Extras:
     The numbers are those of a scope (None: everywhere), from `since` to today (None: of all time).
     """
 
-    numbers: NumbersSource | None = None
+    numbers: CountingService | None = None
     scope: str | None = None
     since: date | None = None
     versions: bool = False
@@ -83,7 +83,7 @@ class Extras:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class RunProgress:
     """How far a run is. `total` is None while lists are read, `done` then the number of rows so far."""
 
     done: int
@@ -109,7 +109,7 @@ class Collector:
 
     def __init__(
         self,
-        source: Source,
+        source: RecordService,
         store: Store,
         spec: Spec,
         *,
@@ -120,7 +120,7 @@ class Collector:
         clock: Clock | None = None,
         verify: Verify | None = None,
         fence: Callable[[], Awaitable[None]] = _no_fence,
-        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_progress: Callable[[RunProgress], None] = lambda _: None,
     ) -> None:
         """`account` is the token's. `asked` says which events are counted, None: all. `verify` is called when a record
         may not be read; it raises TokenRejected if the token is not valid. `fence` is awaited before each commit; it
@@ -365,7 +365,7 @@ class Collector:
 
     def _report(self, done: int, total: int | None) -> None:
         self._on_progress(
-            Progress(done=done, total=total, failed=len(self._tally.failed), requests=self.requests)
+            RunProgress(done=done, total=total, failed=len(self._tally.failed), requests=self.requests)
         )  # fmt: skip
 
 
@@ -378,7 +378,7 @@ def _record_kind(wanted: PartToRead) -> Kind:
 class _CountedPages:
     """Counts the pages of a list."""
 
-    def __init__(self, source: Source, begin: Callable[[], None]) -> None:
+    def __init__(self, source: RecordService, begin: Callable[[], None]) -> None:
         self._source, self._begin = source, begin
 
     async def page(

@@ -14,7 +14,7 @@ from uploader._version import __version__
 from uploader.catalog.pager import Gap
 from uploader.catalog.reading import Reading, ReadingById
 from uploader.catalog.report.annotate import Annotator, Choice, Findings
-from uploader.catalog.report.collect import Collector, Extras, Limits, Progress, Source, Verify
+from uploader.catalog.report.collect import Collector, Extras, Limits, RecordService, RunProgress, Verify
 from uploader.catalog.report.columns import Layout, Selection
 from uploader.catalog.report.numbers import EventSelection
 from uploader.catalog.report.sheets import CHANGES, check_output, write_table
@@ -103,7 +103,7 @@ class CostEstimate:
     at_least: bool = False
 
 
-class Report:
+class ReportRun:
     """One report, to be made once.
 
     `failed` are the records that could not be read, also after a run that failed; None before the catalog was opened.
@@ -111,7 +111,7 @@ class Report:
 
     def __init__(
         self,
-        source: Source,
+        source: RecordService,
         spec: Spec,
         place: Place,
         *,
@@ -144,7 +144,7 @@ class Report:
         *,
         fresh: bool = False,
         limits: Limits | None = None,
-        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_progress: Callable[[RunProgress], None] = lambda _: None,
     ) -> ReportResult:
         """Make the report. `fresh`: read everything again. Raises CatalogBusy, Interrupted and others."""
         await in_thread(lambda: check_output(table.output, sides=table.sides, replace=table.replace))
@@ -165,7 +165,7 @@ class Report:
         fence: Callable[[], Awaitable[None]],
         table: Table,
         limits: Limits | None,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[RunProgress], None],
     ) -> ReportResult:
         collector = Collector(
             self._source,

@@ -11,12 +11,12 @@ import msgspec
 
 from uploader.catalog.report.store import PartToRead
 from uploader.catalog.report.values import Raw
-from uploader.catalog.statistics.counting import Counting, Source
+from uploader.catalog.statistics.counting import Counting, CountingService
 from uploader.catalog.statistics.periods import Period
 from uploader.figshare.records import RowKind
-from uploader.figshare.statistics_api import COUNTERS, Counter, Granularity, Kind, Places
+from uploader.figshare.statistics_api import COUNTERS, Counter, Granularity, Places, StatsKind
 
-_COUNTED: Final[Mapping[RowKind, Kind]] = {"item": "article", "collection": "collection", "project": "project"}
+_COUNTED: Final[Mapping[RowKind, StatsKind]] = {"item": "article", "collection": "collection", "project": "project"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class EventSelection:
 class NumbersReader:
     """Reads the numbers of records. `begin` is called before each request, and may raise."""
 
-    def __init__(self, source: Source, asked: EventSelection, begin: Callable[[], None]) -> None:
+    def __init__(self, source: CountingService, asked: EventSelection, begin: Callable[[], None]) -> None:
         self._period = asked.period
         self._since = asked.since
         self._counting = Counting(_Begun(source, begin), asked.scope)
@@ -82,26 +82,26 @@ class NumbersReader:
 class _Begun:
     """Requests to the statistics service; `begin` is called before each."""
 
-    def __init__(self, source: Source, begin: Callable[[], None]) -> None:
+    def __init__(self, source: CountingService, begin: Callable[[], None]) -> None:
         self._source, self._begin = source, begin
 
-    async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int:
+    async def total(self, counter: Counter, kind: StatsKind, number: int, scope: str | None = None) -> int:
         self._begin()
         return await self._source.total(counter, kind, number, scope)
 
-    async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None:
+    async def totals(self, kind: StatsKind, number: int, scope: str | None = None) -> dict[str, int] | None:
         self._begin()
         return await self._source.totals(kind, number, scope)
 
     async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, int]:  # fmt: skip
         self._begin()
         return await self._source.timeline(granularity, counter, kind, number, first, last, scope)
 
     async def places(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, Places]:  # fmt: skip
         self._begin()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import get_args
 
-from uploader.catalog.names import Names, Session, find_type
+from uploader.catalog.names import Names, NamesService, find_type
 from uploader.catalog.query import is_searchable
 from uploader.catalog.report.annotate import Choice
 from uploader.catalog.report.columns import Selection, parse_columns
@@ -138,7 +138,7 @@ class ReportRequest:
             strict=self.strict, scope=self.scope,
         )  # fmt: skip
 
-    async def spec(self, api: Session) -> Spec:
+    async def spec(self, api: NamesService) -> Spec:
         """Return what the report reads. Raises NameNotFound, UsageError."""
         institution = await Names(api).institution(self.institution) if self.institution is not None else None
         return Spec(

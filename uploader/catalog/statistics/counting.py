@@ -9,7 +9,7 @@ from datetime import date
 from typing import Final, Protocol
 
 from uploader.catalog.statistics.periods import Period
-from uploader.figshare.statistics_api import COUNTERS, Counter, Granularity, Kind, Places
+from uploader.figshare.statistics_api import COUNTERS, Counter, Granularity, Places, StatsKind
 
 _WHILE_ASKED: Final = 5
 """Events that may happen between two requests about the same record."""
@@ -18,24 +18,24 @@ _UNKNOWN: Final = frozenset({"Unkown", "Unknown", ""})
 """Names of unknown places; the service spells them in both ways (observed)."""
 
 
-class TotalsSource(Protocol):
+class TotalsService(Protocol):
     """The requests about all time; `uploader.figshare.statistics_api.StatisticsApi` has them."""
 
-    async def total(self, counter: Counter, kind: Kind, number: int, scope: str | None = None) -> int: ...
+    async def total(self, counter: Counter, kind: StatsKind, number: int, scope: str | None = None) -> int: ...
 
-    async def totals(self, kind: Kind, number: int, scope: str | None = None) -> dict[str, int] | None: ...
+    async def totals(self, kind: StatsKind, number: int, scope: str | None = None) -> dict[str, int] | None: ...
 
 
-class Source(TotalsSource, Protocol):
+class CountingService(TotalsService, Protocol):
     """All requests needed."""
 
     async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, int]: ...  # fmt: skip
 
     async def places(
-        self, granularity: Granularity, counter: Counter, kind: Kind, number: int, first: date, last: date,
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
         scope: str | None = None,
     ) -> dict[str, Places]: ...  # fmt: skip
 
@@ -62,13 +62,13 @@ class Country:
 class AllTime:
     """Counts the events of all time in one scope: an institution's, or (None) everywhere."""
 
-    def __init__(self, source: TotalsSource, scope: str | None = None) -> None:
+    def __init__(self, source: TotalsService, scope: str | None = None) -> None:
         self._source = source
         self._scope = scope
-        self._combined: dict[Kind, bool] = {}
+        self._combined: dict[StatsKind, bool] = {}
         """Whether one request for all counters may be believed, by kind, once that was tried."""
 
-    async def totals(self, kind: Kind, number: int) -> Totals:
+    async def totals(self, kind: StatsKind, number: int) -> Totals:
         """Return the events of a record.
 
         One request gives all counters where its first answer with events agrees with the documented requests; else
@@ -93,19 +93,19 @@ class AllTime:
 class Counting:
     """Counts events in one scope: an institution's, or (None) everywhere."""
 
-    def __init__(self, source: Source, scope: str | None = None) -> None:
+    def __init__(self, source: CountingService, scope: str | None = None) -> None:
         self._source = source
         self._scope = scope
         self._all_time = AllTime(source, scope)
 
-    async def totals(self, kind: Kind, number: int, period: Period | None = None) -> Totals:
+    async def totals(self, kind: StatsKind, number: int, period: Period | None = None) -> Totals:
         """Return the events of a record, in a period or (None) of all time."""
         if period is None:
             return await self._all_time.totals(kind, number)
         return Totals(**{name: await self._sum(name, kind, number, period) for name in COUNTERS})
 
     async def timeline(
-        self, counter: Counter, kind: Kind, number: int, period: Period, granularity: Granularity
+        self, counter: Counter, kind: StatsKind, number: int, period: Period, granularity: Granularity
     ) -> dict[str, int]:
         """Return the events by day, month or year, in order; without entries for none."""
         sums: Sum[str] = Sum()
@@ -115,7 +115,7 @@ class Counting:
             )
         return {name: sums[name] for name in sorted(sums) if sums[name]}
 
-    async def places(self, counter: Counter, kind: Kind, number: int, period: Period) -> list[Country]:
+    async def places(self, counter: Counter, kind: StatsKind, number: int, period: Period) -> list[Country]:
         """Return the events by country, the most first."""
         countries: dict[str, Sum[str]] = {}
         for part in period.slices("total"):
@@ -124,7 +124,7 @@ class Counting:
                 add_places(countries, places)
         return ranked(countries)
 
-    async def _sum(self, counter: Counter, kind: Kind, number: int, period: Period) -> int:
+    async def _sum(self, counter: Counter, kind: StatsKind, number: int, period: Period) -> int:
         return sum((await self.timeline(counter, kind, number, period, "year")).values())
 
 

@@ -15,7 +15,7 @@ from uploader.errors import Facts, UsageError
 from uploader.figshare import urls
 from uploader.figshare.auth import default_config_dir
 from uploader.figshare.settings import Settings
-from uploader.figshare.statistics_api import PUBLIC_ENDPOINT, Counter, Granularity, Kind, StatisticsApi
+from uploader.figshare.statistics_api import PUBLIC_ENDPOINT, Counter, Granularity, StatisticsApi, StatsKind
 from uploader.transfer.arguments import check_choice
 
 VARIABLE = "FIGSHARE_STATS_ENDPOINT"
@@ -58,14 +58,14 @@ class Statistics:
             self._open = self._counting = None
 
     async def totals(
-        self, number: int, kind: Kind = "article", *, since: date | None = None, until: date | None = None
+        self, number: int, kind: StatsKind = "article", *, since: date | None = None, until: date | None = None
     ) -> Totals:
         """Return the events of a record, of all time or from `since` to `until`, both included."""
         period = _period(since, until) if since or until else None
         return await (await self.open())[1].totals(kind, number, period)
 
     async def timeline(
-        self, number: int, kind: Kind = "article", *, counter: Counter = "views", by: Granularity = "month",
+        self, number: int, kind: StatsKind = "article", *, counter: Counter = "views", by: Granularity = "month",
         since: date | None = None, until: date | None = None,
     ) -> dict[str, int]:  # fmt: skip
         """Return the events by day, month or year, in order; without entries for none."""
@@ -73,14 +73,14 @@ class Statistics:
         return await (await self.open())[1].timeline(counter, kind, number, _period(since, until), by)
 
     async def places(
-        self, number: int, kind: Kind = "article", *, counter: Counter = "views", since: date | None = None,
+        self, number: int, kind: StatsKind = "article", *, counter: Counter = "views", since: date | None = None,
         until: date | None = None,
     ) -> list[Country]:  # fmt: skip
         """Return the events by country, the most first."""
         return await (await self.open())[1].places(counter, kind, number, _period(since, until))
 
     async def top(
-        self, kind: Kind = "article", *, counter: Counter = "views", count: int = 10, group: int | None = None,
+        self, kind: StatsKind = "article", *, counter: Counter = "views", count: int = 10, group: int | None = None,
         since: date | None = None, until: date | None = None,
     ) -> list[tuple[int, int]]:  # fmt: skip
         """Return the ids with the most events, and how many, greatest first."""
