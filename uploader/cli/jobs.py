@@ -140,7 +140,7 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
 
 
 def _write_creations(session: Session, found: dict[str, datetime]) -> None:
-    """Name what `figup item create` and `figup project create` may have left half-made."""
+    """Name what `figup item create` and `figup project create` may have left incomplete."""
     for mark, begun in found.items():
         session.console.event("creation", mark=mark, changed=begun.isoformat())
     if found:

@@ -116,7 +116,7 @@ def undo(job: str, yes: bool, requests: RequestOptions, common: GlobalOptions) -
     """Remove the drafts that a job created and that were not changed since. Asks first.
 
     Published and changed items are kept and named; then the exit status is 1. Updates of existing items cannot be
-    undone. The job's name is in the result of `figup records create`; its beginning suffices.
+    undone. The job's name is in the result of `figup records create`; a prefix of it is enough.
     """
 
     async def work(session: Session, api: Figshare) -> int:
