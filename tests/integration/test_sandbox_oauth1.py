@@ -95,6 +95,10 @@ async def test_three_legs_then_signed_calls(tmp_path: Path) -> None:
         keys = await signed_in(api)
         status, text = await call(api, "/my_data/articles?page=2", **keys)
         assert (status, text.count('"article_id"'), '"count": 12' in text) == (200, 10, True)
+        own = re.findall(r'"article_id": (\d+)', text)[0]
+        status, text = await call(api, f"/articles/{own}", **keys)
+        assert (status, f'"items": [{{"article_id": {own}, "title": "Own ' in text) == (200, True)
+        assert await call(api, "/articles/1", **keys) == (404, '{"error": {"error": "Article not found"}}')
         query = urlencode({"search_for": "nothing such", "has_title": "a b&c", "from_date": "2020-01-01"})
         status, text = await call(api, f"/articles/search?{query}", **keys)
         assert (status, text) == (200, '{"items_found": 0, "items": []}')

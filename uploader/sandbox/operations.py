@@ -41,6 +41,7 @@ _PEOPLE = frozenset(
         "v1-access-token",
         "v1-list",
         "v1-search",
+        "v1-details",
         "update-profile",
         "list-reports",
         "create-report",

@@ -7,6 +7,7 @@ import functools
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +35,8 @@ from uploader.errors import (
 from uploader.figshare import auth, oauth2
 from uploader.figshare.auth import Token, find_token, read_stored
 from uploader.figshare.client import Figshare
-from uploader.figshare.grants import OAuth2Grant, parse_grant
+from uploader.figshare.grants import OAuth1Grant, OAuth2Grant, parse_grant
+from uploader.figshare.oauth1 import FirstApi
 from uploader.figshare.oauth2 import Consent, check_page, is_local_http, redeem, site_of
 from uploader.figshare.refresh import RenewableToken
 from uploader.figshare.settings import Settings
@@ -452,6 +454,22 @@ async def test_without_file_locks_a_refresh_that_another_process_gave_up_is_made
     token = session(tmp_path, waiting)
     assert (await token.renewed(await token.current(send), send)).reveal() == "second-t0ken"
     assert len(waiting.sleeps) == 1
+
+
+async def test_without_its_library_nothing_is_sent_or_marked(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, token = Endpoint(), session(tmp_path, clock)
+    await keep(tmp_path)
+    for name in ("oauthlib.oauth1", "oauthlib.oauth2"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match="needs the package oauthlib"):
+        await token.renewed(await token.current(send), send)
+    assert await kept(tmp_path) == GRANT
+    with pytest.raises(UsageError, match="needs the package oauthlib"):
+        Consent(ENDPOINT, "app", REDIRECT)
+    with pytest.raises(UsageError, match="needs the package oauthlib"):
+        FirstApi(OAuth1Grant(consumer="app", consumer_secret="app-s3cret"), Settings(endpoint=ENDPOINT))
 
 
 async def test_a_sign_in_that_no_store_takes_is_not_refreshed(

@@ -1,4 +1,4 @@
-"""The first API's signed calls: the account's own items, and the search of public ones.
+"""The first API's signed calls: the account's own items, the search of public ones, and one item of either.
 
 From programs that used it until 2016: ten rows a page; a list of own items could not be paged, it showed ten.
 """
@@ -35,6 +35,7 @@ def routes() -> list[Route]:
     return [
         Route("v1-list", "GET", "/v1/my_data/articles", list_own, public=True),
         Route("v1-search", "GET", "/v1/articles/search", search, public=True),
+        Route("v1-details", "GET", r"/v1/articles/{item_id:\d{1,18}}", read, public=True),
     ]
 
 
@@ -50,6 +51,20 @@ async def search(request: web.Request) -> web.Response:
     page = request.query.get("page", "1")
     number = int(page) if re.fullmatch("[0-9]{1,6}", page) and int(page) > 0 else 1
     return await _answer(request, PUBLIC_ITEMS, criteria, Order("published_date", descending=True), page=number)
+
+
+async def read(request: web.Request) -> web.Response:
+    """Answer with a list of one item, as observed; which fields it had beyond those of lists is not known."""
+    context = context_of(request)
+    try:
+        signed_by(request)
+    except Unsigned as error:
+        return error.answer()
+    item = await context.db.run(store.find, int(request.match_info["item_id"]))
+    if item is None or not (item.account_id == accounts.OWNER_ID or item.is_public(context.now())):
+        return json_answer({"error": {"error": "Article not found"}}, status=404)
+    details = {"description": item.metadata["description"], "tags": item.metadata["tags"]}
+    return json_answer({"count": 1, "items": [{**_row(item), **details}]})
 
 
 async def _answer(
