@@ -342,10 +342,10 @@ class Run:
 
 def _earlier_keys(records: Iterable[Planned], state: ev.JobState) -> dict[str, str]:
     """Return the ids of sources that were the keys of records which have a DOI now, by this DOI."""
-    found = {one.key: one.source_id for one in records if one.key not in state.records}
-    counts = Counter(source_id for source_id in found.values() if source_id in state.records)
-    taken = {one.key for one in records} if counts else set()
-    return {key: one for key, one in found.items() if counts[one] == 1 and one not in taken}
+    known = state.records
+    found = {one.key: one.source_id for one in records if one.key not in known and one.source_id in known}
+    counts, taken = Counter(found.values()), {one.key for one in records} if found else set()
+    return {key: source_id for key, source_id in found.items() if counts[source_id] == 1 and source_id not in taken}
 
 
 def _by_earlier_keys(records: Iterable[Planned], keys: dict[str, str]) -> Iterator[Planned]:
