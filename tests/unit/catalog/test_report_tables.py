@@ -284,8 +284,16 @@ def test_the_state_is_that_of_the_record(record: dict[str, Any], expected: str) 
         ('<a href="https://x.org">https://x.org</a><script>no</script>', "https://x.org"),
         ("one<br>two<br/>three", "one\ntwo\nthree"),
         ("<p>unclosed <i>text", "unclosed text"),
+        ("<p>of Word<![endif]> a<![x]>b<![CDATA[c]]>", "of Word ab"),
+        ("<p>a</p>1 &lt; 2 <i", "a\n1 < 2 <i"),
+        ("<p>" * 40_000, "<p>" * 40_000),
     ],
-    ids=["none", "plain", "list", "link", "breaks", "unclosed"],
+    ids=["none", "plain", "list", "link", "breaks", "unclosed", "marked", "half", "long"],
 )
 def test_html_becomes_text(html: str | None, expected: str) -> None:
     assert plain_text(html) == expected
+
+
+@given(text=st.text(st.sampled_from("<!?/>[]-'\"=& #x;aCD"), max_size=30))
+def test_any_markup_becomes_text(text: str) -> None:
+    assert isinstance(plain_text(f"<p>{text}"), str)

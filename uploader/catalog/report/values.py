@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any, TypeAlias
 
@@ -53,7 +54,13 @@ class _TextOfHtml(HTMLParser):
         if not self._hidden:
             self.pieces.append(_BLANKS.sub(" ", data))
 
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """Skip `<![…>` as browsers do; the standard parser fails at most of them."""
+        return self.parse_bogus_comment(i, report)
 
+
+_MAX_HTML = 100_000
+"""Characters of HTML that are parsed, five times as many as Figshare allows; longer ones are shown as they are."""
 _MAX_DIGITS = 19
 """Digits of a number that a table can hold as one."""
 
@@ -62,11 +69,14 @@ def plain_text(html: object) -> str:
     """Return the text of HTML: paragraphs as lines, entities resolved, links with their addresses."""
     if not isinstance(html, str):
         return ""
-    if not _MARKUP.search(html):
+    if not _MARKUP.search(html) or len(html) > _MAX_HTML:
         return html.strip()
+    # A tag that has no end is text; the parser would look for its end again at each "<".
+    end = html.rfind(">") + 1
     reader = _TextOfHtml()
-    reader.feed(html)
+    reader.feed(html[:end])
     reader.close()
+    reader.handle_data(unescape(html[end:]))
     lines = [_BLANKS.sub(" ", line).strip() for line in "".join(reader.pieces).split("\n")]
     return "\n".join(line for line in lines if line)
 
