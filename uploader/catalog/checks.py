@@ -11,16 +11,17 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
+from uploader.catalog.query import days_later
 from uploader.errors import FilterIgnored
 from uploader.figshare.ids import same_doi
 from uploader.figshare.records import Record
 
 _TOLERATED = 0.1
 """Share of a page's rows that may not fit: an index lags behind what it lists."""
-_NEAR = timedelta(days=3)
-"""How far outside a range of dates rows may be: requested ranges are wider, and may have a resolution of days."""
+_NEAR = 3
+"""How many days outside a range of dates rows may be: requested ranges are wider, and may have a resolution of days."""
 _STEM = 3
 """First letters of a word that its other forms are taken to share."""
 
@@ -92,12 +93,12 @@ def has_resource_doi(doi: str) -> Filter:
 
 def since(name: str, key: str, day: date) -> Filter:
     """Return the test of a first day, by the date `key` of a row."""
-    return _dated(name, key, lambda found: found >= day, lambda found: found >= day - _NEAR)
+    return _dated(name, key, lambda found: found >= day, lambda found: found >= days_later(day, -_NEAR))
 
 
 def until(name: str, key: str, day: date) -> Filter:
     """Return the test of a last day, by the date `key` of a row."""
-    return _dated(name, key, lambda found: found <= day, lambda found: found <= day + _NEAR)
+    return _dated(name, key, lambda found: found <= day, lambda found: found <= days_later(day, _NEAR))
 
 
 def _dated(name: str, key: str, fits: Callable[[date], bool], near: Callable[[date], bool]) -> Filter:

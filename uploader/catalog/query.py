@@ -16,6 +16,8 @@ _OPERATORS = frozenset({"AND", "OR", "NOT"})
 _SPECIAL = re.compile(r"[\"\\\x00-\x1f\x7f]+")
 """What cannot stand in a phrase: no way to escape it is documented, and searches do not index it."""
 
+_FIRST = date(1900, 1, 1)
+"""Before everything on Figshare."""
 _UNSPACED = frozenset({"orcid", "extension"})
 """Fields whose value follows without a blank (observed)."""
 
@@ -53,7 +55,7 @@ class Query:
         conditions += [_either(_of("licence", name) for name in names) for names in self.licence]
         if self.until is not None:
             # Whether it includes the day itself is unknown; the rows are compared with the day.
-            conditions.append(f":published_before: {date.fromordinal(self.until.toordinal() + 2)}")
+            conditions.append(f":published_before: {days_later(self.until, 2)}")
         text = " AND ".join(conditions)
         return self.raw if self.raw and len(conditions) == 1 else text
 
@@ -63,6 +65,11 @@ def quoted(value: str) -> str:
     if _SIMPLE.fullmatch(value) and value.upper() not in _OPERATORS:
         return value
     return f'"{" ".join(_SPECIAL.sub(" ", value).split())}"'
+
+
+def days_later(day: date, count: int) -> date:
+    """Return the day `count` days later, or before it if that is negative, within the years 1900 to 9999."""
+    return date.fromordinal(min(max(day.toordinal() + count, _FIRST.toordinal()), date.max.toordinal()))
 
 
 def is_searchable(value: str) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from uploader.catalog.checks import Filter, RowChecks, equals, has_doi, has_resource_doi, since, until
 from uploader.catalog.pager import Gap
-from uploader.catalog.query import Query
+from uploader.catalog.query import Query, days_later
 from uploader.catalog.reading import ListService, Reading
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
@@ -112,7 +112,7 @@ class SearchRun:
 
     def _reading(self, group: int | None) -> Reading:
         search = self._search
-        start = search.since if self._in_slices else None
+        start = days_later(search.since, 0) if self._in_slices and search.since is not None else None
         return Reading(
             self._source,
             search_of(search.kind, own=search.own),
@@ -172,7 +172,7 @@ class SearchRun:
 
 def _day_before(day: date) -> str:
     # Whether a filter includes its own moment is unknown; the rows are compared with the day.
-    return date.fromordinal(day.toordinal() - 1).isoformat()
+    return days_later(day, -1).isoformat()
 
 
 def _filters(search: Search) -> list[Filter]:

@@ -100,6 +100,15 @@ async def test_days_are_asked_for_generously_and_compared_with_the_rows() -> Non
         assert server.asked[-1]["search_for"] == ":published_before: 2024-03-04"
 
 
+@pytest.mark.parametrize("limit", [20, None])
+async def test_the_first_and_last_days_of_the_calendar(limit: int | None) -> None:
+    server = Server([row(1)])
+    whole = {"since": dt.date.min, "modified_since": dt.date.min, "query": Query(until=dt.date.max)}
+    assert (await run(server, limit=limit, **whole))[0] == [1]
+    assert server.asked[0]["modified_since"] == "1900-01-01"
+    assert (await run(server, limit=limit, since=dt.date.max, query=Query(until=dt.date.min)))[0] == []
+
+
 IGNORED: dict[str, dict[str, Any]] = {
     "type": {"type_id": 9},
     "group": {"groups": (7,)},

@@ -15,7 +15,7 @@ from tests.fakes.statistics import LENGTHS, LIMITS, Service
 from uploader.catalog.kept import Kept
 from uploader.catalog.statistics.answers import KeptAnswers
 from uploader.catalog.statistics.counting import Counting, Country, Totals
-from uploader.catalog.statistics.periods import Period
+from uploader.catalog.statistics.periods import Period, days_before
 from uploader.concurrency import in_thread
 from uploader.errors import UsageError
 from uploader.figshare.statistics_api import Granularity
@@ -54,6 +54,11 @@ def test_steps_name_every_day_once(first: date, days: int, granularity: Granular
     period = Period(first, first + timedelta(days=days))
     names = [(first + timedelta(days=place)).isoformat()[: LENGTHS[granularity]] for place in range(days + 1)]
     assert list(period.steps(granularity)) == list(dict.fromkeys(names))
+
+
+def test_days_before_the_first_ones_of_the_calendar() -> None:
+    assert days_before(date(2024, 3, 1), 2) == date(2024, 2, 29)
+    assert days_before(date.min, 365) == date(1900, 1, 1)
 
 
 def test_a_period_does_not_end_before_it_begins() -> None:

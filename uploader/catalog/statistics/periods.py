@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from uploader.catalog.query import days_later
 from uploader.errors import UsageError
 from uploader.figshare.statistics_api import Granularity
 
@@ -68,4 +69,4 @@ def _last_day(begin: date, granularity: Granularity) -> date:
 
 def days_before(day: date, count: int) -> date:
     """Return the first of `count` days that end with this one."""
-    return day - timedelta(days=count - 1)
+    return days_later(day, 1 - count)
