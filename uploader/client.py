@@ -231,7 +231,8 @@ class Client(TransferClient):
         `failed` of the result, missing parts of lists in `gaps`. Raises OutputExists unless `replace`, CatalogBusy,
         Interrupted.
         """
-        from uploader.catalog.report.collect import Extras, Limits, seconds_until
+        from uploader.catalog.report.collect import Extras
+        from uploader.catalog.report.limits import Limits, seconds_until
         from uploader.catalog.report.make import Place, ReportRun, Table
         from uploader.catalog.report.request import ReportRequest
 

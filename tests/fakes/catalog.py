@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal
 
 from tests.fakes.clock import VirtualClock
@@ -10,7 +10,7 @@ from uploader.errors import ItemNotFound
 from uploader.figshare.decode import decode
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
-from uploader.figshare.records import Listing, Record, VersionRecord
+from uploader.figshare.records import Institution, Listing, Record, VersionRecord
 
 COUNT = 130
 
@@ -34,6 +34,7 @@ class Figshare:
         self.clock = VirtualClock()
         self.changed: set[int] = set()
         self.later = 0.0
+        self.of_versions: dict[str, Any] = {}
         self.delay = self.page_delay = 0.0
         self.on_page: Callable[[], None] = lambda: None
 
@@ -72,7 +73,8 @@ class Figshare:
             raise self.broken[number]
         if number not in self.titles:
             raise ItemNotFound(f"Figshare has no public item {number}")
-        return decode(Record, self._raw(number) | {"is_public": True, "group_id": 7, "account_id": 70}, "a record")
+        found = self._raw(number) | {"is_public": True, "group_id": 7, "account_id": 70}
+        return decode(Record, found | (self.of_versions if version is not None else {}), "a record")
 
     async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]:
         return [VersionRecord(version=one) for one in (1, 2, 3)]
@@ -85,3 +87,6 @@ class Figshare:
 
     async def account(self, number: int) -> Record:
         raise NotImplementedError
+
+    async def institutions(self) -> AsyncIterator[Institution]:
+        yield Institution(id=1)

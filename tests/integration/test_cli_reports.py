@@ -175,6 +175,28 @@ def test_an_author_is_distinguished_from_namesakes(figup: Figup, figshare: Serve
     assert "a name or an ORCID iD" in figup.run("report", "author", "--output", output, "--force").expect(2).stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("own", "--collections", "--projects", "--stats"),
+        ("author", "Jane Doe", "--stats", "--stats-since", "2025-01-01", "--tables"),
+        ("quotas",),
+    ],
+    ids=" ".join,
+)
+def test_a_dry_run_says_what_a_run_costs(figup: Figup, figshare: Served, words: tuple[str, ...]) -> None:
+    """Also of a run that continues an early end, and of one that has only changes to read."""
+    report = ("report", *words, "--output", "t.csv", "--force", *RATE)
+    figup.run(*report, "--max-requests", "5").expect(75)
+    for _ in range(2):
+        price = figup.run(*report, "--dry-run", "--json").expect(0).summary["records"]
+        costs = [price[f"{name}_requests"] for name in ("list", "record", "number")]
+        before = len(figshare.kinds())
+        figup.run(*report).expect(0)
+        asked = len(figshare.kinds()) - before
+        assert sum(costs) == asked or (words == ("quotas",) and 0 < sum(costs) < asked), costs
+
+
 def test_numbers_versions_and_separate_tables(figup: Figup, figshare: Served, tmp_path: Path) -> None:
     output = tmp_path / "own.xlsx"
     options = ("--stats", "--versions", "--tables", "--collections", *RATE)
@@ -183,7 +205,11 @@ def test_numbers_versions_and_separate_tables(figup: Figup, figshare: Served, tm
     ends = [figup.run("report", "own", "--output", output, *with_few).returncode for _ in range(2)]
     assert ends == [75, 75]
     made = figup.run("report", "own", "--output", output, *options, "--json").expect(0).summary["records"]
-    assert (dry["found"], dry["number_requests"]) == (made["found"], made["found"] - made["uncounted"])
+    kinds, counters = 2, 3  # the first of each kind is also asked for in the documented way
+    assert (dry["found"], dry["number_requests"]) == (
+        made["found"],
+        made["found"] - made["uncounted"] + kinds * counters,
+    )
     book = openpyxl.load_workbook(output)
     names = {"Records", "authors", "categories", "tags", "files", "funding", "custom_fields", "About"}
     assert names <= {*book.sheetnames}

@@ -186,6 +186,12 @@ def test_mistakes_are_named_before_anything_is_read(figup: Figup, figshare: Serv
     unknown = figup.run("report", "public", "--institution", "Nowhere", "--output", "t.csv").expect(4)
     assert "unknown institution 'Nowhere'" in unknown.stderr
     assert "search-public-items" not in figshare.kinds()
+    for more in ((), ("--dry-run",)):
+        wrong = figup.run("report", "public", "--institution", "99999", "--output", "t.csv", *more).expect(4)
+        assert wrong.stderr == "figup: unknown institution 99999. `figup institution list WORD` searches them.\n"
+    assert not (figup.cwd / "t.csv").exists()
+    none = figup.run("report", "public", "--institution", "2500", "--type", "poster", "--output", "t.csv").expect(0)
+    assert "0 of 0 records written" in none.stdout
     assert figup.run("report", "columns").expect(0).stdout.startswith("record_type  ")
 
 

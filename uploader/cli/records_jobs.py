@@ -188,7 +188,7 @@ async def _run_job(
     update: bool = False,
 ) -> int:
     """Run the job of these records, and write its report. Raises SomeRecordsFailed, Interrupted and others."""
-    from uploader.catalog.report.collect import Limits, seconds_until
+    from uploader.catalog.report.limits import Limits, seconds_until
     from uploader.cli.context import state_dir
     from uploader.records.job import OpenJob, job_store, plan
     from uploader.records.run import Run, RunOptions

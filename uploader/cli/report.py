@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,7 +230,8 @@ async def _report(
     numbers: StatisticsApi | None,
     values: dict[str, Any],
 ) -> int:
-    from uploader.catalog.report.collect import Extras, Limits, seconds_until
+    from uploader.catalog.report.collect import Extras
+    from uploader.catalog.report.limits import Limits, seconds_until
     from uploader.catalog.report.make import Place, ReportRun
     from uploader.cli.context import state_dir
 
@@ -244,7 +246,10 @@ async def _report(
     making = ReportRun(api.records, spec, place, extras=extras, verify=api.account if private else None)
     if values["dry_run"]:
         hosts = [(api.endpoint, api.request_rate), *([(numbers.endpoint, numbers.request_rate)] if numbers else [])]
-        return show_price(session, await making.price(), hosts, since=request.stats_since)
+        asked = api.requests  # for the account, and for names
+        price = await making.price()
+        price = replace(price, list_requests=price.list_requests + asked)
+        return show_price(session, price, hosts, since=request.stats_since)
     session.signals.stop_with(making.stop, _GRACE)
     limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
     try:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from uploader.catalog.report.collect import RunProgress
-    from uploader.catalog.report.make import CostEstimate, ReportResult
-    from uploader.catalog.report.store import Failed
+    from uploader.catalog.report.make import ReportResult
+    from uploader.catalog.report.parts import Failed
+    from uploader.catalog.report.price import CostEstimate
     from uploader.figshare.client import Figshare
 
 _PROGRESS_EVERY = 10.0

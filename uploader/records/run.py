@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from uploader.catalog.report.collect import Limits, RunProgress
+from uploader.catalog.report.collect import RunProgress
+from uploader.catalog.report.limits import Limits
 from uploader.concurrency import Stopped, in_thread
 from uploader.errors import (
     Conflict,

@@ -15,7 +15,8 @@ from blockbuster import BlockBuster
 from tests.fakes.catalog import COUNT, Figshare
 from tests.fakes.clock import VirtualClock, run_inline
 from uploader.catalog.report import phase
-from uploader.catalog.report.collect import Collector, Limits
+from uploader.catalog.report.collect import Collector, Extras
+from uploader.catalog.report.limits import Limits, Requests
 from uploader.catalog.report.make import Place, ReportRun, Table
 from uploader.catalog.report.request import ReportRequest
 from uploader.catalog.report.spec import Spec
@@ -48,11 +49,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 PUBLIC = Spec(report="public", institution=1)
 
 
-def run_once(figshare: Figshare, store: Store, spec: Spec = PUBLIC, **limits: Any) -> Collector:
+def run_once(
+    figshare: Figshare, store: Store, spec: Spec = PUBLIC, *, extras: Extras | None = None, **limits: Any
+) -> Collector:
     """Run to the end, or until an error ends the run."""
     figshare.clock = VirtualClock()
     anyio.run(figshare.clock.sleep, figshare.later)
-    run = Collector(figshare, store, spec, limits=Limits(**limits), clock=figshare.clock)
+    run = Collector(figshare, store, spec, extras=extras, limits=Limits(**limits), clock=figshare.clock)
     assert anyio.run(run.run) == ()
     return run
 
@@ -125,6 +128,48 @@ def test_runs_with_few_requests_give_the_same_result(figshare: Figshare, store: 
     assert len(messages) >= COUNT // 7
     assert messages[-1].startswith("stopped after 7 requests: ")
     assert titles(store) == list(figshare.titles.values())
+
+
+def test_runs_of_one_request_come_to_an_end(figshare: Figshare, tmp_path: Path) -> None:
+    """A record costs several requests, and some always fail."""
+    figshare.titles = {number: f"Item {number}" for number in range(1, 9)}
+    figshare.broken = dict.fromkeys(range(1, 4), ItemNotFound("no"))
+    store = Store(tmp_path / "own.sqlite", ["item"], ("record", "versions"))
+    runs = 0
+    while True:
+        try:
+            run_once(figshare, store, Spec(report="own"), extras=Extras(versions=True), max_requests=1)
+            break
+        except Interrupted:
+            assert (runs := runs + 1) < 40
+    assert [one.id for one in store.failures()] == [1, 2, 3]
+    assert [len(entry.versions) for entry in store.entries()] == [0, 0, 0, 3, 3, 3, 3, 3]
+    store.close()
+
+
+def test_a_list_that_shifts_is_read_whole_in_a_run_of_few_requests(figshare: Figshare, store: Store) -> None:
+    figshare.titles = {number: f"Item {number}" for number in range(1, 2 * PAGE + 2)}
+    for message in ("stopped after 3 requests: 2001 records listed", "stopped after 3 requests: 2,001 of 2001 rec"):
+        with pytest.raises(Interrupted, match=message):
+            run_once(figshare, store, Spec(report="own"), max_requests=1)
+
+
+@pytest.mark.parametrize(("given", "used"), [(60.0, 55.0), (4.0, 3.0), (0.0, 0.0), (-9.0, 0.0)])
+def test_most_of_a_short_time_is_used(given: float, used: float) -> None:
+    clock = VirtualClock()
+    assert Requests(Limits(deadline=clock.monotonic() + given)).seconds_left(clock) == pytest.approx(used)
+
+
+@pytest.mark.parametrize("fields", [{"id": 9}, {"version": 7}], ids=["item", "version"])
+def test_another_version_is_not_taken_for_the_wanted_one(
+    figshare: Figshare, tmp_path: Path, fields: dict[str, int]
+) -> None:
+    figshare.of_versions = fields
+    figshare.titles = {5: "Item"}
+    store = Store(tmp_path / "c.sqlite", ["item"], ("record", "versions"))
+    run_once(figshare, store, extras=Extras(versions=True))
+    assert [(one.id, "describes" in one.message) for one in store.failures()] == [(5, True)]
+    store.close()
 
 
 @pytest.mark.parametrize("delay", [0.02, 0.4])
@@ -237,9 +282,11 @@ def test_a_file_system_without_locks_still_excludes_others(
         (Spec(report="public", institution=1, group=9), [], "^unknown group 9, or no records in it$"),
         (Spec(report="published", group=9), [{"id": 8, "name": "Arts"}], "^unknown group 9$"),
         (Spec(report="published", group=8), [{"id": 8, "name": "Arts"}], ""),
+        (Spec(report="public", institution=2), [], "^unknown institution 2$"),
+        (Spec(report="public", institution=1), [], ""),
     ],
 )
-def test_an_unknown_group_is_named(
+def test_an_unknown_group_or_institution_is_named(
     figshare: Figshare, tmp_path: Path, spec: Spec, known: list[dict[str, Any]], words: str
 ) -> None:
     figshare.titles.clear()
@@ -248,6 +295,9 @@ def test_an_unknown_group_is_named(
     table = Table(output=tmp_path / "t.csv", selection=request.selection, choice=request.choice)
     place = Place(state_dir=tmp_path / "state", endpoint="https://example.org", account=5)
     report = ReportRun(figshare, spec, place, clock=figshare.clock)
+    if "institution" in words:
+        with pytest.raises(NameNotFound, match=words):
+            anyio.run(report.price)
     if words:
         with pytest.raises(NameNotFound, match=words):
             anyio.run(report.make, table)

@@ -15,8 +15,9 @@ from tests.fakes.catalog import Figshare
 from tests.fakes.clock import run_inline
 from tests.fakes.statistics import Service
 from uploader.catalog.report.collect import Extras
-from uploader.catalog.report.make import CostEstimate, Place, ReportResult, ReportRun, Table
+from uploader.catalog.report.make import Place, ReportResult, ReportRun, Table
 from uploader.catalog.report.phase import AT_ONCE
+from uploader.catalog.report.price import CostEstimate
 from uploader.catalog.report.request import ReportRequest
 from uploader.errors import PermissionDenied, RequestRejected, UsageError
 

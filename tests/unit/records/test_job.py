@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.figshare import Fault
 from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import ENDPOINT, KILLED
-from uploader.catalog.report.collect import Limits
+from uploader.catalog.report.limits import Limits
 from uploader.errors import JobBusy, RequestRejected
 from uploader.records.job import OpenJob, job_store, overview, overviews, plan, recorded
 from uploader.records.run import RunOptions

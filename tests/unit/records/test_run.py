@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.figshare import Fault
 from tests.fakes.records import CrashingDisk, RecordWorld, record
 from tests.fakes.world import KILLED
-from uploader.catalog.report.collect import Limits
+from uploader.catalog.report.limits import Limits
 from uploader.errors import ItemNotFound, JobBusy, PermissionDenied, RequestRejected, ServerFailing, TokenRejected
 from uploader.figshare.records import Record
 from uploader.items.payload import ItemPayload

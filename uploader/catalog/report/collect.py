@@ -7,7 +7,7 @@ by the next one. Pages of lists are committed at once.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal, Protocol, TypeAlias
@@ -16,10 +16,12 @@ import anyio
 
 from uploader.catalog.pager import Gap, Position
 from uploader.catalog.reading import Reading, ReadingById
+from uploader.catalog.report.limits import CountedPages, Limits, Requests, StopReading
 from uploader.catalog.report.numbers import EventSelection, NumbersReader
-from uploader.catalog.report.phase import Phase, StopReading, Tally
+from uploader.catalog.report.parts import Part, PartToRead
+from uploader.catalog.report.phase import Phase, Tally
 from uploader.catalog.report.spec import RowList, Spec
-from uploader.catalog.report.store import Part, PartToRead, Store
+from uploader.catalog.report.store import Store
 from uploader.catalog.report.values import Raw, is_public
 from uploader.catalog.statistics.counting import CountingService
 from uploader.clock import Clock
@@ -27,11 +29,9 @@ from uploader.concurrency import in_thread, unwrap_group
 from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, ProtocolViolation
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
-from uploader.figshare.records import Listing, Record, RowKind, VersionRecord, items_of
+from uploader.figshare.records import Institution, Listing, Record, RowKind, VersionRecord, items_of
 from uploader.units import format_count
 
-DEADLINE_MARGIN: Final = 5.0
-"""Seconds before the deadline from which no response is awaited."""
 SLOW_WALK: Final = 60.0
 """Seconds of reading lists after which records may have moved between their pages."""
 _ROUNDS: Final = 2
@@ -54,6 +54,7 @@ class RecordService(Protocol):
     async def review(self, number: int) -> Record: ...
     async def usage(self, account: int, *, own: bool) -> Record: ...
     async def account(self, number: int) -> Record: ...
+    def institutions(self) -> AsyncIterator[Institution]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +93,6 @@ class RunProgress:
     requests: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What ends a run early: a time (monotonic seconds), a number of requests without retries; None: no limit."""
-
-    deadline: float | None = None
-    max_requests: int | None = None
-
-
 async def _no_fence() -> None:
     """Let everything pass."""
 
@@ -129,13 +122,9 @@ class Collector:
         self._source, self._store, self._spec = source, store, spec
         self._account, self._verify, self._fence = account, verify, fence
         self._extras, self._asked = extras or Extras(), asked or EventSelection()
-        self._limits = limits or Limits()
+        self._requests = Requests(limits or Limits())
         self._clock = clock or Clock()
         self._on_progress = on_progress
-        self._stopping = ""
-        """Why the run ends early, "" while it does not."""
-        self.requests = 0
-        """Requests begun, without retries."""
         self.left_out = 0
         """Rows that did not fit the filters."""
         self._tally = Tally()
@@ -144,24 +133,27 @@ class Collector:
         self._readers = self._make_readers()
 
     @property
+    def requests(self) -> int:
+        """Requests begun, without retries."""
+        return self._requests.begun
+
+    @property
     def read(self) -> int:
         """Records read in full in this run."""
         return self._tally.read
 
     def stop(self) -> None:
         """Begin no further request; `run` raises Interrupted once those under way have ended."""
-        self._stopping = self._stopping or "stopped before everything was read"
+        self._requests.stop()
 
     async def run(self) -> tuple[Gap, ...]:
         """Bring the catalog up to date; return what is missing from the lists. Raises Interrupted to be continued."""
-        end = self._limits.deadline
-        left = None if end is None else max(0.0, end - self._clock.monotonic() - DEADLINE_MARGIN)
         gaps: tuple[Gap, ...] = ()
-        with anyio.move_on_after(left) as scope:
+        with anyio.move_on_after(self._requests.seconds_left(self._clock)) as scope:
             gaps = await self._phases()
         if scope.cancelled_caught:
-            self._stopping = "stopped before the deadline"
-        if self._stopping:
+            self._requests.ending = "stopped before the deadline"
+        if self._requests.ending:
             raise Interrupted(await self._interruption(), hint=_CONTINUE)
         return gaps
 
@@ -184,21 +176,12 @@ class Collector:
             await self._parts(failed=failed)
         return tuple(gaps)
 
-    def _begin_request(self) -> None:
-        """Count a request that begins. Raises StopReading if none may."""
-        most = self._limits.max_requests
-        if not self._stopping and most is not None and self.requests >= most:
-            self._stopping = f"stopped after {format_count(self.requests, 'request')}"
-        if self._stopping:
-            raise StopReading
-        self.requests += 1
-
     async def _interruption(self) -> str:
         listed, _ = await in_thread(self._store.counts)
         if not all([(await in_thread(self._store.position, one.name))[1] for one in self._spec.lists()]):
-            return f"{self._stopping}: {format_count(listed, 'record')} listed so far"
+            return f"{self._requests.ending}: {format_count(listed, 'record')} listed so far"
         wanted = max([await self._left([part]) for part in self._readers], default=0)
-        return f"{self._stopping}: {wanted:,} of {format_count(listed, 'record')} left to read"
+        return f"{self._requests.ending}: {wanted:,} of {format_count(listed, 'record')} left to read"
 
     # --- lists -------------------------------------------------------------------------------------------------------
 
@@ -208,7 +191,7 @@ class Collector:
         if complete and position is not None:
             return list(position.gaps)
         seen = await in_thread(self._store.seen, listing.kind)
-        source = _CountedPages(self._source, self._begin_request)
+        source = CountedPages(self._source, self._requests)
         reading: Reading | ReadingById
         if listing.paging == "id":
             reading = ReadingById(source, listing, wanted.criteria, seen=seen)
@@ -249,8 +232,7 @@ class Collector:
         for _ in range(_ROUNDS if since is not None and wanted.listing.changes else 0):
             known = set(await in_thread(self._store.seen, kind))
             criteria = {**wanted.criteria, "modified_since": f"{since:%Y-%m-%dT%H:%M:%SZ}"}
-            source = _CountedPages(self._source, self._begin_request)
-            reading = Reading(source, wanted.listing, criteria, in_slices=False)
+            reading = Reading(CountedPages(self._source, self._requests), wanted.listing, criteria, in_slices=False)
             found: set[int] = set()
             async for page in reading.pages():
                 rows = wanted.checks().fitting(page)
@@ -282,9 +264,16 @@ class Collector:
             "items": self._read_items,
         }
         if self._extras.numbers is not None:
-            numbers = NumbersReader(self._extras.numbers, self._asked, self._begin_request)
+            numbers = NumbersReader(self._extras.numbers, self._asked, self._requests.count)
             readers |= {"numbers": numbers.numbers, "places": numbers.places}
-        return {part: readers[part] for part in self._extras.parts(self._spec)}
+        return {part: self._beginning(readers[part]) for part in self._extras.parts(self._spec)}
+
+    def _beginning(self, read: Callable[[PartToRead], Awaitable[Raw]]) -> Callable[[PartToRead], Awaitable[Raw]]:
+        async def begin(wanted: PartToRead) -> Raw:
+            self._requests.begin()
+            return await read(wanted)
+
+        return begin
 
     @property
     def _undated(self) -> bool:
@@ -298,7 +287,7 @@ class Collector:
         """Read the parts that the catalog lacks, or those that failed in this run once more."""
         # What depends on the records comes after them.
         for some in (self._readers.keys() - _AFTER_RECORDS, self._readers.keys() & _AFTER_RECORDS):
-            if self._stopping or not some:
+            if self._requests.ending or not some:
                 continue
             if not failed:
                 listed, _ = await in_thread(self._store.counts)
@@ -318,7 +307,7 @@ class Collector:
         )  # fmt: skip
 
     async def _read_record(self, wanted: PartToRead) -> Raw:
-        self._begin_request()
+        self._requests.count()
         detail = self._spec.definition.detail
         if detail == "review":
             record = await self._source.review(wanted.id)
@@ -334,7 +323,7 @@ class Collector:
         try:
             return await self._source.usage(account, own=account == self._account)
         except (ItemNotFound, PermissionDenied):
-            self._begin_request()  # an inactive account cannot be impersonated
+            self._requests.count()  # an inactive account cannot be impersonated
             return await self._source.account(account)
 
     async def _read_versions(self, wanted: PartToRead) -> Raw:
@@ -345,19 +334,22 @@ class Collector:
         public = self._spec.definition.detail == "public" or is_public(record) is True
         if kind == "project" or (public and shown == 1) or not record.get("published_date"):
             return {"versions": []}
-        self._begin_request()
+        self._requests.count()
         numbers = [one.version for one in await self._source.versions(kind, wanted.id)]
         found = []
         for number in numbers:
             if not (public and number == shown):
-                self._begin_request()
-                found.append((await self._source.record(kind, wanted.id, public=True, version=number)).raw)
+                self._requests.count()
+                version = await self._source.record(kind, wanted.id, public=True, version=number)
+                if version.id != wanted.id or version.raw.get("version", number) != number:
+                    raise ProtocolViolation(f"Figshare's response describes version {number} otherwise")
+                found.append(version.raw)
         return {"versions": found}
 
     async def _read_items(self, wanted: PartToRead) -> Raw:
         """Read the rows of a collection's items, in their order."""
         listing = items_of("collection", wanted.id, public=self._spec.definition.detail == "public")
-        reading = Reading(_CountedPages(self._source, self._begin_request), listing)
+        reading = Reading(CountedPages(self._source, self._requests), listing)
         found = [row.raw async for row in reading.rows()]
         if reading.gaps:
             raise ProtocolViolation("; ".join(gap.message for gap in reading.gaps))
@@ -373,24 +365,3 @@ def _record_kind(wanted: PartToRead) -> Kind:
     if wanted.kind in ("item", "collection", "project"):
         return wanted.kind
     raise ProtocolViolation(f"unexpected {wanted.kind}")
-
-
-class _CountedPages:
-    """Counts the pages of a list."""
-
-    def __init__(self, source: RecordService, begin: Callable[[], None]) -> None:
-        self._source, self._begin = source, begin
-
-    async def page(
-        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
-    ) -> list[Record]:
-        if listing.paging != "whole" or page == 1:
-            self._begin()
-        return await self._source.page(listing, criteria, page=page, size=size)
-
-
-def seconds_until(deadline: float | datetime | None, clock: Clock) -> float | None:
-    """Return a deadline, in seconds from now or as a time, as monotonic seconds."""
-    if isinstance(deadline, datetime):
-        return clock.monotonic() + (deadline - clock.now()).total_seconds()
-    return None if deadline is None else clock.monotonic() + deadline

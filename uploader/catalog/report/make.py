@@ -12,21 +12,23 @@ import anyio
 
 from uploader._version import __version__
 from uploader.catalog.pager import Gap
-from uploader.catalog.reading import Reading, ReadingById
 from uploader.catalog.report.annotate import Annotator, Choice, Findings
-from uploader.catalog.report.collect import Collector, Extras, Limits, RecordService, RunProgress, Verify
+from uploader.catalog.report.collect import Collector, Extras, RecordService, RunProgress, Verify
 from uploader.catalog.report.columns import Layout, Selection
+from uploader.catalog.report.limits import Limits
 from uploader.catalog.report.numbers import EventSelection
+from uploader.catalog.report.parts import Failed
+from uploader.catalog.report.price import CostEstimate, Pricing
 from uploader.catalog.report.sheets import CHANGES, check_output, write_table
 from uploader.catalog.report.side_tables import SideTable
-from uploader.catalog.report.spec import RowList, Spec
-from uploader.catalog.report.store import Failed, Store
+from uploader.catalog.report.spec import Spec
+from uploader.catalog.report.store import Store
 from uploader.catalog.report.workbook import About
 from uploader.catalog.statistics.periods import Period
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
 from uploader.disk import Disk
-from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy, NameNotFound
+from uploader.errors import CatalogBusy, CatalogDamaged, Facts, JobBusy, NameNotFound
 from uploader.text import printable
 from uploader.transfer.store.lock import JobLock
 from uploader.units import format_count
@@ -85,22 +87,6 @@ class ReportResult:
     uncounted: int = 0
     candidates: dict[int, tuple[str, int]] = field(default_factory=dict)
     changes: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CostEstimate:
-    """What a run would cost: rows listed, requests for lists and for records, and the records that are known.
-
-    `number_requests` go to the statistics service; of all time, there are three times as many if it cannot combine
-    them. `at_least`: there are more requests for records, of earlier versions and of long collections.
-    """
-
-    listed: int
-    list_requests: int
-    record_requests: int
-    number_requests: int
-    known: int
-    at_least: bool = False
 
 
 class ReportRun:
@@ -186,6 +172,8 @@ class ReportRun:
         gaps = await collector.run()
         made: ReportResult | NameNotFound
         try:
+            if not (any(await in_thread(store.counts)) or gaps):
+                await self._check_institution()
             made = await in_thread(lambda: self._write(store, collector, gaps, table))
         except NameNotFound as error:
             made = error
@@ -303,44 +291,26 @@ class ReportRun:
         return scratch
 
     async def price(self) -> CostEstimate:
-        """Return what making the report would cost; reads the lists, and changes nothing. Raises CatalogBusy."""
+        """Return what making the report would cost; reads the lists, and changes nothing.
+
+        Raises CatalogBusy, and NameNotFound for an unknown institution.
+        """
         if not await in_thread(self._place.catalog(self._spec).exists):
             return await self._price(None)
         async with self._locked(), self._opened() as store:
             return await self._price(store)
 
     async def _price(self, store: Store | None) -> CostEstimate:
-        requests = known = dated = 0
-        seen: set[tuple[str, int]] = set()
-        for wanted in (*self._spec.lookups(), *self._spec.lists()):
-            pages = 0
-            async for page in self._reading(wanted).pages():
-                pages += 1
-                if wanted in self._spec.lookups():
-                    continue
-                new = [row for row in page if (wanted.listing.kind, row.id) not in seen]
-                seen.update((wanted.listing.kind, row.id) for row in new)
-                dated += sum(row.published is not None for row in new)
-                known += await in_thread(store.known, new, wanted.listing.kind) if store is not None else 0
-            requests += 2 * pages if wanted.listing.shifts and pages > 1 else pages
-        details = self._spec.definition.detail is not None
-        parts = self._extras.parts(self._spec)
-        # Of what is not public, records without a date are drafts, which have no numbers.
-        counted = dated if self._spec.definition.private else len(seen)
-        collections = sum(kind == "collection" for kind, _ in seen) if "items" in parts else 0
-        return CostEstimate(
-            listed=len(seen),
-            list_requests=requests,
-            record_requests=(len(seen) - known if details else 0) + collections,
-            number_requests=counted * self._asked.requests(places="places" in parts) if "numbers" in parts else 0,
-            known=known,
-            at_least="versions" in parts or collections > 0,
-        )
+        price = await Pricing(self._source, self._spec, self._extras, self._asked, store, self._clock).price()
+        if not price.listed:
+            await self._check_institution()
+        return price
 
-    def _reading(self, wanted: RowList) -> Reading | ReadingById:
-        if wanted.listing.paging == "id":
-            return ReadingById(self._source, wanted.listing, wanted.criteria)
-        return Reading(self._source, wanted.listing, wanted.criteria)
+    async def _check_institution(self) -> None:
+        """Raise NameNotFound if an institution without records does not exist."""
+        wanted = self._spec.institution
+        if wanted is not None and wanted not in {one.id async for one in self._source.institutions()}:
+            raise NameNotFound(f"unknown institution {wanted}", facts=Facts("unknown-institution"))
 
 
 def _asked(extras: Extras, clock: Clock) -> EventSelection:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from uploader.catalog.report.store import PartToRead
+from uploader.catalog.report.parts import Part, PartToRead
 from uploader.catalog.report.values import Raw
 from uploader.catalog.statistics.counting import Counting, CountingService
 from uploader.catalog.statistics.periods import Period
@@ -41,12 +41,12 @@ class EventSelection:
         """What distinguishes these numbers in the catalog from others of the same record."""
         return f"{self.scope or 'everywhere'} since {self.since or 'ever'}"
 
-    def requests(self, *, places: bool) -> int:
-        """Return how many requests a record costs at least; of all time three times as many may be needed."""
+    def requests(self, part: Part) -> int:
+        """Return how many requests the numbers or places of a record cost; of all time more may be needed."""
         if self.period is None:
             return 1
         months, years = (len(list(self.period.slices(one))) for one in ("month", "total"))
-        return len(COUNTERS) * months + (years if places else 0)
+        return len(COUNTERS) * months if part == "numbers" else years
 
 
 class NumbersReader:

@@ -9,7 +9,9 @@ from typing import Final
 
 import anyio
 
-from uploader.catalog.report.store import Outcome, Part, PartToRead, Store
+from uploader.catalog.report.limits import StopReading
+from uploader.catalog.report.parts import Outcome, Part, PartToRead
+from uploader.catalog.report.store import Store
 from uploader.catalog.report.values import Raw
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
@@ -38,10 +40,6 @@ _NAMES: Final[dict[Part, str]] = {
     "items": "no items: ",
 }  # fmt: skip
 """How the reason for a failure begins."""
-
-
-class StopReading(Exception):
-    """No further request may begin."""
 
 
 @dataclass(kw_only=True)

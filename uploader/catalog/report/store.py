@@ -13,13 +13,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
 from uploader.catalog.pager import Position
 from uploader.catalog.report.columns import Entry
 from uploader.catalog.report.database import Database
+from uploader.catalog.report.parts import Failed, Outcome, Part, PartToRead
 from uploader.catalog.report.values import Raw
 from uploader.figshare.records import Record, RowKind
 
@@ -59,40 +60,18 @@ _WANTED = {
 Items can be added to a collection without a change of its row: they are listed in every run.
 """
 
-Part: TypeAlias = Literal["record", "numbers", "places", "versions", "items"]
-
 
 @dataclass(frozen=True, kw_only=True)
-class PartToRead:
-    """A part of a record to read. `mark` is that of its row, of numbers which ones; `listed` False if Figshare no
-    longer lists it.
+class Stored:
+    """A row: its mark, that of its record as it was read (None: never), and whether the unfinished run has listed it.
+
+    `dated`: it has a date of publication.
     """
 
-    kind: RowKind
-    id: int
     mark: str
+    read_at: str | None
+    dated: bool
     listed: bool
-    part: Part = "record"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The outcome of reading a record: `record`, or None and the reason; `gone`: it no longer exists."""
-
-    wanted: PartToRead
-    record: Raw | None = None
-    failure: str = ""
-    gone: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failed:
-    """A record with an unreadable part, and the reason."""
-
-    kind: RowKind
-    id: int
-    title: str
-    message: str
 
 
 def mark_of(row: Record) -> str:
@@ -233,17 +212,17 @@ class Store:
     ) -> list[PartToRead]:
         """Return the next parts to read, in the order of kind and id.
 
-        `failed`: those that failed in this run; otherwise those that did not. `undated`: numbers also of records
-        without a date of publication.
+        `failed`: those that failed once in this run; otherwise those that did not fail. `undated`: numbers also of
+        records without a date of publication.
         """
         run = self.run
-        condition = "EXISTS" if failed else "NOT EXISTS"
+        condition, attempts = ("EXISTS", "AND attempts = 1") if failed else ("NOT EXISTS", "")
         rows = self._base.query(
             lambda db: db.execute(
                 f"SELECT rows.kind, rows.id, rows.mark, rows.run FROM {_WANTED[part]} AND rows.kind IN {self._kinds}"  # noqa: S608 - constants
                 f" AND (rows.kind, rows.id) > (:kind, :id) AND {condition} (SELECT 1 FROM failures WHERE"
                 " failures.kind = rows.kind AND failures.id = rows.id AND failures.part = :part"
-                " AND failures.run = :run) ORDER BY rows.kind, rows.id LIMIT :count",
+                f" AND failures.run = :run {attempts}) ORDER BY rows.kind, rows.id LIMIT :count",
                 {**self._values(part), "kind": after[0], "id": after[1], "count": count, "undated": undated},
             ).fetchall()
         )
@@ -287,8 +266,9 @@ class Store:
                     db.execute("UPDATE rows SET gone = 1 WHERE kind = ? AND id = ?", key)
                 else:
                     db.execute(
-                        "INSERT INTO failures VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET run = excluded.run,"
-                        " attempts = attempts + 1, message = excluded.message",
+                        "INSERT INTO failures VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET attempts ="
+                        " CASE run WHEN excluded.run THEN attempts + 1 ELSE 1 END,"
+                        " run = excluded.run, message = excluded.message",
                         (*part, run, one.failure),
                     )
 
@@ -308,19 +288,25 @@ class Store:
             )
         )
 
-    def known(self, rows: Sequence[Record], kind: RowKind) -> int:
-        """Return how many of these rows have a record that was read since they changed last."""
-        return self._base.query(
-            lambda db: sum(
-                int(
-                    db.execute(
-                        "SELECT count(*) FROM records WHERE kind = ? AND id = ? AND part = 'record' AND mark = ?",
-                        (kind, row.id, mark_of(row)),
-                    ).fetchone()[0]
-                )
-                for row in rows
-            )
+    def stored(self) -> dict[tuple[RowKind, int], Stored]:
+        """Return what is known of each row that exists, also if Figshare may list it no longer."""
+        rows = self._base.query(
+            lambda db: db.execute(
+                "SELECT rows.kind, rows.id, rows.mark, records.mark, published <> '', rows.run = ?"  # noqa: S608 - constants
+                " FROM rows LEFT JOIN records ON records.kind = rows.kind AND records.id = rows.id AND part = 'record'"
+                f" WHERE NOT gone AND rows.kind IN {self._kinds}",
+                (-1 if self.finished else self.run,),
+            ).fetchall()
         )
+        return {
+            (kind, number): Stored(mark=mark, read_at=read_at, dated=bool(dated), listed=bool(listed))
+            for kind, number, mark, read_at, dated, listed in rows
+        }
+
+    def fresh(self, part: Part, since: float) -> set[tuple[RowKind, int]]:
+        """Return the rows with these numbers, if they were read since then (seconds of Unix time)."""
+        statement = "SELECT kind, id FROM records WHERE part = ? AND mark = ? AND read >= ?"
+        return set(self._base.query(lambda db: db.execute(statement, (part, self._counted, since)).fetchall()))
 
     def record(self, kind: RowKind, number: int) -> Raw:
         """Return a record that was read in full; empty if it was not."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Protocol
 
+import anyio
+
 from uploader.catalog.statistics.periods import Period
 from uploader.figshare.statistics_api import COUNTERS, Counter, Granularity, Places, StatsKind
 
@@ -67,6 +69,7 @@ class AllTime:
         self._scope = scope
         self._combined: dict[StatsKind, bool] = {}
         """Whether one request for all counters may be believed, by kind, once that was tried."""
+        self._trying = anyio.Lock()
 
     async def totals(self, kind: StatsKind, number: int) -> Totals:
         """Return the events of a record.
@@ -74,6 +77,12 @@ class AllTime:
         One request gives all counters where its first answer with events agrees with the documented requests; else
         there is one request for each counter.
         """
+        if kind in self._combined:
+            return await self._totals(kind, number)
+        async with self._trying:
+            return await self._totals(kind, number)
+
+    async def _totals(self, kind: StatsKind, number: int) -> Totals:
         found = None
         if self._combined.get(kind, True):
             found = await self._source.totals(kind, number, self._scope)

@@ -1,0 +1,93 @@
+"""What ends a run of a report early: a deadline, a number of requests, or whoever stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from uploader.catalog.reading import ListService
+from uploader.clock import Clock
+from uploader.figshare.models import PAGE
+from uploader.figshare.records import Listing, Record
+from uploader.units import format_count
+
+DEADLINE_MARGIN: Final = 5.0
+"""Seconds before the deadline from which no response is awaited; of a short time to it, at most a quarter."""
+
+
+class StopReading(Exception):
+    """No further request may begin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What ends a run early: a time (monotonic seconds), a number of requests without retries; None: no limit.
+
+    The list or record that has begun is read to its end after so many requests: every run gets further.
+    """
+
+    deadline: float | None = None
+    max_requests: int | None = None
+
+
+class Requests:
+    """Counts the requests of one run, and says whether more may begin."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._stopped = False
+        self.begun = 0
+        """Requests begun, without retries."""
+        self.ending = ""
+        """Why the run ends early, "" while it does not."""
+
+    def stop(self) -> None:
+        """End with the requests under way."""
+        self._stopped = True
+        self.ending = self.ending or "stopped before everything was read"
+
+    def begin(self) -> None:
+        """Raise StopReading if no further list or record may begin."""
+        most = self._limits.max_requests
+        if not self.ending and most is not None and self.begun >= most:
+            self.ending = f"stopped after {format_count(self.begun, 'request')}"
+        if self.ending:
+            raise StopReading
+
+    def count(self) -> None:
+        """Count a request for what has begun. Raises StopReading if the run was stopped."""
+        if self._stopped:
+            raise StopReading
+        self.begun += 1
+
+    def seconds_left(self, clock: Clock) -> float | None:
+        """Return how long responses may be awaited, None without a deadline."""
+        if self._limits.deadline is None:
+            return None
+        left = max(0.0, self._limits.deadline - clock.monotonic())
+        return left - min(DEADLINE_MARGIN, left / 4)
+
+
+class CountedPages:
+    """Counts the pages of a list, which may end a run before its first page, and that of each of its slices."""
+
+    def __init__(self, source: ListService, requests: Requests) -> None:
+        self._source, self._requests = source, requests
+
+    async def page(
+        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
+    ) -> list[Record]:
+        if page == 1:  # a later one may have shifted by the next run
+            self._requests.begin()
+        if listing.paging != "whole" or page == 1:
+            self._requests.count()
+        return await self._source.page(listing, criteria, page=page, size=size)
+
+
+def seconds_until(deadline: float | datetime | None, clock: Clock) -> float | None:
+    """Return a deadline, in seconds from now or as a time, as monotonic seconds."""
+    if isinstance(deadline, datetime):
+        return clock.monotonic() + (deadline - clock.now()).total_seconds()
+    return None if deadline is None else clock.monotonic() + deadline
