@@ -23,6 +23,7 @@ from uploader.catalog.report.phase import Phase, Tally
 from uploader.catalog.report.spec import RowList, Spec
 from uploader.catalog.report.store import Store
 from uploader.catalog.report.values import Raw, is_public
+from uploader.catalog.report.values import number as as_number
 from uploader.catalog.statistics.counting import CountingService
 from uploader.clock import Clock
 from uploader.concurrency import in_thread, unwrap_group
@@ -341,8 +342,10 @@ class Collector:
             if not (public and number == shown):
                 self._requests.count()
                 version = await self._source.record(kind, wanted.id, public=True, version=number)
-                if version.id != wanted.id or version.raw.get("version", number) != number:
-                    raise ProtocolViolation(f"Figshare's response describes version {number} otherwise")
+                shown_version = as_number(version.raw.get("version"))
+                if version.id != wanted.id or shown_version not in (None, number):
+                    which = f"{kind} {version.id}, version {shown_version}"
+                    raise ProtocolViolation(f"Figshare's response for version {number} describes {which}")
                 found.append(version.raw)
         return {"versions": found}
 

@@ -54,7 +54,7 @@ class _TextOfHtml(HTMLParser):
         if not self._hidden:
             self.pieces.append(_BLANKS.sub(" ", data))
 
-    def parse_marked_section(self, i: int, report: int = 1) -> int:
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
         """Skip `<![…>` as browsers do; the standard parser fails at most of them."""
         return self.parse_bogus_comment(i, report)
 

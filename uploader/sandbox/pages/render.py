@@ -220,6 +220,6 @@ class _TextReader(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.found.append(data)
 
-    def parse_marked_section(self, i: int, report: int = 1) -> int:
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
         """Skip `<![…>` as browsers do; the standard parser fails at most of them."""
         return self.parse_bogus_comment(i, report)
