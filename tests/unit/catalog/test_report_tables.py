@@ -100,7 +100,7 @@ def test_csv_has_one_row_a_record(tmp_path: Path) -> None:
 
 
 def test_json_lines_have_what_was_received(tmp_path: Path) -> None:
-    write(tmp_path / "t.jsonl")
+    assert write(tmp_path / "t.jsonl") == {}
     first, second = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text("utf-8").splitlines()]
     assert first == RECORD | {"_figup": {"record_type": "item"}}
     assert second == ROW | {"_figup": {"record_type": "item", "missing": "HTML instead of JSON"}}

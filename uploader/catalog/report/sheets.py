@@ -76,7 +76,7 @@ def write_table(
     try:
         table = _open(path, new, layout, sides, long_texts, scratch, private=private)
         for entry in entries:
-            table.write(entry, layout.cells(entry))
+            table.write(entry, () if isinstance(table, _JsonLines) else layout.cells(entry))
             count += 1
             for number, side in enumerate(sides):
                 for part in side.parts(entry):
