@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -126,7 +127,9 @@ class ReadingById:
             rows = await self._source.page(self._listing, {**self._criteria, "id_gte": self._first}, page=1)
             if any(row.id < self._first for row in rows):
                 raise ProtocolViolation(f"Figshare ignores the page number in {self._listing.resource}")
+            if len(rows) == PAGE and any(later.id <= one.id for one, later in itertools.pairwise(rows)):
+                raise ProtocolViolation(f"Figshare does not sort {self._listing.resource} by id")
             yield rows
             if len(rows) < PAGE:
                 return
-            self._first = max(row.id for row in rows) + 1
+            self._first = rows[-1].id + 1

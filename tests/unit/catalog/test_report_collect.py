@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from uploader.errors import (
     NameNotFound,
     ProtocolViolation,
     ServerFailing,
+    StateDiskFull,
     Throttled,
 )
 from uploader.figshare.models import PAGE
@@ -169,6 +171,27 @@ def test_another_version_is_not_taken_for_the_wanted_one(
     store = Store(tmp_path / "c.sqlite", ["item"], ("record", "versions"))
     run_once(figshare, store, extras=Extras(versions=True))
     assert [(one.id, "describes" in one.message) for one in store.failures()] == [(5, True)]
+    store.close()
+
+
+def test_an_exhausted_quota_can_be_continued(figshare: Figshare, store: Store) -> None:
+    """SQLite calls only ENOSPC a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    try:
+        with pytest.raises(StateDiskFull, match="cannot be written"):
+            run_once(figshare, store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    whole(figshare, store)
+    assert titles(store) == list(figshare.titles.values())
+
+
+def test_a_list_by_id_must_be_sorted(figshare: Figshare, tmp_path: Path) -> None:
+    figshare.others["account"] = [{"id": number} for number in (*range(2, PAGE + 1), 1)]
+    store = Store(tmp_path / "a.sqlite", ["account"], ())
+    with pytest.raises(ProtocolViolation, match="does not sort the list of the institution's accounts by id"):
+        run_once(figshare, store, Spec(report="accounts"))
     store.close()
 
 

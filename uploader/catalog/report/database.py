@@ -18,6 +18,9 @@ from uploader.errors import CatalogDamaged, CatalogNewer, StateDiskFull, StateUn
 FORMAT: Final = 1
 """Version of the tables, in SQLite's user_version; a catalog of a later one is refused."""
 
+_NOT_WRITTEN: Final = {"SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE"}
+"""Errors that SQLite reports for an exhausted quota or limit, too: only of a full disk it says so."""
+
 T = TypeVar("T")
 
 
@@ -67,6 +70,8 @@ class Database:
         except sqlite3.OperationalError as fault:
             if "full" in str(fault):
                 raise StateDiskFull(f"the disk that holds figup's state is full: {self._path}") from None
+            if fault.sqlite_errorname in _NOT_WRITTEN:
+                raise StateDiskFull(f"figup's state cannot be written: {self._path}: {fault}") from None
             raise StateUnusable(f"figup's state cannot be used: {self._path}: {fault}") from None
         except sqlite3.DatabaseError as fault:
             raise CatalogDamaged(f"this report's catalog is damaged: {self._path}: {fault}") from None
