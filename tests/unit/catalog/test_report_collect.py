@@ -16,6 +16,7 @@ from blockbuster import BlockBuster
 from tests.fakes.catalog import COUNT, Figshare
 from tests.fakes.clock import VirtualClock, run_inline
 from uploader.catalog.report import phase
+from uploader.catalog.report import values as v
 from uploader.catalog.report.collect import Collector, Extras
 from uploader.catalog.report.limits import Limits, Requests
 from uploader.catalog.report.make import Place, ReportRun, Table
@@ -159,7 +160,37 @@ def test_a_list_that_shifts_is_read_whole_in_a_run_of_few_requests(figshare: Fig
 @pytest.mark.parametrize(("given", "used"), [(60.0, 55.0), (4.0, 3.0), (0.0, 0.0), (-9.0, 0.0)])
 def test_most_of_a_short_time_is_used(given: float, used: float) -> None:
     clock = VirtualClock()
-    assert Requests(Limits(deadline=clock.monotonic() + given)).seconds_left(clock) == pytest.approx(used)
+    assert Requests(Limits(deadline=clock.monotonic() + given), clock).seconds_left() == pytest.approx(used)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["stopped", "late"])
+def test_a_table_that_is_not_written_in_time_is_not_there(
+    figshare: Figshare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    request = ReportRequest(report="public", institution="1")
+    table = Table(output=tmp_path / "t.csv", selection=request.selection, choice=request.choice)
+    place = Place(state_dir=tmp_path / "state", endpoint="https://example.org")
+    report = ReportRun(figshare, PUBLIC, place, clock=figshare.clock)
+    fields = v.custom_fields
+
+    def slow(record: Any) -> Any:
+        if record["id"] == 70:
+            if late:
+                anyio.from_thread.run(figshare.clock.sleep, 500)
+            else:
+                anyio.from_thread.run_sync(report.stop)
+        return fields(record)
+
+    monkeypatch.setattr(v, "custom_fields", slow)
+    limits = Limits(deadline=figshare.clock.monotonic() + 400)
+    with pytest.raises(Interrupted, match="the table is not written yet"):
+        anyio.run(lambda: report.make(table, limits=limits))
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    monkeypatch.undo()
+    again = ReportRun(figshare, PUBLIC, place, clock=figshare.clock)
+    figshare.asked.clear()
+    assert anyio.run(again.make, table).written == COUNT
+    assert figshare.asked == []
 
 
 @pytest.mark.parametrize("fields", [{"id": 9}, {"version": 7}], ids=["item", "version"])

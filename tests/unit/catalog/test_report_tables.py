@@ -30,6 +30,7 @@ from uploader.errors import (
     CatalogDamaged,
     ExitStatus,
     FigupError,
+    Interrupted,
     OutputExists,
     ResourcesExhausted,
     TargetFull,
@@ -206,6 +207,15 @@ def test_a_full_disk_leaves_the_old_table(
     assert (caught.value.hint or "").startswith("Free space there")
     assert path.read_text() == "old"
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == [path.name]
+
+
+def test_a_workbook_is_stopped_while_it_is_put_together(tmp_path: Path) -> None:
+    def check() -> None:
+        raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        write(tmp_path / "t.xlsx", check=check)
+    assert not [one for one in tmp_path.iterdir() if one.is_file()]
 
 
 def test_an_existing_table_is_replaced_only_on_request(tmp_path: Path) -> None:

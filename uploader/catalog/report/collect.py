@@ -16,7 +16,7 @@ import anyio
 
 from uploader.catalog.pager import Gap, Position
 from uploader.catalog.reading import Reading, ReadingById
-from uploader.catalog.report.limits import CountedPages, Limits, Requests, StopReading
+from uploader.catalog.report.limits import CONTINUE, CountedPages, Limits, Requests, StopReading
 from uploader.catalog.report.numbers import EventSelection, NumbersReader
 from uploader.catalog.report.parts import Part, PartToRead
 from uploader.catalog.report.phase import Phase, Tally
@@ -39,7 +39,6 @@ _ROUNDS: Final = 2
 """How often changes are listed at most, while they show records that are new."""
 _DAY: Final = timedelta(days=1)
 _AFTER_RECORDS: Final[frozenset[Part]] = frozenset({"versions", "items"})
-_CONTINUE: Final = "Run the same command again to continue; what was read is kept."
 
 Verify: TypeAlias = Callable[[], Awaitable[object]]
 
@@ -123,8 +122,8 @@ class Collector:
         self._source, self._store, self._spec = source, store, spec
         self._account, self._verify, self._fence = account, verify, fence
         self._extras, self._asked = extras or Extras(), asked or EventSelection()
-        self._requests = Requests(limits or Limits())
         self._clock = clock or Clock()
+        self._requests = Requests(limits or Limits(), self._clock)
         self._on_progress = on_progress
         self.left_out = 0
         """Rows that did not fit the filters."""
@@ -147,15 +146,19 @@ class Collector:
         """Begin no further request; `run` raises Interrupted once those under way have ended."""
         self._requests.stop()
 
+    def check(self) -> None:
+        """Raise Interrupted if the run was stopped, or its deadline has come: its table takes time as well."""
+        self._requests.check()
+
     async def run(self) -> tuple[Gap, ...]:
         """Bring the catalog up to date; return what is missing from the lists. Raises Interrupted to be continued."""
         gaps: tuple[Gap, ...] = ()
-        with anyio.move_on_after(self._requests.seconds_left(self._clock)) as scope:
+        with anyio.move_on_after(self._requests.seconds_left()) as scope:
             gaps = await self._phases()
         if scope.cancelled_caught:
             self._requests.ending = "stopped before the deadline"
         if self._requests.ending:
-            raise Interrupted(await self._interruption(), hint=_CONTINUE)
+            raise Interrupted(await self._interruption(), hint=CONTINUE)
         return gaps
 
     async def _phases(self) -> tuple[Gap, ...]:

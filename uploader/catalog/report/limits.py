@@ -9,10 +9,12 @@ from typing import Final
 
 from uploader.catalog.reading import ListService
 from uploader.clock import Clock
+from uploader.errors import Interrupted
 from uploader.figshare.models import PAGE
 from uploader.figshare.records import Listing, Record
 from uploader.units import format_count
 
+CONTINUE: Final = "Run the same command again to continue; what was read is kept."
 DEADLINE_MARGIN: Final = 5.0
 """Seconds before the deadline from which no response is awaited; of a short time to it, at most a quarter."""
 
@@ -35,8 +37,10 @@ class Limits:
 class Requests:
     """Counts the requests of one run, and says whether more may begin."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._max, self._clock = limits.max_requests, clock
+        left = None if limits.deadline is None else max(0.0, limits.deadline - clock.monotonic())
+        self._end = None if left is None else clock.monotonic() + left - min(DEADLINE_MARGIN, left / 4)
         self._stopped = False
         self.begun = 0
         """Requests begun, without retries."""
@@ -50,8 +54,7 @@ class Requests:
 
     def begin(self) -> None:
         """Raise StopReading if no further list or record may begin."""
-        most = self._limits.max_requests
-        if not self.ending and most is not None and self.begun >= most:
+        if not self.ending and self._max is not None and self.begun >= self._max:
             self.ending = f"stopped after {format_count(self.begun, 'request')}"
         if self.ending:
             raise StopReading
@@ -62,12 +65,16 @@ class Requests:
             raise StopReading
         self.begun += 1
 
-    def seconds_left(self, clock: Clock) -> float | None:
+    def seconds_left(self) -> float | None:
         """Return how long responses may be awaited, None without a deadline."""
-        if self._limits.deadline is None:
-            return None
-        left = max(0.0, self._limits.deadline - clock.monotonic())
-        return left - min(DEADLINE_MARGIN, left / 4)
+        return None if self._end is None else max(0.0, self._end - self._clock.monotonic())
+
+    def check(self) -> None:
+        """Raise Interrupted if the run was stopped, or its time is up, while its table is written."""
+        late = self.seconds_left() == 0
+        if self._stopped or late:
+            raise Interrupted(f"stopped {'before the deadline' if late else 'early'}: the table is not written yet",
+                              hint=CONTINUE)  # fmt: skip
 
 
 class CountedPages:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from uploader._version import __version__
 from uploader.catalog.pager import Gap
 from uploader.catalog.report.annotate import Annotator, Choice, Findings
 from uploader.catalog.report.collect import Collector, Extras, RecordService, RunProgress, Verify
-from uploader.catalog.report.columns import Layout, Selection
+from uploader.catalog.report.columns import Entry, Layout, Selection
 from uploader.catalog.report.limits import Limits
 from uploader.catalog.report.numbers import EventSelection
 from uploader.catalog.report.parts import Failed
@@ -214,7 +215,8 @@ class ReportRun:
     def _write(self, store: Store, collector: Collector, gaps: tuple[Gap, ...], table: Table) -> ReportResult:
         listed, gone = store.counts()
         failed = store.failures()
-        first = self._survey(store, table.choice)
+        entries = functools.partial(_checked, store.entries, collector.check)
+        first = self._survey(store, table.choice, entries)
         if first.records != listed:
             raise CatalogDamaged(f"this report's catalog is damaged: it has {first.records} of {listed} records")
         selection = table.selection
@@ -244,11 +246,11 @@ class ReportRun:
             ]
             return [*lines, *((CHANGES[name], count) for name, count in changes.items() if count)]
 
-        annotator = self._annotator(store, table.choice)
+        annotator = self._annotator(store, table.choice, entries)
         written, changes = write_table(
-            table.output, layout, annotator.rows(store.entries(), findings), about, sides=table.sides,
+            table.output, layout, annotator.rows(entries(), findings), about, sides=table.sides,
             lookups=annotator.names(), replace=table.replace, private=self._spec.definition.private,
-            scratch=self._scratch(), expected=expected,
+            scratch=self._scratch(), expected=expected, check=collector.check,
         )  # fmt: skip
         return ReportResult(
             listed=listed, written=written, read=collector.read, gone=gone, left_out=collector.left_out, failed=failed,
@@ -265,21 +267,21 @@ class ReportRun:
         if group not in known:
             raise NameNotFound(f"unknown group {group}" + ("" if known else ", or no records in it"), hint="")
 
-    def _survey(self, store: Store, choice: Choice) -> Findings:
+    def _survey(self, store: Store, choice: Choice, entries: Callable[[], Iterator[Entry]]) -> Findings:
         """Go through the rows of the table once, to know its columns and their number."""
         findings = Findings()
-        for _ in self._annotator(store, choice).rows(store.entries(), findings):
+        for _ in self._annotator(store, choice, entries).rows(entries(), findings):
             pass
         return findings
 
-    def _annotator(self, store: Store, choice: Choice) -> Annotator:
+    def _annotator(self, store: Store, choice: Choice, entries: Callable[[], Iterator[Entry]]) -> Annotator:
         named = {one.listing.kind for one in self._spec.lookups()}
         annotator = Annotator(
             choice,
             groups=store.rows("group") if "group" in named else (),
             accounts=store.rows("account") if "account" in named else (),
         )
-        annotator.learn(store.entries())
+        annotator.learn(entries())
         return annotator
 
     def _scratch(self) -> Path:
@@ -311,6 +313,13 @@ class ReportRun:
         wanted = self._spec.institution
         if wanted is not None and wanted not in {one.id async for one in self._source.institutions()}:
             raise NameNotFound(f"unknown institution {wanted}", facts=Facts("unknown-institution"))
+
+
+def _checked(entries: Callable[[], Iterator[Entry]], check: Callable[[], None]) -> Iterator[Entry]:
+    """Yield the records, and raise between them what `check` raises."""
+    for one in entries():
+        check()
+        yield one
 
 
 def _asked(extras: Extras, clock: Clock) -> EventSelection:

@@ -60,12 +60,13 @@ def write_table(
     private: bool = False,
     scratch: Path,
     expected: int,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[int, Counter[str]]:
     """Write all records; return their number, and the number of changes by the keys of `CHANGES`.
 
     `lookups` are the rows of separate tables that are not of records. `about` gets the changes. `scratch` is an
-    existing folder for temporary files. Raises what `NewFile` raises, and CatalogDamaged if there are not as many
-    records as `expected`.
+    existing folder for temporary files. `check` is called while a workbook is put together, and may raise.
+    Raises what `NewFile` raises, and CatalogDamaged if there are not as many records as `expected`.
     """
     check_format(path, tables=bool(sides))
     new = NewFile(path, replace=replace, private=private)
@@ -74,7 +75,7 @@ def write_table(
     layouts = [Layout(columns=one.columns) for one in sides]
     count, kept = 0, False
     try:
-        table = _open(path, new, layout, sides, long_texts, scratch, private=private)
+        table = _open(path, new, layout, sides, long_texts, scratch, private=private, check=check)
         for entry in entries:
             table.write(entry, () if isinstance(table, _JsonLines) else layout.cells(entry))
             count += 1
@@ -131,12 +132,12 @@ def _side_path(path: Path, side: SideTable) -> Path:
 
 def _open(
     path: Path, new: NewFile, layout: Layout, sides: Sequence[SideTable], long_texts: LongTexts, scratch: Path, *,
-    private: bool,
+    private: bool, check: Callable[[], None],
 ) -> Table:  # fmt: skip
     ending = path.suffix.lower()
     if ending == ".csv":
         return _Csv(path, new, layout, sides, private=private)
-    return _JsonLines(new) if ending == ".jsonl" else XlsxTable(path, new, layout, sides, long_texts, scratch)
+    return _JsonLines(new) if ending == ".jsonl" else XlsxTable(path, new, layout, sides, long_texts, scratch, check)
 
 
 class _Csv:

@@ -129,13 +129,16 @@ class _Output:
     The destructor of `ZipFile` completes the archive, also after an error, and would print another one.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, check: Callable[[], None]) -> None:
+        """Write to `file`; what `check` raises ends that."""
         self._file: BinaryIO | None = file
+        self._check = check
         self._at = 0
         """The position, once abandoned."""
 
     def write(self, data: bytes) -> int:
         if self._file is not None:
+            self._check()
             return self._file.write(data)
         self._at += len(data)
         return len(data)
@@ -159,13 +162,14 @@ class XlsxTable:
     """A workbook, written row by row: sheets "Records", those of separate tables, and "About"."""
 
     def __init__(
-        self, path: Path, new: NewFile, layout: Layout, sides: Sequence[SideTable], long_texts: LongTexts, scratch: Path
-    ) -> None:
+        self, path: Path, new: NewFile, layout: Layout, sides: Sequence[SideTable], long_texts: LongTexts,
+        scratch: Path, check: Callable[[], None],
+    ) -> None:  # fmt: skip
         from xlsxwriter import Workbook
 
         self._path, self._scratch = path, str(scratch.parent)
         self.changes = Counter[str]()
-        self._output = _Output(new.file)
+        self._output = _Output(new.file, check)
         self._book: Workbook = Workbook(self._output, {
             "constant_memory": True, "tmpdir": str(scratch), "strings_to_formulas": False, "strings_to_urls": False,
             "strings_to_numbers": False, "in_memory": False,
