@@ -25,7 +25,7 @@ from uploader.catalog.report import workbook
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.known_columns import RECORDS
 from uploader.catalog.report.sheets import write_table
-from uploader.catalog.report.values import plain_text, state
+from uploader.catalog.report.values import number, plain_text, state, used_percent
 from uploader.errors import (
     CatalogDamaged,
     ExitStatus,
@@ -283,6 +283,12 @@ def test_columns_are_chosen_by_name() -> None:
 )
 def test_the_state_is_that_of_the_record(record: dict[str, Any], expected: str) -> None:
     assert state(record) == expected
+
+
+def test_numbers_that_no_table_can_hold_are_none() -> None:
+    assert number(10**19 - 1) == number("9" * 19) == 10**19 - 1
+    assert number(10**19) is number(-1e300) is number("9" * 20) is None
+    assert used_percent({"used_quota": 10**400, "quota": 7}) is None
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def text(value: object) -> str | None:
 
 def number(value: object) -> int | float | None:
     """Return a number, also one that is written as text; None for anything else."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**_MAX_DIGITS:
         return value
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
         return int(value)
