@@ -6,12 +6,14 @@ Blocking: callers write in a thread.
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -39,6 +41,8 @@ def _time(name: str) -> Callable[[Record], str]:
     return text
 
 
+_ABANDONED = 3600.0
+"""Seconds since the last write from which an unfinished file is taken for that of a process that was killed."""
 COLUMNS: Mapping[str, Callable[[Record], object]] = {
     "id": lambda row: row.id,
     "title": lambda row: row.title,
@@ -116,8 +120,16 @@ class NewFile:
                 if keep:
                     self._temporary.replace(self._path)
                     Disk().sync_folder(self._path.parent)
+                    self._remove_abandoned()
         finally:
             self._temporary.unlink(missing_ok=True)
+
+    def _remove_abandoned(self) -> None:
+        """Remove the unfinished files of this name that killed processes have left."""
+        with suppress(OSError):
+            for one in self._path.parent.glob(f".{glob.escape(self._path.name)}.{'[0-9a-f]' * 8}"):
+                if one.is_file() and time.time() - one.stat().st_mtime > _ABANDONED:
+                    one.unlink()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

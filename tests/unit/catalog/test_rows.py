@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader.catalog.rows import RowFile, csv_cell, csv_line
+from uploader.catalog.rows import RowFile, csv_cell, csv_line, write_new
 from uploader.errors import FigupError, OutputExists, UsageError
 from uploader.figshare.decode import decode
 from uploader.figshare.records import Record
@@ -53,6 +53,17 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.exists()
     assert [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    killed, running = (tmp_path / f".t[1].csv.0123abc{digit}" for digit in "de")
+    others = [tmp_path / name for name in (".t[1].csv.notahash", ".t1.csv.0123abcd", ".t[1].csv.0123abcde")]
+    for one in (killed, running, *others):
+        one.write_text("unfinished")
+        if one != running:
+            os.utime(one, (1e9, 1e9))
+    write_new(tmp_path / "t[1].csv", b"x")
+    assert {path.name for path in tmp_path.iterdir()} == {"t[1].csv", running.name, *(one.name for one in others)}
 
 
 def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
