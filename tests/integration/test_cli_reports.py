@@ -187,7 +187,9 @@ def test_an_author_is_distinguished_from_namesakes(figup: Figup, figshare: Serve
 def test_a_dry_run_says_what_a_run_costs(figup: Figup, figshare: Served, words: tuple[str, ...]) -> None:
     """Also of a run that continues an early end, and of one that has only changes to read."""
     report = ("report", *words, "--output", "t.csv", "--force", *RATE)
+    fresh = figup.run(*report, "--dry-run", "--json").expect(0).summary["records"]
     figup.run(*report, "--max-requests", "5").expect(75)
+    assert figup.run(*report, "--dry-run", "--fresh", "--json").expect(0).summary["records"] == fresh
     for _ in range(2):
         price = figup.run(*report, "--dry-run", "--json").expect(0).summary["records"]
         costs = [price[f"{name}_requests"] for name in ("list", "record", "number")]

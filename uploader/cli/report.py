@@ -247,7 +247,7 @@ async def _report(
     if values["dry_run"]:
         hosts = [(api.endpoint, api.request_rate), *([(numbers.endpoint, numbers.request_rate)] if numbers else [])]
         asked = api.requests  # for the account, and for names
-        price = await making.price()
+        price = await making.price(fresh=values["fresh"])
         price = replace(price, list_requests=price.list_requests + asked)
         return show_price(session, price, hosts, since=request.stats_since)
     session.signals.stop_with(making.stop, _GRACE)

@@ -292,12 +292,12 @@ class ReportRun:
             litter.unlink()
         return scratch
 
-    async def price(self) -> CostEstimate:
-        """Return what making the report would cost; reads the lists, and changes nothing.
+    async def price(self, *, fresh: bool = False) -> CostEstimate:
+        """Return what making the report would cost, from the beginning if `fresh`; reads lists, and changes nothing.
 
         Raises CatalogBusy, and NameNotFound for an unknown institution.
         """
-        if not await in_thread(self._place.catalog(self._spec).exists):
+        if fresh or not await in_thread(self._place.catalog(self._spec).exists):
             return await self._price(None)
         async with self._locked(), self._opened() as store:
             return await self._price(store)
