@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from uploader.catalog.statistics.answers import KeptAnswers
 from uploader.catalog.statistics.counting import Counting, Country, Totals
 from uploader.catalog.statistics.periods import Period, days_before
 from uploader.concurrency import in_thread
-from uploader.errors import UsageError
+from uploader.errors import ProtocolViolation, UsageError
 from uploader.figshare.statistics_api import Granularity
 
 DAYS = st.dates(date(2000, 1, 1), date(2060, 12, 31))
@@ -111,6 +112,18 @@ async def test_long_timelines_are_whole(granularity: Granularity) -> None:
     assert list(found) == sorted(found)
     totals = await counting.totals("article", 1, period)
     assert totals == Totals(**dict.fromkeys(SINGLE, sum(found.values())))
+
+
+@pytest.mark.parametrize("granularity", ["day", "month", "year"])
+async def test_a_service_that_disregards_dates_is_not_counted_twice(granularity: Granularity) -> None:
+    service = Service(None, SINGLE)
+    period = Period(date(2020, 1, 1), date(2025, 12, 31))
+    whole = await Counting(service).timeline("views", "article", 1, period, granularity)
+    service.whole = Counter(whole) + Counter({"2026-05-17"[: len(next(iter(whole)))]: 9})
+    assert await Counting(service).timeline("views", "article", 1, period, granularity) == whole
+    service.whole = Counter({"May 2024": 5})
+    with pytest.raises(ProtocolViolation, match="'May 2024' is no"):
+        await Counting(service).timeline("views", "article", 1, period, granularity)
 
 
 async def test_places_are_added_up_and_unknown_ones_are_one() -> None:

@@ -119,9 +119,10 @@ class Counting:
         """Return the events by day, month or year, in order; without entries for none."""
         sums: Sum[str] = Sum()
         for part in period.slices(granularity):
-            sums.update(
-                await self._source.timeline(granularity, counter, kind, number, part.first, part.last, self._scope)
-            )
+            found = await self._source.timeline(
+                granularity, counter, kind, number, part.first, part.last, self._scope
+            )  # fmt: skip
+            sums.update(part.within(found, granularity))
         return {name: sums[name] for name in sorted(sums) if sums[name]}
 
     async def places(self, counter: Counter, kind: StatsKind, number: int, period: Period) -> list[Country]:
