@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -158,7 +158,7 @@ class ServerClock:
         async def recording_send(request: Request) -> Response:
             answer = await send(request)
             date = parse_http_date(answer.headers.get("Date"))
-            if date is not None:
+            if date is not None and date.year < MAXYEAR:  # later times cannot be computed with
                 self._ahead = date - self._clock.now()
             return answer
 

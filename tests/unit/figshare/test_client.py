@@ -95,6 +95,10 @@ async def test_the_servers_clock(service: Service, connect: Connect, clock: Fake
     await figshare.account()
     clock.time += 60
     assert figshare.server_now().isoformat() == "2026-01-01T03:01:00+00:00"
+    service.answers = [reply(200, {"id": 1}, {"Date": "Fri, 31 Dec 9999 23:59:59 GMT"})]
+    await figshare.account()
+    clock.time += 60
+    assert figshare.server_now().isoformat() == "2026-01-01T03:02:00+00:00"
 
 
 async def test_items(service: Service, connect: Connect) -> None:
