@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.fakes.figshare import PART_SIZE, Fault, StoredFile, StoredItem
+from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.figshare.models import File, Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, UploadGone
@@ -276,6 +277,19 @@ async def test_an_identical_file_that_goes_while_the_own_copy_is_removed_is_not_
     world.figshare.on_request.clear()
     assert await world.upload(source, item=item.id) == 0
     assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+# --- an item that is deleted --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("request_name", ["item", "update", "authors"])
+async def test_an_item_that_is_deleted_before_it_is_described_is_missing(world: World, request_name: str) -> None:
+    world.figshare.on_request[request_name] = lambda _: world.figshare.stored_items.clear()
+    source, options = world.source("a", CONTENT), ItemOptions(metadata=Metadata())
+    for _ in range(2):
+        assert await world.upload(source, title=TITLE, item_options=options) == 4, world.error
+        assert world.error is not None
+        assert world.error.facts.situation == "item-of-job-missing"
 
 
 # --- the late effect of a request that was given up ---------------------------------------------------------------

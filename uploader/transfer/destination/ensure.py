@@ -6,9 +6,12 @@ urgent to answer (`learn_address`).
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import msgspec
 
-from uploader.errors import ItemNotFound
+from uploader.errors import ItemNotFound, RequestRejected
 from uploader.figshare.models import Item
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
 from uploader.figshare.retry import Backoff, poll
@@ -45,7 +48,8 @@ async def learn_address(run: JobRun) -> None:
             raise RuntimeError("the item is unknown")
         with run.stop.interruptible():
             item = await _read_item(run, item_id)
-            await remove_mark(run, item)
+            async with _item_itself_first(run, item_id):
+                await remove_mark(run, item)
         await run.commit(
             ev.ItemReady(id=item_id, url=item.url, found=not run.created_item, public=item.is_public or msgspec.UNSET)
         )
@@ -66,6 +70,20 @@ async def _read_item(run: JobRun, item_id: int) -> Item:
     return await poll(look, run.options.settle_timeout, run.clock) or await run.api.item(item_id)
 
 
+@asynccontextmanager
+async def _item_itself_first(run: JobRun, item_id: int) -> AsyncIterator[None]:
+    """Raise ItemNotFound if a change inside is refused because the item no longer exists.
+
+    Figshare answers 404 for a value that it does not know, too.
+    """
+    try:
+        yield
+    except RequestRejected as refusal:
+        if refusal.status == 404:
+            await run.api.item(item_id)
+        raise
+
+
 async def ensure_description(run: JobRun) -> None:
     """Apply the requested metadata. An item created in this run already has the fields that a create request takes."""
     requested = run.state.description
@@ -77,7 +95,8 @@ async def ensure_description(run: JobRun) -> None:
         )
         rest = {name: value for name, value in requested.payload.fields.items() if name not in sent}
         payload = msgspec.structs.replace(requested.payload, fields=rest)
-        await describe(run.api, run.item_id, payload, on_turn=run.lock.check)
+        async with _item_itself_first(run, run.item_id):
+            await describe(run.api, run.item_id, payload, on_turn=run.lock.check)
         await run.commit(ev.MetadataApplied(requested.mark))
     run.described = True
     run.notify(no.Described(run.item_id, requested.payload.present_fields))
