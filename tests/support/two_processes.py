@@ -72,6 +72,13 @@ SCENES = (
     _scene(f"{_TO_ONE}, one machine", ("a",), BOTH),
     _scene(f"{_TO_ONE}, replacing, one machine", ("a",), BOTH, options=Options(on_conflict="replace")),
     _scene(f"{_TO_ONE}, two machines", ("a",), BOTH, states=_APART, locks=False),
+    _scene(
+        f"{_TO_ONE}, replacing, two machines",
+        *(("a",), BOTH),
+        states=_APART,
+        locks=False,
+        options=Options(on_conflict="replace"),
+    ),
     _scene(f"{_TO_ONE}, one folder without file locks", ("a",), BOTH, locks=False),
     _scene("the same command to one item, two machines", BOTH, BOTH, states=_APART, locks=False),
     _scene("two jobs to new items of one title, one machine", ("a",), ("b",), titles=_SAME_TITLE, target=TITLE),

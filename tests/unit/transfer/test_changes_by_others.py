@@ -91,6 +91,18 @@ async def test_an_unfinished_upload_that_its_owner_completes_is_not_replaced(wor
     assert "has been completed since" in warnings(world)
 
 
+async def test_of_two_identical_uploads_that_meet_the_later_one_goes(world: World) -> None:
+    def complete(_: str) -> None:
+        theirs.parts = {1: CONTENT}
+        theirs.status, theirs.upload_status = "available", "completed"
+
+    item = world.figshare.add_item()
+    theirs = world.figshare.add_file(item, "a", CONTENT, status="created")
+    world.figshare.on_request["send_part"] = complete
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert list(item.files) == [theirs.id]
+
+
 async def test_an_unfinished_upload_that_its_owner_continues_is_not_replaced(world: World) -> None:
     item = world.figshare.add_item()
     theirs = world.figshare.add_file(item, "a", b"theirs", status="created")

@@ -317,6 +317,8 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # no
             transfer.superseded += () if transfer.foreign or transfer.file_id is None else (transfer.file_id,)
             transfer.file_id, transfer.foreign = event.id, True
         case ev.RemnantRemoved():
+            if event.kept:  # it may be a copy of this one now
+                transfer.known = tuple(i for i in transfer.known if i != event.id)
             transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
             if event.id in transfer.replaces:
