@@ -131,7 +131,8 @@ class _Packer:
             self._selection.problems.append(problem)
 
     def _add_archive(self, beside: FilesBySource, path: str, name: str, members: Members) -> None:
-        if self._packing.manifest and any(members.name(index) == NAME for index in range(len(members))):
+        names = (members.name(index) for index in range(len(members)))
+        if self._packing.manifest and any(name == NAME or name.startswith(NAME + b"/") for name in names):
             raise UsageError(
                 f"the archive would have two members {NAME.decode()}: one of the sources, and its list of MD5s",
                 hint="Rename the source, or leave the list out.",

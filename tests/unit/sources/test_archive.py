@@ -132,7 +132,21 @@ def test_times_that_fields_cannot_hold(tmp_path: Path) -> None:
         assert [member.mtime for member in archive] == [(top / str(n)).stat().st_mtime for n in range(5)]
     with zipfile.ZipFile(io.BytesIO(whole(plan_of(top, "zip", manifest=False)))) as zipped:
         assert zipped.testzip() is None
-        assert [info.date_time[0] for info in zipped.infolist()] == [1980, 1980, 1980, 2038, 2107]
+        infos = zipped.infolist()
+        assert [info.date_time[0] for info in infos] == [1980, 1980, 1980, 2038, 2107]
+        # In the extra field, 7-Zip and libarchive take a time before 1970 for one of 2038 to 2106.
+        assert [bool(info.extra) for info in infos] == [False, False, True, False, False]
+
+
+def test_a_time_that_the_plan_cannot_hold(tmp_path: Path) -> None:
+    """Nanoseconds since 1970 have 63 bits until 2262."""
+    top = tmp_path / "times"
+    top.mkdir()
+    (top / "2286").write_bytes(b"1")
+    os.utime(top / "2286", (10**10, 10**10))
+    plan = plan_of(top, "tar", manifest=False)
+    assert plan.examine() == dataclasses.replace(plan.stamp, device=top.stat().st_dev)
+    assert b"2286" in whole(plan)
 
 
 # --- large ---------------------------------------------------------------------------------------------------------

@@ -398,6 +398,15 @@ async def test_a_manifest_of_its_own(world: World, survey: Path) -> None:
     assert f"{md5(b'')}  MANIFEST.md5" in listed
 
 
+async def test_a_folder_with_the_name_of_the_list_is_refused(world: World, survey: Path) -> None:
+    folder = survey / "MANIFEST.md5"
+    folder.mkdir()
+    (folder / "1.csv").write_bytes(b"1")
+    inside = str(survey) + "/."
+    assert await world.upload(inside, title="both", options=ZIP) == ExitStatus.USAGE
+    assert await world.upload(inside, title="both", options=Options(pack="zip", pack_manifest=False)) == 0
+
+
 def test_parts_are_small_here() -> None:
     assert PART_SIZE < 100  # so that heads, frames and tails are cut
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 _SEPARATOR = b"/"
 _LOWEST = b"\0"
+_LATEST_NS = (1 << 63) - 1
+"""The latest time that a column holds: a day in 2262."""
 _WHOLE = "\0"
 """Begins a root that is the whole path of one member, which has another name in the archive."""
 
@@ -66,7 +68,7 @@ class Members:
         self.ends.append(len(self.names))
         self.kinds.append(member.kind)
         self.sizes.append(member.size)
-        self.mtimes.append(member.mtime_ns)
+        self.mtimes.append(column_time(member.mtime_ns))
         self.ctimes.append(member.ctime_ns)
         self.inodes.append(member.inode)
         self.root_of.append(self._root(member))
@@ -137,6 +139,11 @@ class Members:
         for index in indices:
             chosen.append(self.get(index))
         return chosen
+
+
+def column_time(mtime_ns: int) -> int:
+    """Return an mtime as a column holds it; file systems can store later ones."""
+    return min(mtime_ns, _LATEST_NS)
 
 
 def sort_key(name: bytes) -> bytes:

@@ -22,7 +22,7 @@ import xxhash
 from uploader.errors import SourceChanged
 from uploader.sources.archive.layout import Format, Layout
 from uploader.sources.archive.manifest import NAME, Manifest
-from uploader.sources.archive.members import Kind, Member, Members, sort_key
+from uploader.sources.archive.members import Kind, Member, Members, column_time, sort_key
 from uploader.sources.archive.tar_layout import TarLayout
 from uploader.sources.archive.zip_layout import ZipLayout
 from uploader.sources.source import FileStamp
@@ -144,7 +144,7 @@ class Plan:
             text = "is no longer what it was"
         elif not is_folder and status.st_size != size:
             text = f"has {status.st_size} bytes now, but had {size} when the archive was planned"
-        elif status.st_mtime_ns != mtime:
+        elif column_time(status.st_mtime_ns) != mtime:
             text = "was modified after the archive was planned"
         else:
             return status
@@ -243,7 +243,7 @@ class _Inflated:
 
 def _row(status: os.stat_result) -> tuple[int, int, int, int]:
     size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
-    return size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return size, column_time(status.st_mtime_ns), status.st_ctime_ns, status.st_ino
 
 
 def difference(old: Plan, new: Plan) -> tuple[str, str]:

@@ -149,9 +149,12 @@ class ZipLayout(Layout):
         return self.members.name_length(index) + self._is_folder(index)
 
     def _time(self, index: int) -> bytes:
-        """Return the extra field with the mtime; empty for times that it cannot hold."""
+        """Return the extra field with the mtime; empty for times that it cannot hold.
+
+        Its number is signed, but 7-Zip and libarchive read one before 1970 as one of 2038 to 2106.
+        """
         seconds = self._seconds(index)
-        if not -(1 << 31) <= seconds < 1 << 31:
+        if not 0 <= seconds < 1 << 31:
             return b""
         return _TIME.pack(0x5455, 5, 1, seconds)
 
