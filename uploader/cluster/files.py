@@ -103,7 +103,7 @@ class LeaderFiles:
         self._readers: dict[str, ReportReader] = {}
 
     async def members(self) -> Mapping[str, Hello]:
-        return await in_thread(read_hellos, self._folder, self._disk)
+        return await in_thread(as_resumable()(read_hellos), self._folder, self._disk)
 
     async def give(self, member: str, orders: Orders) -> None:
         path = self._folder / FOLDER / member / f"{_ORDERS}{self._term}"
@@ -118,6 +118,7 @@ class LeaderFiles:
     async def reports(self) -> list[tuple[str, Entry]]:
         return await in_thread(self._read_reports)
 
+    @as_resumable()
     def _read_reports(self) -> list[tuple[str, Entry]]:
         found: list[tuple[str, Entry]] = []
         for path in _subfolders(self._folder / FOLDER):
@@ -129,6 +130,7 @@ class LeaderFiles:
     async def has_earlier_orders(self) -> bool:
         return await in_thread(self._has_earlier_orders)
 
+    @as_resumable()
     def _has_earlier_orders(self) -> bool:
         found = (term for path in _subfolders(self._folder / FOLDER) for term, _ in _orders_in(path))
         return any(term < self._term for term in found)
@@ -172,7 +174,8 @@ class MemberFiles:
             # New, or removed by a leader that considered this member dead: the report begins again, too.
             self._disk.make_folder(self._folder)
             self._seed = self._length = 0
-        self._disk.put(self._folder / HELLO, data)
+        with as_resumable():
+            self._disk.put(self._folder / HELLO, data)
 
     async def orders(self) -> tuple[int, Orders] | None:
         return await in_thread(self._read_orders)
@@ -188,6 +191,7 @@ class MemberFiles:
         await in_thread(self._append, entries)
         return self._length
 
+    @as_resumable()
     def _append(self, entries: list[Entry]) -> None:
         if self._folder.exists():
             data, self._seed = encode_entries(entries, self._seed)

@@ -22,13 +22,13 @@ class LeaderWire(Protocol):
     """The leader's end. Members have names that are unique in the job."""
 
     async def members(self) -> Mapping[str, Hello]:
-        """Return all members, as they describe themselves now."""
+        """Return all members, as they describe themselves now. Raises StateLost."""
 
     async def give(self, member: str, orders: Orders) -> None:
         """Replace the orders of a member. Raises StateDiskFull, StateLost."""
 
     async def reports(self) -> list[tuple[str, Entry]]:
-        """Return what members have reported since the last call, in the order of each."""
+        """Return what members have reported since the last call, in the order of each. Raises StateLost."""
 
     async def has_earlier_orders(self) -> bool:
         """Return True if members may be following the orders of an earlier leader."""
@@ -41,13 +41,13 @@ class MemberWire(Protocol):
     """A member's end."""
 
     async def hello(self, hello: Hello) -> None:
-        """Replace the member's description of itself. Raises StateDiskFull, StateUnusable."""
+        """Replace the member's description of itself. Raises StateDiskFull, StateLost; StateUnusable at first."""
 
     async def orders(self) -> tuple[int, Orders] | None:
         """Return the leader's term and orders, those of the highest term; None before the first."""
 
     async def report(self, entries: list[Entry]) -> int:
-        """Append to the member's report; return its length in bytes. Raises StateDiskFull, StateUnusable."""
+        """Append to the member's report; return its length in bytes. Raises StateDiskFull, StateLost."""
 
     async def leader(self) -> LeaderSign | None:
         """Return the last sign of life of the leader; None if there never was one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from uploader.cluster.messages import (
     Secret,
 )
 from uploader.concurrency import in_thread
-from uploader.disk import Disk
+from uploader.disk import Disk, map_os_errors
+from uploader.errors import StateLost
 
 pytestmark = pytest.mark.anyio
 HELLO = Hello(host="n1", machine="m", pid=7, version="1")
@@ -119,6 +121,36 @@ async def test_a_member_that_was_assumed_dead_continues(tmp_path: Path) -> None:
     assert later.reported(member.name) == length
     await member.close()
     assert await in_thread(read_hellos, job, disk) == {}
+
+
+class LostDisk(Disk):
+    """A disk whose mount becomes read-only."""
+
+    lost = False
+
+    def put(self, path: Path, data: bytes) -> None:
+        self._check(path)
+        super().put(path, data)
+
+    def append(self, path: Path, data: bytes) -> None:
+        self._check(path)
+        super().append(path, data)
+
+    def _check(self, path: Path) -> None:
+        with map_os_errors(path):
+            if self.lost:
+                raise OSError(errno.EROFS, "Read-only file system")
+
+
+async def test_a_member_that_loses_the_state_directory_can_be_started_again(tmp_path: Path) -> None:
+    disk = LostDisk()
+    member = MemberFiles(tmp_path, disk, host="n1", pid=7)
+    await member.hello(HELLO)
+    disk.lost = True
+    with pytest.raises(StateLost):
+        await member.hello(HELLO)
+    with pytest.raises(StateLost):
+        await member.report([OrderOver(term=1, order=2)])
 
 
 async def test_a_hello_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
