@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from uploader.errors import FigupError, JobNotFound, JournalDamaged
 from uploader.records.journal import EVENTS, Action, AnyEvent, JobPlanned, JobState
 from uploader.transfer.journal.log import Journal, Replay, read_synced, scan
 from uploader.transfer.store.jobs import JobStore
-from uploader.transfer.store.lease import current_holder
+from uploader.transfer.store.lease import current_holders
 from uploader.transfer.store.lock import JobLock
 
 _ID_LENGTH = 10
@@ -83,15 +84,22 @@ def overviews(states: JobStore) -> list[Overview]:
     found: list[Overview] = []
     for name in states.names():
         with suppress(FigupError):
-            found.append(overview(states, name))
-    return found
+            found.append(recorded(states, name))
+    return _with_holders(states, found)
 
 
 def overview(states: JobStore, job: str) -> Overview:
     """Return one job of records. Blocks. Raises as `read_state` does."""
-    seen = recorded(states, job)
-    is_running = current_holder(states.folder(job), states.disk) is not None
-    return msgspec.structs.replace(seen, state="running") if is_running else seen
+    return _with_holders(states, [recorded(states, job)])[0]
+
+
+def _with_holders(states: JobStore, jobs: Sequence[Overview]) -> list[Overview]:
+    """Add which jobs a process works on."""
+    holders = current_holders([states.folder(seen.job) for seen in jobs], states.disk)
+    return [
+        seen if holder is None else msgspec.structs.replace(seen, state="running")
+        for seen, holder in zip(jobs, holders, strict=True)
+    ]
 
 
 def recorded(states: JobStore, job: str) -> Overview:

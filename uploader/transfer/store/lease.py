@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,8 +25,8 @@ STALE_BEATS = 4
 NETWORK_STALE_BEATS = 12
 """The same on network file systems, whose clients may show an old listing for up to 60 s (nfs(5): acdirmax)."""
 _NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "ceph", "beegfs", "9p", "afs", "pvfs2"})
-_ABANDONED_AFTER = 600.0
-"""Seconds after which an unchanged lease is abandoned, even if the clocks of two machines differ."""
+_ABANDONED_AFTER, _ABANDONED_ELSEWHERE = 600.0, 86_400.0
+"""Seconds after which an unchanged lease is abandoned: on a local file system, and on one with the times of others."""
 _STEM = "lease-"
 _MAX_CHECKS = 20
 
@@ -136,23 +137,39 @@ class Leases:
 
 
 def current_holder(folder: Path, disk: Disk) -> str | None:
-    """Describe the process working on a job; None without one. Reads only."""
-    leases = Leases(folder, disk)
-    found = leases.newest()
+    """Describe the process working on a job; None without one: see `current_holders`."""
+    return current_holders([folder], disk)[0]
+
+
+def current_holders(folders: Sequence[Path], disk: Disk) -> list[str | None]:
+    """Describe the process working on each job; None without one. Reads only.
+
+    Waits for some seconds, once for all jobs, if only a heartbeat can tell whether a holder is alive.
+    """
+    found = [Leases(folder, disk).newest() for folder in folders]
+    alive = [_is_alive(folder, lease) for folder, lease in zip(folders, found, strict=True)]
+    if None in alive:
+        time.sleep(1.5 * HEARTBEAT)
+    for place, folder in enumerate(folders):
+        if alive[place] is None:
+            now = Leases(folder, disk).newest()
+            alive[place] = now != found[place] and now is not None and not (now.lease and now.lease.ended)
+    return [lease.holder() if known and lease else None for known, lease in zip(alive, found, strict=True)]
+
+
+def _is_alive(folder: Path, found: LeaseRecord | None) -> bool | None:
+    """Return True if the holder is alive, None if only a heartbeat can tell."""
     if found is None or found.lease is None or found.lease.ended:
-        return None
+        return False
     if found.lease.machine == machine_id(folder):
-        return found.lease.holder() if process_exists(found.lease.pid) else None
+        return process_exists(found.lease.pid)
     path = folder / f"{_STEM}{found.number}"
     with map_os_errors(path):
         age = abs(time.time() - path.stat().st_mtime) if path.exists() else 0.0
     if age <= STALE_BEATS * HEARTBEAT:
-        return found.lease.holder()
-    if age < _ABANDONED_AFTER:
-        # The clocks of two machines may differ by more: only a heartbeat shows that the holder is alive.
-        time.sleep(1.5 * HEARTBEAT)
-        return found.lease.holder() if leases.newest() != found else None
-    return None
+        return True
+    # The time may be from another machine, whose clock may be wrong.
+    return None if age < (_ABANDONED_AFTER if is_local_folder(folder) else _ABANDONED_ELSEWHERE) else False
 
 
 def _decoded(data: bytes) -> Lease | None:

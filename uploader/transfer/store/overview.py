@@ -22,7 +22,7 @@ from uploader.transfer.notices import Member
 from uploader.transfer.report import FileReport
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
-from uploader.transfer.store.lease import current_holder
+from uploader.transfer.store.lease import current_holder, current_holders
 
 _OVERVIEW = "overview.json"
 _WIDTH = 40
@@ -86,12 +86,12 @@ def summarize(states: JobStore, job: str) -> JobSummary:
     seen, state = _read(states, job)
     if state is None:
         return JobSummary(**msgspec.structs.asdict(seen))
-    return _summary(states, state, _with_holder(states, seen))
+    return _summary(states, state, _held(states, seen))
 
 
 def summary_of(states: JobStore, job: str, state: JobState) -> JobSummary:
     """Summarize a job whose journal leads to `state`. Blocks. Raises JobNotFound."""
-    return _summary(states, state, _with_holder(states, _overview(job, state, states.last_change(job))))
+    return _summary(states, state, _held(states, _overview(job, state, states.last_change(job))))
 
 
 def _summary(states: JobStore, state: JobState, seen: JobOverview) -> JobSummary:
@@ -109,17 +109,7 @@ def _summary(states: JobStore, state: JobState, seen: JobOverview) -> JobSummary
 
 def overview(states: JobStore, job: str) -> JobOverview:
     """One job. Raises as `summarize` does."""
-    kept = _read_cached(states, job)
-    if kept is not None:
-        return _with_holder(states, kept)
-    before = _as_it_is(states, job)
-    seen, state = _read(states, job)
-    reported = _with_holder(states, seen)
-    if reported is seen and state is not None and before[0] >= CACHE_FROM:
-        # Not written by a process that was killed; one that starts now writes its own.
-        with suppress(FigupError):
-            _write_cached(states, before, seen)
-    return reported
+    return _overviews(states, [job])[0]
 
 
 def keep_overview(states: JobStore, job: str, state: JobState) -> None:
@@ -132,13 +122,37 @@ def keep_overview(states: JobStore, job: str, state: JobState) -> None:
 
 def list_jobs(states: JobStore) -> list[JobOverview]:
     """All jobs, most recently changed first."""
-    found = []
-    for job in states.names():
+    return sorted(_overviews(states, states.names(), missing_ok=True), key=lambda s: s.changed, reverse=True)
+
+
+def _overviews(states: JobStore, jobs: Iterable[str], *, missing_ok: bool = False) -> list[JobOverview]:
+    """Return the overviews of jobs; a missing one raises JobNotFound, unless `missing_ok`."""
+    found: list[tuple[JobOverview, tuple[int, int, int] | None]] = []
+    for job in jobs:
         try:
-            found.append(overview(states, job))
+            found.append(_recorded(states, job))
         except JobNotFound:
-            continue
-    return sorted(found, key=lambda s: s.changed, reverse=True)
+            if not missing_ok:
+                raise
+    holders = current_holders([states.folder(seen.job) for seen, _ in found], states.disk)
+    reported = []
+    for (seen, journal), holder in zip(found, holders, strict=True):
+        reported.append(_with_holder(states, seen, holder))
+        if reported[-1] is seen and journal is not None:
+            # Not written by a process that was killed; one that starts now writes its own.
+            with suppress(FigupError):
+                _write_cached(states, journal, seen)
+    return reported
+
+
+def _recorded(states: JobStore, job: str) -> tuple[JobOverview, tuple[int, int, int] | None]:
+    """Return a job ignoring its working process, and the version of its journal if it should be cached."""
+    kept = _read_cached(states, job)
+    if kept is not None:
+        return kept, None
+    journal = _as_it_is(states, job)
+    seen, state = _read(states, job)
+    return seen, journal if state is not None and journal[0] >= CACHE_FROM else None
 
 
 def latest_job(states: JobStore) -> str:
@@ -205,10 +219,13 @@ def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
     return _overview(job, state, changed), state
 
 
-def _with_holder(states: JobStore, seen: JobOverview) -> JobOverview:
+def _held(states: JobStore, seen: JobOverview) -> JobOverview:
+    return _with_holder(states, seen, current_holder(states.folder(seen.job), states.disk))
+
+
+def _with_holder(states: JobStore, seen: JobOverview, holder: str | None) -> JobOverview:
     """Add the process working on the job and the progress that it reports, which is newer than the journal."""
     folder = states.folder(seen.job)
-    holder = current_holder(folder, states.disk)
     if holder is None or seen.state == "damaged":
         return seen
     seen = msgspec.structs.replace(seen, state="running", holder=holder)

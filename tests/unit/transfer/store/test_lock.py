@@ -21,7 +21,14 @@ from uploader.clock import Clock
 from uploader.disk import Disk
 from uploader.errors import Facts, JobBusy, StateLost
 from uploader.transfer.store import lease as leases
-from uploader.transfer.store.lease import STALE_BEATS, Leases, current_holder, is_network_folder, machine_id
+from uploader.transfer.store.lease import (
+    STALE_BEATS,
+    Leases,
+    current_holder,
+    current_holders,
+    is_network_folder,
+    machine_id,
+)
 from uploader.transfer.store.lock import JobLock
 
 pytestmark = pytest.mark.anyio
@@ -349,3 +356,29 @@ async def test_another_machines_clock_does_not_decide_whether_it_is_alive(
     os.utime(path, (time.time() - 120,) * 2)
     assert await holder_of(tmp_path) is None
     await lock.release()
+
+
+async def test_a_heartbeat_tells_that_holders_with_wrong_clocks_are_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / name for name in ("alive", "dead", "released")]
+    locks = [lock_of(folder, "there") for folder in folders]
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        assert locks[0].still_held()
+        locks[2]._end_lease()
+
+    for folder, lock in zip(folders, locks, strict=True):
+        folder.mkdir()
+        await lock.acquire()
+        hours_ago = time.time() - 7200
+        os.utime(folder / "lease-1", (hours_ago, hours_ago))
+    monkeypatch.setattr(leases, "is_local_folder", lambda _: False)
+    monkeypatch.setattr(leases.time, "sleep", pause)
+    holders = await anyio.to_thread.run_sync(current_holders, folders, Disk())
+    assert [holder is not None for holder in holders] == [True, False, False]
+    assert len(pauses) == 1
+    for lock in locks:
+        lock._drop_kernel_lock()
