@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -18,6 +19,8 @@ from uploader.cli.output.rows import FileRows, plain_row
 from uploader.cli.output.summary import MAX_LISTED, doi_line, manifest_line, members_line, published_line
 from uploader.cli.runner import Session
 from uploader.clock import RecentRate
+from uploader.cluster.files import read_hellos
+from uploader.cluster.messages import Hello
 from uploader.errors import ExitStatus
 from uploader.sources.models import remote_path
 from uploader.text import printable
@@ -29,6 +32,8 @@ from uploader.transfer.store.lease import current_holder
 from uploader.transfer.store.overview import JobSummary, summarize
 
 _EVERY = 1.0
+_NEW_LEADER = 120.0
+"""Seconds that members may need to replace a leader that died: on network file systems they watch it this long."""
 _SUMMARY_FIELDS = (
     "job",
     "item_id",
@@ -66,7 +71,7 @@ def write_job(session: Session, job: JobSummary) -> None:
 
 
 async def watch(session: Session, states: JobStore, name: str) -> int:
-    """Follow a job and show its progress until no process works on it; return the exit status of its result."""
+    """Follow a job and show its progress until no process works on it, nor soon may; return its exit status."""
     display = display_for(session.console, no_progress=session.common.no_progress)
     session.signals.progress = display.summary_line
     follower = _JobFollower(states, name)
@@ -79,8 +84,10 @@ async def watch(session: Session, states: JobStore, name: str) -> int:
                     session.console.note(text)
                 members = progress.members
                 display.show(progress)
-            elif (job := await anyio.to_thread.run_sync(summarize, states, name)).holder is None:
-                break
+            else:
+                job = await anyio.to_thread.run_sync(summarize, states, name)
+                if job.holder is None and not await anyio.to_thread.run_sync(follower.may_get_leader):
+                    break
             await anyio.sleep(_EVERY)
     finally:
         display.close()
@@ -95,6 +102,8 @@ class _JobFollower:
         self._states = states
         self._name = name
         self._speed = RecentRate()
+        self._team: Mapping[str, Hello] = {}
+        self._team_changed = 0.0
 
     def progress(self) -> no.Progress | None:
         """Return the progress; None if no process works on the job."""
@@ -103,6 +112,13 @@ class _JobFollower:
             return None
         live = progress_file.read(folder, disk)
         return live.progress if live is not None else self._journaled()
+
+    def may_get_leader(self) -> bool:
+        """Return True if a member may become the leader: one was there, or gave a sign of life, a short time ago."""
+        team, now = read_hellos(self._states.folder(self._name), self._states.disk), time.monotonic()
+        if team != self._team:
+            self._team, self._team_changed = team, now
+        return bool(team) and now - self._team_changed < _NEW_LEADER
 
     def _journaled(self) -> no.Progress:
         """Read progress from the journal until the working process has written its own."""

@@ -1,0 +1,40 @@
+"""Following a job from outside, while the process that leads it is replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+import pytest
+
+from uploader.cli import status
+from uploader.cluster.files import MemberFiles
+from uploader.cluster.messages import Hello
+from uploader.disk import Disk
+from uploader.transfer.store.jobs import JobStore
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_members_may_get_a_new_leader_for_some_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(status.time, "monotonic", lambda: now)
+    follower = status._JobFollower(JobStore(tmp_path, Disk()), "job")
+
+    async def may_get_leader() -> bool:
+        return await anyio.to_thread.run_sync(follower.may_get_leader)
+
+    assert not await may_get_leader()
+    member = MemberFiles(tmp_path / "jobs" / "job", Disk(), host="n1", pid=7)
+    hello = Hello(host="n1", machine="m", pid=7, version="1")
+    await member.hello(hello)
+    assert await may_get_leader()
+    now += 100
+    assert await may_get_leader()
+    await member.hello(msgspec.structs.replace(hello, beat=1))
+    assert await may_get_leader()
+    now += 100
+    assert await may_get_leader()
+    now += 100
+    assert not await may_get_leader()
