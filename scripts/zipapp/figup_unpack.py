@@ -85,16 +85,21 @@ def _unpacked(packed: zipfile.ZipFile, place: Path, tag: str, build: str) -> Pat
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise Unusable("the folder belongs to another user, or others can write to it")
+    # Hosts remove files in /tmp that were not used for days, one by one.
+    _extract(packed, folder, tag)
     return folder
 
 
 def _extract(packed: zipfile.ZipFile, folder: Path, tag: str) -> None:
+    """Extract the files that are missing; other processes may be using the folder."""
     for name in packed.namelist():
         part, _, inner = name.partition("/")
-        if part in ("common", tag) and inner and not name.endswith("/"):
-            target = folder / inner
+        target = folder / inner
+        if part in ("common", tag) and inner and not name.endswith("/") and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(packed.read(name))
+            trial = target.with_name(f".{target.name}.{os.getpid()}")
+            trial.write_bytes(packed.read(name))
+            trial.replace(target)
 
 
 def _use(folder: Path) -> None:

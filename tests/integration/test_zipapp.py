@@ -100,6 +100,16 @@ def test_eight_at_once_unpack_one_folder(zipapp: Path, env: dict[str, str], tmp_
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_files_that_the_host_removed_are_unpacked_again(zipapp: Path, env: dict[str, str], tmp_path: Path) -> None:
+    command: list[str | Path] = [sys.executable, zipapp, "help", "clusters"]
+    first = run(command, env, tmp_path)
+    (folder,) = (tmp_path / "unpacked").iterdir()
+    for removed in (folder / "uploader/manual/clusters.md", *folder.glob("msgspec/_core*"), folder / "click/core.py"):
+        removed.unlink()
+    again = run(command, env, tmp_path)
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
+
+
 def test_a_folder_that_others_can_write_to_is_not_used(zipapp: Path, env: dict[str, str], tmp_path: Path) -> None:
     run([sys.executable, zipapp, "--version"], env, tmp_path)
     (folder,) = (tmp_path / "unpacked").iterdir()
