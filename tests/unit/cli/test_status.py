@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_members_may_get_a_new_leader_for_some_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(status.time, "monotonic", lambda: now)
+    monkeypatch.setattr("uploader.cli.status.time.monotonic", lambda: now)
     follower = status._JobFollower(JobStore(tmp_path, Disk()), "job")
 
     async def may_get_leader() -> bool:

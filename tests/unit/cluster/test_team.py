@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import random
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -241,6 +243,23 @@ async def test_the_rate_is_limited_for_all_together(new_crew: NewCrew) -> None:
     assert len({who for who, *_ in crew.figshare.sent}) == 2
     total = sum(map(len, crew.contents.values()))
     assert crew.figshare.sent[-1][3] >= (total - 2 * burst) / (1.15 * limit)
+
+
+async def test_an_archive_is_sent_by_the_leader_alone(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(3), big=2, small=20), strangers=True)
+    crew.options = Options(pack="zip")
+
+    async def script(crew: Crew) -> None:
+        for _ in range(3):
+            crew.start()
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    assert {name for name, *_ in crew.figshare.sent} == {"p0"}
+    (item,) = crew.figshare.stored_items.values()
+    (file,) = item.files.values()
+    with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+        assert {name: archive.read(name) for name in crew.contents} == dict(crew.contents)
 
 
 async def test_a_task_that_stays_alone_warns(new_crew: NewCrew) -> None:

@@ -376,7 +376,7 @@ async def test_a_heartbeat_tells_that_holders_with_wrong_clocks_are_alive(
         hours_ago = time.time() - 7200
         os.utime(folder / "lease-1", (hours_ago, hours_ago))
     monkeypatch.setattr(leases, "is_local_folder", lambda _: False)
-    monkeypatch.setattr(leases.time, "sleep", pause)
+    monkeypatch.setattr("uploader.transfer.store.lease.time.sleep", pause)
     holders = await anyio.to_thread.run_sync(current_holders, folders, Disk())
     assert [holder is not None for holder in holders] == [True, False, False]
     assert len(pauses) == 1
