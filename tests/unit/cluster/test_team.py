@@ -13,10 +13,10 @@ from blockbuster import BlockBuster
 
 from tests.fakes.world import KILLED
 from tests.support.teams import Crew, some_contents
-from uploader.cluster import leader, member
+from uploader.cluster import leader, member, team
 from uploader.cluster.files import MemberFiles
 from uploader.cluster.messages import Entry, FileHashed, PartDone
-from uploader.errors import NoToken, RequestRejected
+from uploader.errors import ExitStatus, NoToken, RequestRejected, StateDiskFull
 from uploader.transfer.notices import Warned
 from uploader.transfer.options import Options
 from uploader.transfer.parts import queue
@@ -243,6 +243,47 @@ async def test_the_rate_is_limited_for_all_together(new_crew: NewCrew) -> None:
     assert len({who for who, *_ in crew.figshare.sent}) == 2
     total = sum(map(len, crew.contents.values()))
     assert crew.figshare.sent[-1][3] >= (total - 2 * burst) / (1.15 * limit)
+
+
+async def test_members_of_another_version_get_nothing_to_send(
+    new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = new_crew(some_contents(random.Random(4), big=1, small=5))
+    monkeypatch.setattr(team, "__version__", "0.0.9")
+
+    async def script(crew: Crew) -> None:
+        for _ in range(2):
+            crew.start()
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    crew.check()
+    assert {name for name, *_ in crew.figshare.sent} == {"p0"}
+    warnings = [notice.message for notice in crew.world.notices if isinstance(notice, Warned)]
+    assert [text for text in warnings if "runs figup 0.0.9" in text and "it gets nothing to send" in text] == warnings
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("full", ["p0", "p1"], ids=["leader", "member"])
+async def test_the_others_continue_without_a_process_whose_quota_is_used_up(new_crew: NewCrew, full: str) -> None:
+    crew = new_crew(some_contents(random.Random(5), big=2, small=20), strangers=True)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StateDiskFull("no space left")
+
+    async def script(crew: Crew) -> None:
+        for _ in range(3):
+            crew.start()
+        await crew.clock.sleep(20)
+        disk = crew.members[full].disk
+        for name in ("put", "append", "write", "replace", "create"):
+            setattr(disk, name, refuse)
+
+    await crew.play(script)
+    assert {name: member.status for name, member in crew.members.items()} == {
+        name: ExitStatus.RESUMABLE if name == full else 0 for name in crew.members
+    }
+    crew.check()
 
 
 async def test_an_archive_is_sent_by_the_leader_alone(new_crew: NewCrew) -> None:
