@@ -38,7 +38,7 @@ log = logging.getLogger("uploader.cluster.member")
 POLL = 2.0
 """Seconds between two looks at the orders."""
 POLL_SOON, SOON = 0.25, 10.0
-"""The same while more orders are needed, for at most this many seconds."""
+"""The same while more orders are needed, for at most this many seconds after several parts came at once."""
 BEAT = 10.0
 """Seconds between two signs of life, and the longest that a report waits."""
 _FIRST_BEATS = 5
@@ -231,6 +231,9 @@ class MemberRole:
         self._run.throttle.share = None if orders.rate is None else max(1.0, orders.rate)
         self._run.throttle.refresh()
         self._obeyed = False
+        if sum(len(order.parts) for order in wanted.values()) > 1:
+            # Not where API requests permit few files: then each comes alone, and looking seldom suffices.
+            self._busy_at = self._clock.monotonic()
         for order in wanted.values():
             index = next(self._numbers)
             self._running[index] = Assignment(order, term, index, self._run, self._queue)
