@@ -86,7 +86,7 @@ async def watch(session: Session, states: JobStore, name: str) -> int:
                 display.show(progress)
             else:
                 job = await anyio.to_thread.run_sync(summarize, states, name)
-                if job.holder is None and not await anyio.to_thread.run_sync(follower.may_get_leader):
+                if not await anyio.to_thread.run_sync(follower.may_continue, job):
                     break
             await anyio.sleep(_EVERY)
     finally:
@@ -113,8 +113,10 @@ class _JobFollower:
         live = progress_file.read(folder, disk)
         return live.progress if live is not None else self._journaled()
 
-    def may_get_leader(self) -> bool:
-        """Return True if a member may become the leader: one was there, or gave a sign of life, a short time ago."""
+    def may_continue(self, job: JobSummary) -> bool:
+        """Return True if a process works on the job, or a member may lead it: one gave a sign of life not long ago."""
+        if job.holder is not None or job.state != "interrupted":
+            return job.holder is not None
         team, now = read_hellos(self._states.folder(self._name), self._states.disk), time.monotonic()
         if team != self._team:
             self._team, self._team_changed = team, now

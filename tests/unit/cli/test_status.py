@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio.to_thread
@@ -13,6 +14,7 @@ from uploader.cluster.files import MemberFiles
 from uploader.cluster.messages import Hello
 from uploader.disk import Disk
 from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.overview import JobSummary
 
 pytestmark = pytest.mark.anyio
 
@@ -22,19 +24,21 @@ async def test_members_may_get_a_new_leader_for_some_time(tmp_path: Path, monkey
     monkeypatch.setattr("uploader.cli.status.time.monotonic", lambda: now)
     follower = status._JobFollower(JobStore(tmp_path, Disk()), "job")
 
-    async def may_get_leader() -> bool:
-        return await anyio.to_thread.run_sync(follower.may_get_leader)
+    async def may_continue(state: str = "interrupted") -> bool:
+        job = JobSummary(job="job", state=state, changed=datetime.now(UTC))
+        return await anyio.to_thread.run_sync(follower.may_continue, job)
 
-    assert not await may_get_leader()
+    assert not await may_continue()
     member = MemberFiles(tmp_path / "jobs" / "job", Disk(), host="n1", pid=7)
     hello = Hello(host="n1", machine="m", pid=7, version="1")
     await member.hello(hello)
-    assert await may_get_leader()
+    assert await may_continue()
+    assert not await may_continue("done")
     now += 100
-    assert await may_get_leader()
+    assert await may_continue()
     await member.hello(msgspec.structs.replace(hello, beat=1))
-    assert await may_get_leader()
+    assert await may_continue()
     now += 100
-    assert await may_get_leader()
+    assert await may_continue()
     now += 100
-    assert not await may_get_leader()
+    assert not await may_continue()
