@@ -101,7 +101,8 @@ _COMMON = [
     _run("--deadline", metavar="auto|TIME", type=DEADLINE,
          help="Exit with 75 before this time (17:30, 2026-12-01T17:30) or after this long (90min). auto: before the "
               "end of the batch job.  [default: no deadline]"),
-    _run("--max-requests", metavar="N", type=click.IntRange(min=1), help="Exit with 75 after N requests."),
+    _run("--max-requests", metavar="N", type=click.IntRange(min=1),
+         help="Exit with 75 after N requests, and those that complete what was begun."),
 ]  # fmt: skip
 _COMMANDS: dict[ReportName, str] = {
     "public": "Make a table of all public records of an institution. No token is needed.",
