@@ -64,6 +64,8 @@ def entries_of(path: Path, content: BinaryIO, records: str | None) -> tuple[str,
         raise_problem(str(path), *_explained(error, data))
     except LookupError:
         raise_problem(str(path), f"has no list of records at {records!r}")
+    except RecursionError:
+        raise_problem(str(path), "is nested too deeply")
 
 
 def _lines(content: BinaryIO, begin: bytes, origin: str) -> Iterable[bytes]:

@@ -138,6 +138,9 @@ def test_other_files(tmp_path: Path) -> None:
         read(tmp_path, b"@article{a}", "records.bib")
     with pytest.raises(FigupError, match=r"line 2: invalid JSON"):
         read(tmp_path, b'[{"title": "A"},\n nonsense]', "records.json")
+    for text in (b"[" * 100_000, b'{"data":' * 100_000):
+        with pytest.raises(MetadataInvalid, match=r"is nested too deeply|invalid JSON"):
+            read(tmp_path, text, "records.json")
     file = read(tmp_path, b'{"title": "A dam", "id": 1, "titel": 2}\nnonsense\n', "records.jsonl")
     assert [one.text for one in file.problems] == [
         "line 1, titel: unknown field",
