@@ -67,7 +67,10 @@ class Fault(enum.Enum):
     KILLED_AFTER = "process killed after its effect"
 
 
-READING = frozenset({"files", "item", "file", "upload", "part", "own_items", "detail", "authors", "private_links"})
+READING = frozenset(
+    {"files", "item", "file", "upload", "part", "own_items", "detail", "authors", "private_links"}
+    | {"public_detail", "public_files"}
+)
 """Requests that only show what is stored; a replica may answer them with what was stored earlier."""
 BEFORE = frozenset({Fault.LOST_BEFORE, Fault.TRANSIENT, Fault.REJECTED, Fault.KILLED_BEFORE})
 
@@ -115,6 +118,8 @@ class StoredItem:
     authors: list[Author] = field(default_factory=list)
     links: list[PrivateLink] = field(default_factory=list)
     version: int = 0
+    versions: dict[int, StoredItem] = field(default_factory=dict)
+    """The published versions, as the item was then."""
     doi: str = ""
     changes: int = 0
     """Changes since its creation; the time of the last one is as many seconds later."""
@@ -326,8 +331,7 @@ class FakeFigshare:
     async def item(self, item_id: int) -> Item:
         def read() -> Item:
             item = self.stored(item_id)
-            shown = {} if self.folders_in_names else item.files
-            folders = {file.id: file.folder for file in shown.values() if file.folder}
+            folders = {} if self.folders_in_names else folders_of(item)
             url = f"https://example.org/{item_id}"
             return Item(id=item_id, title=item.title, url=url, is_public=item.version > 0, folders=folders)
 
@@ -356,6 +360,21 @@ class FakeFigshare:
 
         for row in await self.request("files", rows):
             yield row
+
+    async def public_files(self, item_id: int, version: int | None = None) -> AsyncIterator[File]:
+        def rows() -> list[File]:
+            return [self.row(file) for file in self.published(item_id, version).files.values()]
+
+        for row in await self.request("public_files", rows):
+            yield row
+
+    def published(self, item_id: int, version: int | None) -> StoredItem:
+        """A published version, None for the newest. Raises ItemNotFound."""
+        versions = self.stored(item_id).versions
+        number = version if version is not None else max(versions, default=0)
+        if number not in versions:
+            raise ItemNotFound(f"item {item_id} has no public version {number}")
+        return versions[number]
 
     def _new_file(self, item_id: int, file: StoredFile) -> int:
         file.visible_at = self.clock.monotonic() + self.files_lag
@@ -476,29 +495,34 @@ class FakeItems:
         raise ProjectNotFound(f"no project {project_id}")
 
     async def detail(self, item_id: int) -> ItemDetail:
-        def read() -> ItemDetail:
-            item, public = self._figshare.stored(item_id), self._figshare.stored(item_id).version > 0
-            now = self._figshare.clock.monotonic()
-            return ItemDetail(
-                id=item.id,
-                title=item.title,
-                doi=item.doi,
-                version=item.version,
-                is_public=public,
-                url=f"https://example.org/account/{item_id}",
-                public_url=f"https://example.org/{item_id}" if public else "",
-                created=item.created,
-                modified=item.created + timedelta(seconds=item.changes),
-                files=tuple(self._figshare.row(file) for file in item.files.values() if file.visible_at <= now),
-                description=str(item.fields.get("description", "")),
-                authors=tuple(item.authors),
-                categories=tuple(Category(id=number) for number in _numbers(item.fields.get("categories"))),
-                keywords=tuple(map(str, _sequence(item.fields.get("keywords")))),
-                license="CC BY 4.0",
-                type="dataset",
-            )
+        return await self._figshare.request("detail", lambda: self._detail(self._figshare.stored(item_id)))
 
-        return await self._figshare.request("detail", read)
+    async def public_detail(self, item_id: int, version: int) -> ItemDetail:
+        return await self._figshare.request(
+            "public_detail", lambda: self._detail(self._figshare.published(item_id, version))
+        )
+
+    def _detail(self, item: StoredItem) -> ItemDetail:
+        now, public = self._figshare.clock.monotonic(), item.version > 0
+        return ItemDetail(
+            id=item.id,
+            title=item.title,
+            doi=item.doi,
+            version=item.version,
+            is_public=public,
+            url=f"https://example.org/account/{item.id}",
+            public_url=f"https://example.org/{item.id}" if public else "",
+            created=item.created,
+            modified=item.created + timedelta(seconds=item.changes),
+            files=tuple(self._figshare.row(file) for file in item.files.values() if file.visible_at <= now),
+            folders={} if self._figshare.folders_in_names else folders_of(item),
+            description=str(item.fields.get("description", "")),
+            authors=tuple(item.authors),
+            categories=tuple(Category(id=number) for number in _numbers(item.fields.get("categories"))),
+            keywords=tuple(map(str, _sequence(item.fields.get("keywords")))),
+            license="CC BY 4.0",
+            type="dataset",
+        )
 
     async def create(
         self, fields: Mapping[str, object], *, project: int | None = None, on_turn: OnTurn | None = None
@@ -552,7 +576,9 @@ class FakeItems:
 
     async def publish(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
         def publish() -> None:
-            self._figshare.stored(item_id).version += 1
+            item = self._figshare.stored(item_id)
+            item.version += 1
+            item.versions[item.version] = copy.deepcopy(item)
 
         await self._figshare.request("publish", publish, on_turn)
 
@@ -596,6 +622,11 @@ class FakeRecords:
 
         found = await self._figshare.request(f"list {listing.path}", rows)
         return found[(page - 1) * size : page * size]
+
+
+def folders_of(item: StoredItem) -> dict[int, str]:
+    """The folders of the item's files that are in one."""
+    return {file.id: file.folder for file in item.files.values() if file.folder}
 
 
 def _record(item: StoredItem) -> Record:

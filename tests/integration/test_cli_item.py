@@ -263,6 +263,16 @@ def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> 
     assert shown(figup, item)["is_public"]
 
 
+def test_only_what_changed_is_published_again(figup: Figup, item: str) -> None:
+    """A command that was killed after its request is repeated."""
+    figup.run("item", "publish", item, "--yes").expect(0)
+    again = figup.run("item", "publish", item).expect(0)
+    assert f"Item {item} is public, version 1; nothing has changed since." in again.stdout
+    figup.run("item", "update", item, "--title", "Another title").expect(0)
+    assert f"Item {item} is public, version 2." in figup.run("item", "publish", item, "--yes").expect(0).stdout
+    assert f"Item {item} is public, version 2; nothing" in figup.run("item", "publish", item).expect(0).stdout
+
+
 def test_an_item_with_unfinished_files_is_not_published(figup: Figup, sandbox: Sandbox, item: str) -> None:
     (figup.cwd / "big.bin").write_bytes(os.urandom(3_000_000))
     run = figup.start("upload", "big.bin", "--item", item, "--limit-rate", "100k", "--json")

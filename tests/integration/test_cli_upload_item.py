@@ -215,6 +215,16 @@ def test_publishing_reports_the_doi_and_the_public_page(figup: Figup, sandbox: S
     assert f"DOI: {item['doi']}" in figup.run("item", "publish", str(item["id"]), "--yes").expect(0).stdout
 
 
+def test_a_job_whose_journal_was_cut_off_does_not_publish_again(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    command = ("data.bin", "--metadata", "dataset.yaml", "--publish")
+    figup.run("upload", *command).expect(0)
+    (journal,) = figup.state_dir.glob("jobs/*/journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    done = figup.run("upload", *command, "--json").expect(0).summary
+    assert (the_item(sandbox)["version"], done["published"]) == (1, "public")
+
+
 def test_files_added_to_a_published_item_are_in_its_draft(figup: Figup, sandbox: Sandbox, data: Path) -> None:
     upload(figup, "--metadata", "dataset.yaml", "--publish")
     item = str(the_item(sandbox)["id"])

@@ -183,8 +183,7 @@ HINTS: dict[str, Hint] = {
     ),
     "checksum-wrong": Hint(f"Correct the file or its MD5; then {_RERUN}.", complete=True),
     "some-files-failed": Hint(
-        "Fix what the messages report and run the same command again; the other files are not sent again.",
-        complete=True,
+        f"Fix what the messages report and {_RERUN}; the other files are not sent again.", complete=True
     ),
     "job-busy": Hint(
         "Let it finish (`figup status {job} --watch{job_options}` follows it), or stop it where it runs.", complete=True
@@ -261,6 +260,7 @@ HINTS: dict[str, Hint] = {
     "replace-or-keep": Hint(f"{_REPLACE_OR_KEEP[0].upper()}{_REPLACE_OR_KEEP[1:]}"),
     "same-perhaps": Hint("Run the same command again later, or choose with --on-conflict.", complete=True),
     "different": Hint(f"Rename the source; or {_REPLACE_OR_KEEP}"),
+    "perhaps-own": Hint(f"If so, {_RERUN} with --on-conflict replace.", complete=True),
     "started-here": Hint(
         "Continue it: `figup resume {job}{job_options}`. Or give it up: `figup cancel {job}{job_options}`. "
         "Then run this command again.",

@@ -148,21 +148,26 @@ def embargo(
 def publish(item: Reference, yes: bool, common: GlobalOptions) -> int:
     """Publish an item in its current state. Asks first: a public item cannot be deleted.
 
-    Each run creates a new public version.
+    This creates a new public version, unless nothing has changed since the last one.
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        release.check_publishable(found, await release.unfinished_files(api, found.id))
-        question = f'Publish item {found.id}, "{printable(found.title)}"? This cannot be undone.'
-        if not await confirm(session, question, yes=yes):
-            return ExitStatus.SOME_FAILED
-        now = await release.publish(api, found)
+        is_published = await release.is_published(api, found)
+        if is_published:
+            now = found
+        else:
+            release.check_publishable(found, await release.unfinished_files(api, found.id))
+            question = f'Publish item {found.id}, "{printable(found.title)}"? This cannot be undone.'
+            if not await confirm(session, question, yes=yes):
+                return ExitStatus.SOME_FAILED
+            now = await release.publish(api, found)
         summary = session.summary
         summary.doi, summary.published = now.doi or None, release.visibility(now)
         summary.public_url = now.public_url or None if summary.published == "public" else None
         session.console.event("published", **fields(now))
         page = now.public_url or now.url
-        session.console.result(f"Item {now.id} is {state(now)}.{f' {page}' if page else ''}")
+        since = "; nothing has changed since" if is_published else ""
+        session.console.result(f"Item {now.id} is {state(now)}{since}.{f' {page}' if page else ''}")
         if now.doi:
             session.console.result(f"DOI: {printable(now.doi)}")
         return 0

@@ -108,6 +108,11 @@ class Items:
         reader = object_spec(models.ItemDetail, **about_item(item_id))
         return await self._calls.api("GET", f"/account/articles/{item_id}", reader)
 
+    async def public_detail(self, item_id: int, version: int) -> models.ItemDetail:
+        """Return a published version of the item with all its metadata. It may be visible later."""
+        reader = object_spec(models.ItemDetail, **about_item(item_id, public=True))
+        return await self._calls.api("GET", f"/articles/{item_id}/versions/{version}", reader)
+
     async def exists(self, item_id: int) -> bool:
         """Return whether the item belongs to this account or is public."""
         for path in (f"/account/articles/{item_id}", f"/articles/{item_id}"):

@@ -347,6 +347,8 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     license: Annotated[str, From("license.name")] = ""
     type: Annotated[str, From("defined_type_name")] = ""
     references: tuple[str, ...] = ()
+    resource_doi: str = ""
+    resource_title: str = ""
     related_materials: tuple[dict[str, Any], ...] = ()
     funding: Annotated[tuple[str, ...], From("funding_list", "funding"), _texts_of_objects] = ()
     custom_fields: Annotated[dict[str, Any], _named_values] = {}

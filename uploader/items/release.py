@@ -5,11 +5,14 @@ An item is published only on request, and only if it is complete.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 
-from uploader.errors import Facts, NotPublishable
-from uploader.figshare.models import ItemDetail, PrivateLink
+from uploader.errors import Facts, ItemNotFound, NotPublishable
+from uploader.figshare.models import File, ItemDetail, PrivateLink
 from uploader.figshare.ratelimit import OnTurn
+from uploader.figshare.retry import poll
 from uploader.items.reconcile import TIME_LIMIT, confirm
 from uploader.items.service import ItemService
 from uploader.units import format_count
@@ -17,6 +20,14 @@ from uploader.units import format_count
 REQUIRED_TO_PUBLISH = ("title", "description", "authors", "categories", "keywords", "type", "license")
 """Fields that Figshare requires to publish (observed; its response names one at a time)."""
 _MAX_LISTED = 5
+_VERSIONED = (
+    "title", "description", "keywords", "license", "type", "references", "resource_doi", "resource_title",
+    "related_materials", "funding", "custom_fields", "group_id", "handle", "metadata_reason",
+)  # fmt: skip
+"""Fields that are the same in a public version and in the draft that it was made of."""
+_GIVEN_DATES = ("firstOnline", "publisherPublication", "publisherAcceptance")
+"""Dates of the timeline that a user can set (documented)."""
+_VERSION = re.compile(r"\.v\d+\Z")
 
 
 async def unfinished_files(api: ItemService, item_id: int) -> list[str]:
@@ -41,6 +52,51 @@ def check_publishable(item: ItemDetail, unfinished: Sequence[str]) -> None:
             hint="Finish their uploads, or remove them.",
             facts=Facts("unfinished-files"),
         )
+
+
+async def is_published(api: ItemService, item: ItemDetail, *, time_limit: float = TIME_LIMIT) -> bool | None:
+    """Return whether the newest public version has the item's files and metadata; None if that cannot be known.
+
+    It can only be known of a public item without embargo. A version that is not visible yet is waited for.
+    """
+    if not (item.is_public and item.version) or item.embargo is not None:
+        return None
+
+    async def read() -> tuple[ItemDetail, set[_FileKey]] | None:
+        try:
+            found = await api.items.public_detail(item.id, item.version)
+            return found, await _file_keys(api.public_files(item.id, item.version), found.folders)
+        except ItemNotFound:
+            return None
+
+    wait = functools.partial(api.wait, f"version {item.version} of item {item.id} is not visible yet")
+    found = await poll(read, time_limit, api.clock, wait=wait)
+    if found is None:
+        return None
+    public, files = found
+    return _metadata(public) == _metadata(item) and files == await _file_keys(api.files(item.id), item.folders)
+
+
+_FileKey = tuple[int, str, int]
+"""Id, path and size: the content of a file with an id never changes."""
+
+
+async def _file_keys(files: AsyncIterator[File], folders: Mapping[int, str]) -> set[_FileKey]:
+    return {(file.id, file.path_in(folders.get(file.id, "")), file.size) async for file in files}
+
+
+def _metadata(item: ItemDetail) -> dict[str, object]:
+    """Return what a version has of an item's metadata, comparable with that of its draft. A version's DOI ends in .vN.
+
+    Authors are compared by name: those that were set again by name may have other ids.
+    """
+    return {
+        **{name: getattr(item, name) for name in _VERSIONED},
+        "doi": _VERSION.sub("", item.doi),
+        "authors": [(author.full_name, author.orcid) for author in item.authors],
+        "categories": {category.id for category in item.categories},
+        "timeline": {name: item.timeline.get(name) for name in _GIVEN_DATES},
+    }
 
 
 async def publish(

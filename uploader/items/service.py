@@ -64,6 +64,9 @@ class ItemRequests(Lookup, Protocol):
     time is used up. Those that create something raise AmbiguousAnswer if they may have had their effect.
     """
 
+    async def public_detail(self, item_id: int, version: int) -> ItemDetail:
+        """Return a published version of the item, which may become visible some time after publishing."""
+
     async def update(self, item_id: int, fields: Body, *, on_turn: OnTurn | None = None) -> None:
         """Set these fields; others keep their values. `on_turn` is called before each attempt."""
 
@@ -107,6 +110,9 @@ class ItemService(Protocol):
 
     def files(self, item_id: int) -> AsyncIterator[File]:
         """Return every file of the item, unfinished ones included. Raises ItemNotFound."""
+
+    def public_files(self, item_id: int, version: int | None = None) -> AsyncIterator[File]:
+        """Return every file of a published version, None for the newest. Raises ItemNotFound."""
 
     async def wait(self, reason: str, delay: float) -> None:
         """Report `reason`, then wait `delay` seconds."""

@@ -226,8 +226,10 @@ class Steps:
     async def _publish(self) -> ItemDetail:
         key, intent = self.record.key, self.state.publishing
         with self.stop.interruptible():
-            detail = await self.api.items.detail(self.item_id)
             published = await self._published_since(intent) if intent is not None else None
+            detail = published or await self.api.items.detail(self.item_id)
+            if published is None and await release.is_published(self.api, detail, time_limit=SETTLE_TIMEOUT):
+                published = detail
             if published is None:
                 release.check_publishable(detail, await release.unfinished_files(self.api, self.item_id))
         if published is None:

@@ -284,6 +284,14 @@ async def test_a_changed_record_is_not_updated_because_it_is_to_be_published(wor
     assert (world.items()[0].version, world.items()[0].fields["description"]) == (0, "Dam 1")
 
 
+async def test_what_somebody_published_meanwhile_is_not_published_again(world: RecordWorld) -> None:
+    await world.run([record(1)])
+    await world.figshare.items.publish(world.items()[0].id)
+    assert await world.run([record(1)], PUBLISHED) == 0
+    assert world.items()[0].version == 1
+    assert world.outcomes[0].published == "public"
+
+
 # --- requests to publish whose answer was lost ------------------------------------------------------------------------
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tests.fakes.figshare import Fault
+from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
 from uploader.errors import Conflict
 from uploader.figshare.outcomes import UploadGone
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.journal.log import damaged_path, read_synced, synced_path
 from uploader.transfer.options import OnConflict, Options
 
@@ -34,6 +36,11 @@ class Stored:
         shutil.copytree(self.job, self._copy)
         self.length = (self.job / "journal").stat().st_size
         self._items = copy.deepcopy(world.figshare.stored_items)
+
+    def journal_before(self, text: bytes) -> int:
+        """Length of the journal before the first line that contains this."""
+        data = (self._copy / "journal").read_bytes()
+        return data.rindex(b"\n", 0, data.index(text)) + 1
 
     def restore(self, length: int) -> None:
         """Restore everything, with this many bytes of the journal."""
@@ -137,6 +144,24 @@ async def test_a_job_without_its_journal_keeps_a_file_that_differs_from_its_own(
     assert world.contents(item.id) == [*before, STORED[1]]
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_an_own_damaged_file_whose_record_is_lost_is_replaced_on_request(world: World, named: bool) -> None:
+    """Nothing proves whose it is: the message says how to replace it, and that ends with everything there."""
+    target = await prepare(world, "never", named, "skip")
+    stored = Stored(world)
+    (item,) = world.figshare.items_held.values()
+    next(file for file in item.files.values() if file.name == "a").corrupt = True
+    stored.restore_journal(stored.journal_before(b'"e":"init"'))
+    for _ in range(2):
+        assert await world.upload(str(world.folder / "set"), **target) == 1
+    assert world.report is not None
+    (problem,) = [file.error for file in world.report.files if file.error is not None]
+    assert problem.facts.situation == "perhaps-own"
+    await run_to_the_end(world, target | {"options": Options(on_conflict="replace")})
+    await run_to_the_end(world, target)
+    assert world.contents(item.id) == HELD
+
+
 async def test_a_published_item_is_not_made_twice(world: World) -> None:
     target = await prepare(world, "never", False, "skip")
     stored = Stored(world)
@@ -146,6 +171,22 @@ async def test_a_published_item_is_not_made_twice(world: World) -> None:
         stored.restore_journal(length)
         await run_to_the_end(world, target)
         assert list(world.figshare.stored_items) == [item.id]
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_what_is_public_already_is_not_published_again(world: World, named: bool) -> None:
+    target = await prepare(world, "never", named, "skip")
+    target["item_options"] = ItemOptions(metadata=Metadata(), publish=True)
+    await run_to_the_end(world, target)
+    stored = Stored(world)
+    for length in cuts(stored.job / "journal"):
+        await check_cut(world, stored, length, target, named=named)
+        (item,) = world.figshare.items_held.values()
+        assert item.version == 1, length
+        assert world.report is not None
+        assert world.report.published == "public"
+        await run_to_the_end(world, target)
+        assert item.version == 1
 
 
 async def test_without_any_record_of_the_item_a_published_one_is_named(world: World) -> None:

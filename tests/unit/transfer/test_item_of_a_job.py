@@ -254,6 +254,31 @@ async def test_a_publish_request_without_effect_is_waited_for_once(world: World)
     assert 30 <= world.clock.monotonic() - since < 40
 
 
+@pytest.mark.parametrize("change", ["nothing", "metadata", "a file"])
+async def test_a_late_publish_request_is_repeated_only_for_what_changed_since(world: World, change: str) -> None:
+    """It was sent by a process that was killed, and takes effect before the next run changes the item."""
+    world.figshare.fail("publish", Fault.KILLED_AFTER)
+    assert await publish(world) == KILLED
+    (item,) = world.figshare.items_held.values()
+    if change == "metadata":
+        item.fields["description"] = "other"
+    elif change == "a file":
+        world.figshare.add_file(item, "b", CONTENT)
+    assert await publish(world) == 0
+    assert item.version == 1 + (change != "nothing")
+    assert await publish(world) == 0
+    assert item.version == 1 + (change != "nothing")
+
+
+async def test_where_versions_cannot_be_compared_a_later_one_than_the_intent_s_is_its_effect(world: World) -> None:
+    world.figshare.fail("publish", Fault.KILLED_AFTER)
+    assert await publish(world) == KILLED
+    (item,) = world.figshare.items_held.values()
+    item.versions.clear()
+    assert await publish(world) == 0
+    assert item.version == 1
+
+
 async def test_a_refused_publish_request_is_not_waited_for(world: World) -> None:
     world.figshare.fail("publish", Fault.REJECTED)
     assert await publish(world) == 1

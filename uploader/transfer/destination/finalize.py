@@ -64,16 +64,18 @@ async def _private_link(run: JobRun) -> ev.FinalStepDone:
 
 
 async def _publish(run: JobRun, unfinished: Sequence[str]) -> ev.FinalStepDone:
-    """Publish the item, unless an earlier run did and was killed before it could journal that.
+    """Publish the item, unless its newest public version has its files and metadata.
 
     `unfinished` are the names of the item's unfinished files.
     """
-    item = await run.api.items.detail(run.item_id)
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
-    published = await find_published(run, intent) if intent is not None and intent.files == mark else None
-    if published is not None:
-        item = published
-    else:
+    found = await find_published(run, intent) if intent is not None else None
+    item = found or await run.api.items.detail(run.item_id)
+    is_published = await release.is_published(run.api, item, time_limit=run.options.settle_timeout)
+    # Where versions cannot be compared, a later one than the intent's with the same files is its effect.
+    if is_published is None:
+        is_published = found is not None and intent is not None and intent.files == mark
+    if not is_published:
         release.check_publishable(item, unfinished)
         await run.commit_intent(ev.PublishIntended(item.version, mark))
         try:

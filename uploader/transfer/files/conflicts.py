@@ -14,7 +14,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected, Match, classify, needs_md5
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.content import SourceSession
-from uploader.transfer.files.decide import Decision, decide, spelled_otherwise
+from uploader.transfer.files.decide import Decision, advise_replacing, decide, spelled_otherwise
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import OnConflict
@@ -92,8 +92,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     source = Expected(size=transfer.size, md5=md5)
     decision = await resolve(run.api, source, others, owners, run.options.on_conflict)
     if decision.action == "refuse":
-        name = printable(transfer.remote_path)
-        raise Conflict(f"{name}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts)
+        raise _refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)
     if decision.replaces != transfer.replaces:
         # Also if an earlier run planned to remove files that are kept now.
         unfinished = (f.id for f in others if f.id in decision.replaces and classify(f, source) is Match.UNFINISHED)
@@ -106,6 +105,11 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     if decision.action != "skip" or decision.file is None or md5 is None:
         return None
     return decision.file.id, md5
+
+
+def _refused(transfer: Transfer, decision: Decision) -> Conflict:
+    name = printable(transfer.remote_path)
+    return Conflict(f"{name}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts)
 
 
 def _without_unfinished(run: JobRun, transfer: Transfer, others: Sequence[File]) -> list[File]:

@@ -77,6 +77,21 @@ def decide(
     return Decision(action="replace", match=match, file=file, replaces=tuple(sorted(other.id for other in existing)))
 
 
+def advise_replacing(decision: Decision) -> Decision:
+    """Return the decision about a file whose record is lost: one in its place may be an earlier upload of its job.
+
+    Nothing proves that, so that the user must say that it can be replaced.
+    """
+    if decision.facts is None or decision.facts.situation not in ("different", "replace-or-keep"):
+        return decision
+    return msgspec.structs.replace(
+        decision,
+        reason=f"{decision.reason}, which may be an earlier upload of this job (its journal was damaged)",
+        hint="Replace it.",
+        facts=Facts("perhaps-own"),
+    )
+
+
 def _refusal(
     source: Expected,
     existing: Sequence[File],

@@ -181,7 +181,8 @@ class JobState:
         intent, self.publish_intent, self.publish_unanswered = self.publish_intent, None, False
         self.published = intent.files if intent is not None else self.files_fingerprint
         self.published_at = event.at
-        self.published_version = self._version_intended if event.value == "public" else None
+        # Without an intent it was found published: its version is unknown.
+        self.published_version = self._version_intended if event.value == "public" and intent is not None else None
         self.published_url, self.published_doi = event.url, event.doi or self.published_doi
 
     def _expect(self, event: ev.JobEvent, possible: bool) -> None:

@@ -1,0 +1,126 @@
+"""Whether an item is published as it is: a version is compared with the draft, in all that a user can change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.fakes.clock import VirtualClock
+from tests.fakes.figshare import FakeFigshare, StoredItem
+from uploader.figshare.models import Author, Embargo, ItemDetail
+from uploader.items.release import is_published
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def figshare() -> FakeFigshare:
+    return FakeFigshare(VirtualClock())
+
+
+async def published(figshare: FakeFigshare) -> StoredItem:
+    """A public item with one file."""
+    item = figshare.add_item("title")
+    item.fields |= {"description": "d", "keywords": ["k"], "categories": [1]}
+    figshare.add_file(item, "a", b"content")
+    await figshare.items.publish(item.id)
+    return item
+
+
+async def is_same(figshare: FakeFigshare, item: StoredItem, **changed: Any) -> bool | None:
+    detail = await figshare.items.detail(item.id)
+    return await is_published(figshare, msgspec.structs.replace(detail, **changed))
+
+
+async def test_an_unchanged_item_is_published(figshare: FakeFigshare) -> None:
+    assert await is_same(figshare, await published(figshare)) is True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda figshare, item: figshare.add_file(item, "b", b"more"),
+        lambda figshare, item: figshare.add_file(item, "b", b"more", status="created"),
+        lambda _, item: item.files.clear(),
+        lambda _, item: setattr(next(iter(item.files.values())), "name", "b"),
+        lambda _, item: setattr(next(iter(item.files.values())), "folder", "b"),
+        lambda _, item: item.fields.update(description="other"),
+        lambda _, item: item.fields.update(categories=[1, 2]),
+        lambda _, item: item.authors.reverse(),
+        lambda _, item: item.authors.append(Author(id=3, full_name="Jane Doe")),
+    ],
+    ids=[
+        *("file added", "file begun", "file removed", "renamed", "moved"),
+        *("description", "category", "authors' order", "author"),
+    ],
+)
+async def test_a_changed_item_is_not(
+    figshare: FakeFigshare, change: Callable[[FakeFigshare, StoredItem], object]
+) -> None:
+    item = figshare.add_item("title")
+    item.authors.append(Author(id=2, full_name="Jane Doe"))
+    figshare.add_file(item, "a", b"content")
+    await figshare.items.publish(item.id)
+    assert await is_same(figshare, item) is True
+    change(figshare, item)
+    assert await is_same(figshare, item) is False
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"title": "other"}, {"keywords": ("other",)}, {"license": "MIT"}, {"type": "software"}, {"references": ("x",)},
+        {"resource_doi": "10.1/x"}, {"resource_title": "x"}, {"related_materials": ({"title": "x"},)},
+        {"funding": ("x",)}, {"custom_fields": {"x": 1}}, {"group_id": 7}, {"handle": "1/x"}, {"metadata_reason": "x"},
+        {"doi": "10.1/x"}, {"timeline": {"firstOnline": "2020-01-01"}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)  # fmt: skip
+async def test_each_field_of_a_version_counts(figshare: FakeFigshare, changed: dict[str, Any]) -> None:
+    assert await is_same(figshare, await published(figshare), **changed) is False
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"url": "x"}, {"modified": None}, {"timeline": {"posted": "2020-01-01"}}, {"curation_status": "approved"}],
+    ids=lambda changed: next(iter(changed)),
+)
+async def test_what_figshare_sets_does_not_count(figshare: FakeFigshare, changed: dict[str, Any]) -> None:
+    assert await is_same(figshare, await published(figshare), **changed) is True
+
+
+async def test_an_author_set_again_by_name_is_the_same(figshare: FakeFigshare) -> None:
+    item = await published(figshare)
+    item.authors = [msgspec.structs.replace(author, id=author.id + 1) for author in item.authors]
+    assert await is_same(figshare, item) is True
+
+
+async def test_the_doi_of_a_version_is_that_of_the_item(figshare: FakeFigshare) -> None:
+    item = await published(figshare)
+    item.doi, item.versions[1].doi = "10.1/x", "10.1/x.v1"
+    assert await is_same(figshare, item) is True
+    item.doi = "10.1/y"
+    assert await is_same(figshare, item) is False
+
+
+@pytest.mark.parametrize("changed", [{"is_public": False}, {"version": 0}, {"embargo": Embargo(scope="file")}], ids=str)
+async def test_of_a_draft_or_an_embargo_nothing_is_known(figshare: FakeFigshare, changed: dict[str, Any]) -> None:
+    item = await published(figshare)
+    detail: ItemDetail = msgspec.structs.replace(await figshare.items.detail(item.id), **changed)
+    assert await is_published(figshare, detail) is None
+    assert "public_detail" not in figshare.log
+
+
+async def test_a_version_that_is_not_visible_yet_is_waited_for(figshare: FakeFigshare) -> None:
+    item = await published(figshare)
+    version = item.versions.pop(1)
+
+    def appear(_: str) -> None:
+        item.versions[1] = version
+
+    assert await is_same(figshare, item) is None
+    figshare.on_request["detail"] = appear
+    assert await is_same(figshare, item) is True
