@@ -203,6 +203,11 @@ class FakeFigshare:
         """A file by its id, visible or not."""
         return next(item.files[file_id] for item in self.stored_items.values() if file_id in item.files)
 
+    def publish(self, item: StoredItem) -> None:
+        """Make the item's next version."""
+        item.version += 1
+        item.versions[item.version] = copy.deepcopy(item)
+
     # --- how ------------------------------------------------------------------------------------------------------
 
     async def request(self, name: str, effect: Callable[[], T], on_turn: OnTurn | None = None) -> T:
@@ -576,9 +581,7 @@ class FakeItems:
 
     async def publish(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
         def publish() -> None:
-            item = self._figshare.stored(item_id)
-            item.version += 1
-            item.versions[item.version] = copy.deepcopy(item)
+            self._figshare.publish(self._figshare.stored(item_id))
 
         await self._figshare.request("publish", publish, on_turn)
 

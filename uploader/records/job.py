@@ -24,7 +24,7 @@ from uploader.disk import Disk
 from uploader.errors import FigupError, JobNotFound, JournalDamaged
 from uploader.records.journal import EVENTS, Action, AnyEvent, JobPlanned, JobState
 from uploader.transfer.journal.log import Journal, Replay, read_synced, scan
-from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.jobs import JobStore, has_journal
 from uploader.transfer.store.lease import current_holders
 from uploader.transfer.store.lock import JobLock
 
@@ -48,8 +48,9 @@ def plan(endpoint: str, account: int, action: Action, path: Path, clock: Clock) 
 
 def read_state(states: JobStore, job: str) -> tuple[Replay[AnyEvent], JobState]:
     """Read a job's journal; a torn last line is ignored. Blocks. Raises JobNotFound, JournalDamaged, JournalNewer."""
-    path = states.folder(job) / "journal"
-    if states.disk.read(path) is None:
+    folder = states.folder(job)
+    path = folder / "journal"
+    if not has_journal(folder, states.disk):
         raise JobNotFound(f"job {job!r} not found in {states.path}")
     log: Replay[AnyEvent] = Replay(synced=read_synced(path, states.disk))
     state = JobState()
@@ -57,8 +58,8 @@ def read_state(states: JobStore, job: str) -> tuple[Replay[AnyEvent], JobState]:
     scan(states.disk.lines(path), log, state.apply, EVENTS)
     if log.damaged or state.plan is None:
         raise JournalDamaged(
-            f"the journal of job {job} is damaged: {path}",
-            hint="Move it away and repeat the command; items with a DOI are found again, others may be created twice.",
+            f"the journal of job {job} is damaged: {folder}",
+            hint="Move this folder away and repeat the command; only items with a DOI are not created twice.",
         )
     return log, state
 
@@ -156,7 +157,7 @@ class OpenJob:
 
     def _open_journal(self) -> None:
         path, disk = self._folder / "journal", self._states.disk
-        if self._plan is not None and not path.exists():
+        if self._plan is not None and not has_journal(self._folder, disk):
             self._journal = Journal.create(path, [self._plan], disk)
             self.state.apply(self._plan)
             return

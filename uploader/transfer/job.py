@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -47,9 +46,10 @@ from uploader.transfer.report import FileReport, Problem, Report, RunFailed, Ski
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.progress import FileProgress, ProgressTracker
 from uploader.transfer.run.stop import Stop
-from uploader.transfer.store.jobs import JobStore, Manifests
+from uploader.transfer.store.jobs import JobStore, Manifests, has_journal
 from uploader.transfer.store.lock import JobLock
 from uploader.transfer.store.overview import keep_overview
+from uploader.transfer.store.removal import remove_folder
 
 
 class OpenJob:
@@ -177,7 +177,7 @@ class OpenJob:
 
     def _open_journal(self) -> None:
         path, disk = self._folder / "journal", self._states.disk
-        if disk.read(path) is None:
+        if not has_journal(self._folder, disk):
             plan = self._plan() if self._plan is not None and not self.resumed else None
             if plan is None:
                 raise JobNotFound(f"job {self.name!r} not found in {self._states.path}")
@@ -206,7 +206,8 @@ class OpenJob:
                 return False
         except FigupError:
             return False
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):
+            remove_folder(self._folder)
         return True
 
 

@@ -144,6 +144,32 @@ async def test_a_job_without_its_journal_keeps_a_file_that_differs_from_its_own(
     assert world.contents(item.id) == [*before, STORED[1]]
 
 
+@pytest.mark.parametrize(("interrupted", "named"), [("never", False), ("initiate 2", False), ("initiate 2", True)])
+async def test_a_journal_that_is_gone_is_cut_off_at_its_beginning(world: World, interrupted: str, named: bool) -> None:
+    target = await prepare(world, interrupted, named, "skip")
+    stored = Stored(world)
+    journal = stored.job / "journal"
+    for interrupted_again in (False, True):
+        stored.restore(0)
+        journal.unlink()
+        if interrupted_again:
+            world.figshare.fail("files", Fault.KILLED_BEFORE)
+            assert await world.upload(str(world.folder / "set"), **target) == KILLED
+            world.figshare.mend()
+        await run_to_the_end(world, target)
+        (item,) = world.figshare.items_held
+        assert [held for held in world.contents(item) if held[1] != "created"] == HELD
+        assert not damaged_path(journal).exists()
+
+
+async def test_a_folder_without_a_journal_and_its_record_is_no_job(world: World) -> None:
+    target = await prepare(world, "create 1", False, "skip")
+    (job,) = world.jobs()
+    (job / "journal").unlink()
+    synced_path(job / "journal").write_bytes(b"")
+    await run_to_the_end(world, target)
+
+
 @pytest.mark.parametrize("named", [False, True])
 async def test_an_own_damaged_file_whose_record_is_lost_is_replaced_on_request(world: World, named: bool) -> None:
     """Nothing proves whose it is: the message says how to replace it, and that ends with everything there."""

@@ -235,7 +235,7 @@ async def test_a_publish_request_on_its_way_is_waited_for(world: World) -> None:
 
     def take_effect(_: str) -> None:
         if world.figshare.log.count("detail") == seen + 3:
-            item.version += 1
+            world.figshare.publish(item)
 
     world.figshare.on_request["detail"] = take_effect
     assert await publish(world) == 0

@@ -236,14 +236,12 @@ class Journal:
         """Open a journal that was read as `replay`, to append to it. `item`: see `Journal.item`. Blocks.
 
         A torn or damaged journal is rewritten from what could be read; the original of a damaged one is kept beside it
-        for diagnosis.
+        for diagnosis, an empty one of a journal that is gone.
         """
         if replay.clean:
             return cls(path, disk, disk.open_append(path), replay.seed, replay.length, item)
         if replay.damaged:
-            original = disk.read(path)
-            if original is not None:
-                disk.replace(damaged_path(path), original)
+            disk.replace(damaged_path(path), disk.read(path) or b"")
         return cls.create(path, replay.events, disk, item)
 
     def record(self, event: msgspec.Struct) -> None:

@@ -91,7 +91,7 @@ class JobStore:
                 folders = list(self.jobs.iterdir())
             except (FileNotFoundError, NotADirectoryError):
                 return []
-        return sorted(folder.name for folder in folders if os.path.lexists(folder / "journal"))
+        return sorted(folder.name for folder in folders if has_journal(folder, self.disk))
 
     def find(self, text: str) -> str:
         """Find the one job whose name begins with `text`. Raises JobNotFound, or UsageError if there are several."""
@@ -174,9 +174,9 @@ class JobStore:
         """Read a job's journal as it is. Raises JobNotFound, JournalNewer, JournalDamaged."""
         journal = self.folder(job) / "journal"
         synced, data = read_synced(journal, self.disk), self.disk.read(journal)
-        if data is None:
+        if data is None and synced is None:
             raise JobNotFound(f"job {job!r} not found in {self.path}")
-        return decode(data, synced)
+        return decode(data or b"", synced)
 
     def foreign_ids(self, job: str) -> tuple[set[int], set[int]]:
         """Ids of the items, and of the remote files, that other jobs on this machine own."""
@@ -272,6 +272,12 @@ class JobStore:
                 return False
             at += len(line)
         return at == len(content)
+
+
+def has_journal(folder: Path, disk: Disk) -> bool:
+    """Return whether a job's folder has a journal, or the record of one that is lost. Blocks."""
+    journal = folder / "journal"
+    return os.path.lexists(journal) or read_synced(journal, disk) is not None
 
 
 def _owned_by(state: JobState) -> tuple[frozenset[int], frozenset[int]]:

@@ -11,6 +11,7 @@ import anyio.to_thread
 from uploader.clock import Clock
 from uploader.disk import map_os_errors
 from uploader.errors import Facts, JobBusy
+from uploader.transfer.journal.log import synced_path
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lock import JobLock
 
@@ -37,6 +38,15 @@ def _remove(folder: Path, lock: JobLock) -> None:
     if not lock.still_held():
         raise JobBusy("another machine took over this job", facts=Facts(JobBusy.code, job=folder.name))
     with map_os_errors(folder):
-        # Remove the journal first: a folder without it is not listed as a job, even after an interruption.
-        (folder / "journal").unlink(missing_ok=True)
-        shutil.rmtree(folder)
+        remove_folder(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a job's folder. Blocks. Raises OSError.
+
+    The journal comes first, so that after an interruption the folder is no job, not one whose journal is lost.
+    """
+    journal = folder / "journal"
+    synced_path(journal).unlink(missing_ok=True)
+    journal.unlink(missing_ok=True)
+    shutil.rmtree(folder)
