@@ -162,6 +162,18 @@ async def test_a_journal_that_is_gone_is_cut_off_at_its_beginning(world: World, 
         assert not damaged_path(journal).exists()
 
 
+async def test_a_plan_that_was_cut_off_is_damaged_without_the_record_of_the_last_sync(world: World) -> None:
+    target = await prepare(world, "initiate 2", False, "skip")
+    stored = Stored(world)
+    plan = stored.journal_before(b'"e":"run"')
+    for length in [cut for cut in cuts(stored.job / "journal") if cut < plan]:
+        stored.restore(length)
+        synced_path(stored.job / "journal").unlink()
+        await run_to_the_end(world, target)
+        (item,) = world.figshare.items_held
+        assert world.contents(item) == HELD
+
+
 async def test_a_folder_without_a_journal_and_its_record_is_no_job(world: World) -> None:
     target = await prepare(world, "create 1", False, "skip")
     (job,) = world.jobs()

@@ -270,6 +270,22 @@ async def test_a_late_publish_request_is_repeated_only_for_what_changed_since(wo
     assert item.version == 1 + (change != "nothing")
 
 
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_refusal_does_not_hide_that_an_earlier_request_published(world: World, changed: bool) -> None:
+    """The request of the first run has its effect late, after the second run repeated it in vain."""
+    world.figshare.fail("publish", Fault.KILLED_BEFORE)
+    assert await publish(world) == KILLED
+    world.figshare.fail("publish", Fault.REJECTED)
+    assert await publish(world) == 1
+    (item,) = world.figshare.items_held.values()
+    world.figshare.publish(item)
+    if changed:
+        item.files.clear()
+    assert await publish(world) == 0
+    assert item.version == 1 + changed
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
 async def test_where_versions_cannot_be_compared_a_later_one_than_the_intent_s_is_its_effect(world: World) -> None:
     world.figshare.fail("publish", Fault.KILLED_AFTER)
     assert await publish(world) == KILLED

@@ -117,6 +117,9 @@ class JobStore:
         """
         check_private(self.folder(job))
         log, state = self.load(job)
+        if not is_whole(state) and not log.damaged:
+            # The plan is written as a whole: it was cut off, and the record of the last sync is lost, too.
+            log.damaged.append(1)
         if log.damaged:
             item = log.synced.item if log.synced is not None else None
             log.events, state = recover(self.log(job).events, plan() if plan is not None else None, item)
