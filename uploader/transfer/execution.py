@@ -175,7 +175,8 @@ class Execution:
         return self.team.leading(job) if self.team is not None else nullcontext()
 
     async def _finish(self, job: OpenJob) -> Report:
-        check = await self._recheck(job) if job.state.finished else None
+        # A damaged journal may have lost which item the job created, and nothing else.
+        check = await self._recheck(job) if job.state.finished and job.state.item_id is not None else None
         if check is not None:
             await anyio.to_thread.run_sync(job.write_manifests)
             with self.listening(self.notify):

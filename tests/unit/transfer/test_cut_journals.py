@@ -265,6 +265,61 @@ async def test_the_same_command_ends_with_everything_there_exactly_once(
         await check_cut(world, stored, length, target, named=named)
 
 
+@pytest.mark.parametrize(
+    ("interrupted", "named"), [("never", False), ("never", True), ("complete 1", False), ("complete 1", True)]
+)
+@pytest.mark.parametrize("lines_lost", [1, 2])
+async def test_a_damaged_line_is_asked_for(world: World, interrupted: str, named: bool, lines_lost: int) -> None:
+    """One is lost if it was removed, and the next one with it if its checksum cannot be read."""
+    target = await prepare(world, interrupted, named, "skip")
+    stored = Stored(world)
+    journal = stored.job / "journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        stored.restore(0)
+        left = [] if lines_lost == 1 else [line[:-2] + b"g\n"]
+        journal.write_bytes(b"".join([*lines[:number], *left, *lines[number + 1 :]]))
+        await run_to_the_end(world, target)
+        (item,) = world.figshare.items_held
+        held = world.contents(item)
+        assert [one for one in held if not named or one[1] != "created"] == HELD, line
+
+
+async def test_a_finished_job_that_lost_its_item_finds_it(world: World) -> None:
+    target = await prepare(world, "never", False, "skip")
+    (job,) = world.jobs()
+    journal = job / "journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(line for line in lines if b'"e":"item' not in line))
+    synced_path(journal).unlink()
+    await run_to_the_end(world, target)
+    (item,) = world.figshare.items_held
+    assert world.contents(item) == HELD
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("record", ["is left", "is lost"])
+async def test_a_job_that_lost_its_item_ends_and_is_cancelled(world: World, named: bool, record: str) -> None:
+    target = await prepare(world, "send_part 2", named, "skip")
+    stored = Stored(world)
+    journal = stored.job / "journal"
+    lines = [line for line in journal.read_bytes().splitlines(keepends=True) if b'"e":"item' not in line]
+    for end in (len(lines), lines.index(next(line for line in lines if b'"e":"init"' in line))):
+        stored.restore(0)
+        journal.write_bytes(b"".join(lines[:end]))
+        if record == "is lost":
+            synced_path(journal).unlink()
+        await world.cancel()
+        assert world.error is None
+        if record == "is left" and end == len(lines):
+            (item,) = world.figshare.items_held
+            assert "created" not in [status for _, status in world.contents(item)]
+        await run_to_the_end(world, target)
+        if record == "is left":
+            (item,) = world.figshare.items_held
+            assert [held for held in world.contents(item) if held[1] != "created"] == HELD
+
+
 @pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("interrupted", "named", "on_conflict"), [CASES[0], CASES[2], CASES[5], CASES[7]])

@@ -30,7 +30,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
         if transfer.state is State.VERIFIED:
             kept += [transfer.file_id] if transfer.file_id is not None else []
             continue
-        if transfer.state is State.INITIATING:
+        if transfer.state is State.INITIATING and run.state.item_id is not None:
             await _adopt(run, transfer)
         unseen = {transfer.file_id} if transfer.parts_total is None else set()
         await run.commit(ev.Cancelled(transfer.index))
@@ -73,8 +73,10 @@ async def _adopt(run: JobRun, transfer: Transfer) -> None:
 
 
 async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, fresh: bool) -> bool:
-    """Delete the file unless it is complete; True if it is gone."""
-    if not await is_unfinished(run, file_id, fresh=fresh):
+    """Delete the file unless it is complete; True if it is gone. Without the item, which a damaged journal may have
+    lost, it cannot be looked up.
+    """
+    if run.state.item_id is None or not await is_unfinished(run, file_id, fresh=fresh):
         return False
     await remove(run, transfer, file_id)
     return True

@@ -119,7 +119,8 @@ class ItemNotCreated(JobEvent, frozen=True, tag="item-", omit_defaults=True):
 
 
 class ItemCreated(JobEvent, frozen=True, tag="item+"):
-    """The item was created, or found to have been; only its id is known."""
+    """The item was created, or found to have been, or a damaged journal lost that the given one is in use; only its id
+    is known."""
 
     id: int
 

@@ -86,6 +86,8 @@ def _possible_intents(state: JobState, item: int | None) -> list[ev.AnyEvent]:
             # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
             left = state.item_state is ItemState.INTENDED
             intents += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
+    elif plan.item is not None and state.item_id is None and any(t.state is not State.PLANNED for t in state.transfers):
+        intents.append(ev.ItemCreated(plan.item))
     # The file of such an intent may have parts by now, which the intent alone says it has not.
     intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     intents += [
