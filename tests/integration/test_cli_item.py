@@ -279,7 +279,7 @@ def test_an_item_with_unfinished_files_is_not_published(figup: Figup, sandbox: S
     run.wait_for_event("file")
     run.kill()
     done = figup.run("item", "publish", item, "--yes").expect(1)
-    assert "has 1 unfinished file that would not be published: big.bin" in done.stderr
+    assert "has 1 unfinished file that would not be published: big.bin (file " in done.stderr
     assert sandbox.requests(kind="publish-item") == []
 
 

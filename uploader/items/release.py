@@ -15,6 +15,7 @@ from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import poll
 from uploader.items.reconcile import TIME_LIMIT, confirm
 from uploader.items.service import ItemService
+from uploader.text import printable
 from uploader.units import format_count
 
 REQUIRED_TO_PUBLISH = ("title", "description", "authors", "categories", "keywords", "type", "license")
@@ -30,12 +31,12 @@ _GIVEN_DATES = ("firstOnline", "publisherPublication", "publisherAcceptance")
 _VERSION = re.compile(r"\.v\d+\Z")
 
 
-async def unfinished_files(api: ItemService, item_id: int) -> list[str]:
-    """Return the names of the files whose upload was not completed."""
-    return [file.name async for file in api.files(item_id) if file.status == "created" and not file.is_link_only]
+async def unfinished_files(api: ItemService, item_id: int) -> list[File]:
+    """Return the files whose upload was not completed."""
+    return [file async for file in api.files(item_id) if file.status == "created" and not file.is_link_only]
 
 
-def check_publishable(item: ItemDetail, unfinished: Sequence[str]) -> None:
+def check_publishable(item: ItemDetail, unfinished: Sequence[File]) -> None:
     """Raise NotPublishable naming every missing field, or the `unfinished` files of the item."""
     absent = [*(name for name in REQUIRED_TO_PUBLISH if not getattr(item, name)), *item.lacking_fields]
     if absent:
@@ -45,7 +46,8 @@ def check_publishable(item: ItemDetail, unfinished: Sequence[str]) -> None:
             facts=Facts("lacks-fields", item_id=item.id),
         )
     if unfinished:
-        names = ", ".join(unfinished[:_MAX_LISTED]) + (" ..." if len(unfinished) > _MAX_LISTED else "")
+        names = ", ".join(f"{printable(file.name)} (file {file.id})" for file in unfinished[:_MAX_LISTED])
+        names += " ..." if len(unfinished) > _MAX_LISTED else ""
         count = format_count(len(unfinished), "unfinished file")
         raise NotPublishable(
             f"item {item.id} has {count} that would not be published: {names}",

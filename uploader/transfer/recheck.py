@@ -61,8 +61,8 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of complete files that others put in the places of this job's files since it began to send them."""
     late: tuple[tuple[Transfer, File], ...] = ()
     """Unfinished files in the places of transfers one of whose initiations was searched for without a result."""
-    unfinished: tuple[str, ...] = ()
-    """Names of all files of the item whose upload was not completed."""
+    unfinished: tuple[File, ...] = ()
+    """All files of the item whose upload was not completed."""
     public: bool = False
     """True if the item has been published, by whomever."""
 
@@ -131,7 +131,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         late += [(transfer, file) for file in _late_files(transfer, there)]
     if error is not None and not lost:
         raise error
-    unfinished = [file.name for file in remote.values() if classify(file, Expected()) is Match.UNFINISHED]
+    unfinished = [file for file in remote.values() if classify(file, Expected()) is Match.UNFINISHED]
     return ItemCheck(
         lost=tuple(lost),
         duplicates=tuple(duplicates),

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from uploader.errors import Facts, FigupError, PermissionDenied, RequestRejected, TokenRejected
+from uploader.figshare.models import File
 from uploader.items import release
 from uploader.transfer import notices as no
 from uploader.transfer.destination.lookup import find_published
@@ -63,10 +64,10 @@ async def _private_link(run: JobRun) -> ev.FinalStepDone:
     return ev.FinalStepDone(step="private_link", value=url)
 
 
-async def _publish(run: JobRun, unfinished: Sequence[str]) -> ev.FinalStepDone:
+async def _publish(run: JobRun, unfinished: Sequence[File]) -> ev.FinalStepDone:
     """Publish the item, unless its newest public version has its files and metadata.
 
-    `unfinished` are the names of the item's unfinished files.
+    `unfinished` are the item's unfinished files.
     """
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
     found = await find_published(run, intent) if intent is not None else None
