@@ -155,10 +155,10 @@ async def test_a_journal_that_is_gone_is_cut_off_at_its_beginning(world: World, 
         if interrupted_again:
             world.figshare.fail("files", Fault.KILLED_BEFORE)
             assert await world.upload(str(world.folder / "set"), **target) == KILLED
-            world.figshare.mend()
+            world.figshare.clear_faults()
         await run_to_the_end(world, target)
-        (item,) = world.figshare.items_held
-        assert [held for held in world.contents(item) if held[1] != "created"] == HELD
+        (item,) = world.figshare.stored_items
+        assert [held for held in world.contents(item) if held[1] != "created"] == STORED
         assert not damaged_path(journal).exists()
 
 
@@ -170,8 +170,8 @@ async def test_a_plan_that_was_cut_off_is_damaged_without_the_record_of_the_last
         stored.restore(length)
         synced_path(stored.job / "journal").unlink()
         await run_to_the_end(world, target)
-        (item,) = world.figshare.items_held
-        assert world.contents(item) == HELD
+        (item,) = world.figshare.stored_items
+        assert world.contents(item) == STORED
 
 
 async def test_a_folder_without_a_journal_and_its_record_is_no_job(world: World) -> None:
@@ -187,7 +187,7 @@ async def test_an_own_damaged_file_whose_record_is_lost_is_replaced_on_request(w
     """Nothing proves whose it is: the message says how to replace it, and that ends with everything there."""
     target = await prepare(world, "never", named, "skip")
     stored = Stored(world)
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     next(file for file in item.files.values() if file.name == "a").corrupt = True
     stored.restore_journal(stored.journal_before(b'"e":"init"'))
     for _ in range(2):
@@ -197,7 +197,7 @@ async def test_an_own_damaged_file_whose_record_is_lost_is_replaced_on_request(w
     assert problem.facts.situation == "perhaps-own"
     await run_to_the_end(world, target | {"options": Options(on_conflict="replace")})
     await run_to_the_end(world, target)
-    assert world.contents(item.id) == HELD
+    assert world.contents(item.id) == STORED
 
 
 async def test_a_published_item_is_not_made_twice(world: World) -> None:
@@ -219,7 +219,7 @@ async def test_what_is_public_already_is_not_published_again(world: World, named
     stored = Stored(world)
     for length in cuts(stored.job / "journal"):
         await check_cut(world, stored, length, target, named=named)
-        (item,) = world.figshare.items_held.values()
+        (item,) = world.figshare.stored_items.values()
         assert item.version == 1, length
         assert world.report is not None
         assert world.report.published == "public"
@@ -280,9 +280,9 @@ async def test_a_damaged_line_is_asked_for(world: World, interrupted: str, named
         left = [] if lines_lost == 1 else [line[:-2] + b"g\n"]
         journal.write_bytes(b"".join([*lines[:number], *left, *lines[number + 1 :]]))
         await run_to_the_end(world, target)
-        (item,) = world.figshare.items_held
+        (item,) = world.figshare.stored_items
         held = world.contents(item)
-        assert [one for one in held if not named or one[1] != "created"] == HELD, line
+        assert [one for one in held if not named or one[1] != "created"] == STORED, line
 
 
 async def test_a_finished_job_that_lost_its_item_finds_it(world: World) -> None:
@@ -293,8 +293,8 @@ async def test_a_finished_job_that_lost_its_item_finds_it(world: World) -> None:
     journal.write_bytes(b"".join(line for line in lines if b'"e":"item' not in line))
     synced_path(journal).unlink()
     await run_to_the_end(world, target)
-    (item,) = world.figshare.items_held
-    assert world.contents(item) == HELD
+    (item,) = world.figshare.stored_items
+    assert world.contents(item) == STORED
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -312,12 +312,12 @@ async def test_a_job_that_lost_its_item_ends_and_is_cancelled(world: World, name
         await world.cancel()
         assert world.error is None
         if record == "is left" and end == len(lines):
-            (item,) = world.figshare.items_held
+            (item,) = world.figshare.stored_items
             assert "created" not in [status for _, status in world.contents(item)]
         await run_to_the_end(world, target)
         if record == "is left":
-            (item,) = world.figshare.items_held
-            assert [held for held in world.contents(item) if held[1] != "created"] == HELD
+            (item,) = world.figshare.stored_items
+            assert [held for held in world.contents(item) if held[1] != "created"] == STORED
 
 
 @pytest.mark.exhaustive

@@ -259,7 +259,7 @@ async def test_a_late_publish_request_is_repeated_only_for_what_changed_since(wo
     """It was sent by a process that was killed, and takes effect before the next run changes the item."""
     world.figshare.fail("publish", Fault.KILLED_AFTER)
     assert await publish(world) == KILLED
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     if change == "metadata":
         item.fields["description"] = "other"
     elif change == "a file":
@@ -277,7 +277,7 @@ async def test_a_refusal_does_not_hide_that_an_earlier_request_published(world: 
     assert await publish(world) == KILLED
     world.figshare.fail("publish", Fault.REJECTED)
     assert await publish(world) == 1
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     world.figshare.publish(item)
     if changed:
         item.files.clear()
@@ -289,7 +289,7 @@ async def test_a_refusal_does_not_hide_that_an_earlier_request_published(world: 
 async def test_where_versions_cannot_be_compared_a_later_one_than_the_intent_s_is_its_effect(world: World) -> None:
     world.figshare.fail("publish", Fault.KILLED_AFTER)
     assert await publish(world) == KILLED
-    (item,) = world.figshare.items_held.values()
+    (item,) = world.figshare.stored_items.values()
     item.versions.clear()
     assert await publish(world) == 0
     assert item.version == 1
