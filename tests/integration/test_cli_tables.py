@@ -156,7 +156,8 @@ def test_limits_and_signals_end_in_good_order(figup: Figup, figshare: Served, tm
     assert "left to read" in stopped.stderr
     figup.run(*slow, "--deadline", "1s").expect(75)
     figup.run(*PUBLIC, "--output", output).expect(0)
-    assert details(figshare) == len(listed(figshare))
+    # Requests that a deadline has cut off are made again.
+    assert 0 <= details(figshare) - len(listed(figshare)) <= AT_ONCE
 
 
 @pytest.mark.parametrize(
