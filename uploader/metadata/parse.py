@@ -28,10 +28,10 @@ _TOML_TOKEN = re.compile(
     r'|"(?:\\.|[^"\\\n])*"|'
     r"'[^'\n]*'|#[^\n]*"
     r"|(?<![\w.:+-])([+-]?0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+|[+-]?\d+(?:_\d+)+|\+\d+|"
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?)(?=\s*(?:[,\]}#]|$))",
+    r"-0|(?:\d{4}-\d\d-\d\d[Tt ])?\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?)(?=\s*(?:[,\]}#]|$))",
     re.DOTALL | re.MULTILINE,
 )
-"""TOML's strings and comments; in group 1, numbers with a base, underscores or a plus, and times with a date."""
+"""TOML's strings and comments; in group 1, numbers with a base, underscores or a sign, and times."""
 _FORMATS = {".yaml": "YAML", ".yml": "YAML", ".cff": "YAML", ".json": "JSON", ".jsonld": "JSON", ".toml": "TOML"}
 
 

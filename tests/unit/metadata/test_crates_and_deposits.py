@@ -185,6 +185,22 @@ def test_a_deposit_that_is_not_open(access: dict[str, str], message: str) -> Non
     assert read(".zenodo.json", {**DEPOSIT, "access_right": "open"}).metadata.embargo is None
 
 
+@pytest.mark.parametrize(
+    ("access", "until", "told"),
+    [
+        ({"record": "public", "files": "public", "embargo": {"active": False}}, None, ()),
+        ({"record": "public", "files": "restricted"}, None, ("access_right is restricted",)),
+        ({"files": "restricted", "embargo": {"active": True, "until": "2030-01-01"}}, "2030-01-01", ()),
+        ({"files": "restricted", "embargo": {"active": True}}, None, ("access_right is embargoed",)),
+    ],
+)
+def test_the_access_to_a_record_of_inveniordm(access: object, until: str | None, told: tuple[str, ...]) -> None:
+    loaded = read("record.json", {"metadata": {"title": "Beaver data", "creators": []}, "access": access})
+    embargo = loaded.metadata.embargo
+    assert (embargo.until if embargo else None) == until
+    assert tuple(one.message for one in loaded.rejected) == told
+
+
 def test_a_workflow_s_authors_are_those_of_its_main_entity() -> None:
     root = {"@id": "./", "@type": "Dataset", "name": "A workflow", "mainEntity": {"@id": "main.nf"}}
     main = {"@id": "main.nf", "creator": {"@id": "#max"}, "keywords": ["a", "b"]}
@@ -229,6 +245,7 @@ def test_creators_of_a_deposit_in_all_spellings() -> None:
                            "identifiers": [{"scheme": "orcid", "identifier": ORCID}]}},
         {"name": "Doe, Max and Roe, Éva"},
         {"name": "Doe, Jr., Jane"},
+        {"name": "Ann Lee; The Beaver Group"},
     ]  # fmt: skip
     text = json.dumps({"title": "Beavers", "creators": creators})
     found = interpret(parse(".zenodo.json", text.encode()), TODAY)
@@ -237,5 +254,7 @@ def test_creators_of_a_deposit_in_all_spellings() -> None:
         Author(first_name="Max", last_name="Doe"),
         Author(first_name="Éva", last_name="Roe"),
         Author(first_name="Jr., Jane", last_name="Doe"),
+        Author(name="Ann Lee"),
+        Author(name="The Beaver Group"),
     )
     assert any("authors[2]: read as 2 authors" in one for one in found.remarks)

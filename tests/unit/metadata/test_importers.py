@@ -319,6 +319,14 @@ def test_alternative_forms_of_lists_are_read() -> None:
     assert "unknown kind of identifier 'RRID:SCR_1'" in loaded.remarks[0]
 
 
+def test_names_and_titles_in_the_forms_of_other_writers() -> None:
+    author = {"@type": "Person", "givenName": ["Jane", "M."], "familyName": {"@value": "Doe"}}
+    loaded = read("codemeta.json", {**CODEMETA, "author": [author]})
+    assert [one.display_name for one in loaded.metadata.authors] == ["Jane M. Doe"]
+    loaded = read("datacite.json", {**DATACITE, "titles": ["Beavers"], "descriptions": "Positions of beavers."})
+    assert (loaded.metadata.title, loaded.metadata.description) == ("Beavers", "<p>Positions of beavers.</p>")
+
+
 def test_unusable_values_are_reported() -> None:
     cff = CFF.replace("  - alias: bvr", "  - orcid: x").replace("[beavers, counting]", "[beavers, true, {a: b}]")
     loaded = read("CITATION.cff", cff.replace("license: Apache-2.0", "license: [MIT, Apache-2.0]"))

@@ -53,7 +53,7 @@ def test_a_number_as_text_is_unchanged(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0x1F", "1_000", "+49", "0o17", "2024-05-17T10:00:00Z", "2024-05-17 10:00:00.5+02:00"]
+    "text", ["0x1F", "1_000", "+49", "0o17", "2024-05-17T10:00:00Z", "2024-05-17 10:00:00.5+02:00", "07:32:00.5", "-0"]
 )
 def test_a_toml_value_keeps_its_text_if_python_would_format_it_differently(text: str) -> None:
     data = f'1_000 = 7\n[[1_0]]\nk = [{text}, 5] # {text},\ns = "{text}, "\nt = {text}\nm = """\n{text},\n"""\n'

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 import pytest
+import yaml
 
 from uploader.metadata.importers.tracking import mark_read, tracked, unread_keys
 from uploader.metadata.load import interpret
@@ -114,3 +117,50 @@ def test_what_was_asked_for_or_remarked_upon_is_not_named() -> None:
     assert unread_keys(document) == ["a.c", "e"]
     document["a"]["c"][0]["d"]
     assert unread_keys(document) == ["a.c[].d", "e"]
+
+
+DOCUMENTS: dict[str, Any] = {
+    "CITATION.cff": {**yaml.safe_load(CFF), "license": "MIT", "abstract": "A tool", "keywords": ["beavers"]},
+    "codemeta.json": {**CODEMETA, "keywords": ["a"], "license": "MIT", "description": "A tool", "funder": "NSF"},
+    "datacite.json": {**DATACITE["data"]["attributes"], "subjects": [{"subject": "beavers"}], "rightsList": ["MIT"]},
+    ".zenodo.json": {**ZENODO, "keywords": ["beavers"], "license": "MIT", "grants": [{"id": "777541"}]},
+    "ro-crate-metadata.json": CRATE,
+}
+
+UNNAMED = ("cff-version", "type", "relatedIdentifierType", "relationType", "encodingFormat")
+"""Keys whose values say how another is written, or are those of a file in a crate."""
+
+
+def _paths(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, inner in steps:
+        yield (*place, step)
+        yield from _paths(inner, (*place, step))
+
+
+def _replaced(document: Any, place: tuple[str | int, ...], value: object) -> Any:
+    if not place:
+        return value
+    changed = document.copy()
+    changed[place[0]] = _replaced(document[place[0]], place[1:], value)
+    return changed
+
+
+@pytest.mark.parametrize("odd", ["Quagga", ["Quagga"], {"zebra": "Quagga"}, {"@value": "Quagga"}], ids=str)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_value_in_an_unexpected_form_is_used_or_named(name: str, odd: object) -> None:
+    lost = []
+    for place in _paths(DOCUMENTS[name]):
+        key = next(step for step in reversed(place) if isinstance(step, str))
+        nested = isinstance(odd, list) and not isinstance(place[-1], str)
+        if nested or key.startswith("@") or key in UNNAMED:
+            continue
+        text = json.dumps(_replaced(DOCUMENTS[name], place, odd), default=str)
+        loaded = interpret(parse(name, text.encode()), date(2026, 1, 1))
+        told = ", ".join((*loaded.remarks, *loaded.unverified, *(one.text for one in loaded.rejected)))
+        key = "description" if key == "abstract" else key
+        names = {re.sub(r"\W", "", one) for one in re.split(r", |: ", told)}
+        above = {re.sub(r"\W", "", ".".join(map(str, place[:length]))) for length in range(len(place))}
+        if "Quagga" not in f"{loaded.metadata} {told}" and key not in told and not above & names:
+            lost.append(place)
+    assert lost == []

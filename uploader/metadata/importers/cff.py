@@ -14,12 +14,14 @@ _IMPLIED = {"type": "software"}
 def extract(value: dict[str, Any], _: date) -> Extracted:
     """Extract metadata about the accompanying dataset."""
     found = Findings()
-    preferred = value.get("preferred-citation")
     materials = [
         _material(text(value, "doi")),
-        *(_material(text(one, "value")) for one in as_list(value, "identifiers")),
+        *(_material(text(one) or text(one, "value")) for one in as_list(value, "identifiers")),
         _material(text(value, "repository-code", "repository", "repository-artifact", "url")),
-        _material(text(preferred, "doi", "url"), text(preferred, "title")),
+        *(
+            _material(text(one) or text(one, "doi", "url"), text(one, "title"))
+            for one in as_list(value, "preferred-citation")
+        ),
     ]
     fields = compact(
         title=found.text(value, "title"),

@@ -72,7 +72,7 @@ def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
         return text(value)
     name, of = text(value, "name", "alternateName"), jsonld.is_organisation(value)
-    parts = full_name(text(value, "givenName"), text(value, "familyName"), name, organisation=of)
+    parts = full_name(jsonld.joined(value, "givenName"), jsonld.joined(value, "familyName"), name, organisation=of)
     return {**parts, **compact(orcid=jsonld.orcid(value))} if parts else None
 
 

@@ -36,8 +36,8 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     materials = [_material(one, found) for one in as_list(value, "relatedIdentifiers")]
     embargo_ends = [day for one in as_list(value, "dates") if (day := _opening(one))]
     fields = compact(
-        title=next((text(one, "title") for one in titles), None),
-        description=described[0].get("description") if described and isinstance(described[0], dict) else None,
+        title=next((text(one) or found.text(one, "title") for one in titles), None),
+        description=next((one.get("description") if isinstance(one, dict) else one for one in described), None),
         authors=found.authors(as_list(value, "creators"), _author),
         keywords=found.keywords(as_list(value, "subjects"), lambda one: text(one) or text(one, "subject")),
         license=found.only("rightsList", [one for one in as_list(value, "rightsList") if not _access(one)], _license),
@@ -95,7 +95,7 @@ def _license(value: Any) -> str | None:
 
 
 def _material(value: Any, found: Findings) -> dict[str, Any] | None:
-    identifier = text(value, "relatedIdentifier")
+    identifier = text(value) or text(value, "relatedIdentifier")
     if identifier is None:
         return None
     relation = text(value, "relationType")

@@ -77,6 +77,7 @@ class Findings:
         found = text(value, *keys)
         if found is None and isinstance(value, dict):
             for key in (key for key in keys if value.get(key) not in (None, "", [], {})):
+                mark_read(value[key])
                 self.remark(f"{key}: {_short(value[key])} is not text; ignored")
         return found
 
@@ -113,10 +114,11 @@ class Findings:
 
     def _single(self, author: dict[str, Any] | str, number: int) -> list[dict[str, Any] | str]:
         """Return the authors in one entry: `Doe, Jane and Roe, Richard` are two."""
-        if isinstance(author, str) or "," not in author.get("first_name", ""):
+        if isinstance(author, str):
             return [author]
-        names = people(f"{author['last_name']}, {author['first_name']}")
-        if len(names) == 1:
+        several = ";" in author.get("name", "") or "," in author.get("first_name", "")
+        names = people(author.get("name") or f"{author['last_name']}, {author['first_name']}") if several else []
+        if len(names) < 2:
             return [author]
         self.remark(f"authors[{number}]: read as {len(names)} authors: {'; '.join(names)}")
         return list(names)
@@ -144,10 +146,14 @@ def _short(value: object) -> str:
 
 
 def text(value: object, *keys: str) -> str | None:
-    """Return a text on one line: the value itself, or the first of `keys` of a mapping that has one."""
+    """Return a text on one line: the value itself, or the first of `keys` of a mapping that has one.
+
+    A key whose value is something else is not asked for, so that it is named as not used.
+    """
     if keys:
-        found = (text(value.get(key)) for key in keys) if isinstance(value, dict) else ()
-        return next((one for one in found if one), None)
+        found = (key for key in keys if isinstance(value, dict) and text(dict.get(value, key)))
+        key = next(found, None)
+        return text(value.get(key)) if key is not None and isinstance(value, dict) else None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     return " ".join(str(value).split()) or None

@@ -52,6 +52,11 @@ def keyword(value: Any) -> str | None:
     return text(value) or text(value, "name", "termCode")
 
 
+def joined(value: Any, key: str) -> str | None:
+    """Return a text that may be written as several, as R writes given names."""
+    return " ".join(word for one in Graph().values(value, key) if (word := text(one))) or None
+
+
 def orcid(value: Any) -> str | None:
     """Return a person's ORCID iD from any of the properties in use; None without one."""
     for key in ("@id", "id", "identifier", "sameAs", "url", "orcid"):

@@ -80,8 +80,8 @@ def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
         return text(value)
     name = full_name(
-        text(value, "givenName"),
-        text(value, "familyName"),
+        jsonld.joined(value, "givenName"),
+        jsonld.joined(value, "familyName"),
         text(value, "name", "alternateName"),
         organisation=jsonld.is_organisation(value),
     )

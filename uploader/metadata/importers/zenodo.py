@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from uploader.metadata.importers.extract import Extracted, Findings, as_list, compact, embargo, full_name, text
+from uploader.metadata.importers.tracking import mark_read
 from uploader.metadata.vocabulary import RELATIONS
 from uploader.text import plain
 
@@ -34,10 +35,10 @@ _FUNDERS = {
 
 def extract(value: dict[str, Any], today: date) -> Extracted:
     """Extract metadata about the deposit, whose DOI is another publication's and not used for the item."""
-    inner = value.get("metadata")
+    record, inner = value, value.get("metadata")
     value = inner if isinstance(inner, dict) else value
     found = Findings()
-    access = plain(text(value, "access_right") or "open")
+    access, opening = _access(record, value)
     words = found.keywords(as_list(value, "keywords"), text)
     words += found.texts("subjects", as_list(value, "subjects"), lambda one: text(one, "term"))
     fields = compact(
@@ -54,11 +55,25 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
             if (one := _material(related, number, found)) is not None
         ],
         funding=found.texts("grants", as_list(value, "grants"), _grant),
-        embargo=embargo(text(value, "embargo_date"), today) if access == "embargoed" else None,
+        embargo=embargo(opening, today),
     )
     found.contributors(as_list(value, "contributors"))
-    closed = access in ("restricted", "closed") or (access == "embargoed" and not text(value, "embargo_date"))
+    closed = access in ("restricted", "closed") or (access == "embargoed" and not opening)
     return found.extracted(fields, access_restriction=f"access_right is {access}" if closed else None)
+
+
+def _access(record: dict[str, Any], deposit: dict[str, Any]) -> tuple[str, str | None]:
+    """Return the access right and the end of an embargo. InvenioRDM has them beside the metadata."""
+    access = record.get("access")
+    if not isinstance(access, dict):
+        right = plain(text(deposit, "access_right") or "open")
+        return right, text(deposit, "embargo_date") if right == "embargoed" else None
+    lock = access.get("embargo")
+    if isinstance(lock, dict) and lock.get("active") is True:
+        mark_read(access)
+        return "embargoed", text(lock, "until")
+    closed = "restricted" in (text(access, "record"), text(access, "files"))
+    return "restricted" if closed else "open", None
 
 
 def _type(value: dict[str, Any], found: Findings) -> str | None:
