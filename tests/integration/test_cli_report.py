@@ -179,6 +179,17 @@ def test_an_invalid_report_path_is_rejected_before_the_first_byte(
     assert faulty.requests() == []
 
 
+def test_a_job_that_has_begun_nothing_has_no_report(sandbox: Sandbox, figup: Figup) -> None:
+    sent = source(figup, "a.bin", 10)
+    done = figup.run("upload", "a.bin", "--item", "999", "--report", "r.json", "--failed-to", "failed").expect(4)
+    assert "figup: no report: nothing was begun" in done.stderr.splitlines()
+    assert "status" not in done.stderr.replace("auth status", "")
+    assert not (figup.cwd / "r.json").exists()
+    reason, path = (figup.cwd / "failed").read_text().splitlines()
+    assert reason.startswith("# item-missing: Figshare has no item 999")
+    assert path == str(sent)
+
+
 def test_an_unwritable_report_does_not_fail_the_upload(faulty: Sandbox, bare_figup: Figup) -> None:
     source(bare_figup, "a.bin", 1000)
     done = bare_figup.run("upload", "a.bin", "--report", "/proc/r.html", "--json").expect(0)

@@ -90,13 +90,20 @@ async def write_outputs(session: Session, accounting: ReportOptions, report: Rep
     """Write the requested files about a run with this --on-conflict and report where; errors are only reported."""
     states = job_store(session.common)
 
-    def write() -> None:
+    def write() -> bool:
+        kept = states.folder(report.job).exists()  # a job that has begun nothing is not
         if accounting.failed_to is not None:
-            write_file(accounting.failed_to, failed_list(report, accounting, session.common.repeated, on_conflict))
-        write_reports(states, report.job, accounting.reports)
+            repeated = session.common.repeated if kept else None
+            write_file(accounting.failed_to, failed_list(report, accounting, repeated, on_conflict))
+        if kept:
+            write_reports(states, report.job, accounting.reports)
+        return kept
 
     try:
-        await anyio.to_thread.run_sync(write)
+        if not await anyio.to_thread.run_sync(write):
+            if accounting.reports:
+                session.console.note("no report: nothing was begun")
+            return
     except FigupError as error:
         status = session.common.repeated.job_command("status", report.job, "--report", "FILE")
         advice = f"; `{status}` writes one later" if accounting.reports else ""
@@ -126,18 +133,19 @@ def _encoded(known: JobReport, path: Path) -> bytes:
 
 
 def failed_list(
-    report: Report, accounting: ReportOptions, repeated: Repeated = NOTHING, on_conflict: str = "skip"
+    report: Report, accounting: ReportOptions, repeated: Repeated | None = NOTHING, on_conflict: str = "skip"
 ) -> bytes:
     """Format the failed files for `--from-file`: a comment with the reason, then the path.
 
     The first line is a comment with the command that sends just these files to their places; it repeats these
-    options. With `nul` there are only the paths, each followed by NUL.
+    options, and is absent if they are None. With `nul` there are only the paths, each followed by NUL.
     """
     nul = accounting.nul
     files = [file for file in failed(report) if file.path.startswith("/")]  # a link has no path
     if nul:
         return b"".join(os.fsencode(file.path) + b"\0" for file in files)
-    return b"".join([_retry_command(report, files, accounting, repeated, on_conflict), *map(_failed_lines, files)])
+    command = b"" if repeated is None else _retry_command(report, files, accounting, repeated, on_conflict)
+    return command + b"".join(map(_failed_lines, files))
 
 
 def _retry_command(

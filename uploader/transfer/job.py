@@ -255,7 +255,7 @@ async def run_job(job: OpenJob, run: JobRun, team: Leader | None = None) -> Repo
     except FigupError as error:
         if run.created_item and is_left_empty(job.state, error, engine.problems):
             await job.lock.held_while(lambda: give_up_item(run))
-        raise RunFailed(about_job(job.state, error), report(error.exit_status)) from error
+        raise RunFailed(about_job(job.state, error), report(error.exit_status).ended_by(error)) from error
     return report(ExitStatus.OK)
 
 
@@ -280,7 +280,7 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
         with system_errors():
             await job.lock.held_while(finish)
     except FigupError as error:
-        raise RunFailed(about_job(job.state, error), report(error.exit_status)) from error
+        raise RunFailed(about_job(job.state, error), report(error.exit_status).ended_by(error)) from error
     return report(ExitStatus.OK)
 
 

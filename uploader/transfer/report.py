@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from uploader.errors import Facts, FigupError
+from uploader.errors import Facts, FigupError, ItemNotFound, ProjectNotFound
 from uploader.transfer.journal.lifecycle import State, Transfer
 
 _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
@@ -126,6 +126,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     manifest: str | None = None
     manifest_remote: str | None = None
     manifest_members: str | None = None
+
+    def ended_by(self, error: FigupError) -> Report:
+        """Return the report of a run that ended with this error: without the item or project all files failed."""
+        if not isinstance(error, ItemNotFound | ProjectNotFound):
+            return self
+        problem = Problem.of(error)
+        files = tuple(msgspec.structs.replace(file, status="failed", error=problem) for file in self.files)
+        return msgspec.structs.replace(self, files=files)
 
 
 class Cancellation(msgspec.Struct, frozen=True, kw_only=True):

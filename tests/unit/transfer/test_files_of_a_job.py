@@ -369,6 +369,14 @@ async def test_an_item_that_rejects_files_is_not_reported_missing(world: World) 
     assert "but rejects files for it" in str(world.error)
 
 
+async def test_without_the_item_every_file_has_failed(world: World) -> None:
+    """Not unfinished: nothing will finish them."""
+    assert await world.upload([world.source(name, CONTENT) for name in "ab"], item=99) == 4
+    assert world.report is not None
+    assert [(file.name, file.status) for file in world.report.files] == [("a", "failed"), ("b", "failed")]
+    assert {file.error.code for file in world.report.files if file.error} == {"item-missing"}
+
+
 async def test_a_possibly_transient_rejection_is_retried_after_the_others(world: World) -> None:
     sources = [world.source(name, name.encode() * 100) for name in "abc"]
     world.figshare.fail("initiate", RequestRejected("not now"))
