@@ -82,6 +82,16 @@ async def test_license_zero_counts_as_absent(tmp_path: Path) -> None:
             assert (await api.call("PUT", item, {"license": wrong}))[0] == 422
 
 
+async def test_group_zero_counts_as_absent(tmp_path: Path) -> None:
+    """Of items as of projects and collections; 0 is the example in Figshare's description."""
+    async with sandbox_api(tmp_path / "s") as api:
+        item = await api.item(group_id=0)
+        assert (await api.call("PUT", item, {"group_id": 0, "title": "Renamed"}))[0] == 205
+        for kind in ("projects", "collections"):
+            assert (await api.call("POST", f"/account/{kind}", {"title": "A set", "group_id": 0}))[0] == 201
+        assert (await api.call("PUT", item, {"group_id": 1}))[0] == 403
+
+
 async def test_unknown_paths_and_methods_are_404_with_html(tmp_path: Path) -> None:
     async with sandbox_api(tmp_path / "s") as api:
         unknown = ("GET", "/nothing"), ("GET", "/account/articles/x"), ("DELETE", "/account"), ("PATCH", "/licenses")

@@ -51,7 +51,7 @@ def help_(ctx: click.Context, words: tuple[str, ...]) -> int:
         return 0
     group = ctx.find_root().command
     if words[0] not in COMMANDS or not isinstance(group, click.Group):
-        names = ", ".join((*known, *COMMANDS))
+        names = ", ".join(dict.fromkeys((*known, *COMMANDS)))
         raise click.UsageError(f"unknown topic or command {words[0]!r}; known topics: {names}")
     return group.main([*words, "--help"])
 

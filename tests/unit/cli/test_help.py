@@ -63,6 +63,8 @@ def test_help_for_an_unknown_topic_lists_the_topics(capsys: pytest.CaptureFixtur
     assert status == 2
     assert "unknown topic or command 'nope'" in err
     assert "datasets" in err
+    named = err.partition("known topics: ")[2].partition(".")[0].split(", ")
+    assert sorted(named) == sorted({*topics(), *COMMANDS})
 
 
 @pytest.mark.parametrize("words", [["-V"], ["--version"], ["version"]])

@@ -44,9 +44,9 @@ def read(body: dict[str, Any], *, creating: bool, institution: bool) -> ItemChan
     """Check a body. ApiError 422 or 404."""
     if creating and body.get("title") is None:
         raise invalid("Missing mandatory field - title", "title")
-    if body.get("license") == 0 and body["license"] is not False:
-        # The documented default, which generated clients send: counts as absent.
-        body = {**body, "license": None}
+    # Generated clients send 0, the documented default or example, where nothing was chosen: counts as absent.
+    zeros = [name for name in ("license", "group_id") if body.get(name) == 0 and body[name] is not False]
+    body = body | dict.fromkeys(zeros)
     fields = checks.checked(body, _CHECKS | {"license": checks.license_of(institution=institution)})
     for name, preferred in _SAME.items():
         if preferred in fields:
