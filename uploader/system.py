@@ -185,11 +185,18 @@ def _mount_of(device: int) -> tuple[str, tuple[str, ...]] | None:
 
 
 def process_exists(pid: int) -> bool:
-    """Return True if the process exists."""
+    """Return True if the process exists and has not ended.
+
+    An ended one exists until its parent has waited for it; in a container whose first program never does, to the end.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):  # no Linux, or another user's process
+        return True
+    return state not in (b"Z", b"X")

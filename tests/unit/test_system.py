@@ -5,12 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from uploader.errors import ExitStatus, FigupError
-from uploader.system import absolute, descriptor_share, path_error, system_error, system_errors, write_error
+from uploader.system import (
+    absolute,
+    descriptor_share,
+    path_error,
+    process_exists,
+    system_error,
+    system_errors,
+    write_error,
+)
 
 EXPECTED = {
     errno.ENOENT: ("source-missing", 4),
@@ -91,3 +100,13 @@ def test_a_current_folder_that_was_removed(tmp_path: Path, monkeypatch: pytest.M
 def test_descriptors_are_shared_out(limit: int, share: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     assert descriptor_share(100, 0.25) == share
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_process_that_ended_does_not_exist_even_if_nobody_waited_for_it() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        os.kill(ended.pid, 0)
+        assert not process_exists(ended.pid)
+    assert process_exists(os.getpid())
+    assert not process_exists(ended.pid)
