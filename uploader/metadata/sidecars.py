@@ -17,8 +17,11 @@ from uploader.errors import FigupError
 if TYPE_CHECKING:
     from uploader.metadata.load import Loaded
 
-FOUND_NAMES = ("datacite.json", "ro-crate-metadata.json", ".zenodo.json", "CITATION.cff", "codemeta.json")
-"""Files that describe the folder they are in; earlier ones win, field by field."""
+FOUND_NAMES = (
+    "datacite.json", "ro-crate-metadata.json", "ro-crate-metadata.jsonld", ".zenodo.json", "CITATION.cff",
+    "codemeta.json",
+)  # fmt: skip
+"""Files that describe the folder they are in; earlier ones win, field by field. RO-Crate 1.0 has .jsonld."""
 
 
 def find_sidecars(sources: Iterable[str | Path]) -> Iterator[tuple[Path, bool]]:

@@ -210,6 +210,13 @@ def test_a_workflow_s_authors_are_those_of_its_main_entity() -> None:
     assert loaded.remarks[0] == "x.json: creator: taken from the main entity, main.nf"
 
 
+@pytest.mark.parametrize("name", ["ro-crate-metadata.json", "ro-crate-metadata.jsonld"])
+def test_a_crate_is_found_under_either_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(json.dumps(crate()))
+    (loaded,) = load_sidecars([tmp_path], TODAY)
+    assert (loaded.kind, loaded.metadata.title) == ("RO-Crate", "Beaver data")
+
+
 def test_a_crate_with_many_files_is_read(tmp_path: Path) -> None:
     files = [{"@id": f"data/{number}.csv", "@type": "File", "sha256": "0" * 64} for number in range(12_000)]
     whole = crate()
