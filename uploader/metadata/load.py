@@ -39,6 +39,8 @@ SAFETY_FIELDS = {
     "authors": "the account's owner is the only author of a new item",
 }
 """Fields without which an item differs from what was intended, and the consequence."""
+_AUTHORS = re.compile(r"(?:(?:metadata|data|attributes)\.)*(?:authors?|creators?)")
+"""Keys of the main object under which some format has its authors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +158,10 @@ def _from_importer(document: Document, kind: str, today: date, *, describes_fold
     remarks = [f"{one.text}; ignored" for one in context.problems if one not in rejected]
     remarks += map(_with_hint, context.remarks)
     left = unread_keys(content)
+    misplaced = [key for key in left if _AUTHORS.fullmatch(key)]
+    if misplaced and not (metadata.authors or extracted.lost_authors or "@graph" in content):
+        message = f"{misplaced[0]!r} is not where {kind} has authors"
+        rejected.append(Problem(message=message, field="authors"))
     left_remark = [f"not used: {', '.join(left)}"] if left else []
     return Loaded(
         source=document.source,

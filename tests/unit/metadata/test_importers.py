@@ -392,6 +392,32 @@ async def test_the_owner_is_not_published_as_the_author_because_the_others_were_
     await given.resolve(NO_LOOKUP, publish=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("CITATION.cff", "cff-version: 1.2.0\ntitle: Beavers\nauthor: [{family-names: Doe}]\n"),
+        ("codemeta.json", {"@context": "https://w3id.org/codemeta/3.0", "name": "Beavers", "authors": ["Jane Doe"]}),
+        ("datacite.json", {"data": {"attributes": {"titles": [{"title": "Beavers"}], "creator": "Doe, Jane"}}}),
+        (".zenodo.json", {"title": "Beavers", "creator": [{"name": "Doe, Jane"}]}),
+    ],
+)
+def test_authors_under_another_key_are_lost_ones(name: str, content: Any) -> None:
+    loaded = read(name, content)
+    assert [one.field for one in loaded.rejected] == ["authors"]
+    assert f"is not where {loaded.kind} has authors" in loaded.rejected[0].message
+
+
+def test_authors_of_cited_works_are_no_lost_ones() -> None:
+    cited = "{type: article, title: On beavers, authors: [{family-names: Doe}]}"
+    cff = f"cff-version: 1.2.0\ntitle: Beavers\npreferred-citation: {cited}\nreferences: [{cited}]\n"
+    assert read("CITATION.cff", cff).rejected == ()
+    root = {"@id": "./", "@type": "Dataset", "name": "Beavers", "citation": {"@id": "#paper"}}
+    paper = {"@id": "#paper", "@type": "Article", "name": "On beavers", "author": "Jane Doe"}
+    about = {"@id": "ro-crate-metadata.json", "about": {"@id": "./"}}
+    crate = {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [about, root, paper]}
+    assert read("ro-crate-metadata.json", crate).rejected == ()
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: (

@@ -45,8 +45,9 @@ class Findings:
 
     def contributors(self, values: Sequence[Any]) -> None:
         """Add a remark that contributors are ignored."""
+        values = [one for one in values if one not in (None, "", {}, [])]
         if values:
-            mark_read(list(values))
+            mark_read(values)
             self.remark(f"contributors: {len(values)} ignored; Figshare has authors only")
 
     def unknown_relation(self, relation: str, identifier: str) -> None:
