@@ -39,7 +39,7 @@ CODEMETA = {
     "version": "2.1.0", "programmingLanguage": ["Python", {"name": "R"}], "issueTracker": "https://example.org/issues",
     "softwareRequirements": [], "dateModified": None,
 }  # fmt: skip
-DATACITE = {
+DATACITE: dict[str, Any] = {
     "data": {
         "id": "10.5072/a", "type": "dois",
         "attributes": {
