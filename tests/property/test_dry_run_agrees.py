@@ -79,7 +79,7 @@ async def sent(source: Path, service: Any, store: Any, options: Options) -> tupl
     """Return the decision of the upload: the action, the files that it replaces, and the reason for a refusal."""
     now = await anyio.to_thread.run_sync(stat_source, str(source))
     transfer = Transfer(
-        index=0, path=str(source), name="data.bin", size=now.size, mtime_ns=now.mtime_ns, inode=now.inode
+        index=0, source=str(source), name="data.bin", size=now.size, mtime_ns=now.mtime_ns, inode=now.inode
     )
 
     async def commit(event: ev.ReplacementPlanned) -> None:

@@ -53,7 +53,7 @@ def sample(kind: type[ev.Event], file: int = 0, number: int = 7) -> ev.AnyEvent:
 
 def transfer_in(state: State) -> Transfer:
     """A transfer in this state, with the data that it would have."""
-    transfer = Transfer(index=0, path="/data/a", name="a", size=90, mtime_ns=1, inode=2, state=state)
+    transfer = Transfer(index=0, source="/data/a", name="a", size=90, mtime_ns=1, inode=2, state=state)
     if state not in (State.PLANNED, State.INITIATING, State.FAILED, State.CANCELLED):
         transfer.file_id = 5
     if state is State.INITIATING:

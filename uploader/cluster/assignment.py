@@ -77,7 +77,7 @@ class Assignment:
         self._run = run
         self._queue = queue
         self._transfer = Transfer(
-            index=index, path=order.path, name="", size=order.size, mtime_ns=order.mtime_ns, inode=0
+            index=index, source=order.path, name="", size=order.size, mtime_ns=order.mtime_ns, inode=0
         )
         self._sending: FileSend | None = None
         self._source: Source | None = None

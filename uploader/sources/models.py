@@ -73,12 +73,14 @@ class Packing:
 class SourceFile:
     """A file to send, with `link` an address to refer to, or with `archive` an archive to make of its members.
 
-    `path` is absolute, or the link; for an archive, the folder that has all its sources. `folder` is the remote one,
-    "a/b", "" for none. `md5` (hex) is given by the user.
+    `source` is its path, or the link; for an archive, the folder that has all its sources. It is None if the path is
+    the remote one below the folder `root`, which many files share. `folder` is the remote one, "a/b", "" for none.
+    `md5` (hex) is given by the user.
     Sizes are bytes; the other fields are the file's state when it was found.
     """
 
-    path: str
+    source: str | None = None
+    root: str = ""
     folder: str
     name: str
     size: int = 0
@@ -91,6 +93,11 @@ class SourceFile:
     archive: Plan | None = field(default=None, compare=False, repr=False)
     where: str = field(default="", compare=False)
     """Its location in a list or manifest ("list: line 3"); "" for others."""
+
+    @property
+    def path(self) -> str:
+        """The absolute path, or the link; for an archive, the folder that has all its sources."""
+        return self.source if self.source is not None else f"{self.root}/{remote_path(self.folder, self.name)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,20 +30,28 @@ def is_one_file(path: str, other: str) -> bool:
 
 def alike_warnings(paths: Iterable[str]) -> list[str]:
     """Return warnings about files and folders, in one folder of the item, whose names are alike."""
-    first: dict[tuple[str, str], str] = {}
-    seen: set[str] = set()
+    first: dict[int, str] = {}  # by hashes of places, which take less memory: there may be a hundred thousand
+    folders: set[str] = set()
     pairs = []
     for path in paths:
-        while path and path not in seen:
-            seen.add(path)
-            folder, _, name = path.rpartition("/")
-            other = first.setdefault((folder, alike(name)), path)
-            if other != path:
+        while path:
+            place = _place(path)
+            other = first.setdefault(hash(place), path)
+            if other != path and _place(other) == place:
                 pairs.append((other, path))
-            path = folder
+            path = place[0]
+            if path in folders:
+                break
+            folders.add(path)
     warnings = [_warning(*pair) for pair in pairs[:_NAMED]]
     more = len(pairs) - _NAMED
     return [*warnings, f"{more} more names differ only in the same way"] if more > 0 else warnings
+
+
+def _place(path: str) -> tuple[str, str]:
+    """Return what is equal for paths in one folder whose names are alike."""
+    folder, _, name = path.rpartition("/")
+    return folder, alike(name)
 
 
 def _warning(one: str, other: str) -> str:

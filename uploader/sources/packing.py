@@ -142,7 +142,7 @@ class _Packer:
         now = plan.stamp
         beside.add(
             SourceFile(
-                path=path,
+                source=path,
                 folder="",
                 name=name,
                 size=now.size,
@@ -159,7 +159,7 @@ class _Packer:
         for index in twice:
             one, other = members.get(index - 1), members.get(index)
             if one.path != other.path:
-                named = (SourceFile(path=member.path, folder="", name="") for member in (one, other))
+                named = (SourceFile(source=member.path, folder="", name="") for member in (one, other))
                 self._selection.problems.append(clash(printable(os.fsdecode(one.name)), *named))
         self._refuse_folders_of_files(members)
         left_out = frozenset(twice)

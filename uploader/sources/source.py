@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from uploader.errors import Facts, SourceChanged, SourceNotFound, UsageError
@@ -241,7 +240,7 @@ def stat_source(path: str) -> FileStamp:
 
 def remote_name(path: str) -> str:
     """Return the name of a source on Figshare: its file name. Raises UsageError if it is not UTF-8."""
-    name = Path(path).name
+    name = os.path.basename(path)
     if not name.isascii() and sys.getfilesystemencoding() != "utf-8":
         raise UsageError(
             f"{printable(path)}: this Python reads file names as {sys.getfilesystemencoding()}, not as UTF-8",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -58,10 +59,12 @@ def chosen_file(
     own = os.path.basename(path) if any_name else remote_name(path)
     if not any_name:
         check_folder(path, folder)
-    now = stat_source(path)
+    now, end = stat_source(path), f"/{remote_path(folder, name or own)}"
+    below = path.endswith(end)  # as a rule: then a hundred thousand files do not need their paths
     return SourceFile(
-        path=path,
-        folder=folder,
+        source=None if below else path,
+        root=sys.intern(path.removesuffix(end)) if below else "",
+        folder=sys.intern(folder),
         name=name or own,
         size=now.size,
         mtime_ns=now.mtime_ns,

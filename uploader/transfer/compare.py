@@ -122,13 +122,13 @@ def classify(file: File | None, expected: Expected, folder: str | None = None) -
     return Match.SAME if file.computed_md5.lower() == expected.md5 else Match.DIFFERENT
 
 
-def remote_match(transfer: Transfer, existing: Mapping[int, File], folders: Mapping[int, str]) -> tuple[Match, str]:
+def remote_match(transfer: Transfer, file: File | None, folders: Mapping[int, str]) -> tuple[Match, str]:
     """Classify the remote file of a verified transfer, and say what differs; "" if nothing does.
 
-    `existing` are the item's files by id, `folders` the folders of those that are in one, as the item gives them.
+    `file` is the item's file of its id, None if it has none; `folders` are the folders of the item's files that are in
+    one, as the item gives them.
     """
     expected = expected_of(transfer)
-    file = existing.get(transfer.file_id or 0)
     folder = folder_of(folders, file.id) if file is not None else None
     match = classify(file, expected, folder)
     return match, "" if match is Match.SAME else f"file {transfer.file_id} {_difference(match, file, expected, folder)}"

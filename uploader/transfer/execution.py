@@ -210,7 +210,7 @@ class Execution:
     async def _renew(self, job: OpenJob, selection: Selection) -> None:
         """Update the job to the files that the call selects now."""
         await anyio.to_thread.run_sync(select_moved, job.state, selection)
-        raise_problems(selection, {transfer.path for transfer in job.state.transfers})
+        raise_problems(selection, {t.path for t in job.state.transfers} if selection.problems else ())
         lost: set[str] = set()
         if not self.options.forget_missing:
             lost = await anyio.to_thread.run_sync(lost_sources, job.state, selection)

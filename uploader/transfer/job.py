@@ -44,7 +44,7 @@ from uploader.transfer.parts.team import Leader
 from uploader.transfer.recheck import ItemCheck
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.run.progress import FileProgress, ProgressTracker
+from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.store.jobs import JobStore, Manifests, has_journal
 from uploader.transfer.store.lock import JobLock
@@ -323,7 +323,7 @@ def make_report(
     """Report the job so far."""
     state, manifests = job.state, job.manifests
     files = tuple(
-        _file_report(transfer, meter.file(transfer), problems.get(transfer.index)) for transfer in state.reported
+        _file_report(transfer, meter.parts(transfer), problems.get(transfer.index)) for transfer in state.reported
     )
     return Report(
         job=job.name,
@@ -346,11 +346,12 @@ def make_report(
     )
 
 
-def _file_report(transfer: Transfer, counted: FileProgress, problem: FigupError | None) -> FileReport:
+def _file_report(transfer: Transfer, parts: tuple[int, int], problem: FigupError | None) -> FileReport:
+    found, sent = parts
     return msgspec.structs.replace(
         FileReport.of(transfer),
-        parts_found=counted.parts_found,
-        parts_sent=counted.parts_sent,
+        parts_found=found,
+        parts_sent=sent,
         error=Problem.of(problem) if problem is not None else None,
     )
 

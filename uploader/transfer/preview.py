@@ -182,7 +182,7 @@ def _rechecked(
 ) -> list[FilePlan]:
     """Plan a finished job, whose remote files the upload would check again."""
     by_id = {file.id: file for files_there in existing.values() for file in files_there}
-    matches = {transfer.file_id: remote_match(transfer, by_id, folders) for transfer in state.active}
+    matches = {t.file_id: remote_match(t, by_id.get(t.file_id or 0), folders) for t in state.active}
     return [_finished(file, *matches[file.file_id]) if file.file_id in matches else file for file in files]
 
 

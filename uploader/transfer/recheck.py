@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 
@@ -20,7 +19,7 @@ from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import SourceFile
 from uploader.sources.source import FileStamp, Readable
 from uploader.text import printable
-from uploader.transfer.compare import Expected, Match, classify, paths_in_item, remote_match
+from uploader.transfer.compare import Expected, Match, classify, expected_of, paths_in_item, remote_match
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
@@ -102,22 +101,21 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
-    remote = await _list_files(api, state, state.item_id)
+    remote = await _RemoteFiles.listed(api, state, state.item_id)
     # The listing of files does not have the folders (official API description), and any file may have been moved.
     item = await api.item(state.item_id)
     folders = item.folders
-    suspects = [transfer for transfer in state.active if remote_match(transfer, remote, folders)[0] is not Match.SAME]
+    suspects = [t for t in state.active if remote_match(t, remote.of(t), folders)[0] is not Match.SAME]
     if suspects:
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
-        await _look_again(api, state, state.item_id, suspects, remote)
+        remote = await _look_again(api, state, state.item_id, suspects, remote)
         folders = (await api.item(state.item_id)).folders
-    own = {file_id for transfer in state.transfers for file_id in transfer.owned_ids()}
-    by_path = _by_path((file for file in remote.values() if file.id not in own), folders)
+    by_path = _by_path(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
     error: FigupError | None = None
     lost, duplicates, different, late = [], [], [], []
     for transfer in state.active:
-        match, text = remote_match(transfer, remote, folders)
+        match, text = remote_match(transfer, remote.of(transfer), folders)
         if match is Match.UNKNOWN:
             error = error or _md5_pending(transfer, state.item_id)
         elif match in RESENDABLE:
@@ -131,7 +129,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         late += [(transfer, file) for file in _late_files(transfer, there)]
     if error is not None and not lost:
         raise error
-    unfinished = [file for file in remote.values() if classify(file, Expected()) is Match.UNFINISHED]
+    unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
     return ItemCheck(
         lost=tuple(lost),
         duplicates=tuple(duplicates),
@@ -161,40 +159,61 @@ def _no_longer_held(transfer: Transfer, item_id: int, difference: str) -> Confli
     )
 
 
-async def _list_files(api: Service, state: JobState, item_id: int) -> dict[int, File]:
-    by_id = {transfer.file_id: transfer for transfer in state.active}
-    return {file.id: _sharing_text(file, by_id.get(file.id)) async for file in api.files(item_id)}
+class _RemoteFiles:
+    """The files of an item. Of those that are as they were sent only the ids are kept: there may be 100,000."""
+
+    def __init__(self) -> None:
+        self.as_sent: set[int] = set()
+        """Files that are what their transfers describe, but for the folder, which a listing does not have."""
+        self.others: dict[int, File] = {}
+        """All other files by id."""
+
+    @classmethod
+    async def listed(cls, api: Service, state: JobState, item_id: int) -> _RemoteFiles:
+        """List the item."""
+        remote = cls()
+        by_id = {transfer.file_id: transfer for transfer in state.active}
+        async for file in api.files(item_id):
+            transfer = by_id.get(file.id)
+            if transfer is None or transfer.file_id is None or not _is_as_sent(file, transfer):
+                remote.others[file.id] = file
+            else:
+                remote.as_sent.add(transfer.file_id)
+        return remote
+
+    def of(self, transfer: Transfer) -> File | None:
+        """Return the file of a transfer; None if the item does not have it."""
+        file_id = transfer.file_id or 0
+        if file_id in self.others or file_id not in self.as_sent:
+            return self.others.get(file_id)
+        return File(id=file_id, name=transfer.name, size=transfer.size, status="available", computed_md5=transfer.md5)
+
+    def not_owned_by(self, transfers: Iterable[Transfer]) -> Iterable[File]:
+        """Return the files that none of these transfers created or found."""
+        files = dict(self.others)
+        for transfer in transfers:
+            for file_id in transfer.owned_ids():
+                files.pop(file_id, None)
+        return files.values()
+
+
+def _is_as_sent(file: File, transfer: Transfer) -> bool:
+    same_name = file.name == transfer.name and not file.is_link_only
+    return same_name and classify(file, expected_of(transfer)) is Match.SAME
 
 
 async def _look_again(
-    api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: dict[int, File]
-) -> None:
-    """Update the suspects' files in `remote`: one by one, or by one more listing if they are many."""
+    api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles
+) -> _RemoteFiles:
+    """Return the files with those of the suspects as they are now: one by one, or all of them if they are many."""
     if len(suspects) > _MAX_SINGLE:
-        fresh = await _list_files(api, state, item_id)
-        remote.clear()
-        remote |= fresh
-        return
+        return await _RemoteFiles.listed(api, state, item_id)
     for file_id in [transfer.file_id for transfer in suspects if transfer.file_id is not None]:
-        remote.pop(file_id, None)
+        remote.as_sent.discard(file_id)
+        remote.others.pop(file_id, None)
         with suppress(FileGone):
-            remote[file_id] = await api.file(item_id, file_id)
-
-
-def _sharing_text(file: File, transfer: Transfer | None) -> File:
-    """Return the file with the values of its transfer where they are equal: there may be a hundred thousand."""
-    if transfer is None or file.is_link_only or (file.name, file.computed_md5) != (transfer.name, transfer.md5):
-        return file
-    size = transfer.size if file.size == transfer.size else file.size
-    return msgspec.structs.replace(
-        file,
-        id=transfer.file_id,
-        size=size,
-        name=transfer.name,
-        computed_md5=transfer.md5,
-        status=sys.intern(file.status),
-        download_url="",
-    )
+            remote.others[file_id] = await api.file(item_id, file_id)
+    return remote
 
 
 def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:

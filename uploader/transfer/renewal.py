@@ -17,9 +17,11 @@ def lost_sources(state: JobState, selection: Selection) -> set[str]:
     One that was begun is lost as well if it is no longer a file. `selection` is what the command selects now: those
     files exist.
     """
-    selected = {chosen.path for chosen in selection.files}
     wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
-    return {transfer.path for transfer in wanted if transfer.path not in selected and _is_lost(transfer)}
+    left = {transfer.path: transfer for transfer in wanted}
+    for chosen in selection.files if left else ():
+        left.pop(chosen.path, None)
+    return {path for path, transfer in left.items() if _is_lost(transfer)}
 
 
 def _is_lost(transfer: Transfer) -> bool:

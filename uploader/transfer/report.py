@@ -45,7 +45,7 @@ class SkipReport(msgspec.Struct, frozen=True):
     reason: str
 
 
-class FileReport(msgspec.Struct, frozen=True, kw_only=True):
+class FileReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One file of a job.
 
     `path` is the source's, or the address of a link; `folder` and `name` are the remote ones, `folder` "" for none.

@@ -127,10 +127,10 @@ def test_a_source_is_read_only_if_its_md5_decides(changes: dict[str, Any], neede
 
 def test_a_verified_transfer_expects_all_that_it_knows() -> None:
     transfer = Transfer(
-        index=0, path="/x/data.bin", name="data.bin", size=7, mtime_ns=1, inode=1, folder="d", file_id=1, md5=MD5
+        index=0, source="/x/data.bin", name="data.bin", size=7, mtime_ns=1, inode=1, folder="d", file_id=1, md5=MD5
     )
     assert expected_of(transfer) == EXPECTED
-    link = Transfer(index=0, path="https://x", name="x", size=0, mtime_ns=0, inode=0, link=True, file_id=1)
+    link = Transfer(index=0, source="https://x", name="x", size=0, mtime_ns=0, inode=0, link=True, file_id=1)
     assert expected_of(link) == Expected(file_id=1, link="https://x")
 
 

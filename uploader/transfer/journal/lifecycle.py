@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 from array import array
-from dataclasses import dataclass, field
+
+import msgspec
 
 from uploader.transfer.journal import events as ev
 
@@ -136,12 +137,16 @@ _NO_PARTS = Parts()
 """Shared by all transfers without recorded parts: most files of a large job are planned or verified."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Transfer:
-    """One source being sent to one remote file: the state that its events lead to."""
+class Transfer(msgspec.Struct, kw_only=True, gc=False):
+    """One source being sent to one remote file: the state that its events lead to.
+
+    `source` is the source's path, or a link's address; None if it is the remote path below the folder `root`, which
+    many transfers share. It has no reference to what refers to it, so that the garbage collector need not look at it.
+    """
 
     index: int
-    path: str
+    source: str | None = None
+    root: str = ""
     name: str
     size: int
     mtime_ns: int
@@ -152,7 +157,7 @@ class Transfer:
     expected: str | None = None
     """The MD5 that the user expects of the source; None for none."""
     link: bool = False
-    """True if `path` is an address to refer to, without a source."""
+    """True if `source` is an address to refer to."""
     archive: ev.Archive | None = None
     """The archive to make of the sources below `path`; None for a file."""
     dropped: bool = False
@@ -175,7 +180,7 @@ class Transfer:
     """True if an effect ever was missing: it may appear even after this job is finished."""
     unseen: tuple[int, ...] = ()
     """Ids of remote files that were announced but never seen: they may still appear."""
-    parts: Parts = field(default_factory=lambda: _NO_PARTS)
+    parts: Parts = msgspec.field(default_factory=lambda: _NO_PARTS)
     """Empty once the file is verified."""
     parts_total: int | None = None
     parts_done: int = 0
@@ -194,6 +199,11 @@ class Transfer:
     replaced: tuple[int, ...] = ()
     """Those of `replaces` that have been removed."""
     error: ev.Failed | None = None
+
+    @property
+    def path(self) -> str:
+        """The source's path, or a link's address."""
+        return self.source if self.source is not None else f"{self.root}/{self.remote_path}"
 
     @property
     def remote_path(self) -> str:
@@ -246,31 +256,34 @@ def _detach_remote(transfer: Transfer) -> tuple[int, ...]:
     return own
 
 
-def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case per kind of event
+def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
+    """Apply the events that every file has; a large job's journal has millions of them, and `match` is slower."""
+    if type(event) is ev.PartSent:
+        transfer.parts_done += transfer.parts.xxh3(event.no) is None
+        if transfer.parts is _NO_PARTS:
+            transfer.parts = Parts()
+        transfer.parts.sent(event.no, event.xxh3)
+    elif type(event) is ev.UploadIntended:
+        transfer.intended_at = event.at
+        transfer.record_lost = event.known is None
+        transfer.known = transfer.known if event.known is None else event.known
+    elif type(event) is ev.UploadInitiated:
+        transfer.intended_at = None
+        transfer.file_id = event.id
+    elif type(event) is ev.PartsMissing:
+        transfer.parts_total, transfer.parts_done = event.total, event.done
+    elif type(event) is ev.PartsComplete:
+        transfer.parts_total = transfer.parts_done = event.total
+    elif type(event) is ev.SourceHashed:
+        transfer.md5 = event.md5
+    elif type(event) is ev.Verified:
+        transfer.md5, transfer.parts, transfer.kept = event.md5, _NO_PARTS, None
+    elif type(event) is not ev.CompleteIntended and type(event) is not ev.Completed:
+        _record_other(transfer, event)
+
+
+def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:  # noqa: C901 - one flat case per kind of event
     match event:
-        # The events of every file first: a large job's journal has millions of them.
-        case ev.PartSent():
-            transfer.parts_done += transfer.parts.xxh3(event.no) is None
-            if transfer.parts is _NO_PARTS:
-                transfer.parts = Parts()
-            transfer.parts.sent(event.no, event.xxh3)
-        case ev.CompleteIntended() | ev.Completed():
-            pass
-        case ev.UploadIntended():
-            transfer.intended_at = event.at
-            transfer.record_lost = event.known is None
-            transfer.known = transfer.known if event.known is None else event.known
-        case ev.UploadInitiated():
-            transfer.intended_at = None
-            transfer.file_id = event.id
-        case ev.PartsMissing():
-            transfer.parts_total, transfer.parts_done = event.total, event.done
-        case ev.PartsComplete():
-            transfer.parts_total = transfer.parts_done = event.total
-        case ev.SourceHashed():
-            transfer.md5 = event.md5
-        case ev.Verified():
-            transfer.md5, transfer.parts, transfer.kept = event.md5, _NO_PARTS, None
         case ev.NotInitiated():
             transfer.intended_at = None
             transfer.unanswered |= event.looked

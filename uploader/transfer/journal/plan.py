@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -90,12 +91,14 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     `lost` are paths of sources that no longer exist: they stay in the job and fail when they are sent, because absence
     is not intent. Changed sources are detected when they are sent, too.
     """
-    known = {key_of(transfer): transfer for transfer in state.transfers}
+    # As a rule, the files and their order are the same: then no key is kept of a hundred thousand files.
+    same = sum(1 for _ in takewhile(_is_source_of, zip(selection.files, state.transfers, strict=False)))
+    known = {key_of(transfer): transfer for transfer in state.transfers[same:]}
     root = state.plan.root
     events: list[ev.AnyEvent] = []
     new: list[ev.AnyEvent] = []
-    for chosen in selection.files:
-        transfer = known.pop(key_of(chosen), None)
+    for place, chosen in enumerate(selection.files):
+        transfer = state.transfers[place] if place < same else known.pop(key_of(chosen), None)
         if transfer is None:
             new.append(_source(len(state.transfers) + len(new), chosen, root))
         elif transfer.dropped or transfer.expected != chosen.md5:
@@ -109,6 +112,10 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     for transfer in known.values():
         skipped.setdefault(printable(transfer.path), _drop_reason(transfer.path, skipped))
     return [*events, *_changes(state.skipped, skipped)]
+
+
+def _is_source_of(pair: tuple[SourceFile, Transfer]) -> bool:
+    return key_of(pair[0]) == key_of(pair[1])
 
 
 def key_of(source: SourceFile | Transfer) -> tuple[str, str]:

@@ -79,11 +79,8 @@ class JobState:
     def apply(self, event: ev.AnyEvent) -> None:  # noqa: C901 - one flat case per kind of event
         """Apply an event. Raises IllegalEvent if it is impossible in this state."""
         match event:
-            case ev.SourcePlanned():
-                self._add_transfer(event)
             case ev.FileEvent():
-                self._transfer(event.file).apply(event)
-                self._sent_parts = self._sent_parts or isinstance(event, ev.PartSent)
+                self._apply_to_file(event)
             case ev.Resumed():
                 self.runs_without_parts = 0 if self._sent_parts else self.runs_without_parts + 1
                 self._sent_parts = False
@@ -136,6 +133,14 @@ class JobState:
                 if event.step == "publish":
                     self._note_published(event)
 
+    def _apply_to_file(self, event: ev.FileEvent) -> None:
+        if type(event) is ev.SourcePlanned:
+            self._add_transfer(event)
+            return
+        self._transfer(event.file).apply(event)
+        if type(event) is ev.PartSent:
+            self._sent_parts = True
+
     def _transfer(self, index: int) -> Transfer:
         if not 0 <= index < len(self.transfers):
             raise IllegalEvent(f"no source {index}")
@@ -144,10 +149,11 @@ class JobState:
     def _add_transfer(self, event: ev.SourcePlanned) -> None:
         if event.file != len(self.transfers):
             raise IllegalEvent(f"source {event.file} follows source {len(self.transfers) - 1}")
-        path, name, folder = event.path, event.name, event.folder or ""
-        if not event.link and not path.startswith("/"):
-            inner, _, last = path.rpartition("/")
-            path = f"{self.plan.root}/{path}"
+        source: str | None = event.path
+        name, folder = event.name, event.folder or ""
+        if not event.link and not event.path.startswith("/"):
+            inner, _, last = event.path.rpartition("/")
+            source = f"{self.plan.root}/{event.path}" if name or event.folder is not None else None
             name = name or last
             folder = inner if event.folder is None else event.folder
         if self.transfers and self.transfers[-1].folder == folder:
@@ -155,7 +161,8 @@ class JobState:
         self.transfers.append(
             Transfer(
                 index=event.file,
-                path=path,
+                source=source,
+                root=self.plan.root,
                 name=name,
                 size=event.size,
                 mtime_ns=event.mtime_ns,

@@ -17,8 +17,7 @@ class FileProgress:
     """Progress of one file: `present` bytes are on Figshare, `in_flight` bytes are being sent."""
 
     __slots__ = (
-        "_done", "_meter", "_transfer", "bytes_sent", "in_flight", "inspected", "parts_found", "parts_sent", "present",
-        "waiting",
+        "_done", "_meter", "_transfer", "in_flight", "inspected", "parts_found", "parts_sent", "present", "waiting",
     )  # fmt: skip
 
     def __init__(self, meter: ProgressTracker, transfer: Transfer) -> None:
@@ -28,7 +27,6 @@ class FileProgress:
         self.in_flight = 0
         self.parts_found = 0
         self.parts_sent = 0
-        self.bytes_sent = 0
         self.waiting = False
         self.inspected = False
 
@@ -47,7 +45,6 @@ class FileProgress:
         self.present += count
         if sent:
             self.parts_sent += 1
-            self.bytes_sent += count
             self._meter.bytes_sent += count
         self._update()
 
@@ -69,6 +66,8 @@ class FileProgress:
     def end(self) -> None:
         """Mark the file as no longer active."""
         self._meter.active.pop(self._transfer.index, None)
+        if self._transfer.state is State.VERIFIED:
+            self._meter.keep_parts(self._transfer.index, self)
 
     def snapshot(self) -> ActiveFile:
         """Return the file's progress."""
@@ -96,6 +95,9 @@ class ProgressTracker:
 
     def __init__(self, transfers: Iterable[Transfer]) -> None:
         self._files: dict[int, FileProgress] = {}
+        """Of files that this run has begun and not verified yet."""
+        self._parts: dict[int, tuple[int, int]] = {}
+        """Of files that were inspected and verified in this run: see `parts`."""
         self._rate = RecentRate()
         self.active: dict[int, FileProgress] = {}
         self.files_total = self.files_done = self.bytes_total = self.bytes_done = 0
@@ -121,7 +123,21 @@ class ProgressTracker:
         found = self._files.get(transfer.index)
         if found is None:
             found = self._files[transfer.index] = FileProgress(self, transfer)
+            if transfer.index in self._parts:
+                found.inspected = True
+                found.parts_found, found.parts_sent = self._parts.pop(transfer.index)
         return found
+
+    def keep_parts(self, index: int, file: FileProgress) -> None:
+        """Keep of a verified file only what `parts` returns."""
+        self._files.pop(index, None)
+        if file.inspected:
+            self._parts[index] = file.parts_found, file.parts_sent
+
+    def parts(self, transfer: Transfer) -> tuple[int, int]:
+        """Return the number of a file's parts that were there when this run asked first, and of those that it sent."""
+        file = self._files.get(transfer.index)
+        return (file.parts_found, file.parts_sent) if file is not None else self._parts.get(transfer.index, (0, 0))
 
     def replaced(self, transfer: Transfer, before: int) -> None:
         """Account for a source whose size was `before`."""

@@ -106,10 +106,11 @@ class Archives:
         An archive of which nothing was sent yet is planned again, any other only to `restart`. Raises SourceChanged
         otherwise, naming the first member that differs.
         """
-        known = {key_of(transfer): transfer for transfer in state.transfers}
+        known = {key_of(transfer): transfer for transfer in state.transfers if transfer.archive is not None}
         events = []
         for chosen in selection.files:
-            transfer, plan = known.get(key_of(chosen)), chosen.archive
+            plan = chosen.archive
+            transfer = known.get(key_of(chosen)) if plan is not None else None
             if plan is None or transfer is None or transfer.archive is None or transfer.archive.id == plan.id:
                 continue
             if transfer.intended_at is not None:

@@ -30,7 +30,7 @@ class Rig:
         self, *existing: File, on_conflict: OnConflict = "skip", owners: Mapping[int, str] | None = None
     ) -> None:
         self.transfer = Transfer(
-            index=0, path="/x/data.bin", name="data.bin", size=len(CONTENT), mtime_ns=1, inode=1, folder="d"
+            index=0, source="/x/data.bin", name="data.bin", size=len(CONTENT), mtime_ns=1, inode=1, folder="d"
         )
         self.events: list[ev.AnyEvent] = []
         self.notices: list[no.AnyNotice] = []

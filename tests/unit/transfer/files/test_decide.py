@@ -150,7 +150,7 @@ def test_an_existing_link(choice: OnConflict, action: str) -> None:
 
 
 def transfer(size: int = 1, *, link: bool = False) -> Transfer:
-    return Transfer(index=0, path="/data/x", name="x", size=size, mtime_ns=1, inode=1, link=link)
+    return Transfer(index=0, source="/data/x", name="x", size=size, mtime_ns=1, inode=1, link=link)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ async def test_of_two_machines_the_one_that_began_later_removes_its_copy_when_it
 
 
 def transfer(name: str, index: int = 0, **more: Any) -> Transfer:
-    return Transfer(index=index, path=f"/x/{name}", name=name, size=3, mtime_ns=1, inode=1, **more)
+    return Transfer(index=index, source=f"/x/{name}", name=name, size=3, mtime_ns=1, inode=1, **more)
 
 
 class Rig:

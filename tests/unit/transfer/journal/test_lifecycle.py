@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 
+import msgspec
 import pytest
 from hypothesis import given
 
@@ -53,7 +53,9 @@ def test_each_state_accepts_only_the_events_of_the_table(state: State, kind: typ
 
 
 def _all_but_parts(transfer: Transfer) -> dict[str, object]:
-    return {f.name: copy.deepcopy(getattr(transfer, f.name)) for f in dataclasses.fields(transfer) if f.name != "parts"}
+    return {
+        f.name: copy.deepcopy(getattr(transfer, f.name)) for f in msgspec.structs.fields(transfer) if f.name != "parts"
+    }
 
 
 def test_every_state_can_be_reached_and_left_towards_verified() -> None:
@@ -301,7 +303,7 @@ def test_a_job_is_finished_when_every_file_is_verified_and_nothing_is_left_to_re
 
 def test_owned_files_are_all_that_may_still_exist() -> None:
     transfer = Transfer(
-        index=0, path="/a", name="a", size=1, mtime_ns=1, inode=1, file_id=1, remnants=(2,), superseded=(3,)
+        index=0, source="/a", name="a", size=1, mtime_ns=1, inode=1, file_id=1, remnants=(2,), superseded=(3,)
     )
     assert transfer.owned_ids() == {1, 2, 3}
 
@@ -313,7 +315,7 @@ def test_the_readme_draws_the_table_as_it_is() -> None:
 
 
 def test_replaced_files_are_distinguished_from_failed_ones() -> None:
-    transfer = Transfer(index=0, path="/a", name="a", size=1, mtime_ns=2, inode=3)
+    transfer = Transfer(index=0, source="/a", name="a", size=1, mtime_ns=2, inode=3)
     for event in (
         ev.ReplacementPlanned(0, (4, 5)),
         ev.UploadIntended(0, at="t"),

@@ -74,12 +74,12 @@ def test_titles() -> None:
 
 def test_the_plan_has_every_file_and_what_was_skipped() -> None:
     chosen = [
-        SourceFile(path="/x/data/a.csv", folder="data", name="a.csv", size=4, mtime_ns=5, inode=6, ctime_ns=7),
+        SourceFile(source="/x/data/a.csv", folder="data", name="a.csv", size=4, mtime_ns=5, inode=6, ctime_ns=7),
         SourceFile(
-            path="/x/data/sub/b.csv", folder="data/sub", name="b.csv", size=8, mtime_ns=9, inode=10, ctime_ns=11
+            source="/x/data/sub/b.csv", folder="data/sub", name="b.csv", size=8, mtime_ns=9, inode=10, ctime_ns=11
         ),
-        SourceFile(path="/y/c", folder="", name="other name", size=1, mtime_ns=2, inode=3, ctime_ns=4, md5=MD5),
-        SourceFile(path="https://example.org/d", folder="", name="d", link=True),
+        SourceFile(source="/y/c", folder="", name="other name", size=1, mtime_ns=2, inode=3, ctime_ns=4, md5=MD5),
+        SourceFile(source="https://example.org/d", folder="", name="d", link=True),
     ]
     selection = Selection(files=chosen, skipped=[Skipped(path="/x/data/.git/", reason="hidden")])
     events = plan_events(HERE, selection, "j")
@@ -97,7 +97,7 @@ def test_the_plan_has_every_file_and_what_was_skipped() -> None:
     assert job.complete
     reported = [
         SourceFile(
-            path=t.path,
+            source=t.path,
             folder=t.folder,
             name=t.name,
             size=t.size,
@@ -202,7 +202,7 @@ def test_the_manifest_is_one_that_md5sum_takes(states: JobStore, tmp_path: Path)
         path.write_bytes(name.encode())
         md5 = subprocess.run(["md5sum"], input=path.read_bytes(), capture_output=True, check=True).stdout[:32].decode()
         transfer = Transfer(
-            index=index, path=str(path), name=name, size=1, mtime_ns=1, inode=1, state=State.VERIFIED, md5=md5
+            index=index, source=str(path), name=name, size=1, mtime_ns=1, inode=1, state=State.VERIFIED, md5=md5
         )
         job.transfers.append(transfer)
     states.disk.make_folder(states.folder("j"))

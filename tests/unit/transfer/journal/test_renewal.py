@@ -20,7 +20,7 @@ HERE = Target(endpoint="https://example.org/v2", title="data")
 def chosen(*names: str, md5: str | None = None) -> list[SourceFile]:
     return [
         SourceFile(
-            path=f"/x/d/{name}",
+            source=f"/x/d/{name}",
             folder="/".join(["d", *name.split("/")[:-1]]),
             name=name.rpartition("/")[2],
             size=1,

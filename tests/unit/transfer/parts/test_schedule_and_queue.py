@@ -21,7 +21,7 @@ ANY: Any = None
 
 
 def transfer(index: int, size: int) -> Transfer:
-    return Transfer(index=index, path=f"/{index}", name=str(index), size=size, mtime_ns=1, inode=1)
+    return Transfer(index=index, source=f"/{index}", name=str(index), size=size, mtime_ns=1, inode=1)
 
 
 def taken(schedule: Schedule) -> list[Transfer]:

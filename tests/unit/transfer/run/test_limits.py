@@ -12,7 +12,7 @@ from uploader.transfer.run.limits import check_quota, many_files_warning, mixed_
 
 def transfers(*sizes: int) -> list[Transfer]:
     return [
-        Transfer(index=index, path=f"/data/{index}", name=str(index), size=size, mtime_ns=1, inode=2)
+        Transfer(index=index, source=f"/data/{index}", name=str(index), size=size, mtime_ns=1, inode=2)
         for index, size in enumerate(sizes)
     ]
 

@@ -61,7 +61,7 @@ def remote(api: Any, files: int = 100) -> RemoteListing:
     state = JobState(
         plan=PLAN,
         item_id=7,
-        transfers=[Transfer(index=i, path=f"/f{i}", name=f"f{i}", size=1, mtime_ns=1, inode=1) for i in range(files)],
+        transfers=[Transfer(index=i, source=f"/f{i}", name=f"f{i}", size=1, mtime_ns=1, inode=1) for i in range(files)],
     )
     return RemoteListing(api, state, FakeClock())
 
@@ -196,7 +196,7 @@ async def test_loading_sorts_the_files_of_the_item() -> None:
     at = remote(api)
     at._state.transfers[1].file_id = 1
     at._state.transfers[1].state = State.INITIATED
-    at._state.transfers.append(Transfer(index=100, path="https://x", name="", size=0, mtime_ns=0, inode=0, link=True))
+    at._state.transfers.append(Transfer(index=100, source="https://x", name="", size=0, mtime_ns=0, inode=0, link=True))
     await at.load()
     assert at.foreign_files == {"f5": [foreign]}, "neither the job's own file nor one in another folder"
     assert at.links == {"https://x": [link]}
@@ -236,7 +236,7 @@ def test_one_listing_is_cheaper_than_a_request_for_each_of_many_unfinished_files
     state = JobState(
         plan=PLAN,
         item_id=7,
-        transfers=[Transfer(index=i, path=f"/f{i}", name=f"f{i}", size=1, mtime_ns=1, inode=1) for i in range(5)],
+        transfers=[Transfer(index=i, source=f"/f{i}", name=f"f{i}", size=1, mtime_ns=1, inode=1) for i in range(5)],
     )
     assert not is_listing_cheaper(state)
     for transfer in state.transfers[:3]:

@@ -10,7 +10,7 @@ from uploader.transfer.run.progress import ProgressTracker
 
 def transfers(files: int, size: int) -> list[Transfer]:
     return [
-        Transfer(index=n, path=f"/d/{n}", name=str(n), size=size, mtime_ns=1, inode=n, ctime_ns=1, folder="")
+        Transfer(index=n, source=f"/d/{n}", name=str(n), size=size, mtime_ns=1, inode=n, ctime_ns=1, folder="")
         for n in range(files)
     ]
 
