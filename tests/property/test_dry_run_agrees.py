@@ -88,6 +88,7 @@ async def sent(source: Path, service: Any, store: Any, options: Options) -> tupl
     run: Any = SimpleNamespace(
         api=service,
         commit=commit,
+        item_id=7,
         job="this",
         listing=SimpleNamespace(foreign_files={"data.bin": service.existing}, spellings={}, removed=set()),
         notify=lambda _: None,
