@@ -60,6 +60,8 @@ class SoakedJob(Soaked):
         """True once the journal was cut; a file was removed on the web; changed sources are to be sent again."""
         self._changes = 0
         """Events after which the item may rightly be published once more."""
+        self._once: list[str] = []
+        """Options of the next run alone."""
         self._sources = ChangingSources(choice)
         self._data = self._folder / f"set {name}"
         self._data.mkdir()
@@ -96,7 +98,8 @@ class SoakedJob(Soaked):
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def _command(self) -> list[str]:
-        return ["upload", *map(str, self._sources.content), *self._target, *self._options()]
+        once, self._once = self._once, []
+        return ["upload", *map(str, self._sources.content), *self._target, *self._options(), *once]
 
     def _options(self) -> list[str]:
         choice = self._choice
@@ -184,6 +187,10 @@ class SoakedJob(Soaked):
         place = self.item if self.item is not None else item
         if "conflict" in codes and self._cut and place is not None:
             self._settle_conflict(place)
+        elif "which is published, has its title" in result.stdout:
+            # Another job's: this one would have its item on record.
+            self._once = ["--new-job"]
+            self.tally["published items of the same title"] += 1
         if sources.missing:
             if "source-missing" in codes or not disturbed:
                 self._put_back(sources.missing)

@@ -241,6 +241,30 @@ async def test_without_any_record_of_the_item_a_published_one_is_named(world: Wo
     assert list(world.figshare.stored_items) == [item.id]
 
 
+async def test_somebody_s_published_item_of_the_title_does_not_hinder_a_job_without_one(world: World) -> None:
+    """The record of the last sync says that the job had no item, and only an item on record is published."""
+    for name, content in FILES.items():
+        world.source(f"set/{name}", content)
+    other = world.figshare.add_item(TITLE)
+    other.version = 1
+    world.figshare.fail("create", Fault.KILLED_BEFORE)
+    assert await world.upload(str(world.folder / "set"), title=TITLE) == KILLED
+    world.figshare.clear_faults()
+    stored = Stored(world)
+    for length in cuts(stored.job / "journal"):
+        stored.restore(length)
+        # A second damage, which leaves the intent of the first recovery.
+        world.figshare.fail("own_items", Fault.KILLED_BEFORE)
+        assert await world.upload(str(world.folder / "set"), title=TITLE) == KILLED
+        world.figshare.clear_faults()
+        with (stored.job / "journal").open("rb+") as journal:
+            journal.truncate((stored.job / "journal").stat().st_size - 1)
+        await run_to_the_end(world, {"title": TITLE})
+        theirs, own = world.figshare.stored_items
+        assert theirs == other.id
+        assert world.contents(own) == STORED
+
+
 CASES: list[tuple[str, bool, OnConflict]] = [
     ("never", False, "skip"),
     ("never", False, "keep"),

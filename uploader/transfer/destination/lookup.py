@@ -74,7 +74,10 @@ async def find_item(run: JobRun) -> int | None:
         marked = [row.id for row in rows if bears_mark(row.title, run.state.item_marks)]
         if marked or intent.mark is not None:
             return min(marked, default=None)
-        return await _find_alike(run, rows, datetime.fromisoformat(intent.at) - _CLOCK_SLACK)
+        found = await _find_alike(run, rows, datetime.fromisoformat(intent.at) - _CLOCK_SLACK)
+        if found is None and not intent.unpublished:
+            _refuse_second(rows, run.state.plan.title)
+        return found
 
     return await _poll(run, check, _time_limit(run, intent.at), "creating the item")
 
@@ -99,7 +102,6 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
         if ours:
             best = min(best or (0, row.id), (-len(files), row.id))
     if best is None:
-        _refuse_second(rows, title)
         return None
     content = "files of this job only" if best[0] else "nothing"
     text = f"item {best[1]} is assumed to be the one created by this job: it has the title and contains {content}"

@@ -105,11 +105,13 @@ class SourceChosen(FileEvent, frozen=True, tag="source="):
 class ItemIntended(JobEvent, frozen=True, tag="item?", omit_defaults=True):
     """An item is about to be created. `mark` is part of its title until the item is known to the job.
 
-    None in journals of earlier versions, and where the record of it is lost.
+    None in journals of earlier versions, and where the record of it is lost. `unpublished`: a recovered intent whose
+    item cannot have been published, since that takes an item on record.
     """
 
     at: str
     mark: str | None = None
+    unpublished: bool = False
 
 
 class ItemNotCreated(JobEvent, frozen=True, tag="item-", omit_defaults=True):

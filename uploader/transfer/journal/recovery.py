@@ -21,13 +21,17 @@ _PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
 
 
 def recover(
-    events: Iterable[ev.AnyEvent], plan: Sequence[ev.AnyEvent] | None, item: int | None = None
+    events: Iterable[ev.AnyEvent],
+    plan: Sequence[ev.AnyEvent] | None,
+    item: int | None = None,
+    *,
+    without_item: bool = False,
 ) -> tuple[list[ev.AnyEvent], JobState | None]:
     """Return the consistent events and the state they lead to; None if the plan is lost, or a part of it.
 
     `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
     from what is left of the journal's own is not used, since file indices would refer to other sources. `item` is the
-    item that the job had created by the last sync, None if unknown.
+    item that the job had created by the last sync, None if unknown; `without_item`: it is known that there was none.
     """
     salvaged = list(events)
     _, state = replay(salvaged)
@@ -36,7 +40,7 @@ def recover(
     taken, state = replay(salvaged)
     if not is_whole(state):
         return taken, None
-    for event in _possible_intents(state, item):
+    for event in _possible_intents(state, item, without_item=without_item):
         state.apply(event)
         taken.append(event)
     return taken, state
@@ -75,7 +79,7 @@ def is_whole(state: JobState | None) -> TypeGuard[JobState]:
     return state is not None and state.complete
 
 
-def _possible_intents(state: JobState, item: int | None) -> list[ev.AnyEvent]:
+def _possible_intents(state: JobState, item: int | None, *, without_item: bool) -> list[ev.AnyEvent]:
     """Make intents for everything that may have happened and whose record may be lost."""
     plan, at = state.plan, _earliest(state)
     intents: list[ev.AnyEvent] = []
@@ -85,7 +89,10 @@ def _possible_intents(state: JobState, item: int | None) -> list[ev.AnyEvent]:
         else:
             # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
             left = state.item_state is ItemState.INTENDED
-            intents += [*([ev.ItemNotCreated(looked=True)] if left else []), ev.ItemIntended(at)]
+            intents += [
+                *([ev.ItemNotCreated(looked=True)] if left else []),
+                ev.ItemIntended(at, unpublished=without_item),
+            ]
     elif plan.item is not None and state.item_id is None and any(t.state is not State.PLANNED for t in state.transfers):
         intents.append(ev.ItemCreated(plan.item))
     # The file of such an intent may have parts by now, which the intent alone says it has not.

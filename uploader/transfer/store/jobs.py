@@ -122,10 +122,22 @@ class JobStore:
             log.damaged.append(1)
         if log.damaged:
             item = log.synced.item if log.synced is not None else None
-            log.events, state = recover(self.log(job).events, plan() if plan is not None else None, item)
+            events, without_item = plan() if plan is not None else None, self._had_no_item(job, log, state)
+            log.events, state = recover(self.log(job).events, events, item, without_item=without_item)
         state = self._whole(job, state)
         state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
         return log, state
+
+    def _had_no_item(self, job: str, log: Replay[ev.AnyEvent], state: JobState | None) -> bool:
+        """Return True if it is certain that a damaged journal had no item on record: then none is published.
+
+        A record of the last sync that was written since an earlier damage, or is older than the journal, is no proof.
+        """
+        if log.synced is None or log.synced.item is not None or log.length > log.synced.length:
+            return False
+        if state is not None and state.item_intent is not None and state.item_intent.unpublished:
+            return True
+        return not damaged_path(self.folder(job) / "journal").exists()
 
     def end_recovery(self, job: str, state: JobState) -> None:
         """Note that everything was verified since the journal was damaged, if it was. Blocks. Raises StateUnusable."""
