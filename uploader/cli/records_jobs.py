@@ -78,8 +78,10 @@ def create(
     """
 
     async def work(session: Session, api: Figshare) -> int:
-        found = _in_group(await reading.read(session, file), group)
-        planned = await _plan(session, api, found, publish=values["publish"])
+        # The records as they were read are not kept beside those that they become.
+        planned = await _plan(
+            session, api, _in_group(await reading.read(session, file), group), publish=values["publish"]
+        )
         return await _run_job(session, api, file, planned, values)
 
     return on_figshare(common, work, requests=requests)

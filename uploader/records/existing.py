@@ -5,7 +5,7 @@ A job of thousands of records asks for no search a record. Only what concerns th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -49,7 +49,7 @@ class Existing:
 
 async def look(
     api: Figshare,
-    dois: Collection[str],
+    dois: Set[str],
     marks: Collection[str],
     *,
     institution: int | None,
@@ -61,10 +61,10 @@ async def look(
     `elsewhere`: also among the items of the `institution`, for its administrators with drafts, for others what is
     public. `warn` gets a message about lists that Figshare cuts off.
     """
-    found, wanted = Existing(), frozenset(dois)
+    found = Existing()
 
     def add(row: Record, owner: Owner) -> None:
-        for doi in {comparable_doi(row.doi), comparable_doi(row.resource_doi)} & wanted:
+        for doi in {comparable_doi(row.doi), comparable_doi(row.resource_doi)} & dois:
             seen = Row(id=row.id, url=row.url, doi=row.doi, published=row.published is not None, owner=owner)
             found.by_doi.setdefault(doi, []).append(seen)
 

@@ -6,6 +6,7 @@ something, and the id that it led to directly after; what is between the two in 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -191,7 +192,7 @@ class Removed(RecordEvent, frozen=True, kw_only=True, tag="removed"):
     id: int
 
     def changes(self) -> dict[str, Any]:
-        return {name: getattr(RecordState(), name) for name in RecordState.__slots__}
+        return {name: getattr(RecordState(), name) for name in RecordState.__struct_fields__}
 
 
 AnyEvent = (
@@ -202,8 +203,7 @@ AnyEvent = (
 EVENTS = msgspec.json.Decoder(AnyEvent)
 
 
-@dataclass(slots=True)
-class RecordState:
+class RecordState(msgspec.Struct, array_like=True):
     """What is known of one record. `created`: the job created its item; otherwise it only updates it."""
 
     item_id: int | None = None
@@ -229,20 +229,46 @@ class RecordState:
     """Code and message of its last error; None after a success."""
 
 
+class RecordStates(Mapping[str, RecordState]):
+    """The states of many records by key, encoded, which takes two thirds of the memory. Each value is a copy."""
+
+    def __init__(self) -> None:
+        self._encoded: dict[str, bytes] = {}
+
+    def __getitem__(self, key: str) -> RecordState:
+        return _STATES.decode(self._encoded[key])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._encoded
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._encoded)
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def set(self, key: str, state: RecordState) -> None:
+        """Replace or add the state of a record."""
+        self._encoded[key] = msgspec.msgpack.encode(state)
+
+
+_STATES = msgspec.msgpack.Decoder(RecordState)
+
+
 @dataclass
 class JobState:
     """The state of a job. `marks` are of requests whose effect may appear late, by mark."""
 
     plan: JobPlanned | None = None
-    records: dict[str, RecordState] = field(default_factory=dict)
+    records: RecordStates = field(default_factory=RecordStates)
     marks: dict[str, str] = field(default_factory=dict)
     reports: set[str] = field(default_factory=set)
     ended: Literal["", "done", "undone"] = ""
     """How the job ended, if nothing was done since."""
 
     def of(self, key: str) -> RecordState:
-        """Return the state of a record, which may not have been begun."""
-        return self.records.get(key) or RecordState()
+        """Return a copy of the state of a record, which may not have been begun."""
+        return self.records[key] if key in self.records else RecordState()
 
     def apply(self, event: AnyEvent) -> None:
         """Apply one event."""
@@ -256,9 +282,10 @@ class JobState:
             self.ended = event.state
             return
         self.ended = ""
-        record = self.records.setdefault(event.key, RecordState())
+        record = self.of(event.key)
         if isinstance(event, NotCreated | ItemCreated) and event.late and record.intent is not None:
             self.marks[record.intent.mark] = event.key
         record.failure = None
         for name, value in event.changes().items():
             setattr(record, name, value)
+        self.records.set(event.key, record)

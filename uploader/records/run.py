@@ -184,12 +184,11 @@ class Run:
     async def _look(self) -> Existing:
         """List what exists: for new records by DOI, for interrupted ones by mark, for others whether they exist."""
         state = self._job.state
-        new = [one for one in self._each() if state.of(one.key).item_id is None]
         marks = [*state.marks, *(one.intent.mark for one in state.records.values() if one.intent is not None)]
         creates = state.plan is not None and state.plan.action == "create"
         return await look(
             self._api,
-            {comparable_doi(doi) for one in new for doi in one.dois},
+            _dois(_without_item(self._each(), state)),
             marks,
             institution=self._account.institution_id,
             elsewhere=creates,
@@ -354,6 +353,14 @@ def _by_earlier_keys(records: Iterable[Planned], keys: dict[str, str]) -> Iterat
         yield msgspec.structs.replace(one, key=keys[one.key]) if one.key in keys else one
 
 
+def _without_item(records: Iterable[Planned], state: ev.JobState) -> Iterator[Planned]:
+    return (one for one in records if state.of(one.key).item_id is None)
+
+
+def _dois(records: Iterable[Planned]) -> set[str]:
+    return {comparable_doi(doi) for one in records for doi in one.dois}
+
+
 async def preview(
     api: Figshare,
     states: JobStore,
@@ -368,16 +375,18 @@ async def preview(
         _, state = await in_thread(read_state, states, plan.job)
     except JobNotFound:
         state = ev.JobState()
-    each = _by_earlier_keys(records, _earlier_keys(records, state))
-    new = [one for one in each if state.of(one.key).item_id is None]
-    dois = {comparable_doi(doi) for one in new for doi in one.dois}
+    keys = _earlier_keys(records, state)
+
+    def new() -> Iterator[Planned]:
+        return _without_item(_by_earlier_keys(records, keys), state)
+
     creates = plan.action == "create"
-    existing = await look(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)
-    there = sum(bool(existing.with_doi(one.dois)) for one in new)
+    existing = await look(api, _dois(new()), [], institution=account.institution_id, elsewhere=creates, warn=warn)
+    there = Counter(bool(existing.with_doi(one.dois)) for one in new())
     return +Counter(
         {
-            "done or begun by this job": len(records) - len(new),
-            "existing": there,
-            "to be created": len(new) - there,
+            "done or begun by this job": len(records) - there.total(),
+            "existing": there[True],
+            "to be created": there[False],
         }
     )

@@ -72,7 +72,8 @@ async def undo(
     async def work() -> None:
         with stop.interruptible():
             complete = await _look_up(api, job, warn)
-        for key, record in list(job.state.records.items()):
+        for key in list(job.state.records):
+            record = job.state.of(key)
             if record.created and record.item_id is not None:
                 with stop.interruptible():
                     one = await _undone(api, job, key, record)
