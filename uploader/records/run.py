@@ -37,7 +37,7 @@ from uploader.records.job import OpenJob, read_state
 from uploader.records.journal import JobPlanned
 from uploader.records.model import Packed
 from uploader.records.plan import Planned
-from uploader.records.steps import Steps, remove_late_items
+from uploader.records.steps import Steps, look_up, remove_late_items
 from uploader.transfer.run.stop import Stop, run_until
 from uploader.transfer.store.jobs import JobStore
 from uploader.units import format_count
@@ -145,9 +145,10 @@ class Run:
             await self._one(record, existing)
             done, total = len(self._results), len(self._records)
             self._on_progress(RunProgress(done=done, total=total, failed=self.failed, requests=self._requests))
+        await self._look_up_left_behind(existing)
         with self._stop.interruptible():
             complete = await remove_late_items(self._api, self._job, self._warn)
-        complete &= not self._left_behind(existing)
+        complete &= not self._left_behind()
         if complete and not self.failed and self._job.state.ended != "done":
             await self._job.commit(ev.JobEnded(state="done"))
 
@@ -155,19 +156,25 @@ class Run:
         """Yield the records by the keys under which the job knows them."""
         return _by_earlier_keys(self._records, self._earlier)
 
-    def _left_behind(self, existing: Existing) -> bool:
+    async def _look_up_left_behind(self, existing: Existing) -> None:
+        """Find what became of requests to create items of records that are no longer in the file."""
+        intents = [one.intent for key, one in self._job.state.records.items() if key not in self._results]
+        for intent in filter(None, intents):
+            self._check_may_go_on()
+            try:
+                await look_up(self._api, self._job, self._stop, intent, existing.marked.get(intent.mark))
+            except RecordsMissing as error:
+                self._warn(f"an item may have been created for {intent.key}, no longer in the file: {error.message}")
+
+    def _left_behind(self) -> bool:
         """Return whether the job has unfinished records that are no longer in the file; tell of their items."""
-        left = [
-            (key, one.item_id or existing.marked.get(one.intent.mark if one.intent is not None else ""))
-            for key, one in self._job.state.records.items()
-            if key not in self._results and not one.done and (one.item_id is not None or one.intent is not None)
-        ]
-        items = [f"{item_id} ({key})" for key, item_id in left if item_id is not None]
+        left = {key: one for key, one in self._job.state.records.items() if key not in self._results and not one.done}
+        items = [f"{one.item_id} ({key})" for key, one in left.items() if one.item_id is not None]
         if items:
             more = f" and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else ""
             named = ", ".join(items[:_MAX_NAMED])
             self._warn(f"unfinished items whose records are no longer in the file: {named}{more}")
-        return bool(left)
+        return bool(items) or any(one.intent is not None for one in left.values())
 
     @property
     def _requests(self) -> int:

@@ -106,21 +106,8 @@ class Steps:
 
     async def look_up(self, found: int | None) -> None:
         """Find the item that an intent led to; `found` is one that a listing showed."""
-        intent = self.state.intent
-        if intent is None:
-            return
-        if found is None:
-            age = self.api.server_now() - datetime.fromisoformat(intent.at)
-            limit = SETTLE_TIMEOUT if age < _VISIBLE_AFTER else 0.0
-            with self.stop.interruptible():
-                found = await poll(lambda: self._marked(intent.mark), limit, self._clock)
-        key = self.record.key
-        await self.job.commit(
-            ev.NotCreated(key=key, late=True) if found is None else ev.ItemCreated(key=key, id=found, late=True)
-        )
-
-    async def _marked(self, mark: str) -> int | None:
-        return min((row.id for row in await items_with_mark(self.api, [mark])), default=None)
+        if self.state.intent is not None:
+            await look_up(self.api, self.job, self.stop, self.state.intent, found)
 
     async def create(self) -> None:
         """Create the item, with a mark in its title."""
@@ -132,7 +119,7 @@ class Steps:
         async def check() -> int | None:
             nonlocal late
             late = True
-            return await self._marked(mark)
+            return await _marked(self.api, mark)
 
         try:
             ask = partial(self.api.items.create, body, on_turn=self.job.lock.check)
@@ -284,6 +271,23 @@ class Steps:
             raise ProtocolViolation(f"item {detail.id} still has the title by which it was created")
         if not self._shows_link(detail):
             raise ProtocolViolation(f"item {detail.id} does not show its link")
+
+
+async def look_up(api: Figshare, job: OpenJob, stop: Stop, intent: ev.CreateIntended, found: int | None) -> None:
+    """Record the item that an intent led to, or that none was found; `found` is one that a listing showed."""
+    if found is None:
+        age = api.server_now() - datetime.fromisoformat(intent.at)
+        limit = SETTLE_TIMEOUT if age < _VISIBLE_AFTER else 0.0
+        with stop.interruptible():
+            found = await poll(lambda: _marked(api, intent.mark), limit, api.clock)
+    key = intent.key
+    await job.commit(
+        ev.NotCreated(key=key, late=True) if found is None else ev.ItemCreated(key=key, id=found, late=True)
+    )
+
+
+async def _marked(api: Figshare, mark: str) -> int | None:
+    return min((row.id for row in await items_with_mark(api, [mark])), default=None)
 
 
 def seen_of(item: ItemDetail) -> ev.Seen:

@@ -14,6 +14,7 @@ from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import KILLED
 from uploader.errors import ItemNotFound, JobBusy, RequestRejected
 from uploader.figshare.outcomes import PageLimitReached
+from uploader.records.job import job_store, overview
 from uploader.records.plan import Planned
 from uploader.records.run import RunOptions
 from uploader.transfer.store.lock import JobLock
@@ -113,6 +114,40 @@ async def test_an_unfinished_item_whose_record_left_the_file_is_named(
         assert world.state().ended == ""
     assert await fates(world) == [("removed", ""), ("removed", "")]
     assert world.items() == []
+
+
+async def test_a_creation_without_effect_whose_record_left_the_file_does_not_keep_the_job_unfinished(
+    world: RecordWorld,
+) -> None:
+    world.figshare.fail("create", Fault.KILLED_BEFORE)
+    assert await world.run([record(1), record(2), record(3)]) == KILLED
+    assert world.state().of("10.1234/1").intent is not None
+    assert await world.run([record(2), record(3)]) == 0
+    assert world.warnings == []
+    assert world.state().ended == "done"
+    assert overview(job_store(world.folder / "state"), world.job).unfinished == 0
+    assert [item.title for item in world.items()] == ["A dam 2", "A dam 3"]
+
+
+async def test_a_draft_whose_record_left_the_file_and_that_appears_late_is_removed(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_AFTER)
+    assert await world.run([record(1), record(2)]) == KILLED
+    world.items()[0].visible_at = world.clock.monotonic() + 1e4
+    assert await world.run([record(2)]) == 0
+    assert world.state().ended == "done"
+    await world.clock.sleep(2e4)
+    assert await world.run([record(2)]) == 0
+    assert [item.title for item in world.items()] == ["A dam 2"]
+    assert "whose response was lost; it was empty and has been removed" in world.warnings[0]
+
+
+async def test_a_creation_that_an_incomplete_list_may_hide_is_named(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_BEFORE)
+    assert await world.run([record(1), record(2)]) == KILLED
+    world.figshare.fail(OWN, PageLimitReached("no further"), times=100)
+    assert await world.run([record(2)]) == 0
+    assert any("may have been created for 10.1234/1" in one for one in world.warnings)
+    assert world.state().ended == ""
 
 
 async def test_a_record_that_got_a_doi_since_is_recognized_by_its_id(world: RecordWorld) -> None:
