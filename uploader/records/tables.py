@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import partial
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
+from xml.etree import ElementTree as ET
 
 from uploader.errors import Facts, MetadataInvalid, UsageError
 from uploader.metadata.problems import raise_problem
@@ -26,7 +27,7 @@ _DATE_COLUMN = re.compile(r"date|online|publi|accept|posted|embargo|until|year",
 _EXACT = 10**15
 """Excel keeps 15 digits of a number."""
 _SHEET = re.compile(r"xl/worksheets/[^/]+[.]xml", re.IGNORECASE)
-_CELL = re.compile(rb'<(?:\w+:)?c r="([A-Z]{1,3})(\d{1,7})"[^>]*(?<!/)>')
+_CELL = re.compile(rb"""<(?:\w+:)?c\b[^>]*?\sr\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["'][^>]*(?<!/)>""")
 """The beginning of a cell that is not empty."""
 _MAX_CELLS = 2**24
 """Cells of the rectangle that a sheet occupies; the library takes 32 bytes for each."""
@@ -74,13 +75,37 @@ def _check_extent(content: BinaryIO, origin: str) -> None:
     """
     damaged = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
     with suppress(*damaged), zipfile.ZipFile(content) as archive:
-        for name in filter(_SHEET.fullmatch, archive.namelist()):
+        for name in _first_sheet(archive) or filter(_SHEET.fullmatch, archive.namelist()):
             with archive.open(name) as sheet:
                 width, height, last = _extent(iter(partial(sheet.read, _CHUNK), b""))
             if width * height > _MAX_CELLS:
                 hint = "Remove what is far from the records, or save it as CSV UTF-8."
-                raise_problem(origin, f"a sheet has cells as far as {last}, which are too many to read", hint=hint)
+                raise_problem(
+                    origin, f"its first sheet has cells as far as {last}, which are too many to read", hint=hint
+                )
     content.seek(0)
+
+
+def _first_sheet(archive: zipfile.ZipFile) -> list[str]:
+    """Return the part with the first sheet of an .xlsx file; empty if that is not clear. Raises as `ZipFile` does."""
+    with suppress(ET.ParseError, KeyError, StopIteration, ValueError), archive.open("xl/workbook.xml") as workbook:
+        sheet = next(one for one in _elements(workbook) if _local(one.tag) == "sheet")
+        (wanted,) = (value for name, value in sheet.items() if name != "id" and _local(name) == "id")
+        with archive.open("xl/_rels/workbook.xml.rels") as relations:
+            targets = [one.get("Target", "") for one in _elements(relations) if one.get("Id") == wanted]
+        paths = {target.lstrip("/") if target.startswith(("/xl/", "xl/")) else f"xl/{target}" for target in targets}
+        return [name for name in archive.namelist() if name in paths]
+    return []
+
+
+def _elements(content: IO[bytes]) -> Iterator[ET.Element]:
+    for _, one in ET.iterparse(content):  # noqa: S314 - expat limits what entities expand to, and reads no others
+        yield one
+
+
+def _local(name: str) -> str:
+    """Return a name without its XML namespace."""
+    return name.rpartition("}")[2]
 
 
 def _extent(chunks: Iterable[bytes]) -> tuple[int, int, str]:
@@ -88,7 +113,7 @@ def _extent(chunks: Iterable[bytes]) -> tuple[int, int, str]:
     columns, height, before = {b"A"}, 1, b""
     for chunk in chunks:
         cells = _CELL.findall(before + chunk)
-        columns |= {letters for letters, _ in cells}
+        columns |= {letters.upper() for letters, _ in cells}
         height = max([height, *map(int, {row for _, row in cells})])
         before = chunk[-_OVERLAP:]
     last = max(columns, key=lambda letters: (len(letters), letters))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from datetime import date, datetime
 from pathlib import Path
 
@@ -122,8 +123,35 @@ def test_a_cell_far_from_the_others_does_not_take_all_memory(tmp_path: Path, val
     if value is None:
         assert len(read(tmp_path, content.getvalue(), "records.xlsx").records) == 1
         return
-    with pytest.raises(MetadataInvalid, match="a sheet has cells as far as XFD1048576, which are too many to read"):
+    with pytest.raises(
+        MetadataInvalid, match="its first sheet has cells as far as XFD1048576, which are too many to read"
+    ):
         read(tmp_path, content.getvalue(), "records.xlsx")
+
+
+@pytest.mark.parametrize(
+    "cell", [b"<c s='0' r='XFD1048576'>", b'<x:c s="0"\n r = "xfd1048576">', b'<c r="XFD1048576">']
+)
+@pytest.mark.parametrize("sheet", [0, 1])
+def test_a_far_cell_is_found_however_it_is_written_and_only_in_the_sheet_that_is_read(
+    tmp_path: Path, cell: bytes, sheet: int
+) -> None:
+    content, changed = io.BytesIO(), io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        for rows in [(("title", "id", "link"), ("A dam", "1", "https://a.org/"))] * 2:
+            part = book.add_worksheet()
+            for number, row in enumerate(rows):
+                part.write_row(number, 0, row)
+    far = b'<row r="1048576">' + cell + b"<v>1</v></" + cell.split()[0][1:] + b"></row></sheetData>"
+    with zipfile.ZipFile(content) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in reversed(old.namelist()):
+            data = old.read(name)
+            new.writestr(name, data.replace(b"</sheetData>", far) if name.endswith(f"sheet{sheet + 1}.xml") else data)
+    if sheet:
+        assert len(read(tmp_path, changed.getvalue(), "records.xlsx").records) == 1
+        return
+    with pytest.raises(MetadataInvalid, match="its first sheet has cells as far as XFD1048576"):
+        read(tmp_path, changed.getvalue(), "records.xlsx")
 
 
 def test_a_file_that_is_not_a_workbook(tmp_path: Path) -> None:
