@@ -167,7 +167,7 @@ async def check_records(
     file: RecordFile,
     *,
     publish: bool = False,
-    take: Callable[[CheckedRecord], None] = lambda _: None,
+    take: Callable[[CheckedRecord], None] | None = None,
 ) -> Checked:
     """Check all records with Figshare, as `check` does. Raises MetadataInvalid with all problems."""
     from uploader.records.check import check

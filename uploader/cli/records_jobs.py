@@ -78,10 +78,8 @@ def create(
     """
 
     async def work(session: Session, api: Figshare) -> int:
-        # The records as they were read are not kept beside those that they become.
-        planned = await _plan(
-            session, api, _in_group(await reading.read(session, file), group), publish=values["publish"]
-        )
+        found = _in_group(await reading.read(session, file), group)
+        planned = await _plan(session, api, found, publish=values["publish"])
         return await _run_job(session, api, file, planned, values)
 
     return on_figshare(common, work, requests=requests)
@@ -161,7 +159,7 @@ def _in_group(file: RecordFile, group: str | None) -> RecordFile:
     from uploader.records.model import Packed, Record
 
     known, changed = int(group) if is_number(group) else group, Packed(Record)
-    for one in file.records:
+    for one in file.records.drain():
         own = one.metadata.group is not None
         metadata = one.metadata if own else msgspec.structs.replace(one.metadata, group=known)
         changed.append(msgspec.structs.replace(one, metadata=metadata))
@@ -171,7 +169,10 @@ def _in_group(file: RecordFile, group: str | None) -> RecordFile:
 async def _plan(
     session: Session, api: Figshare, file: RecordFile, key: ItemKey | None = None, *, publish: bool = False
 ) -> Packed[Planned]:
-    """Check all records with Figshare, and return them as they are to be. Raises MetadataInvalid with all problems."""
+    """Check all records with Figshare, and return them as they are to be; `file` has none then.
+
+    Raises MetadataInvalid with all problems.
+    """
     from uploader.records.model import Packed
     from uploader.records.plan import Planned, plan_record
 

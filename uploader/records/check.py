@@ -65,13 +65,13 @@ async def check(
     lookup: Lookup,
     *,
     publish: bool = False,
-    take: Callable[[CheckedRecord], None] = lambda _: None,
+    take: Callable[[CheckedRecord], None] | None = None,
 ) -> Checked:
     """Resolve every name of every record. Creates nothing. Problems are returned, those of `file` included.
 
     Each list is requested once, and each grant and author is looked up once. `publish`: a record that lacks what is
-    required to publish has a problem. `take` gets each record without problems, in their order. Raises what requests
-    raise.
+    required to publish has a problem. `take` gets each record without problems, in their order; `file` has none then.
+    Raises what requests raise.
     """
     return await _Check(file=file, names=_Names(lookup=lookup), publish=publish, take=take).run()
 
@@ -81,7 +81,7 @@ class _Check:
     file: RecordFile
     names: _Names
     publish: bool
-    take: Callable[[CheckedRecord], None]
+    take: Callable[[CheckedRecord], None] | None
     problems: list[Problem] = field(default_factory=list)
     lacking: Counter[str] = field(default_factory=Counter)
     remarks: dict[str, None] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class _Check:
         self.problems += self.file.problems
         wrong = await self._defaults()
         known = {_bare(one) for one in _each(wrong)}
-        for record in self.file.records:
+        for record in self.file.records if self.take is None else self.file.records.drain():
             await anyio.lowlevel.checkpoint()
             await self._record(record, known)
         return Checked(
@@ -122,7 +122,7 @@ class _Check:
         if absent and self.publish:
             message = f"lacks what is required to publish: {', '.join(absent)}"
             self.problems.append(Problem(message=message, line=record.line, unit=self.file.unit))
-        else:
+        elif self.take is not None:
             self.take(CheckedRecord(record=record, payload=found.spec))
 
     def _problem(self, record: Record, error: FigupError) -> Problem:

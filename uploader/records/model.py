@@ -53,3 +53,11 @@ class Packed(Generic[T]):
         for block in self._blocks:
             yield from self._decoder.decode(zlib.decompress(block))
         yield from self._last
+
+    def drain(self) -> Iterator[T]:
+        """Yield the values in their order, and forget them."""
+        self._blocks.reverse()
+        while self._blocks:
+            yield from self._decoder.decode(zlib.decompress(self._blocks.pop()))
+        values, self._last = self._last, []
+        yield from values

@@ -184,3 +184,6 @@ def test_packed_values_are_those_that_were_added() -> None:
         assert len(packed) == number
         packed.append(one)
     assert list(packed) == list(packed) == added
+    assert list(packed.drain()) == added
+    assert not len(packed)
+    assert not list(packed)

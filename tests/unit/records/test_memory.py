@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from tests.fakes.records import RecordWorld, record
@@ -35,6 +37,18 @@ def test_the_state_of_a_record_is_kept_encoded() -> None:
         item_id=number, created=True, described=f"{number:016x}", link=f"https://doi.org/{key}", published="public",
         seen=seen, done=True,
     )  # fmt: skip
+
+
+def test_records_are_forgotten_as_others_are_made_of_them() -> None:
+    texts = random.Random(1)
+    with measured_memory() as memory:
+        records, made = Packed(Planned), Packed(Planned)
+        for number in range(RECORDS):
+            records.append(record(number, description=texts.randbytes(2000).hex()))
+        for one in records.drain():
+            made.append(one)
+    assert len(made) == RECORDS
+    assert memory.peak / RECORDS < 4000, memory.peak / RECORDS
 
 
 @pytest.mark.anyio
