@@ -115,7 +115,7 @@ def classify(file: File | None, expected: Expected, folder: str | None = None) -
         return Match.UNFINISHED
     if file.status in FAILED_STATUSES:
         return Match.FAILED
-    if not _in_place(file, expected, folder) or expected.size not in (None, file.size):
+    if not is_in_place(file, expected, folder) or expected.size not in (None, file.size):
         return Match.DIFFERENT
     if expected.md5 is None or file.computed_md5 is None:
         return Match.UNKNOWN
@@ -170,7 +170,8 @@ def needs_md5(files: Iterable[File], size: int) -> bool:
     return any(file.computed_md5 is not None and classify(file, Expected(size=size)) is Match.UNKNOWN for file in files)
 
 
-def _in_place(file: File, expected: Expected, folder: str | None) -> bool:
+def is_in_place(file: File, expected: Expected, folder: str | None) -> bool:
+    """Return True if a file has the expected name and is in the expected folder. `folder`: see `classify`."""
     if expected.name is None:
         return True
     same_name = composed(file.name) == composed(expected.name)

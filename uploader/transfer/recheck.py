@@ -70,7 +70,7 @@ _MAX_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
 RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """The remote file is useless and is sent again. Any other difference was made by a person, and is reported as a
-conflict.
+conflict, unless the file never was this job's: then it is sent.
 """
 
 
@@ -118,8 +118,8 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         match, text = remote_match(transfer, remote.of(transfer), folders)
         if match is Match.UNKNOWN:
             error = error or _md5_pending(transfer, state.item_id)
-        elif match in RESENDABLE:
-            lost.append((transfer, text, match is not Match.MISSING))
+        elif match in RESENDABLE or (transfer.foreign and match is not Match.SAME):
+            lost.append((transfer, text, match is not Match.MISSING and not transfer.foreign))
         elif match is not Match.SAME:
             raise _no_longer_held(transfer, state.item_id, text)
         there = [file for place in places.get(transfer.place, ()) for file in by_path[place]]
@@ -234,7 +234,9 @@ def _find_duplicate(transfer: Transfer, others: Sequence[File]) -> int | None:
 
 
 def _different_files(transfer: Transfer, others: Sequence[File]) -> list[int]:
-    return [file.id for match, file in _new_files(transfer, others) if match is Match.DIFFERENT]
+    """Find complete files that others put in the transfer's place; those that it kept on purpose were named then."""
+    new = _new_files(transfer, others)
+    return [file.id for match, file in new if match is Match.DIFFERENT and file.id not in transfer.spared]
 
 
 def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Match, File]]:

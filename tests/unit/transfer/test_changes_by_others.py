@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import unicodedata
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 import msgspec
@@ -13,7 +13,7 @@ import pytest
 from tests.fakes.figshare import PART_SIZE, Fault, StoredFile, StoredItem
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
-from uploader.figshare.models import File, Upload
+from uploader.figshare.models import File, Item, Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, UploadGone
 from uploader.figshare.ratelimit import OnTurn
 from uploader.transfer import notices as no
@@ -89,6 +89,20 @@ async def test_an_unfinished_upload_that_its_owner_completes_is_not_replaced(wor
     assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
     assert world.contents(item.id) == sorted([("a", md5(b"theirs")), ("a", md5(CONTENT))])
     assert "has been completed since" in warnings(world)
+    world.figshare.on_request.clear()
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    assert "also holds" not in warnings(world), "it was kept on purpose"
+
+
+async def test_an_unfinished_upload_that_was_completed_before_the_new_decision_is_replaced(world: World) -> None:
+    item = world.figshare.add_item()
+    theirs = world.figshare.add_file(item, "a", b"theirs", status="created")
+    world.figshare.fail("initiate", Fault.KILLED_BEFORE)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, item=item.id, options=REPLACE) == KILLED
+    theirs.parts, theirs.status, theirs.upload_status = {1: b"theirs"}, "available", "completed"
+    assert await world.upload(source, item=item.id, options=REPLACE) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
 
 
 async def test_of_two_identical_uploads_that_meet_the_later_one_goes(world: World) -> None:
@@ -138,11 +152,62 @@ async def test_an_earlier_version_that_was_renamed_is_kept(world: World) -> None
     world.source("a", CONTENT)
     assert await world.upload(source, title=TITLE, options=Options(restart_changed=True)) == 0
     assert world.contents(item.id) == [("a", md5(CONTENT)), ("a-1", md5(b"version 1"))]
-    assert "has been renamed or moved since" in warnings(world)
+    assert f"{first.id} of item {item.id}, an earlier copy of this job, has been renamed or moved" in warnings(world)
     assert await world.upload(source, title=TITLE) == 0
 
 
+async def test_an_earlier_version_is_removed_though_the_server_shows_no_folders(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look(item_id: int) -> Item:
+        return msgspec.structs.replace(await item_with_folders(item_id), folders={})
+
+    item_with_folders = world.figshare.item
+    monkeypatch.setattr(world.figshare, "item", look)
+    world.source("set/a", b"version 1")
+    assert await world.upload(str(world.folder / "set"), title=TITLE) == 0
+    world.source("set/a", CONTENT)
+    options = Options(restart_changed=True)
+    assert await world.upload(str(world.folder / "set"), title=TITLE, options=options) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert world.contents(item.id) == [("set/a", md5(CONTENT))]
+    assert not warnings(world)
+
+
 # --- servers that show a change late ------------------------------------------------------------------------------
+
+
+async def test_a_bad_copy_that_the_listing_does_not_show_yet_is_removed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figshare = world.figshare
+    bad: list[int] = []
+    files, look = figshare.files, figshare.item
+
+    def spoil(_: str) -> None:
+        figshare.on_request.clear()
+        (item,) = figshare.stored_items.values()
+        (file,) = item.files.values()
+        file.corrupt = True
+        bad.append(file.id)
+
+    async def earlier_files(item_id: int) -> AsyncIterator[File]:
+        async for file in files(item_id):
+            if file.id not in bad:
+                yield file
+
+    async def earlier_item(item_id: int) -> Item:
+        item = await look(item_id)
+        return msgspec.structs.replace(item, folders={i: folder for i, folder in item.folders.items() if i not in bad})
+
+    figshare.on_request["initiate"] = spoil
+    monkeypatch.setattr(figshare, "files", earlier_files)
+    monkeypatch.setattr(figshare, "item", earlier_item)
+    world.source("set/a", CONTENT)
+    assert await world.upload(str(world.folder / "set"), title=TITLE) == 0
+    (item,) = figshare.stored_items.values()
+    assert world.contents(item.id) == [("set/a", md5(CONTENT))]
+    assert "renamed or moved" not in warnings(world)
 
 
 @pytest.mark.parametrize("lag", [0.5, 4.0])
@@ -289,6 +354,25 @@ async def test_an_identical_file_that_goes_while_the_own_copy_is_removed_is_not_
     world.figshare.on_request.clear()
     assert await world.upload(source, item=item.id) == 0
     assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+@pytest.mark.parametrize("change", [rename, move], ids=["renamed", "moved"])
+@pytest.mark.parametrize(("request_name", "statuses"), [("item", [0]), ("delete_file", [1, 0])])
+async def test_an_identical_file_that_is_put_elsewhere_before_the_own_copy_is_removed_is_not_counted_on(
+    world: World, request_name: str, statuses: list[int], change: Callable[[World, StoredFile], None]
+) -> None:
+    item = world.figshare.add_item()
+
+    def appear(_: str) -> None:
+        other = appear_earlier(world, item)
+        away = {request_name: lambda _: change(world, other)}
+        world.figshare.on_request = {"files": lambda _: setattr(world.figshare, "on_request", away)}
+
+    world.figshare.on_request["complete"] = appear
+    source = world.source("a", CONTENT)
+    assert [await world.upload(source, item=item.id) for _ in statuses] == statuses
+    place = "old" if change is rename else "old/a"
+    assert world.contents(item.id) == [("a", md5(CONTENT)), (place, md5(CONTENT))]
 
 
 # --- an item that is deleted --------------------------------------------------------------------------------------

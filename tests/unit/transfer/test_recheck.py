@@ -89,6 +89,13 @@ async def test_a_missing_or_useless_remote_file_is_sent_again(existing: list[Fil
     assert (await check(existing, transfer)).lost == ((transfer, text, exists),)
 
 
+@pytest.mark.parametrize("changed", [{"name": "other"}, {"size": 0}, {"status": "created"}])
+async def test_a_file_of_somebody_else_that_is_another_one_now_is_sent_and_not_removed(changed: dict[str, Any]) -> None:
+    transfer = verified(foreign=True)
+    ((lost, _, exists),) = (await check([complete_file(**changed)], transfer)).lost
+    assert (lost, exists) == (transfer, False)
+
+
 async def test_a_file_missing_from_a_stale_listing_is_requested() -> None:
     api: Any = ItemWithFiles([])
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from uploader.errors import Conflict, Facts
 from uploader.figshare.outcomes import FileGone
 from uploader.text import printable
 from uploader.transfer import notices as no
+from uploader.transfer.compare import Match, classify, expected_of, folder_of
 from uploader.transfer.files import steps
 from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
@@ -47,7 +50,7 @@ async def remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
     """
     if run.options.on_conflict != "keep":
         for transfer, other in check.different:
-            text = f"item {run.item_id} also holds a different file {other} of the same name, which appeared meanwhile"
+            text = f"item {run.item_id} also holds a different file {other} of the same name"
             run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
     removed = False
     for transfer, duplicate in check.duplicates if run.options.on_conflict != "keep" else ():
@@ -66,6 +69,8 @@ async def remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
 async def _still_exists(run: JobRun, transfer: Transfer, file_id: int) -> bool:
     """Look at a duplicate once more, before this job's own file is removed."""
     try:
-        return (await run.api.file(run.item_id, file_id)).computed_md5 == transfer.md5
+        file = await run.api.file(run.item_id, file_id)
     except FileGone:
         return False
+    expected = msgspec.structs.replace(expected_of(transfer), file_id=file_id)
+    return classify(file, expected, folder_of(await run.listing.folders(), file_id)) is Match.SAME

@@ -93,10 +93,11 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     decision = await resolve(run.api, source, others, owners, run.options.on_conflict)
     if decision.action == "refuse":
         raise _refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)
-    if decision.replaces != transfer.replaces:
-        # Also if an earlier run planned to remove files that are kept now.
-        unfinished = (f.id for f in others if f.id in decision.replaces and classify(f, source) is Match.UNFINISHED)
-        await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces, tuple(unfinished)))
+    to_remove = (file for file in others if file.id in decision.replaces)
+    unfinished = tuple(file.id for file in to_remove if classify(file, source) is Match.UNFINISHED)
+    if (decision.replaces, set(unfinished)) != (transfer.replaces, set(transfer.replaces_unfinished)):
+        # Also if an earlier run planned to remove files that are kept now, or that have been completed since.
+        await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces, unfinished))
     if decision.remark:
         run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {decision.remark}"))
     if decision.action == "skip" and (spelling := run.listing.spellings.get(transfer.remote_path)) is not None:

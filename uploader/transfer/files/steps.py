@@ -142,21 +142,21 @@ async def remove_superseded(run: JobRun, transfer: Transfer) -> None:
         if reason is None:
             await remove(run, transfer, file_id)
         else:
-            text = f"file {file_id} of item {run.item_id}, which was to be replaced, {reason}; it is kept"
+            which = "which was to be replaced" if file_id in transfer.replaces else "an earlier copy of this job"
+            text = f"file {file_id} of item {run.item_id}, {which}, {reason}; it is kept"
             run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
         await run.commit(ev.RemnantRemoved(transfer.index, file_id, kept=reason is not None))
 
 
 async def _reason_to_keep(run: JobRun, transfer: Transfer, file_id: int) -> str | None:
-    """Say, as a predicate, why a file is no longer the one that was to be replaced; None if it is, or is gone."""
+    """Say, as a predicate, why a file is no longer the one that was to be removed; None if it is, or is gone."""
     if file_id in transfer.replaces and run.options.on_conflict == "keep":
         return "is to be kept now"
-    file = await run.listing.in_place(file_id, transfer.folder, transfer.name)
+    try:
+        file = await run.listing.in_place(file_id, transfer.folder, transfer.name)
+    except FileGone:
+        return None
     if file is None:
-        try:
-            await run.api.file(run.item_id, file_id)
-        except FileGone:
-            return None
         return "has been renamed or moved since"
     if file_id not in transfer.replaces_unfinished:
         return None

@@ -346,9 +346,9 @@ class SourceReplaced(FileEvent, frozen=True, kw_only=True, tag="source+"):
 
 
 class RemoteLost(FileEvent, frozen=True, tag="gone"):
-    """The verified remote file is gone, or no longer complete: the source is sent again.
+    """The verified remote file is gone or no longer complete, or is somebody's and was changed: the source is sent.
 
-    `exists`: the file is still shown and is removed after the new one is verified.
+    `exists`: this job's own file is still shown and is removed after the new one is verified.
     """
 
     exists: bool = False

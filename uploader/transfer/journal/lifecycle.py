@@ -198,6 +198,8 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     """Those of `replaces` that were unfinished when that was decided."""
     replaced: tuple[int, ...] = ()
     """Those of `replaces` that have been removed."""
+    spared: tuple[int, ...] = ()
+    """Those of `superseded` and `replaces` that were kept, since somebody else may need them."""
     error: ev.Failed | None = None
 
     @property
@@ -332,6 +334,7 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
         case ev.RemnantRemoved():
             if event.kept:  # it may be a copy of this one now
                 transfer.known = tuple(i for i in transfer.known if i != event.id)
+                transfer.spared += (event.id,)
             transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
             if event.id in transfer.replaces:

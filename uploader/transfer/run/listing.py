@@ -12,7 +12,7 @@ from uploader.errors import RequestRejected
 from uploader.figshare.models import PAGE, File, Item
 from uploader.sources.models import remote_path
 from uploader.text import composed
-from uploader.transfer.compare import other_spelling, paths_in_item
+from uploader.transfer.compare import Expected, folder_of, is_in_place, other_spelling, paths_in_item
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.run.service import Service
@@ -236,19 +236,29 @@ class RemoteListing:
 
     async def at(self, folder: str, name: str) -> list[File]:
         """Look up the item's files of this folder and name, as they are now; else those that spell them otherwise."""
-        named = await self._named(name)
+        files, folders = await self._named(name)
+        named = [(file.path_in(folders.get(file.id, "")), file) for file in files]
         path, paths = remote_path(folder, name), [path for path, _ in named]
         wanted = {path} if path in paths else self._paths()
         places = paths_in_item(wanted, paths).get(path, [])
         return [file for place, file in named if place in places]
 
     async def in_place(self, file_id: int, folder: str, name: str) -> File | None:
-        """Look up a file that is in this folder and has this name now, in any spelling; None if it is not there."""
-        path = composed(remote_path(folder, name))
-        return next((f for place, f in await self._named(name) if f.id == file_id and composed(place) == path), None)
+        """Look up a file that is in this folder and has this name now, in any spelling; None if it is elsewhere.
 
-    async def _named(self, name: str) -> list[tuple[str, File]]:
-        """Look up the item's files of this name in any folder and spelling, each with its path."""
+        Raises FileGone.
+        """
+        place = Expected(name=name, folder=folder)
+        files, folders = await self._named(name)
+        for file in files:
+            if file.id == file_id:
+                return file if is_in_place(file, place, folder_of(folders, file_id)) else None
+        # It has another name, or the listing and the item do not show it yet.
+        file = await self._api.file(self._item_id, file_id)
+        return file if is_in_place(file, place, (await self.folders()).get(file_id)) else None
+
+    async def _named(self, name: str) -> tuple[list[File], Mapping[int, str]]:
+        """Look up the item's files of this name in any folder and spelling, and the folders of the item's files."""
         batch = self._next if self._running else _Batch()
         batch.names.add(composed(name))
         if self._running:
@@ -257,11 +267,11 @@ class RemoteListing:
             await self._list(batch)
         found = batch.named[composed(name)]
         if not found:
-            return []
+            return [], {}
         async with batch.with_folders:
             if batch.folders is None:
                 batch.folders = await self.folders()
-        return [(file.path_in(batch.folders.get(file.id, "")), file) for file in found]
+            return found, batch.folders
 
     async def _wait_for(self, batch: _Batch) -> None:
         self._requested.set()

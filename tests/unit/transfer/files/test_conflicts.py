@@ -115,7 +115,7 @@ async def test_replaced_files_are_journaled_before_anything_is_sent() -> None:
     rig = Rig(unfinished_file(7), DIFFERENT, on_conflict="replace")
     assert await rig.identical() is None
     assert rig.events == [ev.ReplacementPlanned(0, (1, 7), unfinished=(7,))]
-    rig.transfer.replaces = (1, 7)
+    rig.transfer.replaces, rig.transfer.replaces_unfinished = (1, 7), (7,)
     await rig.identical()
     assert len(rig.events) == 1, "the same plan is not written again"
 
