@@ -157,6 +157,7 @@ def test_interrupted_creations_are_named_and_removed_after_a_day(bare_figup: Fig
     assert "Remove the records of 2 interrupted creations? Drafts with the marks" in refused
     with busy.open("rb+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
+        assert busy.name not in bare_figup.run("jobs").expect(0).stdout, "it is running"
         pruned = bare_figup.run("jobs", "--prune", "--yes").expect(0).stdout
     assert pruned == "Removed the record of the creation figup-abc-old.\n"
     events = bare_figup.run("jobs", "--json").expect(0).events

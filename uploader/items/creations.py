@@ -56,15 +56,19 @@ class Creations:
         return list(self._held)
 
     def unfinished(self) -> dict[str, datetime]:
-        """Return the marks of creations by any command that have not ended, and when they began.
+        """Return the marks of creations by any command that were interrupted, and when they began.
 
         Raises StateUnusable, StateLost.
         """
         check_private(self._folder)
         found: dict[str, datetime] = {}
         for path in self._recorded(""):
-            with map_os_errors(path), suppress(FileNotFoundError):
-                found[path.name] = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            if (fd := self._locked(path)) is None:
+                continue
+            try:
+                found[path.name] = datetime.fromtimestamp(os.fstat(fd).st_mtime, UTC)
+            finally:
+                os.close(fd)
         return found
 
     def forget(self, mark: str) -> bool:
@@ -117,18 +121,22 @@ class Creations:
 
     def _take(self, path: Path) -> None:
         """Hold a record unless another command does, or has just removed it."""
+        if (fd := self._locked(path)) is not None:
+            self._held[path.name] = fd
+
+    @staticmethod
+    def _locked(path: Path) -> int | None:
+        """Return the descriptor of a record, locked; None if another command holds it, or has just removed it."""
         with map_os_errors(path):
             try:
                 fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             except FileNotFoundError:
-                return
-        taken = False
+                return None
         with suppress(OSError):
-            taken = take_flock(fd) is True and is_at(path, fd)
-        if taken:
-            self._held[path.name] = fd
-        else:
-            os.close(fd)
+            if take_flock(fd) is True and is_at(path, fd):
+                return fd
+        os.close(fd)
+        return None
 
     @staticmethod
     def _remove(path: Path) -> None:

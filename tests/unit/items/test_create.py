@@ -119,6 +119,17 @@ async def test_a_colleague_s_project_of_the_same_title_is_not_taken_for_ours(rec
     assert account.titles() == {1: "another", 9: "Beavers", 3: "Beavers"}
 
 
+def test_a_creation_that_is_running_is_not_unfinished(folder: Path) -> None:
+    with Creations(folder, KillableDisk()) as other:
+        mark = other.begin("project-1")
+        lister = Creations(folder, KillableDisk())
+        assert lister.unfinished() == {}
+    assert list(lister.unfinished()) == [mark]
+    with Creations(folder, KillableDisk()) as later:
+        assert later.take_left_over("project-1") == [mark], "listing holds no record"
+        assert lister.unfinished() == {}
+
+
 # --- interrupted, or at the same time ---------------------------------------------------------------------------------
 
 
