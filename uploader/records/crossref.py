@@ -35,7 +35,7 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     fields = compact(
         title=title,
         description=html_of_jats(str(value.get("abstract") or "")),
-        authors=found.authors(as_list(value, "author"), _author),
+        authors=found.authors(as_list(value, "author"), _author, is_organisation=_is_organisation),
         keywords=found.keywords(as_list(value, "subject"), text),
         license=found.only("license", licenses, lambda one: text(one, "URL")),
         type=found.kind("type", text(value, "type"), _TYPES),
@@ -62,6 +62,10 @@ def _author(value: Any) -> dict[str, Any] | str | None:
     single = text(value, "name")
     name = full_name(text(value, "given"), last, single, organisation=single is not None)
     return {**name, **compact(orcid=text(value, "ORCID"))} if name else None
+
+
+def _is_organisation(value: Any) -> bool:
+    return text(value, "name") is not None
 
 
 def _grants(funder: Any) -> list[str]:

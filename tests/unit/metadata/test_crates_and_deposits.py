@@ -201,6 +201,30 @@ def test_the_access_to_a_record_of_inveniordm(access: object, until: str | None,
     assert tuple(one.message for one in loaded.rejected) == told
 
 
+@pytest.mark.parametrize(
+    ("right", "access", "until", "told"),
+    [
+        ({"access_right": "closed"}, {"record": "public", "files": "public"}, None, "access_right is closed"),
+        ({"access_right": "open"}, {"files": "restricted"}, None, "access_right is restricted"),
+        (
+            {"access_right": "closed"},
+            {"embargo": {"active": True, "until": "2030-01-01"}},
+            None,
+            "access_right is closed",
+        ),
+        ({"access_right": "embargoed", "embargo_date": "2030-01-01"}, {"files": "public"}, "2030-01-01", ""),
+        ({"access_right": "unknown"}, {"files": "public"}, None, ""),
+    ],
+)
+def test_the_stricter_of_two_statements_about_access_holds(
+    right: dict[str, str], access: object, until: str | None, told: str
+) -> None:
+    loaded = read("record.json", {"metadata": {"title": "Beaver data", "creators": [], **right}, "access": access})
+    embargo = loaded.metadata.embargo
+    assert (embargo.until if embargo else None) == until
+    assert "".join(one.message for one in loaded.rejected) == told
+
+
 def test_a_workflow_s_authors_are_those_of_its_main_entity() -> None:
     root = {"@id": "./", "@type": "Dataset", "name": "A workflow", "mainEntity": {"@id": "main.nf"}}
     main = {"@id": "main.nf", "creator": {"@id": "#max"}, "keywords": ["a", "b"]}

@@ -23,6 +23,13 @@ from uploader.metadata.sidecars import load_sidecars
 
 TODAY = date(2026, 1, 1)
 ORCID = "0000-0002-1825-0097"
+TWO, JANE = "Research; Development Institute", "Jane and Roe, Richard"
+WITHOUT_AUTHORS: dict[str, dict[str, Any]] = {
+    "CITATION.cff": {"title": "Beavers", "cff-version": "1.2.0"},
+    "datacite.json": {"titles": [{"title": "Beavers"}], "types": {"resourceTypeGeneral": "Dataset"}},
+    "codemeta.json": {"@context": "https://w3id.org/codemeta/3.0", "@type": "SoftwareSourceCode", "name": "Beavers"},
+    ".zenodo.json": {"title": "Beavers"},
+}
 DATACITE_UNUSED = (
     "datacite.json: not used: titles[].title, creators[].nameIdentifiers[].nameIdentifier, descriptions[].description, "
     "publicationYear"
@@ -94,6 +101,46 @@ CODEMETA = {
 def read(name: str, value: Any) -> Loaded:
     data = value if isinstance(value, str) else json.dumps(value)
     return interpret(parse(name, data.encode()), TODAY)
+
+
+@pytest.mark.parametrize(
+    ("file", "organisation", "person"),
+    [
+        ("CITATION.cff", {"authors": [{"name": TWO}]}, {"authors": [{"family-names": "Doe", "given-names": JANE}]}),
+        (
+            "datacite.json",
+            {"creators": [{"name": TWO, "nameType": "Organizational"}]},
+            {"creators": [{"name": f"Doe, {JANE}", "nameType": "Personal"}]},
+        ),
+        ("codemeta.json", {"author": [{"@type": "Organization", "name": TWO}]}, {"author": [{"name": f"Doe, {JANE}"}]}),
+        (
+            ".zenodo.json",
+            {"creators": [{"person_or_org": {"type": "organizational", "name": TWO}}]},
+            {"creators": [{"name": f"Doe, {JANE}"}]},
+        ),
+    ],
+)
+def test_an_organisation_is_one_author_but_an_entry_may_have_several_people(
+    file: str, organisation: dict[str, Any], person: dict[str, Any]
+) -> None:
+    assert read(file, WITHOUT_AUTHORS[file] | organisation).metadata.authors == (Author(name=TWO),)
+    assert len(read(file, WITHOUT_AUTHORS[file] | person).metadata.authors) == 2
+
+
+def test_an_author_with_an_orcid_keeps_it() -> None:
+    creator = {"name": TWO, "orcid": ORCID}
+    for file, fields in ((".zenodo.json", {"creators": [creator]}), ("CITATION.cff", {"authors": [creator]})):
+        assert read(file, WITHOUT_AUTHORS[file] | fields).metadata.authors == (Author(name=TWO, orcid=ORCID),)
+
+
+def test_the_first_description_of_datacite_with_a_text_is_read() -> None:
+    empty = {"descriptionType": "Abstract", "description": " "}
+    second = {"descriptionType": "Abstract", "description": "Counts *beavers*.\n\nAnd dams."}
+    other = {"descriptionType": "Methods", "description": "Counted."}
+    for described, expected in (([other, empty, second], "And dams"), ([empty, other], "Counted")):
+        description = read("datacite.json", {**DATACITE, "descriptions": described}).metadata.description
+        assert description is not None
+        assert expected in description
 
 
 def test_citation_cff() -> None:

@@ -29,7 +29,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     fields = compact(
         title=found.text(main, "name", "title"),
         description=main.get("description"),
-        authors=found.authors(_people(graph, main), _author),
+        authors=found.authors(_people(graph, main), _author, is_organisation=jsonld.is_organisation),
         keywords=found.keywords(graph.values(main, "keywords") or graph.values(main, "tags"), jsonld.keyword),
         license=found.only("license", licenses, jsonld.license_name),
         type=_type(graph, main, found),

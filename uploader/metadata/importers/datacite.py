@@ -32,13 +32,13 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     value, found = attributes(value), Findings()
     titles = [one for one in as_list(value, "titles") if not text(one, "titleType")] or as_list(value, "titles")
     abstracts = [one for one in as_list(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
-    described = abstracts or as_list(value, "descriptions")
+    described = (one for one in (*abstracts, *as_list(value, "descriptions")) if text(one) or text(one, "description"))
     materials = [_material(one, found) for one in as_list(value, "relatedIdentifiers")]
     embargo_ends = [day for one in as_list(value, "dates") if (day := _opening(one))]
     fields = compact(
         title=next((text(one) or found.text(one, "title") for one in titles), None),
         description=next((one.get("description") if isinstance(one, dict) else one for one in described), None),
-        authors=found.authors(as_list(value, "creators"), _author),
+        authors=found.authors(as_list(value, "creators"), _author, is_organisation=_is_organisation),
         keywords=found.keywords(as_list(value, "subjects"), lambda one: text(one) or text(one, "subject")),
         license=found.only("rightsList", [one for one in as_list(value, "rightsList") if not _access(one)], _license),
         type=found.kind("types", text(value.get("types"), "resourceTypeGeneral"), _TYPES),
@@ -60,10 +60,14 @@ def attributes(value: dict[str, Any]) -> dict[str, Any]:
 def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
         return text(value)
-    of = text(value, "nameType") == "Organizational"
+    of = _is_organisation(value)
     name = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organisation=of)
     ids = [text(one, "nameIdentifier") for one in as_list(value, "nameIdentifiers") if _is_orcid(one)]
     return {**name, **compact(orcid=next(iter(ids), None))} if name else None
+
+
+def _is_organisation(value: Any) -> bool:
+    return text(value, "nameType") == "Organizational"
 
 
 def _is_orcid(value: Any) -> bool:

@@ -96,14 +96,22 @@ class Findings:
             self.remark(f"{field}: Figshare takes one; {first!r} is used, not {', '.join(map(repr, others))}")
         return first
 
-    def authors(self, values: Sequence[Any], read: Callable[[Any], dict[str, Any] | str | None]) -> list[Any]:
-        """Return authors in figup's fields."""
+    def authors(
+        self,
+        values: Sequence[Any],
+        read: Callable[[Any], dict[str, Any] | str | None],
+        *,
+        is_organisation: Callable[[Any], bool] = lambda _: False,
+    ) -> list[Any]:
+        """Return authors in figup's fields. One entry may have several people, but no organisation is split."""
         found: list[dict[str, Any] | str] = []
         for number, value in enumerate(values, start=1):
             author = read(value)
             if author is None:
                 mark_read(value)
                 self.remark(f"authors[{number}]: {_short(value)} has no name; ignored")
+            elif isinstance(author, str) or "orcid" in author or is_organisation(value):
+                found.append(author)
             else:
                 found += self._single(author, number)
         affiliations = [value.get("affiliation") for value in values if isinstance(value, dict)]
@@ -113,10 +121,8 @@ class Findings:
         self._lost_authors = len(values) if not found else 0
         return found
 
-    def _single(self, author: dict[str, Any] | str, number: int) -> list[dict[str, Any] | str]:
+    def _single(self, author: dict[str, Any], number: int) -> list[dict[str, Any] | str]:
         """Return the authors in one entry: `Doe, Jane and Roe, Richard` are two."""
-        if isinstance(author, str):
-            return [author]
         several = ";" in author.get("name", "") or "," in author.get("first_name", "")
         names = people(author.get("name") or f"{author['last_name']}, {author['first_name']}") if several else []
         if len(names) < 2:

@@ -28,7 +28,7 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     fields = compact(
         title=found.text(root, "name", "headline"),
         description="\n\n".join(one for one in graph.values(root, "description") if isinstance(one, str)),
-        authors=found.authors(people, _author),
+        authors=found.authors(people, _author, is_organisation=jsonld.is_organisation),
         keywords=found.keywords(keywords, jsonld.keyword),
         license=found.only("license", graph.values(root, "license"), jsonld.license_name),
         type="dataset" if root else None,

@@ -21,6 +21,7 @@ _PUBLICATIONS = {
     "report": "report", "section": "chapter", "softwaredocumentation": "software", "technicalnote": "report",
     "thesis": "thesis", "workingpaper": "preprint",
 }  # fmt: skip
+_STRICTNESS = {"open": 0, "embargoed": 1, "restricted": 2, "closed": 3}
 _RELATIONS = {plain(name): name for name in RELATIONS}
 _FUNDERS = {
     "100000001": "National Science Foundation", "100000002": "National Institutes of Health",
@@ -44,7 +45,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     fields = compact(
         title=found.text(value, "title"),
         description=value.get("description"),
-        authors=found.authors(as_list(value, "creators"), _author),
+        authors=found.authors(as_list(value, "creators"), _author, is_organisation=_is_organisation),
         keywords=words,
         license=found.only("license", as_list(value, "license") or as_list(value, "rights"), _license),
         type=_type(value, found),
@@ -63,12 +64,16 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
 
 
 def _access(record: dict[str, Any], deposit: dict[str, Any]) -> tuple[str, str | None]:
-    """Return the access right and the end of an embargo. InvenioRDM has them beside the metadata."""
+    """Return the access right and the end of an embargo: the stricter of Zenodo's and InvenioRDM's."""
+    right = plain(text(deposit, "access_right") or "open")
+    zenodo = right, text(deposit, "embargo_date") if right == "embargoed" else None
+    return max(_record_access(record), zenodo, key=lambda one: (_STRICTNESS.get(one[0], 0), one[1] or ""))
+
+
+def _record_access(record: dict[str, Any]) -> tuple[str, str | None]:
+    """Return the same as InvenioRDM has them, beside the metadata."""
     access = record.get("access")
-    if not isinstance(access, dict):
-        right = plain(text(deposit, "access_right") or "open")
-        return right, text(deposit, "embargo_date") if right == "embargoed" else None
-    lock = access.get("embargo")
+    lock = access.get("embargo") if isinstance(access, dict) else None
     if isinstance(lock, dict) and lock.get("active") is True:
         mark_read(access)
         return "embargoed", text(lock, "until")
@@ -89,13 +94,22 @@ def _license(value: Any) -> str | None:
 def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
         return text(value)
-    nested = value.get("person_or_org")  # as InvenioRDM has them
-    person = nested if isinstance(nested, dict) else value
-    organisation = plain(text(person, "type") or "") in ("organization", "organizational")
+    person = _person(value)
     first, last = text(person, "given_name"), text(person, "family_name")
-    name = full_name(first, last, text(person, "name"), organisation=organisation)
+    name = full_name(first, last, text(person, "name"), organisation=_is_organisation(value))
     named = (text(one, "identifier") for one in as_list(person, "identifiers") if text(one, "scheme") == "orcid")
     return {**name, **compact(orcid=text(person, "orcid") or next(named, None))} if name else None
+
+
+def _person(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the names of a creator, which InvenioRDM nests."""
+    nested = value.get("person_or_org")
+    return nested if isinstance(nested, dict) else value
+
+
+def _is_organisation(value: Any) -> bool:
+    kind = text(_person(value), "type") if isinstance(value, dict) else None
+    return plain(kind or "") in ("organization", "organizational")
 
 
 def _material(value: Any, number: int, found: Findings) -> dict[str, Any] | None:
