@@ -156,7 +156,7 @@ class Engine:
         ):
             with run.stop.interruptible():
                 await anyio.to_thread.run_sync(run.places.survey)
-                await run.listing.load(everything=run.options.restart_changed)
+                await run.listing.load()
             if not warned:
                 self._warn_mixed_links()
         new = self._new()

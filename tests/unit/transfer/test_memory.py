@@ -24,6 +24,7 @@ from uploader.transfer.journal.plan import Target, plan_events, renewal_events
 from uploader.transfer.journal.state import JobState, state_after
 from uploader.transfer.recheck import ItemCheck, check_item
 from uploader.transfer.renewal import lost_sources
+from uploader.transfer.run.listing import RemoteListing
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.store.archives import Archives
 from uploader.transfer.store.jobs import JobStore
@@ -80,8 +81,7 @@ class ListedLazily(ItemWithFiles):
             yield complete_file(number + 1, name=name_of(number), supplied_md5=f"{number:032x}")
 
 
-@pytest.mark.anyio
-async def test_the_closing_check_keeps_only_ids_of_files_that_are_as_they_were_sent() -> None:
+def verified_job() -> JobState:
     transfers = [
         Transfer(
             index=number, root="/data", folder=FOLDER, name=name_of(number), size=7, mtime_ns=1, inode=1,
@@ -89,11 +89,32 @@ async def test_the_closing_check_keeps_only_ids_of_files_that_are_as_they_were_s
         )
         for number in range(FILES)
     ]  # fmt: skip
+    return JobState(plan=PLAN, item_id=7, transfers=transfers)
+
+
+@pytest.mark.anyio
+async def test_the_closing_check_keeps_only_ids_of_files_that_are_as_they_were_sent() -> None:
     api: Any = ListedLazily([], {number + 1: FOLDER for number in range(FILES)})
-    state = JobState(plan=PLAN, item_id=7, transfers=transfers)
+    state = verified_job()
     with measured_memory() as memory:
         assert await check_item(api, state) == ItemCheck()
     assert memory.peak / FILES < 180, memory.peak / FILES
+
+
+@pytest.mark.anyio
+async def test_an_item_that_is_listed_again_is_not_kept() -> None:
+    api: Any = ListedLazily([], {number + 1: FOLDER for number in range(FILES)})
+    state = verified_job()
+    others = verified_job()
+    for transfer in others.transfers[1:]:
+        transfer.file_id = None
+    others.transfers[0].state = State.INITIATED
+    for job in (state, others):
+        at = RemoteListing(api, job, Clock())
+        with measured_memory() as memory:
+            await at.refresh()
+        assert at.foreign_files == {}
+        assert memory.peak / FILES < 180, memory.peak / FILES
 
 
 def test_of_a_verified_file_only_the_numbers_of_its_parts_are_kept() -> None:

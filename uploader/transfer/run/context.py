@@ -112,7 +112,7 @@ class JobRun:
 
     def __post_init__(self) -> None:
         self.progress = ProgressTracker(self.state.active)
-        self.listing = RemoteListing(self.api, self.state, self.clock)
+        self.listing = RemoteListing(self.api, self.state, self.clock, everything=self.options.restart_changed)
 
     def record(self, event: AnyEvent) -> None:
         """Apply an event and write it with the next group."""

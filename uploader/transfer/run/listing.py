@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import anyio
 
@@ -81,9 +81,12 @@ class _Batch:
 
 
 class RemoteListing:
-    """The files of the job's item that concern the job."""
+    """The files of the job's item that concern the job.
 
-    def __init__(self, api: Service, state: JobState, clock: Clock) -> None:
+    `everything`: also those that concern its verified files, which may have to be sent again.
+    """
+
+    def __init__(self, api: Service, state: JobState, clock: Clock, *, everything: bool = False) -> None:
         self.foreign_files: dict[str, list[File]] = {}
         """Other files at the remote paths of the job's files when it was loaded or refreshed, by the job's path."""
         self.spellings: dict[str, str] = {}
@@ -99,6 +102,7 @@ class RemoteListing:
         self._api = api
         self._state = state
         self._clock = clock
+        self._everything = everything
         self._loaded: dict[int, File] = {}
         self._rows = 0
         self._listed_at = clock.monotonic()
@@ -107,12 +111,9 @@ class RemoteListing:
         self._requested = anyio.Event()
         self._running = False
 
-    async def load(self, *, everything: bool = False) -> None:
-        """List the item once: files at the job's remote paths, and the job's own unfinished files.
-
-        `everything`: also for verified files, which may have to be sent again.
-        """
-        unfinished = [t for t in self._state.transfers if everything or t.state is not State.VERIFIED]
+    async def load(self) -> None:
+        """List the item once: files at the job's remote paths, and the job's own unfinished files."""
+        unfinished = self._unfinished()
         names = {composed(t.name) for t in unfinished if not t.link}
         links = {t.path for t in unfinished if t.link}
         found: list[File] = []
@@ -121,7 +122,7 @@ class RemoteListing:
         self._rows = 0
         async for file in self._api.files(self._item_id):
             self._rows += 1
-            if file.id not in begun and (composed(file.name) in names or "/" in file.name):
+            if file.id not in begun and _may_be_called(file, names):
                 found.append(file)
             if file.is_link_only and file.download_url in links:
                 self.links.setdefault(file.download_url, []).append(file)
@@ -132,12 +133,20 @@ class RemoteListing:
             if file.id in begun:
                 self._loaded[file.id] = file
         self.file_count = self._rows
+        await self._place(found, unfinished)
+        self._listed_at = self._clock.monotonic()
+
+    def _unfinished(self) -> list[Transfer]:
+        return [t for t in self._state.transfers if self._everything or t.state is not State.VERIFIED]
+
+    async def _place(self, found: list[File], transfers: list[Transfer]) -> None:
+        """Note which of the found files are at the remote paths of these transfers."""
         folders = await self.folders() if found else {}
         by_path: dict[str, list[File]] = defaultdict(list)
         for file in found:
             by_path[file.path_in(folders.get(file.id, ""))].append(file)
-        self._set_foreign_files({t.remote_path for t in unfinished if not t.link}, by_path)
-        self._listed_at = self._clock.monotonic()
+        # As a rule there are none: then no path is made of a hundred thousand files.
+        self._set_foreign_files({t.remote_path for t in transfers if found and not t.link}, by_path)
 
     def _own_ids(self) -> set[int]:
         return {file_id for transfer in self._state.transfers for file_id in transfer.owned_ids()}
@@ -152,7 +161,7 @@ class RemoteListing:
 
     def _set_foreign_files(self, paths: set[str], existing: Mapping[str, list[File]]) -> None:
         """Note the files at these remote paths of the job. `existing` are the item's files by path."""
-        places = paths_in_item(self._paths() | paths, existing)
+        places = paths_in_item(self._paths() | paths, existing) if existing else {}
         here = {path: places[path] for path in paths.intersection(places)}
         self.foreign_files = {
             path: [file for place in found for file in existing[place]] for path, found in here.items()
@@ -169,17 +178,25 @@ class RemoteListing:
 
         Raises ItemNotFound.
         """
-        _, existing = await files_by_path(self._api, self._item_id)
-        self._rows = sum(map(len, existing.values()))
-        mine = self._own_ids()
-        others = {path: found for path, files in existing.items() if (found := [f for f in files if f.id not in mine])}
-        self._set_foreign_files({t.remote_path for t in self._state.transfers if not t.link}, others)
-        self._listed_at = self._clock.monotonic()
+        unfinished = self._unfinished()
+        names = {composed(t.name) for t in unfinished if not t.link}
         addresses = {t.path for t in self._state.transfers if t.link}
-        self.links = {}
-        for file in (file for files in existing.values() for file in files):
+        mine = self._own_ids()
+        found: list[File] = []
+        links: dict[str, list[File]] = {}
+        rows = 0
+        async for file in self._api.files(self._item_id):
+            rows += 1
+            if file.id not in mine and _may_be_called(file, names):
+                found.append(file)
             if file.is_link_only and file.download_url in addresses:
-                self.links.setdefault(file.download_url, []).append(file)
+                links.setdefault(file.download_url, []).append(file)
+        self._rows, self.links = rows, links
+        if found:
+            # Other tasks may have started files while the item was listed.
+            mine = self._own_ids()
+        await self._place([file for file in found if file.id not in mine], unfinished)
+        self._listed_at = self._clock.monotonic()
 
     async def folders(self) -> Mapping[int, str]:
         """Folders of the item's files by file id; the listing of files does not have them."""
@@ -304,6 +321,11 @@ class RemoteListing:
         if self._state.item_id is None:
             raise RuntimeError("the item is unknown")
         return self._state.item_id
+
+
+def _may_be_called(file: File, names: Collection[str]) -> bool:
+    """Return True if the file may have one of these composed names; some names have folders in them."""
+    return composed(file.name) in names or "/" in file.name
 
 
 def is_listing_cheaper(state: JobState) -> bool:

@@ -57,13 +57,13 @@ class Api:
         return self.existing[file_id]
 
 
-def remote(api: Any, files: int = 100) -> RemoteListing:
+def remote(api: Any, files: int = 100, *, everything: bool = False) -> RemoteListing:
     state = JobState(
         plan=PLAN,
         item_id=7,
         transfers=[Transfer(index=i, source=f"/f{i}", name=f"f{i}", size=1, mtime_ns=1, inode=1) for i in range(files)],
     )
-    return RemoteListing(api, state, FakeClock())
+    return RemoteListing(api, state, FakeClock(), everything=everything)
 
 
 async def looked(at: RemoteListing, *numbers: int, **how: Any) -> list[File]:
@@ -207,10 +207,24 @@ async def test_loading_sorts_the_files_of_the_item() -> None:
 
 async def test_a_verified_file_counts_only_if_everything_is_loaded() -> None:
     for everything in (False, True):
-        at = remote(Api(file(1)))
+        at = remote(Api(file(1)), everything=everything)
         at._state.transfers[1].state = State.VERIFIED
-        await at.load(everything=everything)
-        assert list(at.foreign_files) == (["f1"] if everything else [])
+        for listed in (at.load, at.refresh):
+            at.foreign_files = {}
+            await listed()
+            assert list(at.foreign_files) == (["f1"] if everything else [])
+
+
+async def test_a_file_that_the_job_starts_while_the_item_is_listed_again_is_not_foreign() -> None:
+    class Starting(Api):
+        async def files(self, item_id: int) -> AsyncIterator[File]:
+            at._state.transfers[1].file_id = 1
+            async for one in super().files(item_id):
+                yield one
+
+    at = remote(Starting(file(1), file(2)))
+    await at.refresh()
+    assert list(at.foreign_files) == ["f2"]
 
 
 async def test_files_are_grouped_by_remote_path() -> None:
