@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from uploader.errors import FigupError, JobNotFound, JournalDamaged
 from uploader.records.journal import EVENTS, Action, AnyEvent, JobPlanned, JobState
 from uploader.transfer.journal.log import Journal, Replay, read_synced, scan
 from uploader.transfer.store.jobs import JobStore, has_journal
-from uploader.transfer.store.lease import current_holders
+from uploader.transfer.store.lease import current_holder, current_holders
 from uploader.transfer.store.lock import JobLock
 
 _ID_LENGTH = 10
@@ -81,26 +80,24 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def overviews(states: JobStore) -> list[Overview]:
-    """Return the jobs of records on this machine, without those whose journal cannot be read. Blocks."""
+    """Return the jobs of records on this machine, without those that cannot be read. Blocks."""
     found: list[Overview] = []
     for name in states.names():
         with suppress(FigupError):
             found.append(recorded(states, name))
-    return _with_holders(states, found)
+    folders = [states.folder(seen.job) for seen in found]
+    holders = current_holders(folders, states.disk, skip_unreadable=True)
+    return [_with_holder(seen, holders[at]) for seen, at in zip(found, folders, strict=True) if at in holders]
 
 
 def overview(states: JobStore, job: str) -> Overview:
     """Return one job of records. Blocks. Raises as `read_state` does."""
-    return _with_holders(states, [recorded(states, job)])[0]
+    return _with_holder(recorded(states, job), current_holder(states.folder(job), states.disk))
 
 
-def _with_holders(states: JobStore, jobs: Sequence[Overview]) -> list[Overview]:
-    """Add which jobs a process works on."""
-    holders = current_holders([states.folder(seen.job) for seen in jobs], states.disk)
-    return [
-        seen if holder is None else msgspec.structs.replace(seen, state="running")
-        for seen, holder in zip(jobs, holders, strict=True)
-    ]
+def _with_holder(seen: Overview, holder: str | None) -> Overview:
+    """Add whether a process works on the job."""
+    return seen if holder is None else msgspec.structs.replace(seen, state="running")
 
 
 def recorded(states: JobStore, job: str) -> Overview:

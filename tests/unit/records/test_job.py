@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.fakes.figshare import Fault
 from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import ENDPOINT, KILLED
 from uploader.catalog.report.limits import Limits
-from uploader.errors import JobBusy, RequestRejected
+from uploader.disk import Disk
+from uploader.errors import JobBusy, RequestRejected, StateLost
 from uploader.records.job import OpenJob, job_store, overview, overviews, plan, recorded
 from uploader.records.run import RunOptions
 from uploader.transfer.store.removal import remove_job
@@ -61,3 +64,20 @@ async def test_a_job_that_is_worked_on_or_continued_is_not_removed(world: Record
     assert overviews(states) == []
     assert await world.run(RECORDS) == 0, "it begins again, and finds the items by their DOIs"
     assert len(world.items()) == 2
+
+
+async def test_a_job_whose_lease_cannot_be_read_hides_no_other(world: RecordWorld) -> None:
+    class Failing(Disk):
+        def read(self, path: Path) -> bytes | None:
+            if path.parent.name == world.job and path.name.startswith("lease-"):
+                raise StateLost("no answer")
+            return super().read(path)
+
+    assert await world.run(RECORDS) == 0
+    state_dir = world.folder / "state"
+    other = plan(ENDPOINT, 1, "create", world.folder / "other.csv", world.clock)
+    states = job_store(state_dir, Failing())
+    async with OpenJob(job_store(state_dir), other.job, world.clock, other):
+        assert [(one.job, one.state) for one in overviews(states)] == [(other.job, "running")]
+    with pytest.raises(StateLost):
+        overview(states, world.job)

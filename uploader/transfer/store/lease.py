@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import msgspec
 
 from uploader.disk import Disk, map_os_errors
+from uploader.errors import FigupError
 from uploader.system import file_system_of, process_exists
 
 HEARTBEAT = 5.0
@@ -138,23 +140,32 @@ class Leases:
 
 def current_holder(folder: Path, disk: Disk) -> str | None:
     """Describe the process working on a job; None without one: see `current_holders`."""
-    return current_holders([folder], disk)[0]
+    return current_holders([folder], disk)[folder]
 
 
-def current_holders(folders: Sequence[Path], disk: Disk) -> list[str | None]:
+def current_holders(folders: Iterable[Path], disk: Disk, *, skip_unreadable: bool = False) -> dict[Path, str | None]:
     """Describe the process working on each job; None without one. Reads only.
 
     Waits for some seconds, once for all jobs, if only a heartbeat can tell whether a holder is alive.
+    `skip_unreadable`: leave out folders that cannot be read.
     """
-    found = [Leases(folder, disk).newest() for folder in folders]
-    alive = [_is_alive(folder, lease) for folder, lease in zip(folders, found, strict=True)]
-    if None in alive:
+    readable = suppress(FigupError) if skip_unreadable else nullcontext()
+    found: dict[Path, LeaseRecord | None] = {}
+    alive: dict[Path, bool | None] = {}
+    for folder in folders:
+        with readable:
+            found[folder] = Leases(folder, disk).newest()
+            alive[folder] = _is_alive(folder, found[folder])
+    unknown = [folder for folder, known in alive.items() if known is None]
+    if unknown:
         time.sleep(1.5 * HEARTBEAT)
-    for place, folder in enumerate(folders):
-        if alive[place] is None:
+    for folder in unknown:
+        del alive[folder]
+        with readable:
             now = Leases(folder, disk).newest()
-            alive[place] = now != found[place] and now is not None and not (now.lease and now.lease.ended)
-    return [lease.holder() if known and lease else None for known, lease in zip(alive, found, strict=True)]
+            alive[folder] = now != found[folder] and now is not None and not (now.lease and now.lease.ended)
+    leases = {folder: record.lease for folder, record in found.items() if record is not None and alive.get(folder)}
+    return {folder: lease.holder() if (lease := leases.get(folder)) else None for folder in alive}
 
 
 def _is_alive(folder: Path, found: LeaseRecord | None) -> bool | None:

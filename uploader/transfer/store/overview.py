@@ -136,8 +136,8 @@ def _overviews(states: JobStore, jobs: Iterable[str], *, missing_ok: bool = Fals
                 raise
     holders = current_holders([states.folder(seen.job) for seen, _ in found], states.disk)
     reported = []
-    for (seen, journal), holder in zip(found, holders, strict=True):
-        reported.append(_with_holder(states, seen, holder))
+    for seen, journal in found:
+        reported.append(_with_holder(states, seen, holders[states.folder(seen.job)]))
         if reported[-1] is seen and journal is not None:
             # Not written by a process that was killed; one that starts now writes its own.
             with suppress(FigupError):

@@ -378,7 +378,7 @@ async def test_a_heartbeat_tells_that_holders_with_wrong_clocks_are_alive(
     monkeypatch.setattr(leases, "is_local_folder", lambda _: False)
     monkeypatch.setattr("uploader.transfer.store.lease.time.sleep", pause)
     holders = await anyio.to_thread.run_sync(current_holders, folders, Disk())
-    assert [holder is not None for holder in holders] == [True, False, False]
+    assert [holders[folder] is not None for folder in folders] == [True, False, False]
     assert len(pauses) == 1
     for lock in locks:
         lock._drop_kernel_lock()
