@@ -18,15 +18,18 @@ def lost_sources(state: JobState, selection: Selection) -> set[str]:
     files exist.
     """
     wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
-    left = {transfer.path: transfer for transfer in wanted}
+    left: dict[str, bool] = {}
+    """Whether it must be a file, by path; one source may go to several places."""
+    for transfer in wanted:
+        must_be_file = _is_begun(transfer) and transfer.archive is None
+        left[transfer.path] = must_be_file or left.get(transfer.path, False)
     for chosen in selection.files if left else ():
         left.pop(chosen.path, None)
-    return {path for path, transfer in left.items() if _is_lost(transfer)}
+    return {path for path, must_be_file in left.items() if not _exists(path, as_file=must_be_file)}
 
 
-def _is_lost(transfer: Transfer) -> bool:
-    exists = os.path.isfile if _is_begun(transfer) and transfer.archive is None else os.path.exists
-    return not exists(transfer.path)
+def _exists(path: str, *, as_file: bool) -> bool:
+    return os.path.isfile(path) if as_file else os.path.exists(path)  # noqa: PTH110, PTH113
 
 
 def _is_begun(transfer: Transfer) -> bool:
@@ -34,13 +37,20 @@ def _is_begun(transfer: Transfer) -> bool:
 
 
 def select_moved(state: JobState, selection: Selection) -> None:
-    """Select the begun sources that a link has replaced: they were moved, and the rest of them is sent. Blocks."""
+    """Select the begun and sent sources that a link has replaced: they were moved. Blocks.
+
+    The rest of a begun one is sent; one that was sent stays in the job if the link leads to the version that was sent.
+    """
     skipped = {skip.path for skip in selection.skipped if skip.reason == "link"}
-    for transfer in state.active:
-        if _is_begun(transfer) and transfer.path in skipped and os.path.isfile(transfer.path):  # noqa: PTH113
-            moved = chosen_file(transfer.path, transfer.folder, name=transfer.name, md5=transfer.expected)
+    found: set[str] = set()
+    for transfer in state.active if skipped else ():
+        if transfer.path not in skipped or not os.path.isfile(transfer.path):  # noqa: PTH113
+            continue
+        moved = chosen_file(transfer.path, transfer.folder, name=transfer.name, md5=transfer.expected)
+        if _is_begun(transfer) or (transfer.state is State.VERIFIED and _is_version(transfer, moved)):
             selection.files.append(moved)
-            selection.skipped = [skip for skip in selection.skipped if skip.path != transfer.path]
+            found.add(transfer.path)
+    selection.skipped = [skip for skip in selection.skipped if skip.path not in found]
 
 
 def has_sent(state: JobState, selection: Selection) -> bool:

@@ -458,6 +458,31 @@ async def test_a_begun_source_that_was_moved_behind_a_link_is_finished(world: Wo
     assert world.report.skipped == ()
 
 
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_sent_source_that_was_moved_behind_a_link_stays_in_the_job_if_it_is_the_same(
+    world: World, changed: bool
+) -> None:
+    world.source("tree/a", b"a")
+    world.source("tree/b", CONTENT)
+    tree = str(world.folder / "tree")
+    assert await world.upload(tree, title=TITLE) == 0
+    (world.folder / "tree" / "b").rename(world.folder / "elsewhere")
+    (world.folder / "tree" / "b").symlink_to(world.folder / "elsewhere")
+    if changed:
+        (world.folder / "elsewhere").write_bytes(b"another")
+    (item,) = world.figshare.stored_items.values()
+    forget(item, next(file.id for file in item.files.values() if file.name == "b"))
+    async with world.client() as client:
+        plan = await client.preview(tree, title=TITLE)
+    kept = [] if changed else [("b", "send")]
+    assert [(file.name, file.action) for file in plan.files] == [("a", "skip"), *kept]
+    assert await world.upload(tree, title=TITLE) == 0
+    sent = [] if changed else [("tree/b", md5(CONTENT))]
+    assert world.contents(item.id) == [("tree/a", md5(b"a")), *sent]
+    assert world.report is not None
+    assert [skip.reason for skip in world.report.skipped] == (["link"] if changed else [])
+
+
 async def test_a_begun_source_that_is_a_folder_now_is_not_a_success(world: World) -> None:
     tree = await interrupted_folder(world)
     (world.folder / "tree" / "b").rename(world.folder / "elsewhere")

@@ -299,3 +299,13 @@ def test_only_sources_that_the_command_did_not_find_are_looked_for(
     selection = Selection(files=[SourceFile(source=there, folder="", name="there")])
     assert lost_sources(state, selection) == {gone}
     assert sorted(asked) == [gone, here]
+
+
+def test_a_source_in_two_places_is_lost_if_one_of_them_was_begun_and_it_is_no_file_now(tmp_path: Path) -> None:
+    transfers = [
+        Transfer(index=index, source=str(tmp_path), folder=f"{index}", name="n", size=1, mtime_ns=1, inode=1)
+        for index in range(3)
+    ]
+    assert lost_sources(JobState(plan=PLAN, transfers=transfers), Selection()) == set()
+    transfers[1].file_id = 7
+    assert lost_sources(JobState(plan=PLAN, transfers=transfers), Selection()) == {str(tmp_path)}
