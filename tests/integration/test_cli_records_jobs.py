@@ -57,8 +57,12 @@ def test_killed_and_continued_each_record_is_there_once_and_undone(figup: Figup,
     assert f"It is a job of records: run the same `figup records create` command with {path} again" in output
     changed = int(rows[0]["item_id"])
     figup.run("item", "update", str(changed), "--title", "Dam mended").expect(0)
-    kept = figup.run("records", "undo", job, "--yes", *FAST).expect(1)
+    kept = figup.run("records", "undo", job, "--yes", "--json", *FAST).expect(1)
     assert f"item {changed} (10.1234/d0) is kept: it was changed since" in kept.stderr
+    undone = {event["item_id"]: event for event in kept.events if event["event"] == "undone"}
+    assert [event["outcome"] for event in undone.values()].count("removed") == COUNT - 1
+    assert (undone[changed]["key"], undone[changed]["outcome"]) == ("10.1234/d0", "kept")
+    assert undone[changed]["reason"].startswith("it was changed since")
     assert own(sandbox) == ["Dam mended"]
     assert figup.run("jobs", "--prune", "--yes").expect(0).stdout == "There is nothing to remove.\n"
     refused = figup.run("jobs", "rm", job).expect(2)
