@@ -13,10 +13,11 @@ from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
 from uploader.transfer.compare import Match, remote_match
 from uploader.transfer.files.planner import FilePlan, Planner
+from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.plan import Target, job_name, key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import RESENDABLE
+from uploader.transfer.recheck import is_sent_again
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
@@ -182,7 +183,7 @@ def _rechecked(
 ) -> list[FilePlan]:
     """Plan a finished job, whose remote files the upload would check again."""
     by_id = {file.id: file for files_there in existing.values() for file in files_there}
-    matches = {t.file_id: remote_match(t, by_id.get(t.file_id or 0), folders) for t in state.active}
+    matches = {t.file_id: (t, *remote_match(t, by_id.get(t.file_id or 0), folders)) for t in state.active}
     return [_finished(file, *matches[file.file_id]) if file.file_id in matches else file for file in files]
 
 
@@ -207,11 +208,11 @@ def _missing(state: JobState, lost: Collection[str], selection: Selection) -> li
     ]
 
 
-def _finished(file: FilePlan, match: Match, reason: str) -> FilePlan:
+def _finished(file: FilePlan, transfer: Transfer, match: Match, reason: str) -> FilePlan:
     """Plan a file of a finished job by how its remote file compares."""
     if match is Match.SAME:
         return file
-    if match in RESENDABLE:
+    if is_sent_again(transfer, match):
         return msgspec.structs.replace(file, status="lost", action="send", bytes_left=file.size)
     status = "unverified" if match is Match.UNKNOWN else "lost"
     return msgspec.structs.replace(file, status=status, action="refuse", reason=reason)

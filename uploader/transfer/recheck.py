@@ -68,10 +68,15 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 _MAX_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
-RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
+_RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """The remote file is useless and is sent again. Any other difference was made by a person, and is reported as a
 conflict, unless the file never was this job's: then it is sent.
 """
+
+
+def is_sent_again(transfer: Transfer, match: Match) -> bool:
+    """Return True if the source of a verified transfer must be sent again, by how its remote file compares."""
+    return match in _RESENDABLE or (transfer.foreign and match not in (Match.SAME, Match.UNKNOWN))
 
 
 async def recheck_finished_job(
@@ -118,7 +123,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         match, text = remote_match(transfer, remote.of(transfer), folders)
         if match is Match.UNKNOWN:
             error = error or _md5_pending(transfer, state.item_id)
-        elif match in RESENDABLE or (transfer.foreign and match is not Match.SAME):
+        elif is_sent_again(transfer, match):
             lost.append((transfer, text, match is not Match.MISSING and not transfer.foreign))
         elif match is not Match.SAME:
             raise _no_longer_held(transfer, state.item_id, text)

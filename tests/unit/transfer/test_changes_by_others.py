@@ -375,6 +375,19 @@ async def test_an_identical_file_that_is_put_elsewhere_before_the_own_copy_is_re
     assert world.contents(item.id) == [("a", md5(CONTENT)), (place, md5(CONTENT))]
 
 
+async def test_the_dry_run_announces_that_a_renamed_file_of_somebody_else_is_sent(world: World) -> None:
+    item = world.figshare.add_item()
+    theirs = world.figshare.add_file(item, "a", CONTENT)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, item=item.id) == 0
+    theirs.name = "old"
+    async with world.client() as client:
+        plan = await client.preview(source, item=item.id)
+    assert [file.action for file in plan.files] == ["send"]
+    assert await world.upload(source, item=item.id) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT)), ("old", md5(CONTENT))]
+
+
 # --- an item that is deleted --------------------------------------------------------------------------------------
 
 
