@@ -26,6 +26,7 @@ from uploader.figshare.models import (
     Author,
     Category,
     CustomField,
+    Embargo,
     File,
     Grant,
     Group,
@@ -121,6 +122,7 @@ class StoredItem:
     versions: dict[int, StoredItem] = field(default_factory=dict)
     """The published versions, as the item was then."""
     doi: str = ""
+    embargo: Embargo | None = None
     changes: int = 0
     """Changes since its creation; the time of the last one is as many seconds later."""
 
@@ -527,6 +529,7 @@ class FakeItems:
             keywords=tuple(map(str, _sequence(item.fields.get("keywords")))),
             license="CC BY 4.0",
             type="dataset",
+            embargo=item.embargo,
         )
 
     async def create(

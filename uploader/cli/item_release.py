@@ -148,7 +148,8 @@ def embargo(
 def publish(item: Reference, yes: bool, common: GlobalOptions) -> int:
     """Publish an item in its current state. Asks first: a public item cannot be deleted.
 
-    This creates a new public version, unless nothing has changed since the last one.
+    This creates a new public version, unless nothing has changed since the last one. A version under embargo does not
+    show its files, so an item under embargo gets a new one each time.
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from uploader.errors import Facts, ItemNotFound, NotPublishable
 from uploader.figshare.models import File, ItemDetail, PrivateLink
@@ -28,6 +28,8 @@ _VERSIONED = (
 """Fields that are the same in a public version and in the draft that it was made of."""
 _GIVEN_DATES = ("firstOnline", "publisherPublication", "publisherAcceptance")
 """Dates of the timeline that a user can set (documented)."""
+_SECOND_LOOK = 3.0
+"""Seconds until a draft that seems unchanged is read again: a server may answer with an old copy of its data."""
 _VERSION = re.compile(r"\.v\d+\Z")
 
 
@@ -56,11 +58,26 @@ def check_publishable(item: ItemDetail, unfinished: Sequence[File]) -> None:
         )
 
 
-async def is_published(api: ItemService, item: ItemDetail, *, time_limit: float = TIME_LIMIT) -> bool | None:
+async def is_published(
+    api: ItemService, item: ItemDetail, *, files: Collection[int] = (), time_limit: float = TIME_LIMIT
+) -> bool | None:
     """Return whether the newest public version has the item's files and metadata; None if that cannot be known.
 
-    It can only be known of a public item without embargo. A version that is not visible yet is waited for.
+    It can only be known of a public item without embargo, because an embargo hides the files of a version. A version
+    that is not visible yet is waited for.
+
+    A needless version is harmless, a change that is not published is not. So the draft must look unchanged twice, the
+    second time some seconds later, and the version must have the `files` (ids) that the caller knows to be in the
+    draft, whatever a listing shows. A replaced file has a new id.
     """
+    first = await _is_in_version(api, item, files, time_limit)
+    if not first:
+        return first
+    await api.clock.sleep(_SECOND_LOOK)
+    return await _is_in_version(api, await api.items.detail(item.id), files, time_limit)
+
+
+async def _is_in_version(api: ItemService, item: ItemDetail, needed: Collection[int], time_limit: float) -> bool | None:
     if not (item.is_public and item.version) or item.embargo is not None:
         return None
 
@@ -76,6 +93,8 @@ async def is_published(api: ItemService, item: ItemDetail, *, time_limit: float 
     if found is None:
         return None
     public, files = found
+    if not {file_id for file_id, _, _ in files}.issuperset(needed):
+        return False
     return _metadata(public) == _metadata(item) and files == await _file_keys(api.files(item.id), item.folders)
 
 
@@ -90,13 +109,14 @@ async def _file_keys(files: AsyncIterator[File], folders: Mapping[int, str]) -> 
 def _metadata(item: ItemDetail) -> dict[str, object]:
     """Return what a version has of an item's metadata, comparable with that of its draft. A version's DOI ends in .vN.
 
-    Authors are compared by name: those that were set again by name may have other ids.
+    Authors set again by name keep their ids (`describe.set_authors`), so one with another id is another person.
     """
     return {
         **{name: getattr(item, name) for name in _VERSIONED},
         "doi": _VERSION.sub("", item.doi),
-        "authors": [(author.full_name, author.orcid) for author in item.authors],
+        "authors": [(author.id, author.full_name, author.orcid) for author in item.authors],
         "categories": {category.id for category in item.categories},
+        "embargo": item.embargo,
         "timeline": {name: item.timeline.get(name) for name in _GIVEN_DATES},
     }
 

@@ -11,6 +11,7 @@ import pytest
 from tests.fakes.clock import VirtualClock
 from tests.fakes.figshare import FakeFigshare, StoredItem
 from uploader.figshare.models import Author, Embargo, ItemDetail
+from uploader.items.describe import set_authors
 from uploader.items.release import is_published
 
 pytestmark = pytest.mark.anyio
@@ -94,8 +95,40 @@ async def test_what_figshare_sets_does_not_count(figshare: FakeFigshare, changed
 
 async def test_an_author_set_again_by_name_is_the_same(figshare: FakeFigshare) -> None:
     item = await published(figshare)
-    item.authors = [msgspec.structs.replace(author, id=author.id + 1) for author in item.authors]
+    await set_authors(figshare, item.id, [{"name": author.full_name} for author in item.authors])
     assert await is_same(figshare, item) is True
+
+
+async def test_another_author_of_the_same_name_is_a_change(figshare: FakeFigshare) -> None:
+    item = await published(figshare)
+    item.authors = [msgspec.structs.replace(author, id=author.id + 1) for author in item.authors]
+    assert await is_same(figshare, item) is False
+
+
+async def test_a_lifted_embargo_is_a_change(figshare: FakeFigshare) -> None:
+    item = await published(figshare)
+    item.versions[1].embargo = Embargo(scope="file")
+    assert await is_same(figshare, item) is False
+
+
+@pytest.mark.parametrize("request_name", ["files", "detail"])
+async def test_one_look_at_an_old_copy_of_the_draft_is_not_believed(figshare: FakeFigshare, request_name: str) -> None:
+    item = await published(figshare)
+    figshare.age(request_name, 20)
+    await figshare.account()
+    if request_name == "files":
+        figshare.add_file(item, "b", b"more")
+    else:
+        item.fields["description"] = "other"
+    assert await is_same(figshare, item) is False
+
+
+async def test_a_version_without_a_file_that_was_sent_is_not_the_item_s(figshare: FakeFigshare) -> None:
+    item = await published(figshare)
+    detail = await figshare.items.detail(item.id)
+    (there,) = item.files
+    assert await is_published(figshare, detail, files=[there]) is True
+    assert await is_published(figshare, detail, files=[there, there + 1]) is False
 
 
 async def test_the_doi_of_a_version_is_that_of_the_item(figshare: FakeFigshare) -> None:

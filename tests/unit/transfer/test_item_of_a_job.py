@@ -12,7 +12,7 @@ from tests.fakes.figshare import Fault
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
-from uploader.errors import Unreachable
+from uploader.errors import ItemNotFound, Unreachable
 from uploader.items.create import create_item
 from uploader.items.creations import Creations
 from uploader.items.payload import ItemPayload
@@ -302,3 +302,33 @@ async def test_a_refused_publish_request_is_not_waited_for(world: World) -> None
     assert await publish(world) == 0
     (item,) = world.figshare.stored_items.values()
     assert (item.version, world.clock.monotonic() - since < 10) == (1, True)
+
+
+@pytest.mark.parametrize("first", range(1, 13))
+async def test_a_sent_file_is_published_whichever_listing_is_from_before(world: World, first: int) -> None:
+    """Any listing may come from a replica whose copy is older than the file."""
+    options = ItemOptions(metadata=Metadata(), publish=True)
+    world.source("set/a", CONTENT)
+    assert await world.upload(str(world.folder / "set"), title=TITLE, item_options=options) == 0
+    (item,) = world.figshare.stored_items.values()
+    world.source("set/b", CONTENT)
+    world.figshare.age("files", 20, first=first)
+    if await world.upload(str(world.folder / "set"), title=TITLE, item_options=options):
+        assert await world.upload(str(world.folder / "set"), title=TITLE, item_options=options) == 0
+    assert (item.version, len(item.versions[item.version].files)) == (2, 2)
+
+
+async def test_an_item_whose_creation_took_long_is_not_listed_before_it_is_visible(world: World) -> None:
+    created: list[float] = []
+
+    async def serve(request: str) -> None:
+        now = world.clock.monotonic()
+        if request == "create":
+            await world.clock.sleep(120)
+        elif request in ("files", "item") and created and now < created[0] + 3:
+            raise ItemNotFound("no such item")
+
+    world.figshare.gate = serve
+    world.figshare.on_request["create"] = lambda _: created.append(world.clock.monotonic())
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0, world.error
+    assert held(world) == [MINE]

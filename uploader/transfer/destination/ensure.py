@@ -144,3 +144,4 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     # Journal the id before any other request: until it is on disk, the item can only be found by a search.
     await run.commit(ev.ItemCreated(item_id))
     run.created_item = True
+    run.listing.note_empty()

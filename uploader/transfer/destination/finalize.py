@@ -72,7 +72,8 @@ async def _publish(run: JobRun, unfinished: Sequence[File]) -> ev.FinalStepDone:
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
     found = await find_published(run, intent) if intent is not None else None
     item = found or await run.api.items.detail(run.item_id)
-    is_published = await release.is_published(run.api, item, time_limit=run.options.settle_timeout)
+    sent = {transfer.file_id for transfer in run.state.active if transfer.file_id is not None}
+    is_published = await release.is_published(run.api, item, files=sent, time_limit=run.options.settle_timeout)
     # Where versions cannot be compared, a later one than the intent's with the same files is its effect.
     if is_published is None:
         is_published = found is not None and intent is not None and intent.files == mark

@@ -106,7 +106,7 @@ class RemoteListing:
         self._loaded: dict[int, File] = {}
         self._rows = 0
         self._listed_at = clock.monotonic()
-        """When the item was last listed; at first the beginning of the run, in which the item may be created."""
+        """When the item was last listed or known to be empty; at first the beginning of the run."""
         self._next = _Batch()
         self._requested = anyio.Event()
         self._running = False
@@ -147,6 +147,10 @@ class RemoteListing:
             by_path[file.path_in(folders.get(file.id, ""))].append(file)
         # As a rule there are none: then no path is made of a hundred thousand files.
         self._set_foreign_files({t.remote_path for t in transfers if found and not t.link}, by_path)
+
+    def note_empty(self) -> None:
+        """Note that the item was created just now: it has no files, and not every server may show it yet."""
+        self._listed_at = self._clock.monotonic()
 
     def _own_ids(self) -> set[int]:
         return {file_id for transfer in self._state.transfers for file_id in transfer.owned_ids()}
