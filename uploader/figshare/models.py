@@ -359,7 +359,9 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     project_id: Id | None = None
     timeline: Timeline = {}
     embargo: Annotated[Embargo | None, From(""), _embargo] = None
+    is_metadata_record: bool = False
     metadata_reason: str = ""
+    download_disabled: bool = False
     created: Annotated[Time, From("created_date")] = None
     modified: Annotated[Time, From("modified_date")] = None
     published: Annotated[Time, From("published_date")] = None

@@ -23,7 +23,8 @@ REQUIRED_TO_PUBLISH = ("title", "description", "authors", "categories", "keyword
 _MAX_LISTED = 5
 _VERSIONED = (
     "title", "description", "keywords", "license", "type", "references", "resource_doi", "resource_title",
-    "related_materials", "funding", "custom_fields", "group_id", "handle", "metadata_reason",
+    "related_materials", "funding", "custom_fields", "group_id", "handle", "is_metadata_record", "metadata_reason",
+    "download_disabled",
 )  # fmt: skip
 """Fields that are the same in a public version and in the draft that it was made of."""
 _GIVEN_DATES = ("firstOnline", "publisherPublication", "publisherAcceptance")

@@ -76,6 +76,7 @@ async def test_a_changed_item_is_not(
         {"title": "other"}, {"keywords": ("other",)}, {"license": "MIT"}, {"type": "software"}, {"references": ("x",)},
         {"resource_doi": "10.1/x"}, {"resource_title": "x"}, {"related_materials": ({"title": "x"},)},
         {"funding": ("x",)}, {"custom_fields": {"x": 1}}, {"group_id": 7}, {"handle": "1/x"}, {"metadata_reason": "x"},
+        {"is_metadata_record": True}, {"download_disabled": True},
         {"doi": "10.1/x"}, {"timeline": {"firstOnline": "2020-01-01"}},
     ],
     ids=lambda changed: next(iter(changed)),
