@@ -151,9 +151,8 @@ class Engine:
                 check_quota(account, self._new())
         warned = self._warn_mixed_links()
         await ensure_item(run)
-        if not run.created_item and (
-            self._needs_listing() or run.options.restart_changed or is_listing_cheaper(run.state)
-        ):
+        everything = run.options.restart_changed or run.state.recovered
+        if not run.created_item and (self._needs_listing() or everything or is_listing_cheaper(run.state)):
             with run.stop.interruptible():
                 await anyio.to_thread.run_sync(run.places.survey)
                 await run.listing.load()

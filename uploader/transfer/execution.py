@@ -178,7 +178,6 @@ class Execution:
         # A damaged journal may have lost which item the job created, and nothing else.
         check = await self._recheck(job) if job.state.finished and job.state.item_id is not None else None
         if check is not None:
-            await anyio.to_thread.run_sync(job.write_manifests)
             with self.listening(self.notify):
                 return await finish_item(job, self._new_run(job, self.notify), check)
 

@@ -34,7 +34,7 @@ from uploader.transfer.destination.ensure import ensure_description, learn_addre
 from uploader.transfer.destination.finalize import finalize
 from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
-from uploader.transfer.files.closing import check_files, remove_duplicates
+from uploader.transfer.files.closing import check_files, resolve_others
 from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
@@ -269,8 +269,9 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
     async def finish() -> None:
         if run.state.item_state is ItemState.CREATED:
             await learn_address(run)
-        if await remove_duplicates(run, check):
+        if await resolve_others(run, check):
             await check_files(run)
+        await anyio.to_thread.run_sync(_write_manifests, job)
         await remove_late_files(run, check.late)
         await remove_late_items(run)
         await ensure_description(run)

@@ -60,6 +60,9 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of complete files that others put in the places of this job's files since it began to send them."""
     late: tuple[tuple[Transfer, File], ...] = ()
     """Unfinished files in the places of transfers one of whose initiations was searched for without a result."""
+    undecided: tuple[tuple[Transfer, tuple[File, ...]], ...] = ()
+    """Other complete files, with another content, in the places of transfers of a recovered journal, which may have
+    lost that they were to be replaced."""
     unfinished: tuple[File, ...] = ()
     """All files of the item whose upload was not completed."""
     public: bool = False
@@ -118,7 +121,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
     by_path = _by_path(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
     error: FigupError | None = None
-    lost, duplicates, different, late = [], [], [], []
+    lost, duplicates, different, late, undecided = [], [], [], [], []
     for transfer in state.active:
         match, text = remote_match(transfer, remote.of(transfer), folders)
         if match is Match.UNKNOWN:
@@ -132,6 +135,8 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in _different_files(transfer, there)]
         late += [(transfer, file) for file in _late_files(transfer, there)]
+        if state.recovered and (rest := _undecided_files(transfer, there)):
+            undecided.append((transfer, rest))
     if error is not None and not lost:
         raise error
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
@@ -140,6 +145,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         duplicates=tuple(duplicates),
         different=tuple(different),
         late=tuple(late),
+        undecided=tuple(undecided),
         unfinished=tuple(unfinished),
         public=item.is_public,
     )
@@ -252,6 +258,17 @@ def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Mat
     for file in others:
         if file.id != transfer.file_id and file.id not in transfer.known:
             yield classify(file, expected), file
+
+
+def _undecided_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, ...]:
+    """Find the complete files with another content in a transfer's place that a recovered journal may have forgotten:
+    those from before its upload, or all of them if the record of that is lost.
+    """
+    if transfer.link:
+        return ()
+    expected = Expected(size=transfer.size, md5=transfer.md5)
+    forgotten = [f for f in others if f.id != transfer.file_id and (transfer.record_lost or f.id in transfer.known)]
+    return tuple(f for f in forgotten if classify(f, expected) not in (Match.SAME, Match.UNFINISHED))
 
 
 def _late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:

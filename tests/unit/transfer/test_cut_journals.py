@@ -35,12 +35,18 @@ class Stored:
         self._copy = world.folder / "copy"
         shutil.copytree(self.job, self._copy)
         self.length = (self.job / "journal").stat().st_size
+        self.lines = (self.job / "journal").read_bytes().splitlines(keepends=True)
         self._items = copy.deepcopy(world.figshare.stored_items)
 
     def journal_before(self, text: bytes) -> int:
         """Length of the journal before the first line that contains this."""
         data = (self._copy / "journal").read_bytes()
         return data.rindex(b"\n", 0, data.index(text)) + 1
+
+    @property
+    def cuts(self) -> list[int]:
+        """Lengths: each whole number of lines but all of them."""
+        return [sum(map(len, self.lines[:number])) for number in range(len(self.lines))]
 
     def restore(self, length: int) -> None:
         """Restore everything, with this many bytes of the journal."""

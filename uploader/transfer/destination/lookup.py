@@ -15,14 +15,14 @@ from uploader.figshare.retry import poll
 from uploader.items.mark import bears_mark, mark_prefix
 from uploader.text import composed, printable
 from uploader.transfer import notices as no
-from uploader.transfer.compare import FAILED_STATUSES, Expected, Match, classify, needs_md5
+from uploader.transfer.compare import FAILED_STATUSES, needs_md5
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
 
 T = TypeVar("T")
-SourceMd5: TypeAlias = Callable[[], Awaitable[str]]
+MayHaveSent: TypeAlias = Callable[[File], Awaitable[bool]]
 
 _CLOCK_SLACK = timedelta(hours=1)
 """An item's creation may be stamped by another server than the one that answered, whose clock differs."""
@@ -154,18 +154,18 @@ async def find_published(run: JobRun, intent: ev.PublishIntended) -> ItemDetail 
     return await _poll(run, check, time_limit, f"publishing item {run.item_id}")
 
 
-async def find_file(run: JobRun, transfer: Transfer, source_md5: SourceMd5 | None = None) -> int | None:
+async def find_file(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | None = None) -> int | None:
     """Find the remote file that an initiation led to, or None: see `find_upload`."""
-    return await (find_link(run, transfer) if transfer.link else find_upload(run, transfer, source_md5))
+    return await (find_link(run, transfer) if transfer.link else find_upload(run, transfer, may_have_sent))
 
 
-async def find_upload(run: JobRun, transfer: Transfer, source_md5: SourceMd5 | None) -> int | None:
+async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | None) -> int | None:
     """Find the remote file that an initiation led to, or None.
 
     It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. It has no
     parts: another process may be sending a file of the same name. If a damaged journal may have lost the initiation, it
-    may have parts, or be complete with the MD5 of the source, which `source_md5` computes (None: adopt no complete
-    file); but in an item that the user named no file is adopted then.
+    may have parts, or be complete if `may_have_sent` says so (None: adopt no complete file); but in an item that the
+    user named no file is adopted then.
     """
     if transfer.intended_at is None or (transfer.record_lost and not _created_by_us(run)):
         return None
@@ -175,10 +175,10 @@ async def find_upload(run: JobRun, transfer: Transfer, source_md5: SourceMd5 | N
             return await is_untouched(run.api, run.item_id, file)
         if file.status == "created":
             return True
-        # One that differs is someone's: the job must not replace it as if it had sent it.
-        if source_md5 is None or transfer.dropped or not needs_md5([file], transfer.size):
-            return False  # the source of a dropped transfer may no longer exist
-        return classify(file, Expected(size=transfer.size, md5=await source_md5())) is Match.SAME
+        # The source of a dropped transfer may no longer exist.
+        if may_have_sent is None or transfer.dropped or not needs_md5([file], transfer.size):
+            return False
+        return await may_have_sent(file)
 
     async def check() -> int | None:
         for file in await (_unclaimed if transfer.record_lost else _unfinished)(run, transfer):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from uploader.errors import Conflict, Facts
+from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.compare import Match, classify, expected_of, folder_of
+from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
 from uploader.transfer.files import steps
+from uploader.transfer.files.conflicts import refused
+from uploader.transfer.files.decide import advise_replacing, decide
 from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
@@ -35,14 +40,47 @@ async def check_files(run: JobRun) -> ItemCheck:
             facts=Facts("lost-in-item"),
             path=transfer.path,
         )
-    if await remove_duplicates(run, check):
+    if await resolve_others(run, check):
         return await check_files(run)
     await remove_late_files(run, check.late)
     run.item_is_public = check.public
     return check
 
 
-async def remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
+async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
+    """Decide about the other files in the places of the job's files.
+
+    Return True if one was removed: then the files must be checked again. Raises Conflict if the user must decide.
+    """
+    replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
+    return await _remove_duplicates(run, check) or any(replaced)
+
+
+async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[File]) -> bool:
+    """Decide again about files whose replacement the journal may have lost; True if they were replaced.
+
+    Those that appeared in this run are kept, as if nothing was lost. Raises Conflict.
+    """
+    on_conflict = run.options.on_conflict
+    if run.listing.is_loaded:
+        listed = run.listing.foreign_files.get(transfer.remote_path, ())
+        before = {file.id for file in listed if file.status != "created"}
+        for file in (file for file in files if file.id not in before and on_conflict != "keep"):
+            _name_different(run, transfer, file.id)
+        files = [file for file in files if file.id in before]
+    if not transfer.record_lost and on_conflict != "replace":
+        return False  # what was there before was kept on record
+    decision = decide(Expected(size=transfer.size, md5=transfer.md5), files, {}, on_conflict)
+    if decision.action == "refuse":
+        raise refused(transfer, advise_replacing(decision))
+    if not decision.replaces:
+        return False
+    await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces))
+    await steps.remove_superseded(run, transfer)
+    return True
+
+
+async def _remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
     """Remove this job's own file where the item holds an identical one that was created earlier; name later ones.
 
     Return True if one was removed: then the files must be checked again, since the other one belongs to somebody who
@@ -50,8 +88,7 @@ async def remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
     """
     if run.options.on_conflict != "keep":
         for transfer, other in check.different:
-            text = f"item {run.item_id} also holds a different file {other} of the same name"
-            run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
+            _name_different(run, transfer, other)
     removed = False
     for transfer, duplicate in check.duplicates if run.options.on_conflict != "keep" else ():
         own = transfer.file_id
@@ -64,6 +101,11 @@ async def remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
             await run.commit(ev.RemnantRemoved(transfer.index, own))
             removed = True
     return removed
+
+
+def _name_different(run: JobRun, transfer: Transfer, file_id: int) -> None:
+    text = f"item {run.item_id} also holds a different file {file_id} of the same name"
+    run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
 
 
 async def _still_exists(run: JobRun, transfer: Transfer, file_id: int) -> bool:

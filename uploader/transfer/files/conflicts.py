@@ -92,13 +92,13 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     source = Expected(size=transfer.size, md5=md5)
     decision = await resolve(run.api, source, others, owners, run.options.on_conflict)
     if decision.action == "refuse":
-        raise _refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)
+        raise refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)
     to_remove = (file for file in others if file.id in decision.replaces)
     unfinished = tuple(file.id for file in to_remove if classify(file, source) is Match.UNFINISHED)
     if (decision.replaces, set(unfinished)) != (transfer.replaces, set(transfer.replaces_unfinished)):
         # Also if an earlier run planned to remove files that are kept now, or that have been completed since.
         await run.commit(ev.ReplacementPlanned(transfer.index, decision.replaces, unfinished))
-    if decision.remark:
+    if decision.remark and not transfer.record_lost:  # else the closing check decides about those others
         run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {decision.remark}"))
     if decision.action == "skip" and (spelling := run.listing.spellings.get(transfer.remote_path)) is not None:
         text = f"{printable(transfer.remote_path)}: {spelled_otherwise(spelling)}; it is not sent again"
@@ -108,7 +108,8 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
     return decision.file.id, md5
 
 
-def _refused(transfer: Transfer, decision: Decision) -> Conflict:
+def refused(transfer: Transfer, decision: Decision) -> Conflict:
+    """Make the error of a decision to refuse a transfer."""
     name = printable(transfer.remote_path)
     return Conflict(f"{name}: {decision.reason}", hint=decision.hint, path=transfer.path, facts=decision.facts)
 

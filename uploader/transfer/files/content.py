@@ -14,13 +14,14 @@ import xxhash
 from anyio.abc import TaskGroup
 
 from uploader.errors import SourceChanged, SourceNotFound
-from uploader.figshare.models import Part
+from uploader.figshare.models import File, Part
 from uploader.sources.archive.reader import ArchiveSource
 from uploader.sources.archive.sums import Sums
 from uploader.sources.digest import SAVE_BYTES, Digest
 from uploader.sources.md5 import Checkpoint, can_save, is_state_of, shows_changes
 from uploader.sources.source import PUT_BACK, FileStamp, InOrder, Readable
 from uploader.text import printable
+from uploader.transfer.compare import Expected, Match, classify
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import UNFINISHED, State, Transfer
 from uploader.transfer.notices import report_reading
@@ -56,6 +57,8 @@ class SourceSession:
         """True if the source may differ from the version that parts were sent from."""
         self.known_md5: str | None = None
         """The MD5 once computed in this run."""
+        self._is_as_planned = True
+        """False if the source was seen with another size, time or inode than the journal has."""
         self._run = run
         self._transfer = transfer
         self._tasks = tasks
@@ -236,6 +239,23 @@ class SourceSession:
             return await self.md5_from_start()
         return as_expected(self._transfer, self.known_md5)
 
+    async def may_have_sent(self, file: File) -> bool:
+        """Return whether a complete file, of the recorded size and in this place, may be what the job sent.
+
+        It is the source, or, if a changed source is to be sent again, its earlier version, which is then replaced.
+        Any other file is someone's, and is not replaced as if the job had sent it. Raises what `md5` raises.
+        """
+        is_restarted = self._run.options.restart_changed
+        try:
+            expected = Expected(size=self._transfer.size, md5=await self.md5())
+        except SourceChanged:
+            if not is_restarted:
+                raise
+            return True
+        finally:
+            self.release()
+        return classify(file, expected) is Match.SAME or (is_restarted and not self._is_as_planned)
+
     def _checkpoint(self, stamp: FileStamp) -> Checkpoint | None:
         """Return the last checkpoint of an earlier digest of this version of the source, or None."""
         kept = self._transfer.kept
@@ -289,7 +309,7 @@ class SourceSession:
         if matches_record(transfer, stamp):
             self.suspect = self._run.options.reread
             return
-        self.suspect = True
+        self.suspect, self._is_as_planned = True, False
         if not self._is_begun:
             await self._replace(source_replaced(transfer, stamp))
         elif stamp.size != transfer.size:

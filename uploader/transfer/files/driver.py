@@ -59,7 +59,7 @@ class FileDriver:
         self._steps: steps.Steps = {
             Step.REMOVE_REMNANTS: partial(steps.remove_remnants, run, transfer),
             Step.INITIATE: self._initiate,
-            Step.LOOK_UP: partial(steps.look_up, run, transfer, self._hash),
+            Step.LOOK_UP: partial(steps.look_up, run, transfer, self._content.may_have_sent),
             Step.INSPECT: self._inspect,
             Step.DISCARD: self._discard,
             Step.SEND: self._send,

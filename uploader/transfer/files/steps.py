@@ -16,7 +16,7 @@ from uploader.figshare.retry import Backoff, poll
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import learn_address
-from uploader.transfer.destination.lookup import SourceMd5, find_file, find_leftovers, is_being_sent
+from uploader.transfer.destination.lookup import MayHaveSent, find_file, find_leftovers, is_being_sent
 from uploader.transfer.files.turns import turn_to_start
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Step, Transfer, next_step
@@ -114,9 +114,9 @@ async def _leave_note(run: JobRun, transfer: Transfer, file_id: int) -> None:
         await anyio.to_thread.run_sync(leave_note, folder, run.states.disk, transfer.index, file_id)
 
 
-async def look_up(run: JobRun, transfer: Transfer, source_md5: SourceMd5 | None = None) -> None:
-    """Look up the effect of an intent. `source_md5`: see `find_upload`."""
-    file_id = await find_file(run, transfer, source_md5)
+async def look_up(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | None = None) -> None:
+    """Look up the effect of an intent. `may_have_sent`: see `find_upload`."""
+    file_id = await find_file(run, transfer, may_have_sent)
     if file_id is None:
         await run.commit(ev.NotInitiated(transfer.index, looked=True))
     else:

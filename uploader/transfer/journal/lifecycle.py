@@ -82,6 +82,7 @@ TABLE: dict[tuple[State, type[ev.Event]], State | str] = {
     (S.COMPLETING, ev.PartReset): S.COMPLETING,
     (S.COMPLETED, ev.Verified): S.VERIFIED,
     (S.COMPLETED, ev.Mismatched): S.PLANNED,
+    (S.VERIFIED, ev.ReplacementPlanned): S.VERIFIED,  # decided again after damage to the journal
     (S.VERIFIED, ev.RemnantRemoved): S.VERIFIED,
     (S.VERIFIED, ev.RemoteLost): S.PLANNED,
     (S.VERIFIED, ev.DuplicateFound): S.VERIFIED,
@@ -272,6 +273,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
     elif type(event) is ev.UploadInitiated:
         transfer.intended_at = None
         transfer.file_id = event.id
+        transfer.record_lost |= transfer.state is State.PLANNED
     elif type(event) is ev.PartsMissing:
         transfer.parts_total, transfer.parts_done = event.total, event.done
     elif type(event) is ev.PartsComplete:

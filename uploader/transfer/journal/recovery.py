@@ -26,12 +26,14 @@ def recover(
     item: int | None = None,
     *,
     without_item: bool = False,
+    newer: bool = False,
 ) -> tuple[list[ev.AnyEvent], JobState | None]:
     """Return the consistent events and the state they lead to; None if the plan is lost, or a part of it.
 
     `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
     from what is left of the journal's own is not used, since file indices would refer to other sources. `item` is the
     item that the job had created by the last sync, None if unknown; `without_item`: it is known that there was none.
+    `newer`: that sync is not older than what is left of the journal.
     """
     salvaged = list(events)
     _, state = replay(salvaged)
@@ -40,7 +42,8 @@ def recover(
     taken, state = replay(salvaged)
     if not is_whole(state):
         return taken, None
-    for event in _possible_intents(state, item, without_item=without_item):
+    changes = _changes_of_item(state, item) if newer else []
+    for event in [*changes, *_possible_intents(state, item, without_item=without_item)]:
         state.apply(event)
         taken.append(event)
     return taken, state
@@ -77,6 +80,17 @@ def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState |
 def is_whole(state: JobState | None) -> TypeGuard[JobState]:
     """Return True if there is a state, and it has every source of the job."""
     return state is not None and state.complete
+
+
+def _changes_of_item(state: JobState, item: int | None) -> list[ev.AnyEvent]:
+    """Return the events about the item that the journal lost if the last sync had another one, or none."""
+    lost = state.created_item
+    if lost is None or lost == item or any(transfer.owned_ids() for transfer in state.transfers):
+        return []
+    if item is not None:
+        return [ev.ItemRemoved(lost), ev.ItemCreated(item)]
+    # Earlier versions recorded none: it is only removed if it is empty.
+    return [] if state.item_state is ItemState.UNWANTED else [ev.ItemUnwanted(lost)]
 
 
 def _possible_intents(state: JobState, item: int | None, *, without_item: bool) -> list[ev.AnyEvent]:

@@ -112,7 +112,9 @@ class JobRun:
 
     def __post_init__(self) -> None:
         self.progress = ProgressTracker(self.state.active)
-        self.listing = RemoteListing(self.api, self.state, self.clock, everything=self.options.restart_changed)
+        # Of a verified file, too, a recovered journal may have lost which ones it replaces.
+        everything = self.options.restart_changed or self.state.recovered
+        self.listing = RemoteListing(self.api, self.state, self.clock, everything=everything)
 
     def record(self, event: AnyEvent) -> None:
         """Apply an event and write it with the next group."""

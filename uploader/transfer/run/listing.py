@@ -97,6 +97,8 @@ class RemoteListing:
         """Numbers of links and of files at that time that are not the job's."""
         self.file_count = 0
         """Number of files in the item at that time; 0 before."""
+        self.is_loaded = False
+        """True once it was loaded."""
         self.removed: set[int] = set()
         """Ids of files that this run has removed since."""
         self._api = api
@@ -132,7 +134,7 @@ class RemoteListing:
                 self.other_files += file.id not in mine
             if file.id in begun:
                 self._loaded[file.id] = file
-        self.file_count = self._rows
+        self.file_count, self.is_loaded = self._rows, True
         await self._place(found, unfinished)
         self._listed_at = self._clock.monotonic()
 

@@ -121,9 +121,10 @@ class JobStore:
             # The plan is written as a whole: it was cut off, and the record of the last sync is lost, too.
             log.damaged.append(1)
         if log.damaged:
-            item = log.synced.item if log.synced is not None else None
+            item, synced = (log.synced.item, log.synced.length) if log.synced is not None else (None, -1)
             events, without_item = plan() if plan is not None else None, self._had_no_item(job, log, state)
-            log.events, state = recover(self.log(job).events, events, item, without_item=without_item)
+            salvaged = self.log(job).events
+            log.events, state = recover(salvaged, events, item, without_item=without_item, newer=log.length <= synced)
         state = self._whole(job, state)
         state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
         return log, state
