@@ -260,9 +260,7 @@ HINTS: dict[str, Hint] = {
     "replace-or-keep": Hint(f"{_REPLACE_OR_KEEP[0].upper()}{_REPLACE_OR_KEEP[1:]}"),
     "same-perhaps": Hint("Run the same command again later, or choose with --on-conflict.", complete=True),
     "different": Hint(f"Rename the source; or {_REPLACE_OR_KEEP}"),
-    "perhaps-own": Hint(
-        f"If so, {_RERUN} with --on-conflict replace; to keep both, with --on-conflict keep.", complete=True
-    ),
+    "perhaps-own": Hint(f"If so, {_RERUN} with --on-conflict replace, else with --on-conflict keep.", complete=True),
     "started-here": Hint(
         "Continue it: `figup resume {job}{job_options}`. Or give it up: `figup cancel {job}{job_options}`. "
         "Then run this command again.",

@@ -135,8 +135,7 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in _different_files(transfer, there)]
         late += [(transfer, file) for file in _late_files(transfer, there)]
-        if state.recovered and (rest := _undecided_files(transfer, there)):
-            undecided.append((transfer, rest))
+        undecided += [(transfer, f) for f in [_undecided_files(transfer, there)] if f and state.recovered]
     if error is not None and not lost:
         raise error
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]

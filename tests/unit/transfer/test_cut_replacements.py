@@ -13,7 +13,7 @@ from tests.unit.transfer.test_cut_journals import TITLE, Stored
 from uploader.errors import Conflict, SourceChanged
 from uploader.transfer.options import OnConflict, Options
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.search]
 
 OLD, NEW = b"o" * 10, b"n" * 90
 
