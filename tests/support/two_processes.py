@@ -35,7 +35,7 @@ WORDS = {
     "Leases.newest": "look at the lease",
     "OpenJob._open_journal": "open the journal",
     "OpenJob._leave_overview": "write the overview",
-    "OpenJob.write_manifests": "write the manifests",
+    "_write_manifests": "write the manifests",
     "Journal._write": "write the journal",
     "PlaceLog.survey": "note what other jobs started",
     "PlaceLog.survey_all": "note what other jobs started",
