@@ -7,7 +7,7 @@ remote file is "that source, complete and verified".
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -180,3 +180,23 @@ def is_in_place(file: File, expected: Expected, folder: str | None) -> bool:
     place = composed(remote_path(expected.folder, expected.name))
     # Without the item's folders, a file that is known by its id may be in the right one.
     return composed(file.path_in(folder or "")) == place or (folder is None and same_name)
+
+
+def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, ...]:
+    """Find the complete files with another content in a transfer's place that a recovered journal may have forgotten.
+
+    They were there before its upload; if the record of that is lost, any may have been.
+    """
+    if transfer.link:
+        return ()
+    expected = Expected(size=transfer.size, md5=transfer.md5)
+    forgotten = [f for f in others if f.id != transfer.file_id and (transfer.record_lost or f.id in transfer.known)]
+    return tuple(f for f in forgotten if classify(f, expected) not in (Match.SAME, Match.UNFINISHED))
+
+
+def late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
+    """Find the unfinished files in a transfer's place that an initiation may have made that was given up."""
+    if transfer.link or not transfer.late:
+        return []
+    before = {*transfer.owned_ids(), *transfer.known}
+    return [f for f in others if f.id not in before and classify(f, Expected()) is Match.UNFINISHED]

@@ -19,7 +19,16 @@ from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import SourceFile
 from uploader.sources.source import FileStamp, Readable
 from uploader.text import printable
-from uploader.transfer.compare import Expected, Match, classify, expected_of, paths_in_item, remote_match
+from uploader.transfer.compare import (
+    Expected,
+    Match,
+    classify,
+    expected_of,
+    forgotten_files,
+    late_files,
+    paths_in_item,
+    remote_match,
+)
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
@@ -134,8 +143,9 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         if match is Match.SAME and (duplicate := _find_duplicate(transfer, there)) is not None:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in _different_files(transfer, there)]
-        late += [(transfer, file) for file in _late_files(transfer, there)]
-        undecided += [(transfer, f) for f in [_undecided_files(transfer, there)] if f and state.recovered]
+        late += [(transfer, file) for file in late_files(transfer, there)]
+        if state.recovered and (forgotten := forgotten_files(transfer, there)):
+            undecided.append((transfer, forgotten))
     if error is not None and not lost:
         raise error
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
@@ -257,25 +267,6 @@ def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Mat
     for file in others:
         if file.id != transfer.file_id and file.id not in transfer.known:
             yield classify(file, expected), file
-
-
-def _undecided_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, ...]:
-    """Find the complete files with another content in a transfer's place that a recovered journal may have forgotten:
-    those from before its upload, or all of them if the record of that is lost.
-    """
-    if transfer.link:
-        return ()
-    expected = Expected(size=transfer.size, md5=transfer.md5)
-    forgotten = [f for f in others if f.id != transfer.file_id and (transfer.record_lost or f.id in transfer.known)]
-    return tuple(f for f in forgotten if classify(f, expected) not in (Match.SAME, Match.UNFINISHED))
-
-
-def _late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
-    """Find the unfinished files in a transfer's place that an initiation may have made that was given up."""
-    if transfer.link or not transfer.late:
-        return []
-    before = {*transfer.owned_ids(), *transfer.known}
-    return [f for f in others if f.id not in before and classify(f, Expected()) is Match.UNFINISHED]
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:
