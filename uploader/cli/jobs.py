@@ -83,8 +83,6 @@ _RECORDS_LOSS = (
 """The consequence of removing the record of a job of records."""
 _MIN_WIDTH = 12
 """Minimum columns of a title."""
-_VISIBLE_AFTER = 86_400.0
-"""Seconds after which what an interrupted creation made is visible on Figshare, if it made something."""
 _INDENT = "    "
 """Before a title on a separate line."""
 
@@ -123,7 +121,9 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
         if prune:
             every: list[_AnyJob] = [*found, *of_records]
             ended = [job for job in every if job.state in _ENDED and _age(job, now) >= (older_than or 0.0)]
-            least = timedelta(seconds=max(older_than or 0.0, _VISIBLE_AFTER))
+            from uploader.items.reconcile import VISIBLE_AFTER
+
+            least = max(timedelta(seconds=older_than or 0.0), VISIBLE_AFTER)
             old = [mark for mark, begun in unfinished.items() if now - begun >= least]
             return await _prune(session, ended, old, yes=yes)
         for job in found:

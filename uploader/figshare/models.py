@@ -163,6 +163,10 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
         """
         return self.name if not folder or self.name.startswith(f"{folder}/") else f"{folder}/{self.name}"
 
+    def path_among(self, folders: Mapping[int, str]) -> str:
+        """Return folder and name as one path. `folders` are those of the item's files, by id: see `Item.folders`."""
+        return self.path_in(folders.get(self.id, ""))
+
     def __repr__(self) -> str:
         return f"File(id={self.id}, name={self.name!r}, size={self.size}, status={self.status!r})"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from uploader.errors import ServerFailing
@@ -15,7 +16,18 @@ T = TypeVar("T")
 
 TIME_LIMIT = 15.0
 """How long to look for the effect of a request, in seconds."""
+VISIBLE_AFTER = timedelta(days=1)
+"""Time after which the effect of a request is visible, if it has one."""
 _ATTEMPTS = 3
+
+
+def seconds_to_search(intended: str, now: datetime, time_limit: float) -> float:
+    """Return the seconds to keep searching for the effect of a request: `time_limit`, or 0 once it must be visible.
+
+    `intended` is when the intent was recorded and `now` the present time, both by the server's clock. The time of the
+    last request is unknown: it may have been retried long after the intent.
+    """
+    return time_limit if now - datetime.fromisoformat(intended) < VISIBLE_AFTER else 0.0
 
 
 async def confirm(

@@ -104,7 +104,7 @@ _FileKey = tuple[int, str, int]
 
 
 async def _file_keys(files: AsyncIterator[File], folders: Mapping[int, str]) -> set[_FileKey]:
-    return {(file.id, file.path_in(folders.get(file.id, "")), file.size) async for file in files}
+    return {(file.id, file.path_among(folders), file.size) async for file in files}
 
 
 def _metadata(item: ItemDetail) -> dict[str, object]:

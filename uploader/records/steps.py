@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ from uploader.figshare.retry import poll
 from uploader.items import release
 from uploader.items.describe import describe
 from uploader.items.mark import bears_mark, mark_prefix, marked_title, new_mark
-from uploader.items.reconcile import confirm
+from uploader.items.reconcile import confirm, seconds_to_search
 from uploader.records import journal as ev
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
@@ -39,9 +38,6 @@ from uploader.transfer.run.stop import Stop
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
-
-_VISIBLE_AFTER = timedelta(days=1)
-"""Time after which the effect of a request is visible, if it has one."""
 
 
 @dataclass(kw_only=True)
@@ -276,8 +272,7 @@ class Steps:
 async def look_up(api: Figshare, job: OpenJob, stop: Stop, intent: ev.CreateIntended, found: int | None) -> None:
     """Record the item that an intent led to, or that none was found; `found` is one that a listing showed."""
     if found is None:
-        age = api.server_now() - datetime.fromisoformat(intent.at)
-        limit = SETTLE_TIMEOUT if age < _VISIBLE_AFTER else 0.0
+        limit = seconds_to_search(intent.at, api.server_now(), SETTLE_TIMEOUT)
         with stop.interruptible():
             found = await poll(lambda: _marked(api, intent.mark), limit, api.clock)
     key = intent.key

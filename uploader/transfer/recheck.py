@@ -240,7 +240,7 @@ def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, lis
     """Files by folder and name, links by address."""
     by_path: dict[str, list[File]] = {}
     for file in files:
-        place = file.download_url if file.is_link_only else file.path_in(folders.get(file.id, ""))
+        place = file.download_url if file.is_link_only else file.path_among(folders)
         by_path.setdefault(place, []).append(file)
     return by_path
 

@@ -13,6 +13,7 @@ from uploader.figshare.models import File, ItemDetail, ItemRow, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
 from uploader.items.mark import bears_mark, mark_prefix
+from uploader.items.reconcile import seconds_to_search
 from uploader.text import composed, printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import FAILED_STATUSES, needs_md5
@@ -26,17 +27,11 @@ MayHaveSent: TypeAlias = Callable[[File], Awaitable[bool]]
 
 _CLOCK_SLACK = timedelta(hours=1)
 """An item's creation may be stamped by another server than the one that answered, whose clock differs."""
-_VISIBLE_AFTER = timedelta(days=1)
-"""Time after which the effect of a request is visible, if it has one."""
 
 
 def _time_limit(run: JobRun, at: str) -> float:
-    """Return the seconds to keep searching for the effect of an intent with this time (server's clock).
-
-    The time of the last request is unknown: it may have been retried long after the intent.
-    """
-    age = run.api.server_now() - datetime.fromisoformat(at)
-    return run.options.settle_timeout if age < _VISIBLE_AFTER else 0.0
+    """Return the seconds to keep searching for the effect of an intent with this time (server's clock)."""
+    return seconds_to_search(at, run.api.server_now(), run.options.settle_timeout)
 
 
 async def _poll(run: JobRun, check: Callable[[], Awaitable[T | None]], time_limit: float, what: str) -> T | None:
@@ -128,7 +123,7 @@ async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bo
     return all(
         file.download_url in addresses
         if file.is_link_only
-        else sizes.get(composed(file.path_in(folders.get(file.id, "")))) == file.size
+        else sizes.get(composed(file.path_among(folders))) == file.size
         for file in files
     )
 

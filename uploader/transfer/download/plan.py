@@ -107,7 +107,7 @@ _Placed: TypeAlias = "tuple[File, str, str]"
 
 def _placed(files: Iterable[File], folders: Mapping[int, str]) -> list[_Placed]:
     """Give every file of the item its path, so that a file downloaded alone gets the same path."""
-    named = [(file, file.path_in(folders.get(file.id, "")).strip("/") or str(file.id)) for file in files]
+    named = [(file, file.path_among(folders).strip("/") or str(file.id)) for file in files]
     paths = [safe_path(remote) for _, remote in named]
     taken = {_folded(folder) for path in paths for folder in _folders_of(path)}
     return [(file, remote, _unique(path, file.id, taken)) for (file, remote), path in zip(named, paths, strict=True)]

@@ -53,6 +53,10 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     Return True if one was removed: then the files must be checked again. Raises Conflict if the user must decide.
     """
     replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
+    if run.options.on_conflict == "keep":
+        return any(replaced)
+    for transfer, other in check.different:
+        _name_different(run, transfer, other)
     return await _remove_duplicates(run, check) or any(replaced)
 
 
@@ -86,11 +90,8 @@ async def _remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
     Return True if one was removed: then the files must be checked again, since the other one belongs to somebody who
     may remove it at the same time.
     """
-    if run.options.on_conflict != "keep":
-        for transfer, other in check.different:
-            _name_different(run, transfer, other)
     removed = False
-    for transfer, duplicate in check.duplicates if run.options.on_conflict != "keep" else ():
+    for transfer, duplicate in check.duplicates:
         own = transfer.file_id
         if own is None or duplicate > own:
             text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"

@@ -43,7 +43,7 @@ async def files_by_path(api: Service, item_id: int) -> tuple[Item, dict[str, lis
     item = await api.item(item_id)
     existing: dict[str, list[File]] = defaultdict(list)
     for file in files:
-        existing[file.path_in(item.folders.get(file.id, ""))].append(file)
+        existing[file.path_among(item.folders)].append(file)
     return item, existing
 
 
@@ -61,7 +61,7 @@ class _Batch:
         """Files by the last component of their names, composed; the names may have folders in them."""
         self.with_folders = anyio.Lock()
         self.folders: Mapping[int, str] | None = None
-        """The folders of the item's files, once they were needed; guarded by `placing`."""
+        """The folders of the item's files, once they were needed; guarded by `with_folders`."""
 
     def take(self, file: File) -> None:
         """Keep a listed file if it was asked for."""
@@ -146,7 +146,7 @@ class RemoteListing:
         folders = await self.folders() if found else {}
         by_path: dict[str, list[File]] = defaultdict(list)
         for file in found:
-            by_path[file.path_in(folders.get(file.id, ""))].append(file)
+            by_path[file.path_among(folders)].append(file)
         # As a rule there are none: then no path is made of a hundred thousand files.
         self._set_foreign_files({t.remote_path for t in transfers if found and not t.link}, by_path)
 
@@ -260,7 +260,7 @@ class RemoteListing:
     async def at(self, folder: str, name: str) -> list[File]:
         """Look up the item's files of this folder and name, as they are now; else those that spell them otherwise."""
         files, folders = await self._named(name)
-        named = [(file.path_in(folders.get(file.id, "")), file) for file in files]
+        named = [(file.path_among(folders), file) for file in files]
         path, paths = remote_path(folder, name), [path for path, _ in named]
         wanted = {path} if path in paths else self._paths()
         places = paths_in_item(wanted, paths).get(path, [])
