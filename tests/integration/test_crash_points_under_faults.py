@@ -31,7 +31,7 @@ FAULTS = {
 }
 BY_CHANCE = 2
 """Points of a test that need not recur, or half of them if that is more: when a file that is hidden for a time is
-looked for, and what is written then, depends on the speed of the machine.
+looked for, and what is written meanwhile, depends on the speed of the machine.
 """
 POLLED = re.compile(r"(before|after) GET |progress\.json")
 """Points that occur as often as something is polled for or is due."""

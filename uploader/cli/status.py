@@ -71,7 +71,7 @@ def write_job(session: Session, job: JobSummary) -> None:
 
 
 async def watch(session: Session, states: JobStore, name: str) -> int:
-    """Follow a job and show its progress until no process works on it, nor soon may; return its exit status."""
+    """Show the progress of a job until no process works on it or is about to; return its exit status."""
     display = display_for(session.console, no_progress=session.common.no_progress)
     session.signals.progress = display.summary_line
     follower = _JobFollower(states, name)

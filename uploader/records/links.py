@@ -119,7 +119,7 @@ class Links:
         return file.is_link_only and (file.download_url in (state.link, pending.link) or file.id in pending.replaces)
 
     def _check_replaceable(self, files: list[File]) -> None:
-        """Raise Conflict unless all files are links that the job set, or there is one link alone."""
+        """Raise Conflict unless all files are links that the job set, or the only file is a link."""
         for file in files:
             if not file.is_link_only or (len(files) > 1 and not self._is_ours(file)):
                 raise Conflict(

@@ -167,7 +167,7 @@ class Run:
                 self._warn(f"an item may have been created for {intent.key}, no longer in the file: {error.message}")
 
     def _left_behind(self) -> bool:
-        """Return whether the job has unfinished records that are no longer in the file; tell of their items."""
+        """Return whether the job has unfinished records that are no longer in the file; report their items."""
         left = {key: one for key, one in self._job.state.records.items() if key not in self._results and not one.done}
         items = [f"{one.item_id} ({key})" for key, one in left.items() if one.item_id is not None]
         if items:

@@ -79,7 +79,7 @@ def _check_extent(content: BinaryIO, origin: str) -> None:
             with archive.open(name) as sheet:
                 width, height, last = _extent(iter(partial(sheet.read, _CHUNK), b""))
             if width * height > _MAX_CELLS:
-                hint = "Remove what is far from the records, or save it as CSV UTF-8."
+                hint = "Remove the cells far from the records, or save it as CSV UTF-8."
                 raise_problem(
                     origin, f"its first sheet has cells as far as {last}, which are too many to read", hint=hint
                 )

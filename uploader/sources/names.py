@@ -49,7 +49,7 @@ def alike_warnings(paths: Iterable[str]) -> list[str]:
 
 
 def _place(path: str) -> tuple[str, str]:
-    """Return what is equal for paths in one folder whose names are alike."""
+    """Return a key that is equal for paths in one folder whose names are alike."""
     folder, _, name = path.rpartition("/")
     return folder, alike(name)
 

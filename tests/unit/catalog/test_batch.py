@@ -73,7 +73,7 @@ def test_a_row_becomes_a_record_in_the_form_of_the_api() -> None:
     assert (entry.missing, batch.found.dates.rewritten) == ("", 2)
 
 
-def test_an_object_where_a_list_belongs_is_told() -> None:
+def test_an_object_where_a_list_belongs_is_reported() -> None:
     batch = read('article_id,funding,keywords\n5,"{""title"": ""R""}",[]\n')
     (entry,) = batch.entries()
     assert (entry.missing, cells(entry, "funding")) == ("funding: not a list", [None])

@@ -186,7 +186,7 @@ def test_a_deposit_that_is_not_open(access: dict[str, str], message: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("access", "until", "told"),
+    ("access", "until", "reported"),
     [
         ({"record": "public", "files": "public", "embargo": {"active": False}}, None, ()),
         ({"record": "public", "files": "restricted"}, None, ("access_right is restricted",)),
@@ -194,15 +194,15 @@ def test_a_deposit_that_is_not_open(access: dict[str, str], message: str) -> Non
         ({"files": "restricted", "embargo": {"active": True}}, None, ("access_right is embargoed",)),
     ],
 )
-def test_the_access_to_a_record_of_inveniordm(access: object, until: str | None, told: tuple[str, ...]) -> None:
+def test_the_access_to_a_record_of_inveniordm(access: object, until: str | None, reported: tuple[str, ...]) -> None:
     loaded = read("record.json", {"metadata": {"title": "Beaver data", "creators": []}, "access": access})
     embargo = loaded.metadata.embargo
     assert (embargo.until if embargo else None) == until
-    assert tuple(one.message for one in loaded.rejected) == told
+    assert tuple(one.message for one in loaded.rejected) == reported
 
 
 @pytest.mark.parametrize(
-    ("right", "access", "until", "told"),
+    ("right", "access", "until", "reported"),
     [
         ({"access_right": "closed"}, {"record": "public", "files": "public"}, None, "access_right is closed"),
         ({"access_right": "open"}, {"files": "restricted"}, None, "access_right is restricted"),
@@ -217,12 +217,12 @@ def test_the_access_to_a_record_of_inveniordm(access: object, until: str | None,
     ],
 )
 def test_the_stricter_of_two_statements_about_access_holds(
-    right: dict[str, str], access: object, until: str | None, told: str
+    right: dict[str, str], access: object, until: str | None, reported: str
 ) -> None:
     loaded = read("record.json", {"metadata": {"title": "Beaver data", "creators": [], **right}, "access": access})
     embargo = loaded.metadata.embargo
     assert (embargo.until if embargo else None) == until
-    assert "".join(one.message for one in loaded.rejected) == told
+    assert "".join(one.message for one in loaded.rejected) == reported
 
 
 def test_a_workflow_s_authors_are_those_of_its_main_entity() -> None:

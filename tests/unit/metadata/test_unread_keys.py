@@ -157,10 +157,10 @@ def test_a_value_in_an_unexpected_form_is_used_or_named(name: str, odd: object) 
             continue
         text = json.dumps(_replaced(DOCUMENTS[name], place, odd), default=str)
         loaded = interpret(parse(name, text.encode()), date(2026, 1, 1))
-        told = ", ".join((*loaded.remarks, *loaded.unverified, *(one.text for one in loaded.rejected)))
+        reported = ", ".join((*loaded.remarks, *loaded.unverified, *(one.text for one in loaded.rejected)))
         key = "description" if key == "abstract" else key
-        names = {re.sub(r"\W", "", one) for one in re.split(r", |: ", told)}
+        names = {re.sub(r"\W", "", one) for one in re.split(r", |: ", reported)}
         above = {re.sub(r"\W", "", ".".join(map(str, place[:length]))) for length in range(len(place))}
-        if "Quagga" not in f"{loaded.metadata} {told}" and key not in told and not above & names:
+        if "Quagga" not in f"{loaded.metadata} {reported}" and key not in reported and not above & names:
             lost.append(place)
     assert lost == []

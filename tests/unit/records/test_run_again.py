@@ -162,7 +162,7 @@ async def test_a_record_that_got_a_doi_since_is_recognized_by_its_id(world: Reco
     assert world.results() == ["existing", "created"], "it is unknown which of the two has the id"
 
 
-async def test_updates_are_not_undone_and_told(world: RecordWorld) -> None:
+async def test_updates_are_reported_and_not_undone(world: RecordWorld) -> None:
     world.figshare.add_item("theirs").doi = "10.1234/1"
     await world.run([record(1), record(2)], UPDATED)
     assert await fates(world) == [("removed", "")]
@@ -244,7 +244,7 @@ async def test_other_files_than_one_link_are_kept(world: RecordWorld, other: str
 
 
 async def test_an_interrupted_replacement_of_a_link_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At any request, and with yet another link, or the first one again, in the file when it goes on."""
+    """At any request, and with yet another link, or the first one again, in the file of the next run."""
     requests = [(name, fault) for name in ("files", "link", "delete_file", "detail")
                 for fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)]  # fmt: skip
     for number, ((name, fault), then) in enumerate(itertools.product(requests, (NEW, NEWER, OLD))):

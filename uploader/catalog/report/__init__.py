@@ -8,7 +8,7 @@
 | `collect` | lists, then records and numbers, then those that failed once more; each run asks for what is missing |
 | `phase` | many records read by a few workers, and committed often |
 | `limits` | what ends a run early: a deadline, a number of requests, a signal |
-| `numbers` | what is read of the statistics service |
+| `numbers` | the requests to the statistics service |
 | `spec` | one table of definitions: what each report reads, and with which columns |
 | `store`, `database`, `parts` | the catalog: one SQLite file a report, and what it says of the parts of a record |
 | `sheets`, `workbook` | tables as CSV, XLSX and JSON Lines; what Excel cannot hold |

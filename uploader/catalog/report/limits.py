@@ -1,4 +1,4 @@
-"""What ends a run of a report early: a deadline, a number of requests, or whoever stops it."""
+"""What ends a run of a report early: a deadline, a number of requests, or a signal."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class CostEstimate:
 
 
 class Pricing:
-    """Finds the price of one run, which continues `store`; None: there is none yet."""
+    """Finds the price of one run, which continues `store`; None before the first run."""
 
     def __init__(
         self, source: RecordService, spec: Spec, extras: Extras, asked: EventSelection, store: Store | None,
@@ -110,7 +110,7 @@ class Pricing:
 
     def _numbers(self) -> int:
         """Return how many requests go to the statistics service. Blocks."""
-        # Of what is not public, records without a date are drafts, which have no numbers.
+        # In private reports, records without a date are drafts, which have no numbers.
         counted = {key for key, dated in self._dates.items() if dated or not self._spec.definition.private}
         costs: dict[Part, int] = {part: self._asked.requests(part) for part in ("numbers", "places")}
         total = 0

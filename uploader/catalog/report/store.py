@@ -289,7 +289,7 @@ class Store:
         )
 
     def stored(self) -> dict[tuple[RowKind, int], Stored]:
-        """Return what is known of each row that exists, also if Figshare may list it no longer."""
+        """Return the known rows, also those that Figshare may no longer list."""
         rows = self._base.query(
             lambda db: db.execute(
                 "SELECT rows.kind, rows.id, rows.mark, records.mark, published <> '', rows.run = ?"  # noqa: S608 - constants

@@ -32,8 +32,8 @@ def recover(
 
     `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
     from what is left of the journal's own is not used, since file indices would refer to other sources. `item` is the
-    item that the job had created by the last sync, None if unknown; `without_item`: it is known that there was none.
-    `newer`: that sync is not older than what is left of the journal.
+    item that the job had created by the last sync, None if unknown; `without_item`: it had certainly created none.
+    `newer`: that sync is not older than the remaining journal.
     """
     salvaged = list(events)
     _, state = replay(salvaged)

@@ -147,7 +147,7 @@ class RemoteListing:
         by_path: dict[str, list[File]] = defaultdict(list)
         for file in found:
             by_path[file.path_among(folders)].append(file)
-        # As a rule there are none: then no path is made of a hundred thousand files.
+        # Usually none: do not compute the paths of a hundred thousand files for nothing.
         self._set_foreign_files({t.remote_path for t in transfers if found and not t.link}, by_path)
 
     def note_empty(self) -> None:
