@@ -248,6 +248,15 @@ class Crew:
 
     # --- a play ---------------------------------------------------------------------------------------------------
 
+    async def play_together(self, number: int) -> None:
+        """Start this many processes at once, and wait until all have ended."""
+
+        async def script(crew: Crew) -> None:
+            for _ in range(number):
+                crew.start()
+
+        await self.play(script)
+
     async def play(self, script: Callable[[Crew], object], time_limit: float = 60) -> None:
         """Run `script`, an async function of this crew, and wait until all processes have ended.
 

@@ -41,11 +41,7 @@ def new_crew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls:
 async def test_several_processes_are_one_job(new_crew: NewCrew, strangers: bool) -> None:
     crew = new_crew(some_contents(random.Random(1), big=1, small=20), strangers=strangers)
 
-    async def script(crew: Crew) -> None:
-        for _ in range(4):
-            crew.start()
-
-    await crew.play(script)
+    await crew.play_together(4)
     assert {member.status for member in crew.members.values()} == {0}
     crew.check()
     assert {name for name, *_ in crew.figshare.sent} == set(crew.members)
@@ -178,11 +174,7 @@ async def test_all_end_with_an_error_of_the_job(new_crew: NewCrew) -> None:
     crew = new_crew(some_contents(random.Random(6), big=0, small=3))
     crew.figshare.fail("complete", RequestRejected("this file is not wanted"), times=99)
 
-    async def script(crew: Crew) -> None:
-        for _ in range(3):
-            crew.start()
-
-    await crew.play(script)
+    await crew.play_together(3)
     assert [member.status for member in crew.members.values()] == [1, 1, 1]
     assert len({str(member.error) for member in crew.members.values()}) == 1
 
@@ -251,11 +243,7 @@ async def test_members_of_another_version_get_nothing_to_send(
     crew = new_crew(some_contents(random.Random(4), big=1, small=5))
     monkeypatch.setattr(team, "__version__", "0.0.9")
 
-    async def script(crew: Crew) -> None:
-        for _ in range(2):
-            crew.start()
-
-    await crew.play(script)
+    await crew.play_together(2)
     assert {member.status for member in crew.members.values()} == {0}
     crew.check()
     assert {name for name, *_ in crew.figshare.sent} == {"p0"}
@@ -290,11 +278,7 @@ async def test_an_archive_is_sent_by_the_leader_alone(new_crew: NewCrew) -> None
     crew = new_crew(some_contents(random.Random(3), big=2, small=20), strangers=True)
     crew.options = Options(pack="zip")
 
-    async def script(crew: Crew) -> None:
-        for _ in range(3):
-            crew.start()
-
-    await crew.play(script)
+    await crew.play_together(3)
     assert {member.status for member in crew.members.values()} == {0}
     assert {name for name, *_ in crew.figshare.sent} == {"p0"}
     (item,) = crew.figshare.stored_items.values()
