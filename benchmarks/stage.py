@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -164,9 +163,11 @@ class Stage:
 
     def clear(self) -> None:
         """Delete the parts (and the WebDAV file), so that the next contender has the same memory."""
-        for place in ("parts", "dav"):
-            for path in (self.folder / place).iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with tempfile.TemporaryDirectory(dir=self.folder) as removed:
+            for place in ("parts", "dav"):
+                for path in (self.folder / place).iterdir():
+                    # Moved first: where parts are discarded, the service may be replacing one right now.
+                    path.rename(Path(removed, path.name))
 
     def _trust(self) -> SSLContext:
         return create_default_context(cafile=self.ca_file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import socket
 import sys
 import time
@@ -140,3 +141,17 @@ def test_only_zeros_are_thrown_away(tmp_path: Path) -> None:
     (parts / "token" / "2").write_bytes(bytes(2_999_999) + b"x")
     with pytest.raises(ValueError, match="something else than zeros"):
         sweeper.sweep()
+
+
+def test_parts_that_are_removed_during_a_sweep_do_not_end_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = tmp_path / "parts"
+    (parts / "token").mkdir(parents=True)
+    for number in (1, 2):
+        (parts / "token" / str(number)).write_bytes(bytes(1000))
+    found = sorted(parts.glob("*/*"))
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(found))
+    shutil.rmtree(parts / "token")
+    Sweeper(parts).sweep()
+    assert not (parts / "token").exists()

@@ -172,7 +172,11 @@ class Process:
 
     def wait(self, timeout: float = 60) -> int:
         """Return its exit status. Raises `subprocess.TimeoutExpired`; the process continues."""
-        status = self._child.wait(timeout)
+        try:
+            status = self._child.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            error.add_note(f"stdout: {self.stdout.text[-2000:]}\nstderr: {self.stderr.text[-2000:]}")
+            raise
         self.stdout.join(5)
         self.stderr.join(5)
         return status
