@@ -16,23 +16,32 @@ from benchmarks.report import Bar, Column, Report
 from benchmarks.simulated import simulated
 from benchmarks.stage import PART_SIZE, Stage, stage
 from benchmarks.wide_area import LINES
+from uploader.sources.digest import SAVE_BYTES, SAVE_SECONDS
 
 MIB = 1 << 20
 TB = 10**12
 SHARE, LARGE_SHARE = 0.9, 0.99
 _AGE = 65
 """Seconds after the last change of a file from which the state of its MD5 is kept."""
+_KEPT_EVERY = SAVE_SECONDS + 0.5
+"""Seconds between two states of the MD5 on disk: events are synced every half second."""
+_MODULES = 32 << 20
+"""More bytes than Python reads when figup starts."""
 
 
 @dataclass(frozen=True)
 class Interruption:
-    """The time of an uninterrupted run and of the resumed one, and the bytes sent twice."""
+    """The time of an uninterrupted run and of the resumed one, and the bytes sent twice, and read again."""
 
     full_seconds: float
     resumed_seconds: float
     sent_again: int
     in_flight: int
     """Maximum bytes in flight: one part per connection."""
+    read_again: int
+    """Bytes read from files in addition to those that were left to send."""
+    interval: int
+    """Maximum bytes between two kept states of the MD5."""
 
 
 def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
@@ -51,6 +60,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             Column("time to resume, % of a full run", 1, plot=True),
             Column("MB sent again", 1, plot=True),
             Column("MB in flight at most"),
+            Column("MB read again", 1),
             Column("full run, seconds", 1),
             Column("resuming, seconds", 1),
         ],
@@ -59,6 +69,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
                 100 * one.resumed_seconds / one.full_seconds,
                 one.sent_again / 10**6,
                 one.in_flight / 10**6,
+                one.read_again / 10**6,
                 one.full_seconds,
                 one.resumed_seconds,
             )
@@ -71,6 +82,14 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             ),
             *(
                 Bar(f"{name}: bytes sent again / in flight", one.sent_again / one.in_flight, most=1)
+                for name, one in rows.items()
+            ),
+            *(
+                Bar(
+                    f"{name}: bytes read again / in flight, one interval and Python's modules",
+                    one.read_again / (one.in_flight + one.interval + _MODULES),
+                    most=1,
+                )
                 for name, one in rows.items()
             ),
         ],
@@ -141,7 +160,11 @@ def _interrupted(place: Stage, source: Path) -> Interruption:
         _, resumed, summary = job.run()
         check(place, source, md5)
     # Parts that were being received when figup was killed count only if they are complete.
-    return Interruption(full, resumed, summary["bytes_sent"] - (size - there), 32 * PART_SIZE)
+    left = size - there
+    interval = max(SAVE_BYTES, int(size / full * _KEPT_EVERY))
+    return Interruption(
+        full, resumed, summary["bytes_sent"] - left, 32 * PART_SIZE, job.bytes_read - summary["bytes_sent"], interval
+    )
 
 
 def stored_bytes(place: Stage) -> int:

@@ -35,7 +35,7 @@ DETACH = 1 << 30
 """Distance in bytes from which a sender no longer waits, since it would wait too long."""
 _FIRST_NOTICE, _NOTICE_INTERVAL = 2.0, 10.0
 """Seconds until the first progress report of reading, and the maximum between two."""
-SAVE_BYTES, SAVE_SECONDS = 64 << 20, 1.0
+SAVE_BYTES, SAVE_SECONDS = 64 << 20, 0.25
 """Minimum bytes and seconds between two checkpoints."""
 _STOP_TIMEOUT = 5.0
 """Seconds allowed for the thread to release the source when stopped."""
