@@ -1,10 +1,14 @@
-"""Sources that change, or seem to, at every stage of a job, with the real command. Two versions are never mixed."""
+"""Sources that change, or seem to, at every stage of a job, with the real command. Two versions are never mixed.
+
+The state of the MD5 is kept every few parts, as it is of large files.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -16,6 +20,7 @@ import pytest
 
 from tests.support.command import Figup, Result, Running
 from tests.support.control import add_faults, drop_faults
+from tests.support.environment import plugged
 from tests.support.invariants import check_nothing_sent_twice, check_token_stayed_home, download, files, items, md5_of
 from tests.support.sandbox import Sandbox
 from tests.support.secrets import TOKEN, UploadSecrets, check_silent
@@ -23,6 +28,16 @@ from tests.support.waiting import until
 
 PART = 40 << 10
 SIZE = 20 * PART + 77
+_KEEP_STATES = """
+from uploader.sources import digest, md5
+from uploader.transfer.files import content
+
+digest.READ = 16 << 10
+digest.SAVE_BYTES = content.SAVE_BYTES = 64 << 10
+digest.SAVE_SECONDS = 0
+md5._MARGIN = 0.1
+md5.file_system_of = lambda _: next(iter(md5._KEEPING_CTIME))
+"""
 _names = itertools.count()
 
 
@@ -168,6 +183,7 @@ def story(bare_figup: Figup, shared: Sandbox) -> Iterator[Story]:
     secrets = UploadSecrets(shared)
     before = len(secrets.after())
     bare_figup.always = ("-vv", "--log-file", "figup.log")
+    bare_figup.env["PYTHONPATH"] = plugged(bare_figup.cwd / "plug", _KEEP_STATES)
     yield Story(bare_figup, shared)
     drop_faults(shared)
     check_silent(bare_figup.cwd, bare_figup.outputs, [TOKEN, *secrets.after(before)])
@@ -257,6 +273,19 @@ def test_a_restored_source_is_resumed(stage: Stage, change: Change, story: Story
     story.run().expect(0)
     story.check()
     assert [file["id"] for file in story.stored] == before
+
+
+def test_an_unchanged_source_is_not_hashed_from_its_beginning_again(story: Story) -> None:
+    time.sleep(0.2)
+    story.under_way().kill()
+    (journal,) = story.figup.state_dir.glob("jobs/*/journal")
+    assert '{"e":"md5~"' in journal.read_text("utf-8")
+    story.run().expect(0)
+    story.check()
+    log = (story.figup.cwd / "figup.log").read_text("utf-8")
+    position = re.search(r"dätä.bin: its MD5 is continued at byte (\d+)", log)
+    assert position is not None
+    assert int(position[1]) >= 64 << 10
 
 
 @pytest.mark.parametrize("change", CHANGES)

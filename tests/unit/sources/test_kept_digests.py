@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,8 +63,10 @@ def no_libcrypto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     can_save.cache_clear()
 
 
-def test_hashlib_is_used_without_openssl(no_libcrypto: None) -> None:
+def test_hashlib_is_used_without_openssl(no_libcrypto: None, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     assert not can_save()
+    assert "sources are read again after a kill" in caplog.text
     plain = new_md5()
     plain.update(b"abc")
     assert plain.hexdigest() == md5(b"abc")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
@@ -29,6 +30,7 @@ from uploader.transfer.recheck import as_expected, check_source, matches_record,
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.store.archives import source_replaced
 
+log = logging.getLogger("uploader.transfer.content")
 T = TypeVar("T")
 
 
@@ -171,6 +173,7 @@ class SourceSession:
             keeping = await anyio.to_thread.run_sync(_may_keep, source)
             reader, checkpoint = await self._reader(source, self._checkpoint(source.snapshot) if keeping else None)
             self._continued = checkpoint is not None
+            self._log_checkpoint(source, checkpoint, keeping=keeping)
             self._digest = Digest(
                 reader,
                 recorded=recorded_parts(self._transfer, self.parts),
@@ -273,6 +276,14 @@ class SourceSession:
             if is_complete and is_state_of(state, kept.position) and kept.position <= stamp.size:
                 return Checkpoint(position=kept.position, state=state, reader=reader)
         return None
+
+    def _log_checkpoint(self, source: Readable, checkpoint: Checkpoint | None, *, keeping: bool) -> None:
+        path = printable(self._transfer.path)
+        if checkpoint is not None:
+            log.info("%s: its MD5 is continued at byte %d", path, checkpoint.position)
+        elif not keeping and source.snapshot.size >= SAVE_BYTES:
+            reason = "it was changed a moment ago, or its file system does not record every change"
+            log.info("%s: the state of its MD5 is not kept (%s): it is read again after a kill", path, reason)
 
     @property
     def _machine(self) -> str:
