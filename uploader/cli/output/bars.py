@@ -27,7 +27,7 @@ _WAITING = "{desc} {percent:>3}%, " + WAITING + " ({waited})"
 _TOTAL = "{desc} {percent:>3}%|{bar}| {done} of {size}, {files}{speed}, {left} left{connections}"
 _TOTAL_SHORT = "{desc} {percent:>3}%|{bar}| {files}{speed}, {left} left"
 _TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {files}" + WAITING
-_TOTAL_HELD = "{desc} {percent:>3}%|{bar}| {files}{limit}, about {requests_left} left"
+_TOTAL_HELD = "{desc} {percent:>3}%|{bar}| {files}held by {limit}, about {requests_left} left"
 _TOTAL_HELD_SHORT = "{desc} {percent:>3}%, {files}limit: {request_rate}, {requests_left} left"
 _TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
 _SHORT = {
@@ -37,7 +37,7 @@ _SHORT = {
     _TOTAL_HELD: _TOTAL_HELD_SHORT,
 }
 """Replacement styles for terminals with fewer than _WIDE_COLUMNS columns."""
-_WIDE_COLUMNS = 90
+_WIDE_COLUMNS = 110
 _FILES = 8
 """Maximum number of file bars."""
 _ROWS_KEPT = 3

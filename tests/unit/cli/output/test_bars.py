@@ -32,7 +32,7 @@ def small_files(*, request_rate: float | None) -> no.Progress:
     ("columns", "words"),
     [
         (80, "total  46%, 112 of 500 files, limit: 1 request/s, 9 min 00 s left"),
-        (120, "| 112 of 500 files, Figshare's limit of one request a second, about 9 min 00 s left"),
+        (120, "| 112 of 500 files, held by Figshare's limit of one request a second, about 9 min 00 s left"),
     ],
 )
 def test_many_small_files_show_the_limiting_resource(columns: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
