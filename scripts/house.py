@@ -21,7 +21,8 @@ INDEX_ADDRESS = re.compile(
     r"p[y]pi\.|python[h]osted|n[p]mjs|d[e]b\.debian|--(?:extra-)?i[n]dex-url|--f[i]nd-links", re.IGNORECASE
 )
 COMMAND_LINE = re.compile(
-    r"--[a-z]|`figup |\bfigup (?:upload|resume|jobs|status|cancel|verify|item|collection|metadata|auth|help)\b"
+    r"--[a-z]|`figup |\bfigup (?:account|auth|author|batch|cancel|collection|completion|demo|doctor|download|group|"
+    r"help|institution|item|jobs|metadata|project|records|report|resume|sandbox|search|slurm|stats|status|upload|verify)\b"
 )
 KNOWS_OPTIONS = frozenset({"cli", "manual"})
 """Packages of `uploader` whose strings may name options and commands."""

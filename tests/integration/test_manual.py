@@ -353,7 +353,9 @@ def check_installed(figup: Path, folder: Path) -> None:
 
 
 def test_a_wheel_installs_and_has_everything(tmp_path: Path) -> None:
-    run_pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("figup-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if name.startswith("uploader/manual/images")]

@@ -52,7 +52,9 @@ class Period:
         steps = set(self.steps(granularity))
         for name in events.keys() - steps:
             if not _is_step(name, granularity):
-                raise ProtocolViolation(f"unexpected answer from the statistics service: {name!r} is no {granularity}")
+                raise ProtocolViolation(
+                    f"unexpected answer from the statistics service: {name!r} is not a {granularity}"
+                )
         return {name: count for name, count in events.items() if name in steps}
 
     def slices(self, granularity: Granularity) -> Iterator[Period]:
