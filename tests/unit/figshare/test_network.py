@@ -173,3 +173,19 @@ def test_the_proxy_depends_on_scheme_and_host(monkeypatch: pytest.MonkeyPatch) -
     assert network._proxy_for("https", "figshare.com") == "http://proxy.example.org:3128"
     assert network._proxy_for("https", "api.figshare.org") is None
     assert network._proxy_for("http", "figshare.com") is None
+
+
+async def test_connections_come_from_the_chosen_address(connect: Connect) -> None:
+    peers = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await read_request(reader)
+        peers.append((asked.method, writer.get_extra_info("peername")[0]))
+        writer.write(ACCOUNT if asked.method == "GET" else reply(200))
+        await writer.drain()
+
+    async with listening(handle) as port:
+        figshare = connect(endpoint=f"http://127.0.0.1:{port}/v2", bind="127.0.0.7")
+        await figshare.account()
+        await figshare.send_part(f"http://127.0.0.1:{port}/upload/{SECRET}", Part(no=1, start=0, end=0), one_byte)
+    assert peers == [("GET", "127.0.0.7"), ("PUT", "127.0.0.7")]
