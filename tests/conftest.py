@@ -139,5 +139,5 @@ def figup(bare_figup: Figup, sandbox: Sandbox) -> Figup:
 def slurm() -> Iterator[Slurm]:
     """A real Slurm with four nodes; see `tests.support.slurm`. A test that kills a node starts it again."""
     require_slurm()
-    with running_slurm() as running:
+    with running_slurm(stale=1.0) as running:
         yield running

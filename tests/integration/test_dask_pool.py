@@ -24,14 +24,14 @@ SOON = "import uploader.cluster.leader as leader\nleader.POLL = 0.3\n"
 
 
 class Pool:
-    """A scheduler and two workers on this machine."""
+    """A scheduler and two workers on this machine, at an address that might be another host's."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._file = folder / "scheduler.json"
         self._env = clean_environment(folder) | {"PYTHONPATH": str(CHECKOUT)}
         self._folder = folder
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.2", "--port", "0")
         until(lambda: self._file.exists() and self._file.stat().st_size > 0)
         self.address = json.loads(self._file.read_text("utf-8"))["address"]
         self.workers = [self._start("worker", "--nthreads", "1", "--no-nanny") for _ in range(2)]
@@ -79,6 +79,8 @@ def test_the_workers_of_a_pool_send_parts_and_one_is_killed(
     for process in (*pool.workers, pool.scheduler):
         assert "/upload/" not in process.stderr.text
         assert sandbox.upload_url not in process.stderr.text
+    (warning,) = [event["message"] for event in result.events if event["event"] == "warning"]
+    assert warning.startswith(f"{pool.address} is not encrypted: anyone who reaches it can run programs as you")
     again = bare_figup.run("upload", *names, "--title", "pool", "--dask", pool.address, "--json").expect(0)
     assert again.summary["bytes_sent"] == 0
 
@@ -120,11 +122,16 @@ def test_slurm_starts_the_workers(slurm: Slurm, bare_figup: Figup, start_sandbox
     env["PATH"] = f"{folder / 'bin'}:{os.environ['PATH']}"
     job = slurm.submit(script, f"--output={folder / 'out'}", f"--error={folder / 'err'}", env=env)
     until(lambda: "figup-pool 5:00" in slurm.run("squeue", "-h", "-o", "%j %l"), 60)
-    assert slurm.wait(job).exit_status == 0, (folder / "err").read_text("utf-8")
+    until(lambda: len(sandbox.requests(kind="put-part", status=200)) > 20, 60, every=0.2)
+    (worker,) = folder.glob("state/jobs/*/pool/worker.sh")
+    assert " tls://" in worker.read_text("utf-8")
+    slurm.run("scancel", "--signal=TERM", "--batch", job)
+    info = slurm.wait(job)
+    assert (info.exit_status, info.restarts) == (0, 1), (folder / "err").read_text("utf-8")
     events = events_in((folder / "out").read_text("utf-8"))
-    progress = [event for event in events if event["event"] == "progress"]
-    assert sum(member["bytes_sent"] for member in progress[-1]["members"]) > 0
-    assert progress[-1]["members"][0]["task"].startswith("Slurm ")
+    members = [member for event in events if event["event"] == "progress" for member in event["members"]]
+    assert any(member["bytes_sent"] > 0 for member in members)
+    assert all(member["task"].startswith("Slurm ") for member in members)
     check_exactly_once(sandbox, source)
     assert not list(folder.glob("state/jobs/*/pool")), "the keys are gone"
     until(lambda: slurm.run("squeue", "-h").strip() == "")

@@ -152,12 +152,14 @@ def test_signals_and_a_requeue(slurm: Slurm, recipe: Callable[[str], Recipe], sl
 
 
 def test_a_dead_node(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
-    alone, array = recipe("alone"), recipe("array")
+    alone, array, chain = recipe("alone"), recipe("array"), recipe("chain")
     job = alone.submit("slurm-requeue.sh", "--exclude=n1,n2")
     tasks = array.submit("slurm-array.sh", "--array=1-2", "--cpus-per-task=16", "--exclude=n4")
+    links = chain.chain(2, minutes=5)
+    until(chain.has_begun, 60, every=0.2)
     until(lambda: len(slow_sandbox.requests(kind="put-part", status=200)) > 8, 60, every=0.2)
-    dead = {slurm.info(job).node, slurm.info(f"{tasks}_1").node}
-    assert len(dead) == 2
+    dead = {slurm.info(each).node for each in (job, f"{tasks}_1", links[0])}
+    assert slurm.info(job).node != slurm.info(f"{tasks}_1").node
     for node in dead:
         slurm.kill_node(node)
     try:
@@ -167,6 +169,8 @@ def test_a_dead_node(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox
             slurm.start_node(node)
     infos = ended(slurm, job, f"{tasks}_1", f"{tasks}_2")
     assert [info.exit_status for info in infos] == [0, 0, 0]
-    assert [info.restarts for info in infos] == [1, 1, 0]
-    for each in (alone, array):
+    assert [info.restarts for info in infos[:2]] == [1, 1]
+    first, second = ended(slurm, *links)
+    assert (first.state, second.state, second.exit_status) == ("NODE_FAIL", "COMPLETED", 0)
+    for each in (alone, array, chain):
         each.check(slow_sandbox)
