@@ -10,11 +10,11 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from uploader.cli.options import GlobalOptions
 from uploader.disk import Disk
@@ -38,8 +38,7 @@ INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 """Retry policy of interactive commands, in seconds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """`endpoint` is normalised. `common` names it, also if it is that of a job. `token` is set only for a sandbox;
     otherwise the client looks for one.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import click
+import msgspec
 
 from uploader.cli.hints import NOTHING, Repeated, hint_for
 from uploader.errors import ExitStatus, FigupError, MetadataInvalid, NoToken
@@ -17,8 +17,7 @@ MAX_LENGTH = 4000
 """Maximum characters of a message or a hint: enough for a few paths of maximum length."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """An error ready for output. `message` and `hint` are single lines."""
 
     code: str
@@ -26,7 +25,7 @@ class Failure:
     hint: str | None
     path: str | None
     exit_status: int
-    place: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, Any] = {}
     """`field` and `line` of a problem in a metadata file, for `--json`."""
 
     def line(self) -> str:

@@ -10,9 +10,10 @@ meant. All such commands are made here.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Protocol
+
+import msgspec
 
 from uploader.errors import Facts
 
@@ -27,8 +28,7 @@ class Fault(Protocol):
     def facts(self) -> Facts: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Repeated:
+class Repeated(msgspec.Struct, frozen=True, kw_only=True):
     """Words of this command line that commands printed by it must repeat.
 
     `anywhere`: for a command that asks Figshare. `on_job`: for one on a recorded job, which knows its endpoint.
@@ -51,8 +51,7 @@ class Repeated:
 NOTHING = Repeated()
 
 
-@dataclass(frozen=True)
-class Hint:
+class Hint(msgspec.Struct, frozen=True):
     """`text` may contain facts in braces, `{hint}` (the library's) and `{path}`, which is quoted for a shell.
 
     A command in it ends with the options to repeat: `{options}` if it asks Figshare, `{job_options}` if it is about

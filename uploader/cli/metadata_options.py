@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +78,7 @@ async def resolve_description(
 # --- for `figup upload` -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `figup upload` about the item: which one, its metadata and the final steps."""
 
     item: Reference | None
@@ -119,7 +116,7 @@ def item_options(command: Callable[..., int]) -> Any:
 
     @functools.wraps(command)
     def collected(**values: Any) -> int:
-        about = Item(**{each.name: values.pop(each.name) for each in dataclasses.fields(Item)})
+        about = Item(**{name: values.pop(name) for name in Item.__struct_fields__})
         _check(about)
         return command(about=about, **values)
 
@@ -141,8 +138,7 @@ def _check(about: Item) -> None:
         checked_title(about.title)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _CommandLineMetadata:
+class _CommandLineMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """Metadata for the client: see `MetadataSource` in `uploader.transfer.destination.options`.
 
     `title` is the new title of an existing item, None to keep it.

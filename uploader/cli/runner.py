@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,8 +40,7 @@ FINAL_OUTPUT = 0.3
 """Seconds allowed for the last line before the process is ended."""
 
 
-@dataclass(kw_only=True)
-class Session:
+class Session(msgspec.Struct, kw_only=True):
     """The context of a running command."""
 
     common: GlobalOptions
@@ -66,7 +63,7 @@ class Session:
         fields: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(report, files=()))
         to_row = partial(row_with_hint, repeated=self.common.repeated)
         fields["files"] = FileRows(report.files, to_row)
-        for name in fields.keys() & {each.name for each in dataclasses.fields(self.summary)}:
+        for name in fields.keys() & set(self.summary.__struct_fields__):
             setattr(self.summary, name, fields[name])
 
 

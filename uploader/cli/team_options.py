@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from uploader.cli.context import state_dir
 from uploader.cli.options import GlobalOptions, grouped, with_options
@@ -48,8 +49,7 @@ _OPTIONS = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Joining:
+class Joining(msgspec.Struct, frozen=True):
     """Whether to join other processes, and with which share, or the address of a pool, as given."""
 
     join: bool

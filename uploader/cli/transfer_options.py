@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -172,8 +171,7 @@ def given_options(options: Options, requests: RequestOptions, accounting: Report
     return {name: _plain(value) for name, value in (reported | sending | writing).items() if name not in _NOT_RECORDED}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a resumed job; `names` are those taken from its journal, as on the command line."""
 
     options: Options

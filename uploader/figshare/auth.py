@@ -9,10 +9,10 @@ import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 import platformdirs
 
 from uploader.disk import Disk, open_lock_file, take_flock
@@ -67,8 +67,7 @@ class Token:
         raise TypeError("a token is not pickled or copied")
 
 
-@dataclass(frozen=True)
-class FoundToken:
+class FoundToken(msgspec.Struct, frozen=True):
     """A token, and where it was found, for messages. `grant` is what it belongs to if it was granted by OAuth 2."""
 
     token: Token

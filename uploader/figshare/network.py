@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import ssl
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import anyio.to_thread
+import msgspec
 
 from uploader._version import __version__
 from uploader.errors import UsageError
@@ -24,8 +24,7 @@ from uploader.system import PATH_FAULTS, passing_error
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
-@dataclass
-class ConnectionUse:
+class ConnectionUse(msgspec.Struct):
     """Facts about the connection of one request, passed as its `trace_request_ctx`."""
 
     reused: bool = False

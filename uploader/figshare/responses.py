@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, NoReturn, TypeVar
 
@@ -51,8 +50,7 @@ class ErrorInstead(Exception):
     """A success whose body is Figshare's object for errors; the text is the server's message."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResponseSpec(Generic[T]):
+class ResponseSpec(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """How to read the response to one request.
 
     `resource` names what was requested, for messages. `parse` returns the value of a success, `on_not_found` that of a

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Protocol
 
 import anyio.to_thread
+import msgspec
 
 from uploader.clock import Clock
 from uploader.errors import Facts, ItemNotFound, JobBusy, NoToken, SourceChanged, UsageError
@@ -52,8 +52,7 @@ class Team(Leader, Protocol):
         """
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Execution:
+class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One call on one job. `listening` delivers retries of API requests to a listener as well.
 
     `team`: other processes execute the same call; None: they must not. `end` is when its work must end (monotonic

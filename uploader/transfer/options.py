@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
+import msgspec
+
 from uploader.errors import UsageError
 from uploader.sources.archive.layout import Format
 from uploader.sources.models import Packing
@@ -36,8 +38,7 @@ _REQUEST_RATE = "a number of requests per second"
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
-@dataclass(frozen=True)
-class Timetable:
+class Timetable(msgspec.Struct, frozen=True):
     """A rate limit that depends on the time of day.
 
     `steps` are (seconds since local midnight, bytes per second or None for no limit), ascending, at least one; before

@@ -9,10 +9,10 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from uploader.cli.errors import MAX_LENGTH, Failure
 from uploader.cli.hints import NOTHING, Repeated
@@ -28,8 +28,7 @@ MAX_REPORTED = 30
 """How many of several simultaneous failures are printed; `--json` has all."""
 
 
-@dataclass(kw_only=True)
-class Summary:
+class Summary(msgspec.Struct, kw_only=True):
     """The last line of `--json`. Sizes are bytes; None means unknown or not applicable."""
 
     job: str | None = None
@@ -39,8 +38,8 @@ class Summary:
     public_url: str | None = None
     private_link: str | None = None
     published: str | None = None
-    files: Sequence[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, Any]] = field(default_factory=list)
+    files: Sequence[dict[str, Any]] = []
+    skipped: list[dict[str, Any]] = []
     totals: dict[str, Any] | None = None
     """For a comparison: number of files and bytes by status."""
     records: dict[str, Any] | None = None
@@ -158,6 +157,6 @@ class Console:
 
     def summary(self, summary: Summary) -> None:
         """Write the summary event, the last line; later events are dropped."""
-        fields = {each.name: getattr(summary, each.name) for each in dataclass_fields(summary)}
+        fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
         self.event_with_files("summary", fields.pop("files"), **fields)
         self._ended = True

@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -80,19 +79,18 @@ class Synced(msgspec.Struct, frozen=True):
     item: int | None = None
 
 
-@dataclass(kw_only=True)
-class Replay(Generic[E]):
+class Replay(msgspec.Struct, Generic[E], kw_only=True):
     """What was read from a journal. `synced`: what it must contain at least; None if that is not known."""
 
     synced: Synced | None = None
 
-    events: list[E] = field(default_factory=list)
+    events: list[E] = []
     seed: int = _SEED
     length: int = 0
     """Bytes of the complete lines."""
     torn: bool = False
     """True if the last line is incomplete; it is not among the events."""
-    damaged: list[int] = field(default_factory=list)
+    damaged: list[int] = []
     """Numbers (from 1) of the lines with a wrong checksum."""
 
     @property

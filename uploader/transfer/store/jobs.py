@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import platformdirs
 
 from uploader.disk import Disk, check_private, map_os_errors
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from uploader.transfer.store.archives import Archives
 
 
-@dataclass(frozen=True)
-class Manifests:
+class Manifests(msgspec.Struct, frozen=True):
     """Paths of a finished job's MD5 lists: by source path, for `md5sum -c`; by name in the item, for
     `figup verify ITEM --checksums`; and of the members of archives, by their names there. None for a list without
     entries, which is not written."""

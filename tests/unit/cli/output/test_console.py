@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from uploader.cli.errors import Failure
@@ -71,7 +71,7 @@ def test_a_failure_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_some_of_many_failures_are_printed_and_all_are_events(capsys: pytest.CaptureFixture[str]) -> None:
-    many = [replace(FAILURE, message=f"line {number} is wrong") for number in range(MAX_REPORTED + 2)]
+    many = [msgspec.structs.replace(FAILURE, message=f"line {number} is wrong") for number in range(MAX_REPORTED + 2)]
     console = Console(json=True, quiet=False)
     console.failure(many[0])
     console.report_failures([*many, many[1]])
