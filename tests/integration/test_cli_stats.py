@@ -124,6 +124,7 @@ def test_bad_input(figup: Figup) -> None:
         (["timeline", ITEM, "--plot", "a.pdf"], "unknown format 'a.pdf'"),
         (["show", ITEM, "--collection", "--author"], "--author"),
         (["show", "--author", f"10.6084/m9.figshare.{ITEM}"], "invalid id of an author"),
+        (["show", "--group", "1" * 21], "invalid id of a group"),
         (["show", ITEM, "--scope", "no way"], "invalid institution"),
         (["show", ITEM, "--output", "none/a.csv"], "none/a.csv"),
     ):

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from uploader.catalog.pager import Plan, Walk
 from uploader.errors import Facts, FilterIgnored, NameNotFound, NoToken, PermissionDenied, UsageError
+from uploader.figshare.ids import is_number
 from uploader.figshare.models import Category, Group, License
 from uploader.figshare.records import AuthorRecord, Institution
 from uploader.metadata.resolve import UnknownName, choose_category, choose_group, choose_license
@@ -58,7 +59,7 @@ class Names:
 
     async def institution(self, name: str) -> int:
         """Return the id of an institution, given by id, name or the host of its portal. Raises NameNotFound."""
-        if _is_number(name):
+        if is_number(name):
             return int(name)
         known = [one async for one in self._api.records.institutions()]
         wanted = plain(name)
@@ -79,7 +80,7 @@ class Names:
 
         An id alone is not checked. Raises NameNotFound, NoToken, PermissionDenied.
         """
-        if _is_number(name) and not subgroups:
+        if is_number(name) and not subgroups:
             return (int(name),)
         known = await self.all_groups()
         found = [find_group(name, known).id]
@@ -113,7 +114,7 @@ class Names:
             source = self._api.items if self._api.has_token else self._api.records
             self._categories = await source.categories()
         try:
-            return choose_category(int(name) if _is_number(name) else name, self._categories).title
+            return choose_category(int(name) if is_number(name) else name, self._categories).title
         except UnknownName as unknown:
             raise UsageError(unknown.message, hint=unknown.hint, facts=Facts(unknown.situation)) from None
 
@@ -128,7 +129,7 @@ class Names:
                 source = self._api.items if self._api.has_token else self._api.records
                 self._licenses = await source.licenses()
             try:
-                found = choose_license(int(name) if _is_number(name) else name, self._licenses).name
+                found = choose_license(int(name) if is_number(name) else name, self._licenses).name
             except UnknownName as unknown:
                 raise UsageError(unknown.message, hint=unknown.hint) from None
         short = "".join(word for word in found.replace("-", " ").split() if not word[0].isdigit())
@@ -141,7 +142,7 @@ def _names(one: Institution) -> set[str]:
 
 def find_group(name: str, known: Sequence[Group]) -> Group:
     """Return a group by id or name. Raises NameNotFound."""
-    if _is_number(name):
+    if is_number(name):
         found = next((one for one in known if one.id == int(name)), None)
         if found is None:
             raise NameNotFound(f"unknown group {name}: it is not among those that this account administers")
@@ -172,13 +173,9 @@ def find_type(name: str) -> int:
     names = {plain(one): number for one, number in ITEM_TYPE_IDS.items()}
     names |= {plain(one): ITEM_TYPE_IDS[meant] for one, meant in ITEM_TYPE_ALIASES.items()}
     found = names.get(plain(name))
-    if found is None and _is_number(name) and int(name) in ITEM_TYPE_IDS.values():
+    if found is None and is_number(name) and int(name) in ITEM_TYPE_IDS.values():
         return int(name)
     if found is None:
         hint = did_you_mean(name, ITEM_TYPE_IDS, f"Known types: {', '.join(ITEM_TYPE_IDS)}.")
         raise UsageError(f"unknown item type {name!r}", hint=hint)
     return found
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal() and len(name) <= 18

@@ -25,7 +25,7 @@ from uploader.cli.stats_service import SCOPE, SERVICE, Service, with_service
 from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
 from uploader.errors import Facts, UsageError
-from uploader.figshare.ids import Reference, parse_reference
+from uploader.figshare.ids import Reference, is_number, parse_reference
 from uploader.metadata import identifiers
 from uploader.transfer.options import RequestOptions
 from uploader.units import format_count
@@ -298,9 +298,9 @@ def _reference(text: str, kind: str) -> Reference:
     except ValueError as error:
         raise UsageError(str(error)) from None
     number = text.strip()
-    if not (number.isascii() and number.isdecimal() and int(number[:20])):
+    if not (is_number(number) and int(number)):
         raise UsageError(f"invalid id of {'an author' if kind == 'author' else 'a group'} {number!r}; use its number")
-    return int(number[:20])
+    return int(number)
 
 
 def _service_kind(kind: str) -> StatsKind:
