@@ -18,6 +18,7 @@ from uploader.cli.parameters import LocalPath
 from uploader.cli.records import RecordInput, check_records, input_options, records
 from uploader.cli.report_output import ProgressNotes
 from uploader.cli.runner import Session, on_figshare
+from uploader.cli.signals import REQUEST_GRACE
 from uploader.cli.transfer_options import DEADLINE, request_options
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus, Facts, JobNotFound, ServerFailing, SomeRecordsFailed, UsageError
@@ -42,8 +43,6 @@ nothing was created; 8 if another process works on the file; 75 if the run
 ended early.
 
 """
-_GRACE = 10.0
-"""Seconds that a request under way may take after Ctrl-C."""
 _PATH = LocalPath(path_type=Path, readable=False)
 _run = grouped("Run")
 _RUN = [
@@ -136,7 +135,7 @@ def undo(job: str, yes: bool, requests: RequestOptions, common: GlobalOptions) -
             question = f"Remove the unchanged drafts among {format_count(count, 'item')} of job {name}?"
             if not await confirm(session, question, yes=yes):
                 return ExitStatus.SOME_FAILED
-            session.signals.stop_with(stop.request, _GRACE)
+            session.signals.stop_with(stop.request, REQUEST_GRACE)
             found = await undoing.undo(api, opened, stop, warn=session.console.note)
         return _conclude_undo(session, name, found)
 
@@ -218,7 +217,7 @@ async def _run_job(
             api, opened, account, planned, options,
             warn=session.console.note, on_progress=ProgressNotes(session, "done").show,
         )  # fmt: skip
-        session.signals.stop_with(run.stop, _GRACE)
+        session.signals.stop_with(run.stop, REQUEST_GRACE)
         try:
             await run.run()
         finally:

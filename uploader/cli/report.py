@@ -24,6 +24,7 @@ from uploader.cli.options import (
 from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.cli.report_output import ProgressNotes, conclude, show_price, write_failed
 from uploader.cli.runner import Session, on_context, run
+from uploader.cli.signals import REQUEST_GRACE
 from uploader.cli.stats_service import SCOPE, open_statistics, service_endpoint, service_option
 from uploader.cli.transfer_options import DEADLINE, request_options
 from uploader.concurrency import in_thread
@@ -45,8 +46,6 @@ table once. Exit status: 1 if records are missing or could not be read in full
 early. What was read is kept; later runs read only what changed.
 
 """
-_GRACE = 10.0
-"""Seconds that requests under way may take after Ctrl-C."""
 
 
 def _states(text: str) -> tuple[str, ...]:
@@ -251,7 +250,7 @@ async def _report(
         price = await making.price(fresh=values["fresh"])
         price = replace(price, list_requests=price.list_requests + asked)
         return show_price(session, price, hosts, since=request.stats_since)
-    session.signals.stop_with(making.stop, _GRACE)
+    session.signals.stop_with(making.stop, REQUEST_GRACE)
     limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
     try:
         made = await making.make(table, fresh=values["fresh"], limits=limits, on_progress=ProgressNotes(session).show)

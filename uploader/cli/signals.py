@@ -17,6 +17,8 @@ import anyio
 from uploader.errors import ExitStatus
 from uploader.units import format_duration
 
+REQUEST_GRACE = 10.0
+"""Seconds of grace for requests under way."""
 _CANCEL_AFTER = 0.5
 """Seconds after the grace period at which remaining work is cancelled."""
 _EXIT_AFTER = 1.3
