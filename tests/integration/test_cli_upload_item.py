@@ -212,7 +212,6 @@ def test_publishing_reports_the_doi_and_the_public_page(figup: Figup, sandbox: S
     assert (summary["doi"], summary["public_url"]) == (item["doi"], item["url_public_html"])
     again = figup.run("item", "publish", str(item["id"]), "--yes", "--json").expect(0).summary
     assert (again["doi"], again["public_url"], again["published"]) == (item["doi"], item["url_public_html"], "public")
-    assert f"DOI: {item['doi']}" in figup.run("item", "publish", str(item["id"]), "--yes").expect(0).stdout
 
 
 def test_a_job_whose_journal_was_cut_off_does_not_publish_again(figup: Figup, sandbox: Sandbox, data: Path) -> None:

@@ -35,12 +35,12 @@ def test_many_files_take_two_requests_each_and_few_more(
 ) -> None:
     sandbox = start_sandbox(*more)
     point(bare_figup, sandbox)
-    names = sources(bare_figup, 300)
+    names = sources(bare_figup, 120)
     done = bare_figup.run("upload", *names, "--title", "many", "--api-rate", "200", "--json").expect(0)
     asked = sum(request["service"] == "api" for request in sandbox.requests())
-    assert [file["status"] for file in done.summary["files"]] == ["verified"] * 300
+    assert [file["status"] for file in done.summary["files"]] == ["verified"] * 120
     check_exactly_once(sandbox, *(bare_figup.cwd / name for name in names))
-    assert asked <= 2.1 * 300 + 20
+    assert asked <= 2.1 * 120 + 20
 
 
 def test_a_killed_job_of_many_files_resumes_with_one_listing(bare_figup: Figup, start_sandbox: Start) -> None:

@@ -40,6 +40,7 @@ from uploader.figshare import pipeline
 from uploader.figshare.part_upload import PartUploader
 from uploader.figshare.settings import RetryPolicy, Settings
 from uploader.figshare.transport import Request, Response, Send, exchange_on
+from uploader.items import release
 from uploader.items.payload import ItemPayload
 from uploader.items.service import Lookup
 from uploader.sources.models import Sources
@@ -294,6 +295,7 @@ def _run(order: Order, report: int) -> NoReturn:
     points = Points(order, report)
     log = _start_logging(order.log)
     mock.patch.object(client, "Disk", return_value=points.disk).start()
+    mock.patch.object(release, "_SECOND_LOOK", 0.1).start()
     if order.how in ERRORS:
         BadDisk(Path(order.state_dir), order.how, lambda: points.disk_is_bad).put_in()
     _with_points_around_requests(points)

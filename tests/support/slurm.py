@@ -140,7 +140,7 @@ class Slurm:
 
     def wait(self, job: str, timeout: float = 100) -> JobInfo:
         """Wait for a job's end, requeues included. Raises TimeoutError."""
-        until(lambda: self.info(job).state in _ENDED, timeout, every=0.2)
+        until(lambda: self.info(job).state in _ENDED, timeout, every=0.5)
         return self.info(job)
 
     def kill_node(self, name: str) -> None:
