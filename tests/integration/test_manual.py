@@ -353,7 +353,7 @@ def check_installed(figup: Path, folder: Path) -> None:
 
 
 def test_a_wheel_installs_and_has_everything(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
+    command: list[str | Path] = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("figup-*.whl")
