@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
@@ -101,6 +102,13 @@ async def in_thread(call: Callable[..., T], *args: object) -> T:
     """Make a blocking call in a thread. Raises what it raises; system errors become errors of figup."""
     with system_errors():
         return await anyio.to_thread.run_sync(call, *args)
+
+
+async def in_batches(values: Iterable[T], size: int = 100) -> AsyncIterator[list[T]]:
+    """Yield values whose reading blocks, so many at a time; they are read in a thread."""
+    rest = iter(values)
+    while batch := await in_thread(lambda: list(itertools.islice(rest, size))):
+        yield batch
 
 
 class Stopped(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -150,7 +150,7 @@ def check(file: Path, reading: RecordInput, online: bool, common: GlobalOptions)
 
         found = await reading.read(session, file)
         found.raise_problems()
-        lacking = Counter(name for one in found.records for name in missing_fields(one.metadata))
+        lacking = await in_thread(lambda: Counter(n for one in found.records for n in missing_fields(one.metadata)))
         return _write_valid(session, found, lacking)
 
     async def with_names(session: Session, api: Figshare) -> int:
@@ -167,7 +167,7 @@ async def check_records(
     file: RecordFile,
     *,
     publish: bool = False,
-    take: Callable[[CheckedRecord], None] | None = None,
+    take: Callable[[Sequence[CheckedRecord]], None] | None = None,
 ) -> Checked:
     """Check all records with Figshare, as `check` does. Raises MetadataInvalid with all problems."""
     from uploader.records.check import check

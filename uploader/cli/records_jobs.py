@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from uploader.cli.report_output import ProgressNotes
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.signals import REQUEST_GRACE
 from uploader.cli.transfer_options import DEADLINE, request_options
-from uploader.concurrency import in_thread
+from uploader.concurrency import in_batches, in_thread
 from uploader.errors import ExitStatus, Facts, JobNotFound, ServerFailing, SomeRecordsFailed, UsageError
 from uploader.figshare.ids import is_number
 from uploader.text import printable
@@ -29,9 +30,11 @@ from uploader.units import format_count
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
+    from uploader.records.check import CheckedRecord
     from uploader.records.formats import RecordFile
     from uploader.records.job import OpenJob
-    from uploader.records.model import ItemKey, Packed
+    from uploader.records.model import ItemKey
+    from uploader.records.packed import Packed
     from uploader.records.plan import Planned
     from uploader.records.run import Outcome, Run
     from uploader.transfer.store.jobs import JobStore
@@ -77,7 +80,8 @@ def create(
     """
 
     async def work(session: Session, api: Figshare) -> int:
-        found = _in_group(await reading.read(session, file), group)
+        read = await reading.read(session, file)
+        found = await in_thread(_in_group, read, group)
         planned = await _plan(session, api, found, publish=values["publish"])
         return await _run_job(session, api, file, planned, values)
 
@@ -152,13 +156,14 @@ def _find(states: JobStore, job: str) -> str:
 
 
 def _in_group(file: RecordFile, group: str | None) -> RecordFile:
-    """Put the items whose record names no group into this one."""
+    """Put the items whose record names no group into this one. Blocks."""
     if group is None:
         return file
-    from uploader.records.model import Packed, Record
+    from uploader.records.model import Record
+    from uploader.records.packed import Packed
 
     known, changed = int(group) if is_number(group) else group, Packed(Record)
-    for one in file.records.drain():
+    for one in file.records:
         own = one.metadata.group is not None
         metadata = one.metadata if own else msgspec.structs.replace(one.metadata, group=known)
         changed.append(msgspec.structs.replace(one, metadata=metadata))
@@ -168,15 +173,16 @@ def _in_group(file: RecordFile, group: str | None) -> RecordFile:
 async def _plan(
     session: Session, api: Figshare, file: RecordFile, key: ItemKey | None = None, *, publish: bool = False
 ) -> Packed[Planned]:
-    """Check all records with Figshare, and return them as they are to be; `file` has none then.
-
-    Raises MetadataInvalid with all problems.
-    """
-    from uploader.records.model import Packed
+    """Check all records with Figshare, and return them as they are to be. Raises MetadataInvalid with all problems."""
+    from uploader.records.packed import Packed
     from uploader.records.plan import Planned, plan_record
 
     planned = Packed(Planned)
-    await check_records(session, api, file, publish=publish, take=lambda one: planned.append(plan_record(one, key)))
+
+    def take(some: Sequence[CheckedRecord]) -> None:
+        planned.extend(plan_record(one, key) for one in some)
+
+    await check_records(session, api, file, publish=publish, take=take)
     return planned
 
 
@@ -222,7 +228,7 @@ async def _run_job(
             await run.run()
         finally:
             await _write_report(session, opened, run, len(planned), values)
-            _show(session, api, opened, run)
+            await _show(session, api, opened, run)
     session.report_written = True
     return _conclude(run, len(planned))
 
@@ -251,18 +257,19 @@ async def _write_report(session: Session, job: OpenJob, run: Run, count: int, va
     session.console.note(f"report: {printable(str(path))}")
 
 
-def _show(session: Session, api: Figshare, job: OpenJob, run: Run) -> None:
+async def _show(session: Session, api: Figshare, job: OpenJob, run: Run) -> None:
     """Print the outcome for the records: counts, duplicates, and failures."""
     console, counts, noted = session.console, Counter[str](), Counter[bool]()
     first: dict[bool, list[Outcome]] = {False: [], True: []}
-    for one in run.outcomes():
-        counts[one.result] += 1
-        console.event("record", **msgspec.to_builtins(one))
-        if one.reason:
-            failed = one.result == "failed"
-            noted[failed] += 1
-            if noted[failed] <= MAX_REPORTED:
-                first[failed].append(one)
+    async for some in in_batches(run.outcomes()):
+        for one in some:
+            counts[one.result] += 1
+            console.event("record", **msgspec.to_builtins(one))
+            if one.reason:
+                failed = one.result == "failed"
+                noted[failed] += 1
+                if noted[failed] <= MAX_REPORTED:
+                    first[failed].append(one)
     session.summary.records = {
         "job": job.name, "found": counts.total(), "results": dict(counts), "requests": api.requests,
     }  # fmt: skip

@@ -18,7 +18,8 @@ from uploader.metadata.model import Metadata
 from uploader.metadata.parse import Document
 from uploader.metadata.problems import Problem
 from uploader.metadata.schema import Validator
-from uploader.records.model import ItemKey, Packed, Record
+from uploader.records.model import ItemKey, Record
+from uploader.records.packed import Packed
 
 _NEEDED: dict[ItemKey | None, str] = {
     None: "a record needs a doi or an id, by which it is found again",

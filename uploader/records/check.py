@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import anyio.lowlevel
 
+from uploader.concurrency import in_batches, in_thread
 from uploader.errors import FigupError, MetadataInvalid
 from uploader.figshare.models import CustomField
 from uploader.items.checks import required_fields
@@ -65,13 +66,13 @@ async def check(
     lookup: Lookup,
     *,
     publish: bool = False,
-    take: Callable[[CheckedRecord], None] | None = None,
+    take: Callable[[Sequence[CheckedRecord]], None] | None = None,
 ) -> Checked:
     """Resolve every name of every record. Creates nothing. Problems are returned, those of `file` included.
 
     Each list is requested once, and each grant and author is looked up once. `publish`: a record that lacks what is
-    required to publish has a problem. `take` gets each record without problems, in their order; `file` has none then.
-    Raises what requests raise.
+    required to publish has a problem. `take` gets the records without problems, in their order, some at a time, in a
+    thread. Raises what requests raise.
     """
     return await _Check(file=file, names=_Names(lookup=lookup), publish=publish, take=take).run()
 
@@ -81,7 +82,7 @@ class _Check:
     file: RecordFile
     names: _Names
     publish: bool
-    take: Callable[[CheckedRecord], None] | None
+    take: Callable[[Sequence[CheckedRecord]], None] | None
     problems: list[Problem] = field(default_factory=list)
     lacking: Counter[str] = field(default_factory=Counter)
     remarks: dict[str, None] = field(default_factory=dict)
@@ -90,9 +91,13 @@ class _Check:
         self.problems += self.file.problems
         wrong = await self._defaults()
         known = {_bare(one) for one in _each(wrong)}
-        for record in self.file.records if self.take is None else self.file.records.drain():
-            await anyio.lowlevel.checkpoint()
-            await self._record(record, known)
+        async for some in in_batches(self.file.records):
+            valid: list[CheckedRecord] = []
+            for record in some:
+                await anyio.lowlevel.checkpoint()
+                valid += await self._record(record, known)
+            if self.take is not None:
+                await in_thread(self.take, valid)
         return Checked(
             path=self.file.path, problems=self.problems, lacking=dict(self.lacking), remarks=list(self.remarks),
             defaults=wrong,
@@ -108,22 +113,23 @@ class _Check:
             return error
         return None
 
-    async def _record(self, record: Record, known: set[str]) -> None:
+    async def _record(self, record: Record, known: set[str]) -> Iterable[CheckedRecord]:
+        """Return the record if it has no problem."""
         part = Loaded(source="", kind="figup", metadata=record.metadata)
         try:
             found = await resolve(Description((part,)), self.names, publish=False)
         except MetadataInvalid as error:
             new = (one for one in _each(error) if _bare(one) not in known)
             self.problems += [self._problem(record, one) for one in new]
-            return
+            return ()
         self.remarks.update(dict.fromkeys(one.removeprefix(": ") for one in found.remarks))
         absent = [*missing_fields(record.metadata), *await self.names.missing_fields(found.spec)]
         self.lacking.update(absent)
         if absent and self.publish:
             message = f"lacks what is required to publish: {', '.join(absent)}"
             self.problems.append(Problem(message=message, line=record.line, unit=self.file.unit))
-        elif self.take is not None:
-            self.take(CheckedRecord(record=record, payload=found.spec))
+            return ()
+        return (CheckedRecord(record=record, payload=found.spec),)
 
     def _problem(self, record: Record, error: FigupError) -> Problem:
         name = error.field if isinstance(error, MetadataInvalid) else ""

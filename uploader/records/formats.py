@@ -21,7 +21,8 @@ from uploader.records import columns, crossref, datacite, dimensions
 from uploader.records.build import Builder
 from uploader.records.entries import Entry, entries_of
 from uploader.records.mapping import Map, load_map
-from uploader.records.model import ItemKey, Packed, Record
+from uploader.records.model import ItemKey, Record
+from uploader.records.packed import Packed
 from uploader.system import path_error
 
 __all__ = ["ItemKey", "RecordFile", "read_records"]

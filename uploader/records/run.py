@@ -6,7 +6,7 @@ A record that fails does not stop the others. What concerns all of them ends the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -15,7 +15,7 @@ import msgspec
 
 from uploader.catalog.report.collect import RunProgress
 from uploader.catalog.report.limits import Limits
-from uploader.concurrency import Stopped, in_thread
+from uploader.concurrency import Stopped, in_batches, in_thread
 from uploader.errors import (
     Conflict,
     FigupError,
@@ -29,13 +29,13 @@ from uploader.errors import (
     RequestRejected,
     ServerFailing,
 )
-from uploader.figshare.ids import comparable_doi
 from uploader.figshare.models import Account
 from uploader.records import journal as ev
 from uploader.records.existing import Existing, Row, look
 from uploader.records.job import OpenJob, read_state
 from uploader.records.journal import JobPlanned
-from uploader.records.model import Packed
+from uploader.records.known import KnownRecords
+from uploader.records.packed import Packed
 from uploader.records.plan import Planned
 from uploader.records.steps import Steps, look_up, remove_late_items
 from uploader.transfer.run.stop import Stop, run_until
@@ -101,13 +101,12 @@ class Run:
         on_progress: Callable[[RunProgress], None] = lambda _: None,
     ) -> None:
         self._api, self._job, self._account = api, job, account
-        self._records, self._options = records, options
+        self._records, self._options = KnownRecords(records, job.state), options
         self._warn, self._on_progress = warn, on_progress
         self._stop = Stop()
         self._begun = api.requests
         self._results: dict[str, tuple[Result, str, Row | None]] = {}
         """Result, reason, and the existing item, of the records of this run."""
-        self._earlier = _earlier_keys(records, job.state)
         self._failures: list[str] = []
         """What the records that failed last, one after the other, have in common: see MAX_ALIKE."""
         self.made = 0
@@ -140,21 +139,18 @@ class Run:
     async def _work(self) -> None:
         with self._stop.interruptible():
             existing = await self._look()
-        for record in self._each():
-            self._check_may_go_on()
-            await self._one(record, existing)
-            done, total = len(self._results), len(self._records)
-            self._on_progress(RunProgress(done=done, total=total, failed=self.failed, requests=self._requests))
+        async for some in in_batches(self._records):
+            for record in some:
+                self._check_may_go_on()
+                await self._one(record, existing)
+                done, total = len(self._results), len(self._records)
+                self._on_progress(RunProgress(done=done, total=total, failed=self.failed, requests=self._requests))
         await self._look_up_left_behind(existing)
         with self._stop.interruptible():
             complete = await remove_late_items(self._api, self._job, self._warn)
         complete &= not self._left_behind()
         if complete and not self.failed and self._job.state.ended != "done":
             await self._job.commit(ev.JobEnded(state="done"))
-
-    def _each(self) -> Iterator[Planned]:
-        """Yield the records by the keys under which the job knows them."""
-        return _by_earlier_keys(self._records, self._earlier)
 
     async def _look_up_left_behind(self, existing: Existing) -> None:
         """Find what became of requests to create items of records that are no longer in the file."""
@@ -195,7 +191,7 @@ class Run:
         creates = state.plan is not None and state.plan.action == "create"
         return await look(
             self._api,
-            _dois(_without_item(self._each(), state)),
+            await in_thread(self._records.dois),
             marks,
             institution=self._account.institution_id,
             elsewhere=creates,
@@ -325,8 +321,8 @@ class Run:
     # --- results -----------------------------------------------------------------------------------------------------
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield the outcome for every record, in the order of the file."""
-        return map(self._outcome, self._each())
+        """Yield the outcome for every record, in the order of the file. Blocks."""
+        return map(self._outcome, self._records)
 
     def _outcome(self, record: Planned) -> Outcome:
         state = self._job.state.of(record.key)
@@ -347,27 +343,6 @@ class Run:
         )
 
 
-def _earlier_keys(records: Iterable[Planned], state: ev.JobState) -> dict[str, str]:
-    """Return the ids of sources that were the keys of records which have a DOI now, by this DOI."""
-    known = state.records
-    found = {one.key: one.source_id for one in records if one.key not in known and one.source_id in known}
-    counts, taken = Counter(found.values()), {one.key for one in records} if found else set()
-    return {key: source_id for key, source_id in found.items() if counts[source_id] == 1 and source_id not in taken}
-
-
-def _by_earlier_keys(records: Iterable[Planned], keys: dict[str, str]) -> Iterator[Planned]:
-    for one in records:
-        yield msgspec.structs.replace(one, key=keys[one.key]) if one.key in keys else one
-
-
-def _without_item(records: Iterable[Planned], state: ev.JobState) -> Iterator[Planned]:
-    return (one for one in records if state.of(one.key).item_id is None)
-
-
-def _dois(records: Iterable[Planned]) -> set[str]:
-    return {comparable_doi(doi) for one in records for doi in one.dois}
-
-
 async def preview(
     api: Figshare,
     states: JobStore,
@@ -382,14 +357,16 @@ async def preview(
         _, state = await in_thread(read_state, states, plan.job)
     except JobNotFound:
         state = ev.JobState()
-    keys = _earlier_keys(records, state)
-
-    def new() -> Iterator[Planned]:
-        return _without_item(_by_earlier_keys(records, keys), state)
-
+    known = KnownRecords(records, state)
+    dois = await in_thread(known.dois)
     creates = plan.action == "create"
-    existing = await look(api, _dois(new()), [], institution=account.institution_id, elsewhere=creates, warn=warn)
-    there = Counter(bool(existing.with_doi(one.dois)) for one in new())
+    existing = await look(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)
+
+
+    def count() -> Counter[bool]:
+        return Counter(bool(existing.with_doi(one.dois)) for one in known.without_item())
+
+    there = await in_thread(count)
     return +Counter(
         {
             "done or begun by this job": len(records) - there.total(),

@@ -72,7 +72,7 @@ def checked(
     defaults: str | None = None,
     *,
     publish: bool = False,
-    take: Callable[[CheckedRecord], None] = lambda _: None,
+    take: Callable[[Sequence[CheckedRecord]], None] = lambda _: None,
 ) -> tuple[Checked, list[str]]:
     path = folder / "records.json"
     path.write_text(json.dumps([{"id": number, **one} for number, one in enumerate(records, start=1)]))
@@ -89,7 +89,7 @@ def checked(
 
 def test_names_become_ids_and_each_is_asked_for_once(tmp_path: Path) -> None:
     found: list[CheckedRecord] = []
-    result, asked = checked(tmp_path, [RECORD] * 3, take=found.append)
+    result, asked = checked(tmp_path, [RECORD] * 3, take=found.extend)
     result.raise_problems()
     assert len(found) == 3
     fields = found[2].payload.fields
@@ -103,7 +103,7 @@ def test_names_become_ids_and_each_is_asked_for_once(tmp_path: Path) -> None:
 def test_a_plan_has_all_dois_that_the_record_names(tmp_path: Path) -> None:
     found: list[CheckedRecord] = []
     link = "https://doi.org/10.1234%2FB"
-    result, _ = checked(tmp_path, [{**RECORD, "doi": "doi: 10.1234/A%281%29.", "link": link}], take=found.append)
+    result, _ = checked(tmp_path, [{**RECORD, "doi": "doi: 10.1234/A%281%29.", "link": link}], take=found.extend)
     result.raise_problems()
     planned = plan_record(found[0])
     assert (planned.key, planned.dois, planned.link) == (
@@ -119,7 +119,7 @@ def test_a_plan_has_all_dois_that_the_record_names(tmp_path: Path) -> None:
 def test_every_unknown_name_has_its_place(tmp_path: Path) -> None:
     found: list[CheckedRecord] = []
     wrong = ({**RECORD, "categories": ["Zoolgy"], "license": "none"}, {**RECORD, "categories": ["Zoolgy"], "title": ""})
-    result, _ = checked(tmp_path, [RECORD, *wrong], take=found.append)
+    result, _ = checked(tmp_path, [RECORD, *wrong], take=found.extend)
     with pytest.raises(MetadataInvalid) as caught:
         result.raise_problems()
     assert [one.message for one in caught.value.causes] == [
@@ -142,7 +142,7 @@ def test_a_mistake_in_the_defaults_is_reported_once(tmp_path: Path) -> None:
 def test_what_is_required_to_publish_is_counted(tmp_path: Path) -> None:
     bare = {"title": "A dam", "link": "https://a.org/", "description": "Text"}
     planned: list[CheckedRecord] = []
-    result, _ = checked(tmp_path, [RECORD, bare], take=planned.append)
+    result, _ = checked(tmp_path, [RECORD, bare], take=planned.extend)
     assert len(planned) == 2, "a draft may lack what is required to publish"
     assert result.lacking == {"categories": 1, "keywords": 1, "Site": 1}
     result, _ = checked(tmp_path, [RECORD, bare], publish=True)

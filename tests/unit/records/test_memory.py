@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.fakes.records import RecordWorld, record
 from tests.support.memory import measured_memory
+from uploader.errors import ResourcesExhausted
 from uploader.figshare.models import Account
 from uploader.records import journal as ev
 from uploader.records.job import job_store, plan
-from uploader.records.model import Packed
+from uploader.records.packed import Packed
 from uploader.records.plan import Planned
 from uploader.records.run import preview
 
@@ -39,16 +42,21 @@ def test_the_state_of_a_record_is_kept_encoded() -> None:
     )  # fmt: skip
 
 
-def test_records_are_forgotten_as_others_are_made_of_them() -> None:
+def test_records_are_on_the_disk() -> None:
     texts = random.Random(1)
     with measured_memory() as memory:
-        records, made = Packed(Planned), Packed(Planned)
+        packed = Packed(Planned)
         for number in range(RECORDS):
-            records.append(record(number, description=texts.randbytes(2000).hex()))
-        for one in records.drain():
-            made.append(one)
-    assert len(made) == RECORDS
-    assert memory.peak / RECORDS < 4000, memory.peak / RECORDS
+            packed.append(record(number, description=texts.randbytes(2000).hex()))
+        assert [one.line for one in packed] == [*range(1, RECORDS + 1)]
+    assert memory.peak / RECORDS < 1500, memory.peak / RECORDS
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    packed = Packed(Planned)
+    with pytest.raises(ResourcesExhausted, match="cannot write temporary files"):
+        packed.extend(record(number, description=f"{number}" * 9000) for number in range(1 << 20))
 
 
 @pytest.mark.anyio
