@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 
 from uploader.metadata.parse import load_json
 from uploader.metadata.problems import raise_problem
+from uploader.records.json_list import InvalidJson, elements
 from uploader.records.tables import XLSX_MAGIC, Row, csv_rows, xlsx_rows
 from uploader.sources.lists import as_utf8
 
 _CSV = frozenset({".csv", ".tsv", ".txt"})
 _WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
 _JSON_LINES = frozenset({".jsonl", ".ndjson"})
-_LISTS = ("publications", "items", "data", "results", "records")
-"""Where services put the list of records."""
-_INSIDE = ("message", "response")
-"""Objects in which services put it."""
+_MAX_LINE = 2**24
+"""Bytes of the first line of JSON Lines in a file whose name does not say so."""
 _BLANKS = b" \t\r\n"
 
 
@@ -50,30 +48,35 @@ def entries_of(path: Path, content: BinaryIO, records: str | None) -> tuple[str,
         return "row", _rows(xlsx_rows(content, str(path)))
     if suffix in _CSV:
         return "line", _rows(csv_rows(content, str(path)))
-    if suffix in _JSON_LINES:
-        return "line", _json_lines(_lines(content, begin, str(path)))
-    data = as_utf8(content.read(), str(path))
-    if data.lstrip(_BLANKS)[:1] not in (b"[", b"{"):
+    text = _as_utf8(content, begin, str(path))
+    kind = "lines" if suffix in _JSON_LINES else _json_kind(text)
+    if not kind:
         hint = "The name of a table ends with .csv, .tsv or .xlsx."
         raise_problem(str(path), "is neither CSV, XLSX, JSON nor JSON Lines", hint=hint)
-    try:
-        return "record", _objects(_elements(data, records))
-    except msgspec.DecodeError as error:
-        if "trailing characters" in str(error):
-            return "line", _json_lines(io.BytesIO(data))
-        raise_problem(str(path), *_explained(error, data))
-    except LookupError:
-        raise_problem(str(path), f"has no list of records at {records!r}")
-    except RecursionError:
-        raise_problem(str(path), "is nested too deeply")
+    return ("line", _json_lines(text)) if kind == "lines" else ("record", _json_list(text, records, str(path)))
 
 
-def _lines(content: BinaryIO, begin: bytes, origin: str) -> Iterable[bytes]:
-    """Return the lines of a text in UTF-8, or UTF-16 with a byte order mark. Raises UsageError."""
+def _as_utf8(content: BinaryIO, begin: bytes, origin: str) -> BinaryIO:
+    """Return a text in UTF-8 at its beginning, also of one in UTF-16 with a byte order mark. Raises UsageError."""
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return io.BytesIO(as_utf8(content.read(), origin))
     content.seek(len(codecs.BOM_UTF8) if begin.startswith(codecs.BOM_UTF8) else 0)
     return content
+
+
+def _json_kind(text: BinaryIO) -> Literal["", "list", "lines"]:
+    """Return whether a text may be a JSON list, or is JSON Lines; "" for neither. It stays at its place."""
+    begin = text.tell()
+    lines = (line for line in iter(lambda: text.readline(_MAX_LINE), b"") if line.strip(_BLANKS))
+    first, second = next(lines, b""), next(lines, b"")
+    text.seek(begin)
+    if first.lstrip(_BLANKS)[:1] not in (b"[", b"{"):
+        return ""
+    try:
+        msgspec.json.decode(first, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return "list"
+    return "lines" if second else "list"
 
 
 def _rows(rows: Iterable[Row]) -> Iterator[Entry]:
@@ -87,9 +90,17 @@ def _json_lines(lines: Iterable[bytes]) -> Iterator[Entry]:
             yield _entry(number, line.rstrip(b"\n"))
 
 
-def _objects(elements: Iterable[msgspec.Raw | bytes]) -> Iterator[Entry]:
-    for number, element in enumerate(elements, start=1):
-        yield _entry(number, bytes(element))
+def _json_list(text: BinaryIO, records: str | None, origin: str) -> Iterator[Entry]:
+    path = tuple(records.split(".")) if records else None
+    try:
+        for number, element in enumerate(elements(text, path), start=1):
+            yield _entry(number, element)
+    except InvalidJson as error:
+        raise_problem(origin, f"invalid JSON: {error}", error.line)
+    except LookupError:
+        raise_problem(origin, f"has no list of records at {records!r}")
+    except RecursionError:
+        raise_problem(origin, "is nested too deeply")
 
 
 def _entry(number: int, data: bytes) -> Entry:
@@ -104,39 +115,3 @@ def _entry(number: int, data: bytes) -> Entry:
     if not isinstance(value, dict):
         return Entry(line=number, value={}, problems=("is not an object with the fields of a record",))
     return Entry(line=number, value=value)
-
-
-def _elements(data: bytes | msgspec.Raw, records: str | None) -> Sequence[msgspec.Raw | bytes]:
-    """Return the elements of the list of records, undecoded: they are many, and decoded one by one.
-
-    Without a list, the object is the only record. Raises msgspec.DecodeError, LookupError.
-    """
-    for name in records.split(".") if records else ():
-        data = _members(data)[name]
-    if _begins(data, b"["):
-        return msgspec.json.decode(data, type=list[msgspec.Raw])
-    if records:
-        raise LookupError(records)
-    members = _members(data)
-    if name := next((name for name in _LISTS if name in members and _begins(members[name], b"[")), ""):
-        return _elements(members[name], None)
-    if name := next((name for name in _INSIDE if name in members and _begins(members[name], b"{")), ""):
-        return _elements(members[name], None)
-    return [data]
-
-
-def _members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    if not _begins(data, b"{"):
-        raise LookupError
-    return msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-
-
-def _begins(data: bytes | msgspec.Raw, mark: bytes) -> bool:
-    return bytes(memoryview(data)[:100]).lstrip(_BLANKS).startswith(mark)
-
-
-def _explained(error: msgspec.DecodeError, data: bytes) -> tuple[str, int | None]:
-    """Return what is wrong with JSON, and the line."""
-    place = re.search(r" \(byte (\d+)\)", str(error))
-    message = str(error).replace(place[0], "") if place else str(error)
-    return f"invalid JSON: {message}", data.count(b"\n", 0, int(place[1])) + 1 if place else None
