@@ -1,21 +1,16 @@
-"""Rows of tables (CSV, XLSX) by the names of their columns."""
+"""Rows of tables (CSV, workbooks) by the names of their columns."""
 
 from __future__ import annotations
 
-import functools
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from functools import partial
-from typing import IO, Any, BinaryIO
-from xml.etree import ElementTree as ET
+from typing import Any, BinaryIO
 
 from uploader.errors import Facts, MetadataInvalid, UsageError
 from uploader.metadata.problems import raise_problem
+from uploader.records.extent import check_extent
 from uploader.sources.tables import MAX_COLUMNS, read_rows
 
 XLSX_MAGIC = b"PK\x03\x04"
@@ -26,12 +21,6 @@ _SHORTENED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d\d+")
 _DATE_COLUMN = re.compile(r"date|online|publi|accept|posted|embargo|until|year", re.IGNORECASE)
 _EXACT = 10**15
 """Excel keeps 15 digits of a number."""
-_SHEET = re.compile(r"xl/worksheets/[^/]+[.]xml", re.IGNORECASE)
-_CELL = re.compile(rb"""<(?:\w+:)?c\b[^>]*?\sr\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["'][^>]*(?<!/)>""")
-"""The beginning of a cell that is not empty."""
-_MAX_CELLS = 2**24
-"""Cells of the rectangle that a sheet occupies; the library takes 32 bytes for each."""
-_CHUNK, _OVERLAP = 2**20, 2**10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +46,7 @@ def xlsx_rows(content: BinaryIO, origin: str) -> Iterator[Row]:
         import python_calamine
     except ImportError:
         raise UsageError("reading .xlsx needs the package python-calamine", facts=Facts("no-xlsx")) from None
-    _check_extent(content, origin)
+    check_extent(content, origin)
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(content)
         sheet = workbook.get_sheet_by_index(0)
@@ -67,58 +56,6 @@ def xlsx_rows(content: BinaryIO, origin: str) -> Iterator[Row]:
     # The library leaves out empty columns at the left, but messages name a column by its number.
     blank = [""] * (sheet.start[1] if sheet.start is not None else 0)
     yield from _named(_texts(([*blank, *row] for row in sheet.iter_rows()), more), origin, "row")
-
-
-def _check_extent(content: BinaryIO, origin: str) -> None:
-    """Raise MetadataInvalid if a cell of an .xlsx file is so far from the others that the library would take all memory
-    for those between them.
-    """
-    damaged = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-    with suppress(*damaged), zipfile.ZipFile(content) as archive:
-        for name in _first_sheet(archive) or filter(_SHEET.fullmatch, archive.namelist()):
-            with archive.open(name) as sheet:
-                width, height, last = _extent(iter(partial(sheet.read, _CHUNK), b""))
-            if width * height > _MAX_CELLS:
-                hint = "Remove the cells far from the records, or save it as CSV UTF-8."
-                raise_problem(
-                    origin, f"its first sheet has cells as far as {last}, which are too many to read", hint=hint
-                )
-    content.seek(0)
-
-
-def _first_sheet(archive: zipfile.ZipFile) -> list[str]:
-    """Return the part with the first sheet of an .xlsx file; empty if that is not clear. Raises as `ZipFile` does."""
-    with suppress(ET.ParseError, KeyError, StopIteration, ValueError), archive.open("xl/workbook.xml") as workbook:
-        sheet = next(one for one in _elements(workbook) if _local(one.tag) == "sheet")
-        (wanted,) = (value for name, value in sheet.items() if name != "id" and _local(name) == "id")
-        with archive.open("xl/_rels/workbook.xml.rels") as relations:
-            targets = [one.get("Target", "") for one in _elements(relations) if one.get("Id") == wanted]
-        paths = {target.lstrip("/") if target.startswith(("/xl/", "xl/")) else f"xl/{target}" for target in targets}
-        return [name for name in archive.namelist() if name in paths]
-    return []
-
-
-def _elements(content: IO[bytes]) -> Iterator[ET.Element]:
-    for _, one in ET.iterparse(content):  # noqa: S314 - expat limits what entities expand to, and reads no others
-        yield one
-
-
-def _local(name: str) -> str:
-    """Return a name without its XML namespace."""
-    return name.rpartition("}")[2]
-
-
-def _extent(chunks: Iterable[bytes]) -> tuple[int, int, str]:
-    """Return columns and rows up to the last cells that are not empty, and the name of the cell at their end."""
-    columns, height, before = {b"A"}, 1, b""
-    for chunk in chunks:
-        cells = _CELL.findall(before + chunk)
-        columns |= {letters.upper() for letters, _ in cells}
-        height = max([height, *map(int, {row for _, row in cells})])
-        before = chunk[-_OVERLAP:]
-    last = max(columns, key=lambda letters: (len(letters), letters))
-    width = functools.reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last, 0)
-    return width, height, f"{last.decode()}{height}"
 
 
 def _texts(rows: Iterable[Sequence[Any]], remarks: list[str]) -> Iterator[tuple[int, list[str], list[str]]]:

@@ -123,9 +123,7 @@ def test_a_cell_far_from_the_others_does_not_take_all_memory(tmp_path: Path, val
     if value is None:
         assert len(read(tmp_path, content.getvalue(), "records.xlsx").records) == 1
         return
-    with pytest.raises(
-        MetadataInvalid, match="its first sheet has cells as far as XFD1048576, which are too many to read"
-    ):
+    with pytest.raises(MetadataInvalid, match="a sheet has cells as far as XFD1048576, which are too many to read"):
         read(tmp_path, content.getvalue(), "records.xlsx")
 
 
@@ -150,8 +148,44 @@ def test_a_far_cell_is_found_however_it_is_written_and_only_in_the_sheet_that_is
     if sheet:
         assert len(read(tmp_path, changed.getvalue(), "records.xlsx").records) == 1
         return
-    with pytest.raises(MetadataInvalid, match="its first sheet has cells as far as XFD1048576"):
+    with pytest.raises(MetadataInvalid, match="a sheet has cells as far as XFD1048576"):
         read(tmp_path, changed.getvalue(), "records.xlsx")
+
+
+ODS = """<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"><office:body><office:spreadsheet>
+<table:table table:name="A">%s</table:table><table:table table:name="B">%s</table:table></office:spreadsheet></office:body></office:document-content>"""  # noqa: E501
+
+
+def ods_row(*cells: str, repeated: int = 1) -> str:
+    return f'<table:table-row table:number-rows-repeated="{repeated}">{"".join(cells)}</table:table-row>'
+
+
+def ods_cell(text: str, repeated: int = 1) -> str:
+    value = f'office:value-type="string"><text:p>{text}</text:p></table:table-cell>' if text else "/>"
+    return f'<table:table-cell table:number-columns-repeated="{repeated}" {value}'
+
+
+def ods(*sheets: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+        archive.writestr("content.xml", ODS % sheets)
+    return content.getvalue()
+
+
+def test_a_cell_of_an_ods_file_far_from_the_others_does_not_take_all_memory(tmp_path: Path) -> None:
+    """The library reads all sheets. Empty rows up to the last one, as LibreOffice writes them, do not matter."""
+    header = ods_row(*map(ods_cell, ("title", "id", "link")))
+    records = header + ods_row(*map(ods_cell, ("A dam", "1", "https://a.org/")), ods_cell("", 16_381))
+    empty = ods_row(ods_cell("", 16_384), repeated=1_048_573)
+    far = ods_row(ods_cell("", 16_383), ods_cell("x"))
+    (found,) = read(tmp_path, ods(records + empty + ods_row(ods_cell("")), records), "records.ods").records
+    assert (found.key, found.line) == ("1", 2)
+    many = ods_row(ods_cell("x", 1_000), repeated=1_000_000)
+    for sheets in ((records + empty + far, records), (records, records + many)):
+        with pytest.raises(MetadataInvalid, match=r"a sheet has cells as far as [A-Z]+1\d{6}, which"):
+            read(tmp_path, ods(*sheets), "records.ods")
 
 
 def test_a_file_that_is_not_a_workbook(tmp_path: Path) -> None:
