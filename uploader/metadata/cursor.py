@@ -93,7 +93,7 @@ class Cursor:
         nodes = [node for node in nodes if not node.blank]
         if len(nodes) > limit:
             self.problem(f"has {len(nodes)} entries; Figshare allows {limit}")
-        return nodes
+        return nodes[:limit]
 
     def text(self, *, min_length: int = 1, max_length: int, lines: bool = False) -> str | None:
         """Return a text of `min_length` to `max_length` characters, on one line unless `lines`; None after a problem.

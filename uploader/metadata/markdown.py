@@ -22,6 +22,14 @@ _WHOLE = {
     "object": "object", "embed": "object", "svg": "drawing", "canvas": "drawing", "form": "form",
 }  # fmt: skip
 """Elements removed with their content; of other removed elements the content stays."""
+_BLOCKS = {
+    "div", "section", "article", "header", "footer", "main", "aside", "nav", "figure", "figcaption", "address",
+    "center", "dl", "dt", "dd", "caption", "title", "head", "body", "html", "template", "noscript", "textarea",
+}  # fmt: skip
+"""Other elements of HTML that matter to how a text is read."""
+_KNOWN = _TAGS | _BLOCKS | set(_WHOLE)
+_ANY_TAG = re.compile(r"</?([a-zA-Z][\w:.-]*)[^<>]*>")
+_ESCAPED_END = re.compile(r"&lt;/\w[\w:-]*\s*&gt;")
 _LINE = re.compile(r"[^\W\d_][^\x00-\x1f\x7f-\xa0*_`#\[\]<>&\\!~|]*")
 """A line that is the same in Markdown and as plain text."""
 _ELEMENT = re.compile(r"</\w[\w:]*\s*>|<(?:br|hr|p|li)\b[^<>]*>", re.IGNORECASE)
@@ -43,8 +51,14 @@ def to_html(text: str) -> Html:
     return _clean(_markdown()(text.strip()))
 
 
+def unescaped(text: str) -> str:
+    """Return HTML or XML whose tags some services escape with these tags; any other text as it is."""
+    return html.unescape(text) if "</" not in text and _ESCAPED_END.search(text) else text
+
+
 def as_html(text: str) -> Html:
     """Return HTML as clean HTML, or plain text as paragraphs: nothing in it is Markdown."""
+    text = unescaped(text)
     if _ELEMENT.search(text):
         return _clean(text.strip())
     paragraphs = (" ".join(one.split()) for one in re.split(r"\n\s*\n", html.unescape(text)))
@@ -63,6 +77,8 @@ def _markdown() -> Callable[[str], str]:
 def _clean(text: str) -> Html:
     import nh3
 
+    # The library removes elements of other languages with their content, such as JATS's <sec>, MathML's secant.
+    text = _ANY_TAG.sub(lambda tag: tag[0] if tag[1].lower() in _KNOWN else "", text)
     clean = functools.partial(nh3.clean, text, attributes={"a": {"href"}}, url_schemes=_SCHEMES, link_rel=None)
     kept = clean(tags=_TAGS).strip()
     return Html(re.sub(r">\n+<", "><", kept), _dropped(clean(tags=_TAGS | set(_WHOLE), clean_content_tags=set())))

@@ -84,3 +84,21 @@ def first_and_last(name: str) -> tuple[str, str]:
     """Split `Doe, Jane` into first and last name; the first is "" for other names."""
     last, _, first = (part.strip() for part in name.partition(","))
     return (first, last) if first and last else ("", name)
+
+
+def is_same(author: Author, other: Author) -> bool:
+    """Return whether two authors of a list are one, as far as it says."""
+    return author == other or (author.orcid is not None and author.orcid == other.orcid)
+
+
+def namesake(author: Author, other: Author) -> tuple[list[Author], str]:
+    """Return what is kept of an author of a foreign list that is in it already as `other`, and a remark.
+
+    Large groups have people of the same name.
+    """
+    if author != other:
+        remark = f"{author.display_name} has the ORCID iD of {other.display_name}; left out"
+        return [msgspec.structs.replace(author, orcid=None)], remark
+    if author.orcid is None:
+        return [author], f"{author.display_name} is named twice; both are kept"
+    return [], f"{author.display_name} is named twice; one is left out"

@@ -17,20 +17,13 @@ import msgspec
 from uploader.metadata import identifiers, materials, people, vocabulary
 from uploader.metadata.cursor import Context, Cursor
 from uploader.metadata.markdown import MAX_DESCRIPTION, as_html, to_html
-from uploader.metadata.model import (
-    Author,
-    Embargo,
-    EmbargoOption,
-    Funding,
-    Material,
-    Metadata,
-    Timeline,
-    Value,
-)
+from uploader.metadata.model import Author, Embargo, EmbargoOption, Funding, Material, Metadata, Timeline, Value
 from uploader.text import did_you_mean, is_unicode
 
 TITLE = (3, 1000)
 """Characters of a title."""
+_MAX_AUTHORS = 10_000
+"""Authors of a record of a service. Documented: 100, yet there are items with more; then the record alone fails."""
 PERMANENT = "0"
 """The date of a permanent embargo (official API description, ArticleEmbargoUpdater)."""
 
@@ -40,7 +33,7 @@ class Validator:
     """Validates fields. `today` decides whether an embargo is over."""
 
     today: date
-    whole_names: bool = False  # do not split names at a comma
+    whole_names: bool = False  # another program's authors: names are not split at a comma, and may occur twice
     markdown: bool = True  # False: descriptions are HTML or plain text
 
     def metadata(self, context: Context) -> Metadata:
@@ -86,9 +79,14 @@ _AUTHOR_ALIASES = {
 
 def _authors(validator: Validator, node: Cursor) -> tuple[Author, ...]:
     authors: list[Author] = []
-    for one in node.items():
+    for one in node.items(limit=_MAX_AUTHORS if validator.whole_names else 100):
         for author in _several(validator, one):
-            if any(author == other or (author.orcid and author.orcid == other.orcid) for other in authors):
+            double = next((other for other in authors if people.is_same(author, other)), None)
+            if double is not None and validator.whole_names:
+                kept, remark = people.namesake(author, double)
+                one.remark(remark)
+                authors += kept
+            elif double is not None:
                 one.problem(f"duplicate author {author.display_name}")
             else:
                 authors.append(author)

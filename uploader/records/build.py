@@ -29,6 +29,8 @@ _NEEDED: dict[ItemKey | None, str] = {
 _DISPENSABLE = frozenset({"keywords", "type", "references", "related_materials", "funding", "timeline"})
 """Fields of a service's records whose invalid values are left out with a remark; who harvests cannot correct them."""
 
+_INDEX = re.compile(r"\[[0-9]+\]")
+
 
 @dataclass(kw_only=True)
 class Builder:
@@ -115,7 +117,7 @@ class Builder:
         metadata = validator.metadata(context)
         for one in context.problems:
             if harvested and root_field(one) in _DISPENSABLE:
-                self.remark(line, [f"{re.sub(r'[[][0-9]+[]]', '', one.field)}: {one.message}; left out"])
+                self.remark(line, [f"{_INDEX.sub('', one.field)}: {one.message}; left out"])
             else:
                 problems.append(one)
         self.remark(line, (_without_place(one) for one in (*context.remarks, *context.unverified)))

@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any
 
 from uploader.metadata.importers.extract import Extracted, Findings, as_list, compact, full_name, text
-from uploader.records.publications import day, plain_title, published
+from uploader.metadata.markdown import unescaped
+from uploader.records.publications import day, lines_of, plain_title, published
 
 _TYPES = {
     "journalarticle": "journal contribution", "postedcontent": "preprint", "bookchapter": "chapter",
@@ -34,7 +35,7 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     general = [(name, _date(value, name)) for name in ("published", "issued")]
     fields = compact(
         title=title,
-        description=html_of_jats(str(value.get("abstract") or "")),
+        description=html_of_jats(lines_of(value, "abstract")),
         authors=found.authors(as_list(value, "author"), _author, is_organisation=_is_organisation),
         keywords=found.keywords(as_list(value, "subject"), text),
         license=found.only("license", licenses, lambda one: text(one, "URL")),
@@ -79,11 +80,13 @@ def _date(value: dict[str, Any], key: str) -> str | None:
     found = value.get(key)
     parts = as_list(found, "date-parts")[:1] if isinstance(found, dict) else []
     numbers = parts[0] if parts and isinstance(parts[0], list) else []
-    return "-".join(f"{number:02d}" for number in numbers if isinstance(number, int)) or None
+    digits = [part for one in numbers if (part := text(one)) is not None and part.isdecimal()]
+    return "-".join(part.zfill(2) for part in digits) or None
 
 
 def html_of_jats(abstract: str) -> str:
     """Return an abstract in JATS, or in HTML, as HTML; the heading "Abstract" is dropped."""
+    abstract = unescaped(abstract)
     abstract = re.sub(r"<(?:jats:)?title>\s*abstract\s*</(?:jats:)?title>", "", abstract, flags=re.IGNORECASE)
     return _TAG.sub(_tag, abstract).strip()
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from uploader.metadata.importers.extract import Extracted, Findings, as_list, compact, full_name, text
-from uploader.records.publications import day, plain_title, published
+from uploader.records.publications import day, lines_of, plain_title, published
 from uploader.text import plain
 
 _TYPES = {
@@ -54,7 +54,7 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     fields = compact(
         id=text(value, "id"),
         title=title,
-        description=str(value.get("abstract") or ""),
+        description=lines_of(value, "abstract"),
         authors=found.authors(as_list(value, "authors"), _author),
         categories=_categories(value, found),
         keywords=_keywords(value, found),

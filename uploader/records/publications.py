@@ -8,16 +8,30 @@ from collections.abc import Iterable
 from typing import Any
 
 from uploader.figshare.ids import doi_in
-from uploader.metadata.importers.extract import Findings, compact
+from uploader.metadata.importers.extract import Findings, as_list, compact
 
 _TAG = re.compile(r"</?[a-z][\w:-]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_INLINE_TAG = re.compile(
+    r"</?(?:jats:)?(?:i|b|em|strong|sub|sup|u|sc|scp|p|span|italic|bold)(?:\s[^<>]*)?/?>", re.IGNORECASE
+)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d(?:T.*)?")
 _PARTIAL = re.compile(r"\d{4}(?:-\d\d?)?")
 
 
 def plain_title(title: str | None) -> str | None:
-    """Return a title without the elements and entities that services leave in it."""
-    return " ".join(html.unescape(_TAG.sub("", title)).split()) or None if title is not None else None
+    """Return a title without the elements and entities that services leave in it, which some escape twice."""
+    if title is None:
+        return None
+    text = html.unescape(html.unescape(_TAG.sub("", title)))
+    return " ".join(_INLINE_TAG.sub("", text).split()) or None
+
+
+def lines_of(value: dict[str, Any], key: str) -> str:
+    """Return a text of several lines; of a list of texts, one below the other. Anything else is left unread."""
+    found = dict.get(value, key)
+    if isinstance(found, str) or (isinstance(found, list) and all(isinstance(one, str) for one in found)):
+        return "\n\n".join(as_list(value, key))
+    return ""
 
 
 def day(found: Findings, dates: Iterable[tuple[str, str | None]]) -> str | None:

@@ -226,3 +226,64 @@ def test_an_invalid_map_has_all_its_problems(read: Read) -> None:
 def test_no_list_where_the_map_says(read: Read) -> None:
     with pytest.raises(MetadataInvalid, match=r"no list of records at 'a\.b'"):
         read({"a": {}}, "records: a.b\ntitle: t\n")
+
+
+@pytest.mark.parametrize(
+    ("abstract", "expected"),
+    [
+        ("<jats:sec><jats:title>Aims</jats:title><jats:p>A dam.</jats:p></jats:sec>", "<h4>Aims</h4><p>A dam.</p>"),
+        ("<p>A <math><mrow><mi>b</mi><mo>=</mo><mn>2</mn></mrow></math> c</p>", "<p>A b=2 c</p>"),
+        ("&lt;jats:p&gt;Dams &amp;amp; &lt;jats:italic&gt;lodges&lt;/jats:italic&gt;&lt;/jats:p&gt;",
+         "<p>Dams &amp; <i>lodges</i></p>"),
+        ("where &lt;p&gt; is the mean", "<p>where &lt;p&gt; is the mean</p>"),
+        (["<p>One.</p>", "<p>Two.</p>"], "<p>One.</p><p>Two.</p>"),
+        ([{"text": "no text"}], None),
+        (3, None),
+    ],
+)  # fmt: skip
+def test_abstracts_keep_their_text(read: Read, abstract: object, expected: str | None) -> None:
+    """Also of elements that HTML does not have, and whose tags were escaped."""
+    (found,) = read([{**WORK, "abstract": abstract}]).records
+    assert found.metadata.description == expected
+
+
+def test_titles_without_markup_however_it_is_written(read: Read) -> None:
+    titles = [
+        "The <i>Castor</i> &amp; p &lt; 0.05",
+        "&lt;i&gt;Castor&lt;/i&gt; &amp;amp; sons",
+        "Bea\0ver\x07s\u2028<b>x",
+    ]
+    file = read([{"DOI": f"10.1234/{number}", "title": [title]} for number, title in enumerate(titles)])
+    found = [one.metadata.title for one in file.records]
+    assert found == ["The Castor & p < 0.05", "Castor & sons", "Beavers x"]
+
+
+def test_authors_of_the_same_name_and_many_of_them(read: Read) -> None:
+    iri = f"https://orcid.org/{ORCID}"
+    wang, carl, ada = ({"given": one, "family": "Wang"} for one in ("Y.", "Carl", "Ada"))
+    several = [wang, wang, {**carl, "ORCID": iri}, {**carl, "ORCID": iri}, {**ada, "ORCID": iri}]
+    many = [{"given": f"{number}.", "family": "Doe"} for number in range(3000)]
+    file = read([{**WORK, "author": several}, {**WORK, "DOI": "10.1234/many", "author": many}])
+    assert file.problems == []
+    first, second = ([(one.first_name, one.orcid) for one in found.metadata.authors or ()] for found in file.records)
+    assert first == [("Y.", None), ("Y.", None), ("Carl", ORCID), ("Ada", None)]
+    assert len(second) == 3000
+    assert [one for one in file.remarks if "authors" in one] == [
+        "record 1: authors: Y. Wang is named twice; both are kept",
+        "record 1: authors: Carl Wang is named twice; one is left out",
+        "record 1: authors: Ada Wang has the ORCID iD of Carl Wang; left out",
+    ]
+
+
+def test_days_in_parts_may_be_texts_and_a_remark_names_the_field(read: Read) -> None:
+    parts = {"published-print": {"date-parts": [["2020", "5", "7"]]}, "accepted": {"date-parts": [[2020, None, "x"]]}}
+    subjects = [f"k{number}" for number in range(150)]
+    file = read([{**WORK, **parts, "subject": subjects}])
+    (found,) = file.records
+    assert found.metadata.timeline is not None
+    assert found.metadata.timeline.publisher_publication == "2020-05-07"
+    assert found.metadata.keywords == tuple(subjects[:100])
+    assert file.remarks == [
+        "record 1: accepted is only a year or a month, not a day; left out",
+        "record 1: keywords: has 150 entries; Figshare allows 100; left out",
+    ]

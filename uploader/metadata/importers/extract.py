@@ -15,6 +15,9 @@ from uploader.metadata.people import first_and_last, people
 from uploader.metadata.vocabulary import DEFAULT_RELATION
 from uploader.text import plain
 
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+"""Control characters that are no blanks, which Figshare's database may not take."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
@@ -163,7 +166,7 @@ def text(value: object, *keys: str) -> str | None:
         return text(value.get(key)) if key is not None and isinstance(value, dict) else None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return " ".join(str(value).split()) or None
+    return " ".join(_CONTROL.sub("", str(value)).split()) or None
 
 
 def as_list(value: object, key: str) -> list[Any]:
