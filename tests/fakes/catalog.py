@@ -10,7 +10,7 @@ from uploader.errors import ItemNotFound
 from uploader.figshare.decode import decode
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
-from uploader.figshare.records import Institution, Listing, Record, VersionRecord
+from uploader.figshare.records import Institution, Listing, Page, Record, VersionRecord
 
 COUNT = 130
 
@@ -42,14 +42,12 @@ class Figshare:
         published = f"2024-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
         return {"id": number, "title": self.titles[number], "published_date": published}
 
-    async def page(
-        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
-    ) -> list[Record]:
+    async def page(self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE) -> Page:
         self.pages.append("changes" if "modified_since" in criteria else listing.path)
         await self.clock.sleep(self.page_delay)
         self.on_page()
         rows = self._rows(listing, criteria)
-        return [decode(Record, row, "a row") for row in rows][(page - 1) * size : page * size]
+        return Page(rows=[decode(Record, row, "a row") for row in rows][(page - 1) * size : page * size])
 
     def _rows(self, listing: Listing, criteria: Mapping[str, str | int]) -> list[dict[str, Any]]:
         if listing.kind != "item":

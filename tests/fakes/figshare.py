@@ -41,7 +41,7 @@ from uploader.figshare.models import (
 )
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, Outcome, PartFailed, PartLocked, UploadGone
 from uploader.figshare.ratelimit import OnTurn
-from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record
+from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Page, Record
 
 T = TypeVar("T")
 
@@ -619,7 +619,7 @@ class FakeRecords:
 
     async def page(
         self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
-    ) -> list[Record]:
+    ) -> Page:
         def rows() -> list[Record]:
             if listing.path == INSTITUTION_ITEMS.path:
                 return self._figshare.institution_rows
@@ -627,7 +627,7 @@ class FakeRecords:
             return [_record(item) for item in self._figshare.stored_items.values() if item.visible_at <= now]
 
         found = await self._figshare.request(f"list {listing.path}", rows)
-        return found[(page - 1) * size : page * size]
+        return Page(rows=found[(page - 1) * size : page * size])
 
 
 def folders_of(item: StoredItem) -> dict[int, str]:

@@ -6,7 +6,7 @@ Without a token the public lists are used; groups are known to administrators of
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from uploader.catalog.pager import Plan, Walk
 from uploader.errors import Facts, FilterIgnored, NameNotFound, NoToken, PermissionDenied, UsageError
@@ -20,11 +20,16 @@ from uploader.text import did_you_mean, plain
 _MAX_CHOICES = 5
 
 
-class Lists(Protocol):
+class Institutions(Protocol):
+    """The list of institutions, which needs no token; `uploader.figshare.records_api.Records` has it."""
+
+    def institutions(self) -> AsyncIterator[Institution]: ...
+
+
+class Lists(Institutions, Protocol):
     """Lists of names; `uploader.figshare.records_api.Records` has them. Those of authors need a token."""
 
     async def authors(self, criteria: Mapping[str, object], *, page: int) -> list[AuthorRecord]: ...
-    def institutions(self) -> AsyncIterator[Institution]: ...
     async def categories(self) -> list[Category]: ...
     async def licenses(self) -> list[License]: ...
 
@@ -99,10 +104,8 @@ class Names:
                 raise error.with_context(hint="Give the ids of groups.") from error
         return self._groups
 
-    async def is_unknown(self, kind: Literal["group", "institution"], number: int) -> bool:
-        """Return True if the account's groups, or the institutions, are known and none has this id."""
-        if kind == "institution":
-            return number not in {one.id async for one in self._api.records.institutions()}
+    async def is_unknown_group(self, number: int) -> bool:
+        """Return True if the account's groups are known and none has this id; it may be one of another institution."""
         try:
             return number not in {one.id for one in await self.all_groups()}
         except (NoToken, PermissionDenied):
@@ -134,6 +137,12 @@ class Names:
                 raise UsageError(unknown.message, hint=unknown.hint) from None
         short = "".join(word for word in found.replace("-", " ").split() if not word[0].isdigit())
         return tuple(dict.fromkeys((short, found)))
+
+
+async def check_institution(source: Institutions, number: int) -> None:
+    """Raise NameNotFound if Figshare lists no institution with this id: an id is only checked if nothing was found."""
+    if number not in {one.id async for one in source.institutions()}:
+        raise NameNotFound(f"unknown institution {number}", facts=Facts("unknown-institution"))
 
 
 def _names(one: Institution) -> set[str]:

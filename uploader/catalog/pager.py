@@ -23,6 +23,7 @@ import msgspec
 
 from uploader.errors import RecordsMissing
 from uploader.figshare.models import PAGE
+from uploader.units import format_count
 
 MAX_PAGES = 9
 """Pages of a list that Figshare is known to serve (observed: 9 × 1000 rows); an earlier refusal is accepted."""
@@ -31,7 +32,10 @@ _DAY = timedelta(days=1)
 _WIDE = 2 * _DAY
 """Overlap of slices if the server's filter has a resolution of days."""
 
-GapCode: TypeAlias = Literal["page-limit", "one-moment", "unsorted", "unfiltered", "no-overlap", "undated"]
+_MAX_NAMED = 3
+"""Rows without an id that a message names."""
+
+GapCode: TypeAlias = Literal["page-limit", "one-moment", "unsorted", "unfiltered", "no-overlap", "undated", "no-id"]
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,16 @@ def check_complete(gaps: Sequence[Gap]) -> None:
     """Raise RecordsMissing for a list with gaps."""
     if gaps:
         raise RecordsMissing(f"the list may not be complete: {'; '.join(gap.message for gap in gaps)}")
+
+
+def unusable_rows(described: Sequence[str]) -> tuple[Gap, ...]:
+    """Return the gap of rows without a valid id on one page, if there are any."""
+    if not described:
+        return ()
+    more = f" and {len(described) - _MAX_NAMED} more" if len(described) > _MAX_NAMED else ""
+    named = ", ".join(repr(one) for one in described[:_MAX_NAMED])
+    message = f"{format_count(len(described), 'row')} without a valid id, which cannot be read: {named}{more}"
+    return (Gap(code="no-id", message=message),)
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,8 +156,11 @@ class Walk:
             since=now.since, narrowed=now.narrowed, page=now.page, size=self._plan.size, undated=now.undated
         )
 
-    def take(self, rows: Sequence[R]) -> list[R]:
-        """Process the rows of the requested page; return the new ones."""
+    def take(self, rows: Sequence[R], unusable: Sequence[str] = ()) -> list[R]:
+        """Process the rows of the requested page; return the new ones. `unusable` describes rows without a valid id."""
+        for gap in unusable_rows(unusable):
+            self._gap(gap.code, gap.message)
+        count = len(rows) + len(unusable)
         now = self._pending.pop()
         if now.overlaps and now.floor is not None and now.page == 1 and not any(row.id in self._seen for row in rows):
             if now.since is not None and now.since > now.floor - _WIDE:
@@ -155,9 +172,9 @@ class Walk:
         self._seen.update(row.id for row in new)
         dates = [date for row in rows if (date := self._date(row)) is not None]
         if self._plan.key is None or now.undated:
-            self._after_page(now, len(rows), len(new), dates)
+            self._after_page(now, count, len(new), dates)
         else:
-            self._after_slice(now, len(rows), dates)
+            self._after_slice(now, count, dates)
         self._look_for_undated(now)
         return new
 

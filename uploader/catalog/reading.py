@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from uploader.catalog.pager import Gap, PageRequest, Plan, Position, Walk
+from uploader.catalog.pager import Gap, PageRequest, Plan, Position, Walk, unusable_rows
 from uploader.errors import ProtocolViolation
 from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import PageLimitReached
-from uploader.figshare.records import Listing, Record
+from uploader.figshare.records import Listing, Page, Record
 from uploader.metadata.vocabulary import ITEM_TYPE_IDS
 
 UNDATED: Final = "NOT :published_after: 1800-01-01"
@@ -21,9 +21,7 @@ UNDATED: Final = "NOT :published_after: 1800-01-01"
 class ListService(Protocol):
     """The requests needed to read lists; `uploader.figshare.records_api.Records` has them."""
 
-    async def page(
-        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
-    ) -> list[Record]:
+    async def page(self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE) -> Page:
         """Return one page. Raises PageLimitReached."""
 
 
@@ -80,13 +78,13 @@ class Reading:
         """Yield the new rows of each page, as it arrives. Raises what `Records.page` raises but PageLimitReached."""
         while (asked := self._walk.next_page()) is not None:
             try:
-                rows = await self._source.page(
+                page = await self._source.page(
                     self._listing, self._criteria_of(asked), page=asked.page, size=asked.size
                 )
             except PageLimitReached:
                 self._walk.refuse()
                 continue
-            yield self._walk.take(rows)
+            yield self._walk.take(page.rows, page.unusable)
 
     async def rows(self) -> AsyncIterator[Record]:
         """Yield each row once."""
@@ -112,24 +110,29 @@ class ReadingById:
     `seen` are the ids of an earlier reading that ended early.
     """
 
-    gaps: tuple[Gap, ...] = ()
-    position = Position(pending=())
-
     def __init__(
         self, source: ListService, listing: Listing, criteria: Mapping[str, str | int], *, seen: Iterable[int] = ()
     ) -> None:
         self._source, self._listing, self._criteria = source, listing, criteria
         self._first = max(seen, default=-1) + 1
+        self.gaps: tuple[Gap, ...] = ()
+
+    @property
+    def position(self) -> Position:
+        """The gaps so far; where the reading is follows from the ids of the rows."""
+        return Position(pending=(), gaps=self.gaps)
 
     async def pages(self) -> AsyncIterator[list[Record]]:
         """Yield the rows of each page, as it arrives. Raises what `Records.page` raises."""
         while True:
-            rows = await self._source.page(self._listing, {**self._criteria, "id_gte": self._first}, page=1)
+            page = await self._source.page(self._listing, {**self._criteria, "id_gte": self._first}, page=1)
+            rows = page.rows
+            self.gaps = tuple(dict.fromkeys((*self.gaps, *unusable_rows(page.unusable))))
             if any(row.id < self._first for row in rows):
                 raise ProtocolViolation(f"Figshare ignores the page number in {self._listing.resource}")
-            if len(rows) == PAGE and any(later.id <= one.id for one, later in itertools.pairwise(rows)):
+            if len(page) == PAGE and any(later.id <= one.id for one, later in itertools.pairwise(rows)):
                 raise ProtocolViolation(f"Figshare does not sort {self._listing.resource} by id")
             yield rows
-            if len(rows) < PAGE:
+            if len(page) < PAGE:
                 return
             self._first = rows[-1].id + 1

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 
 from uploader.catalog.checks import Filter, RowChecks, equals, has_doi, has_resource_doi, since, until
+from uploader.catalog.names import Institutions, check_institution
 from uploader.catalog.pager import Gap
 from uploader.catalog.query import Query, days_later
 from uploader.catalog.reading import ListService, Reading
@@ -72,10 +73,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, str | int]
 
 
+class SearchService(ListService, Institutions, Protocol):
+    """The requests that a search needs; `uploader.figshare.records_api.Records` has them."""
+
+
 class SearchRun:
     """One search being made. `conclusion` is final once all rows were taken."""
 
-    def __init__(self, source: ListService, search: Search) -> None:
+    def __init__(self, source: SearchService, search: Search) -> None:
         self._source = source
         self._search = search
         self._checks = RowChecks(_filters(search), search.query.title)
@@ -90,7 +95,9 @@ class SearchRun:
         ]
 
     async def rows(self) -> AsyncIterator[Record]:
-        """Yield the rows. Raises FilterIgnored, and what all requests raise."""
+        """Yield the rows. Raises FilterIgnored, NameNotFound for an institution that does not exist, and what all
+        requests raise.
+        """
         limit = self._search.limit
         readings = [self._reading(group) for group in self._groups()]
         rows = self._merged(readings) if limit is not None and len(readings) > 1 else self._each(readings)
@@ -101,11 +108,14 @@ class SearchRun:
             self.conclusion.found += 1
             yield row
         self._conclude(readings)
+        if not self.conclusion.found and self._search.institution is not None:
+            await check_institution(self._source, self._search.institution)
 
     def _conclude(self, readings: Sequence[Reading]) -> None:
         self.conclusion.left_out = self._checks.left_out
-        if not self.conclusion.more:
-            self.conclusion.gaps = tuple(dict.fromkeys(gap for one in readings for gap in one.gaps))
+        gaps = dict.fromkeys(gap for one in readings for gap in one.gaps)
+        # Of rows beyond the limit nothing is claimed.
+        self.conclusion.gaps = tuple(gap for gap in gaps if not self.conclusion.more or gap.code == "no-id")
 
     def _groups(self) -> Sequence[int | None]:
         return self._search.groups or (None,)

@@ -208,14 +208,12 @@ async def _search(api: Figshare, words: tuple[str, ...], values: dict[str, Any])
 
 
 async def _note_unknown(session: Session, api: Figshare, search: Search) -> None:
-    """Explain an empty result by an id that Figshare does not know."""
+    """Explain an empty result by groups that the account's institution does not have."""
     from uploader.catalog.names import Names
 
     names = Names(api)
-    if search.institution is not None and await names.is_unknown("institution", search.institution):
-        session.console.note(f"Figshare lists no institution {search.institution}")
     for group in search.groups:
-        if await names.is_unknown("group", group):
+        if await names.is_unknown_group(group):
             session.console.note(f"your institution has no group {group}")
 
 

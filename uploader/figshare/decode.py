@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -66,12 +66,34 @@ def parse_list(kind: type[T], body: bytes, resource: str) -> list[T]:
 
     Raises NotJson, ProtocolViolation.
     """
+    return [decode(kind, row, resource) for row in _list(body, resource)]
+
+
+def parse_rows(kind: type[T], body: bytes, resource: str) -> tuple[list[T], list[Any]]:
+    """Return the objects of the list in a body, and the rows that are none of this kind.
+
+    Raises NotJson, and ProtocolViolation if all rows are not.
+    """
+    found: list[T] = []
+    unusable: list[Any] = []
+    fault: ProtocolViolation | None = None
+    for row in _list(body, resource):
+        try:
+            found.append(decode(kind, row, resource))
+        except ProtocolViolation as error:
+            unusable.append(row)
+            fault = error
+    if fault is not None and not found:
+        raise fault
+    return found, unusable
+
+
+def _list(body: bytes, resource: str) -> list[Any]:
     value = parse_json(body)
     if not isinstance(value, list):
         raise ProtocolViolation(f"unexpected answer from Figshare for {resource}")
-    if may_have_token(body.decode("utf-8", "replace")):
-        value = redact_values(value)
-    return [decode(kind, row, resource) for row in value]
+    redacted = redact_values(value) if may_have_token(body.decode("utf-8", "replace")) else value
+    return cast("list[Any]", redacted)
 
 
 def decode(kind: type[T], row: object, resource: str) -> T:

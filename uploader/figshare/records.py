@@ -49,6 +49,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     raw: Raw = {}
 
 
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list. `unusable` describes the rows without a valid id, which cannot be records."""
+
+    rows: list[Record]
+    unusable: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.unusable)
+
+
 class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One public version of an item or a collection; `url` is its address in the API."""
 

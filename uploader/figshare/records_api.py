@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from uploader.errors import ProtocolViolation, RequestRejected
 from uploader.figshare import models
+from uploader.figshare.decode import as_text
 from uploader.figshare.ids import SEGMENTS, Kind
 from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.pipeline import Pipeline
-from uploader.figshare.records import AuthorRecord, Institution, Listing, Record, VersionRecord
-from uploader.figshare.responses import list_spec, not_found, object_spec, record_not_found
+from uploader.figshare.records import AuthorRecord, Institution, Listing, Page, Record, VersionRecord
+from uploader.figshare.responses import list_spec, not_found, object_spec, record_not_found, rows_spec
+from uploader.text import printable
 
 Criteria = Mapping[str, str | int]
 """Filters and order of a list, as the API names them."""
 _PAGE_REFUSED = (400, 422)
 """Statuses by which a page is too far (observed: 422 PageLimitExceededException; 400 in the oldest documentation)."""
+_MAX_DESCRIBED = 60
+"""Characters of a title in a message."""
 _MAX_INSTITUTIONS = 200
 """Pages of the list of institutions that are read at most: its page size is unknown."""
 
@@ -31,12 +35,12 @@ class Records:
 
     # --- lists -------------------------------------------------------------------------------------------------------
 
-    async def page(self, listing: Listing, criteria: Criteria, *, page: int, size: int = PAGE) -> list[Record]:
+    async def page(self, listing: Listing, criteria: Criteria, *, page: int, size: int = PAGE) -> Page:
         """Return one page of a list, counted from 1. Raises PageLimitReached if Figshare does not list that far."""
         if listing.paging == "whole" and page > 1:
-            return []
+            return Page(rows=[])
         asked = {**criteria, **_paging(listing, page, size)}
-        spec = list_spec(
+        spec = rows_spec(
             Record,
             listing.resource,
             public=listing.public,
@@ -44,9 +48,11 @@ class Records:
         )
         try:
             if listing.method == "POST":
-                return await self._calls.api("POST", listing.path, spec, body=asked)
-            path = f"{listing.path}?{urlencode(asked)}" if asked else listing.path
-            return await self._calls.api("GET", path, spec)
+                rows, others = await self._calls.api("POST", listing.path, spec, body=asked)
+            else:
+                path = f"{listing.path}?{urlencode(asked)}" if asked else listing.path
+                rows, others = await self._calls.api("GET", path, spec)
+            return Page(rows=rows, unusable=tuple(map(_described, others)))
         except RequestRejected as refusal:
             if page > 1 and refusal.status in _PAGE_REFUSED:
                 raise PageLimitReached(refusal.message) from None
@@ -123,6 +129,14 @@ class Records:
         )  # fmt: skip
         found = await self._calls.api("GET", f"/{SEGMENTS[kind]}/{number}/versions", spec)
         return sorted(found, key=lambda one: one.version)
+
+
+def _described(row: Any) -> str:
+    """Return what a row without a valid id is about."""
+    if not isinstance(row, Mapping):
+        return "a row that is no object"
+    names = (as_text(row.get(name)) for name in ("title", "name", "full_name", "email", "doi", "url"))
+    return printable(next(filter(None, names), "a row without a title")[:_MAX_DESCRIBED])
 
 
 def _paging(listing: Listing, page: int, size: int) -> Criteria:

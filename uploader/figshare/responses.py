@@ -22,7 +22,7 @@ from uploader.errors import (
     UsageError,
 )
 from uploader.figshare import urls
-from uploader.figshare.decode import NotJson, as_text, parse_json, parse_list, parse_object
+from uploader.figshare.decode import NotJson, as_text, parse_json, parse_list, parse_object, parse_rows
 from uploader.figshare.outcomes import Outcome
 from uploader.figshare.retry import is_retryable, parse_http_date, parse_retry_after
 from uploader.figshare.transport import ExchangeFailed, Response
@@ -76,12 +76,26 @@ def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list
     """Return the spec of an answer that is a list of objects of this kind; `options` as for ResponseSpec."""
 
     def parse(answer: Response) -> list[S]:
-        # Observed: an error with status 200 where rows were due.
-        if answer.body.lstrip().startswith(b"{") and (words := server_message(answer.body)):
-            raise ErrorInstead(words)
+        _check_rows(answer)
         return parse_list(kind, answer.body, resource)
 
     return ResponseSpec(resource=resource, parse=parse, **options)
+
+
+def rows_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[tuple[list[S], list[Any]]]:
+    """Like `list_spec`, with the rows that are no objects of this kind beside the others, unless all are none."""
+
+    def parse(answer: Response) -> tuple[list[S], list[Any]]:
+        _check_rows(answer)
+        return parse_rows(kind, answer.body, resource)
+
+    return ResponseSpec(resource=resource, parse=parse, **options)
+
+
+def _check_rows(answer: Response) -> None:
+    """Raise ErrorInstead for an error with status 200 where rows were due, as was observed."""
+    if answer.body.lstrip().startswith(b"{") and (words := server_message(answer.body)):
+        raise ErrorInstead(words)
 
 
 def done_spec(resource: str, **options: Any) -> ResponseSpec[None]:

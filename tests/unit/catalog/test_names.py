@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from uploader.catalog.names import Names, find_authors, find_type
+from uploader.catalog.names import Names, check_institution, find_authors, find_type
 from uploader.errors import FigupError, NameNotFound, NoToken, PermissionDenied, UsageError
 from uploader.figshare.models import Category, Group, License
 from uploader.figshare.records import AuthorRecord, Institution
@@ -80,13 +80,14 @@ async def test_ids_are_looked_up_among_the_known_ones() -> None:
     lists = Lists()
     names = Names(lists)
     known = (await names.all_groups())[0].id
-    assert await names.is_unknown("group", 99999)
-    assert not await names.is_unknown("group", known)
-    assert await names.is_unknown("institution", 99999)
-    assert not await names.is_unknown("institution", 319)
+    assert await names.is_unknown_group(99999)
+    assert not await names.is_unknown_group(known)
+    with pytest.raises(NameNotFound, match="unknown institution 99999"):
+        await check_institution(lists, 99999)
+    await check_institution(lists, 319)
     lists = Lists()
     lists.has_token = False
-    assert not await Names(lists).is_unknown("group", 99999), "nothing is known without a token"
+    assert not await Names(lists).is_unknown_group(99999), "nothing is known without a token"
 
 
 async def test_a_list_is_requested_once() -> None:

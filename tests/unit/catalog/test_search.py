@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
 
 from uploader.catalog.query import Query
 from uploader.catalog.search import Search, SearchRun
-from uploader.errors import ExitStatus, FilterIgnored
+from uploader.errors import ExitStatus, FilterIgnored, NameNotFound
 from uploader.figshare.decode import decode
 from uploader.figshare.outcomes import PageLimitReached
-from uploader.figshare.records import Listing, Record
+from uploader.figshare.records import Institution, Listing, Page, Record
 
 DAY = dt.date(2024, 3, 1)
 
@@ -30,9 +30,7 @@ class Server:
         self.rows, self.fits, self.cap = rows, fits, cap
         self.asked: list[dict[str, Any]] = []
 
-    async def page(
-        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = 1000
-    ) -> list[Record]:
+    async def page(self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = 1000) -> Page:
         self.asked.append({"path": listing.path, "page": page, "size": size, **criteria})
         if page * size > self.cap:
             raise PageLimitReached("too far")
@@ -41,7 +39,10 @@ class Server:
         found = [one for one in self.rows if self.fits(one, criteria) and (one.published is None) >= undated]
         found = [one for one in found if one.published is None or f"{one.published:%Y-%m-%dT%H:%M:%S}" >= since]
         found.sort(key=lambda one: str(one.published), reverse=criteria["order_direction"] == "desc")
-        return found[(page - 1) * size : page * size]
+        return Page(rows=found[(page - 1) * size : page * size])
+
+    async def institutions(self) -> AsyncIterator[Institution]:
+        yield Institution(id=2)
 
 
 async def run(server: Server, **search: Any) -> tuple[list[int], SearchRun]:
@@ -138,8 +139,8 @@ async def test_a_filter_without_effect_is_an_error_and_no_result(name: str) -> N
 
 
 def _unfiltered(server: Server) -> Any:
-    async def page(listing: Listing, criteria: Any, *, page: int, size: int = 1000) -> list[Record]:
-        return server.rows[:size]
+    async def page(listing: Listing, criteria: Any, *, page: int, size: int = 1000) -> Page:
+        return Page(rows=server.rows[:size])
 
     return page
 
@@ -172,3 +173,30 @@ def test_requests_can_be_shown_before_they_are_made() -> None:
     searching = SearchRun(Server([]), Search(kind="collection", own=True, institution=2, limit=None, groups=(4, 5)))
     shown = [(one.method, one.path, one.body["group"]) for one in searching.requests()]
     assert shown == [("POST", "/account/collections/search", 4), ("POST", "/account/collections/search", 5)]
+
+
+async def test_rows_without_an_id_count_for_their_page_and_are_missing() -> None:
+    """A full page that has them is not the last one."""
+    ids = range(1, 1500)
+    server = Server([row(one, published_date=f"2024-01-01T00:{one // 60:02}:{one % 60:02}Z") for one in ids])
+    complete = server.page
+
+    async def page(listing: Listing, criteria: Any, *, page: int, size: int = 1000) -> Page:
+        found = await complete(listing, criteria, page=page, size=size)
+        return Page(rows=found.rows[:-2], unusable=("A dam", "A lodge")) if len(found) == size else found
+
+    server.page = page  # type: ignore[method-assign]
+    found, searching = await run(server, limit=None)
+    assert found == [*ids], "the next slice has those two again"
+    assert [gap.message for gap in searching.conclusion.gaps] == [
+        "2 rows without a valid id, which cannot be read: 'A dam', 'A lodge'"
+    ]
+    found, searching = await run(server, limit=3)
+    assert (len(found), searching.conclusion.complete) == (3, False)
+
+
+async def test_an_institution_without_records_must_exist() -> None:
+    assert await run(Server([]), institution=2)
+    for limit in (None, 20):
+        with pytest.raises(NameNotFound, match="unknown institution 99999"):
+            await run(Server([]), institution=99999, limit=limit)

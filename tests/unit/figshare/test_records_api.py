@@ -31,7 +31,7 @@ PAGE = "<html>Too fast</html>"
 async def test_a_search_is_asked_in_the_body_and_a_list_in_the_query(service: Service, connect: Connect) -> None:
     service.script = lambda _: reply(200, [ROW])
     records = connect().records
-    (row,) = await records.page(search_of("item"), {"search_for": "a AND b", "institution": 2}, page=3)
+    found = await records.page(search_of("item"), {"search_for": "a AND b", "institution": 2}, page=3)
     await records.page(own_list("collection"), {}, page=1, size=20)
     await records.page(items_of("project", 7, public=True), {}, page=1)
     await records.page(INSTITUTION_ITEMS, {"group": 4, "order": "modified_date"}, page=2)
@@ -42,8 +42,22 @@ async def test_a_search_is_asked_in_the_body_and_a_list_in_the_query(service: Se
         "/v2/projects/7/articles?page=1&page_size=1000",
         "/v2/account/institution/articles?group=4&order=modified_date&page=2&page_size=1000",
     ]
+    (row,) = found.rows
     assert (row.id, row.type_id, row.published and row.published.year) == (5, 3, 2021)
     assert row.raw == ROW
+
+
+async def test_rows_without_a_valid_id_are_told_apart_from_the_others(service: Service, connect: Connect) -> None:
+    known = [{"title": "No\nid"}, {"id": "x", "email": "a@b.org"}, {"id": -1, "title": "t" * 99}]
+    odd = [*known, {"id": None}, None, "message"]
+    service.script = lambda _: reply(200, [odd[0], ROW, *odd[1:]])
+    records = connect().records
+    page = await records.page(search_of("item"), {}, page=1)
+    assert ([row.id for row in page.rows], len(page)) == ([5], 7)
+    assert page.unusable == (r"No\nid", "a@b.org", "t" * 60, "a row without a title", *["a row that is no object"] * 2)
+    service.script = lambda _: reply(200, odd)
+    with pytest.raises(ProtocolViolation, match="the search of public items"):
+        await records.page(search_of("item"), {}, page=1)
 
 
 @pytest.mark.parametrize("status", [400, 422])

@@ -30,7 +30,7 @@ from uploader.concurrency import in_thread, unwrap_group
 from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, ProtocolViolation
 from uploader.figshare.ids import Kind
 from uploader.figshare.models import PAGE
-from uploader.figshare.records import Institution, Listing, Record, RowKind, VersionRecord, items_of
+from uploader.figshare.records import Institution, Listing, Page, Record, RowKind, VersionRecord, items_of
 from uploader.units import format_count
 
 SLOW_WALK: Final = 60.0
@@ -48,7 +48,7 @@ class RecordService(Protocol):
 
     async def page(
         self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
-    ) -> list[Record]: ...
+    ) -> Page: ...
     async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record: ...
     async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]: ...
     async def review(self, number: int) -> Record: ...
@@ -226,7 +226,7 @@ class Collector:
         await in_thread(lambda: self._store.add_page(name, kind, rows, position, complete=complete))
 
     async def _changes(self, wanted: RowList) -> list[Gap]:
-        """List what was modified since the run before, where rows do not show that, or since a slow walk began."""
+        """List what was modified since the run before, where rows do not show that, or since a long walk began."""
         name, kind = f"changes of {wanted.name}", wanted.listing.kind
         position, complete = await in_thread(self._store.position, name)
         if complete and position is not None:
@@ -255,7 +255,10 @@ class Collector:
         began, previous = self._store.began, self._store.previous
         if previous and self._store.hides_changes(wanted.listing.kind):
             return datetime.fromtimestamp(previous, UTC) - _DAY
-        if wanted.listing.key == "published" and self._clock.now().timestamp() - began > SLOW_WALK:
+        position, _ = self._store.position(wanted.name)
+        # A record that is published again leaves the list for a moment, in which its slice may be read.
+        sliced = position is not None and position.sliced
+        if wanted.listing.key == "published" and (sliced or self._clock.now().timestamp() - began > SLOW_WALK):
             return datetime.fromtimestamp(began, UTC) - _DAY
         return None
 

@@ -11,7 +11,7 @@ from uploader.catalog.reading import ListService
 from uploader.clock import Clock
 from uploader.errors import Interrupted
 from uploader.figshare.models import PAGE
-from uploader.figshare.records import Listing, Record
+from uploader.figshare.records import Listing, Page
 from uploader.units import format_count
 
 CONTINUE: Final = "Run the same command again to continue; what was read is kept."
@@ -83,9 +83,7 @@ class CountedPages:
     def __init__(self, source: ListService, requests: Requests) -> None:
         self._source, self._requests = source, requests
 
-    async def page(
-        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
-    ) -> list[Record]:
+    async def page(self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE) -> Page:
         if page == 1:  # a later one may have shifted by the next run
             self._requests.begin()
         if listing.paging != "whole" or page == 1:

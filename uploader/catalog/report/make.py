@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 
 from uploader._version import __version__
+from uploader.catalog.names import check_institution
 from uploader.catalog.pager import Gap
 from uploader.catalog.report.annotate import Annotator, Choice, Findings
 from uploader.catalog.report.collect import Collector, Extras, RecordService, RunProgress, Verify
@@ -29,7 +30,7 @@ from uploader.catalog.statistics.periods import Period
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
 from uploader.disk import Disk
-from uploader.errors import CatalogBusy, CatalogDamaged, Facts, JobBusy, NameNotFound
+from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy, NameNotFound
 from uploader.text import printable
 from uploader.transfer.store.lock import JobLock
 from uploader.units import format_count
@@ -311,8 +312,8 @@ class ReportRun:
     async def _check_institution(self) -> None:
         """Raise NameNotFound if an institution without records does not exist."""
         wanted = self._spec.institution
-        if wanted is not None and wanted not in {one.id async for one in self._source.institutions()}:
-            raise NameNotFound(f"unknown institution {wanted}", facts=Facts("unknown-institution"))
+        if wanted is not None:
+            await check_institution(self._source, wanted)
 
 
 def _checked(entries: Callable[[], Iterator[Entry]], check: Callable[[], None]) -> Iterator[Entry]:

@@ -49,6 +49,8 @@ class Pricing:
         """Whether each listed row has a date of publication."""
         self._read: set[_Key] = set()
         """Rows whose record was read since they changed last."""
+        self._sliced: set[str] = set()
+        """Lists that are read in several slices, after which changes are listed."""
 
     async def price(self) -> CostEstimate:
         """Return the price. Raises what reading lists raises."""
@@ -84,6 +86,8 @@ class Pricing:
         position, complete = None, False
         if store is not None and not store.finished:
             position, complete = await in_thread(store.position, wanted.name)
+        if position is not None and position.sliced:
+            self._sliced.add(wanted.name)
         if complete:
             return 0
         seen = [number for kind, number in self._dates if kind == listing.kind] if position is not None else []
@@ -98,15 +102,24 @@ class Pricing:
             for row in page if listing.kind in self._spec.rows else ():
                 key = (listing.kind, row.id)
                 self._add(key, stored.get(key), mark_of(row), dated=row.published is not None)
+        if reading.position.sliced:
+            self._sliced.add(wanted.name)
         return 2 * pages if listing.shifts and pages > 1 else pages
 
     def _lists_of_changes(self) -> int:
-        """Return how many lists of changes are read, because rows do not show them. Blocks."""
+        """Return how many lists of changes are read, because rows do not show them or a list is long. Blocks."""
         store = self._store
-        if store is None or not (store.began if store.finished else store.previous):
-            return 0
-        lists = [one for one in self._spec.lists() if one.listing.changes and store.hides_changes(one.listing.kind)]
-        return sum(store.finished or not store.position(f"changes of {one.name}")[1] for one in lists)
+        again = store is not None and bool(store.began if store.finished else store.previous)
+        lists = [
+            one
+            for one in self._spec.lists()
+            if one.listing.changes
+            and (
+                (one.listing.key == "published" and one.name in self._sliced)
+                or (again and store is not None and store.hides_changes(one.listing.kind))
+            )
+        ]
+        return sum(store is None or store.finished or not store.position(f"changes of {one.name}")[1] for one in lists)
 
     def _numbers(self) -> int:
         """Return how many requests go to the statistics service. Blocks."""
