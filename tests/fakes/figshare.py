@@ -123,8 +123,12 @@ class StoredItem:
     """The published versions, as the item was then."""
     doi: str = ""
     embargo: Embargo | None = None
-    changes: int = 0
-    """Changes since its creation; the time of the last one is as many seconds later."""
+    modified: datetime | None = None
+    """When it was changed last, None if never."""
+
+    def change(self, now: datetime) -> None:
+        """Note a change; no two have the same time."""
+        self.modified = max(now, (self.modified or self.created) + timedelta(seconds=1))
 
 
 class FakeFigshare:
@@ -386,7 +390,7 @@ class FakeFigshare:
     def _new_file(self, item_id: int, file: StoredFile) -> int:
         file.visible_at = self.clock.monotonic() + self.files_lag
         self.stored(item_id).files[file.id] = file
-        self.stored(item_id).changes += 1
+        self.stored(item_id).change(self.clock.now())
         return file.id
 
     async def initiate(
@@ -520,7 +524,7 @@ class FakeItems:
             url=f"https://example.org/account/{item.id}",
             public_url=f"https://example.org/{item.id}" if public else "",
             created=item.created,
-            modified=item.created + timedelta(seconds=item.changes),
+            modified=item.modified or item.created,
             files=tuple(self._figshare.row(file) for file in item.files.values() if file.visible_at <= now),
             folders={} if self._figshare.folders_in_names else folders_of(item),
             description=str(item.fields.get("description", "")),
@@ -554,7 +558,7 @@ class FakeItems:
             item.fields.update(fields)
             item.title = str(fields.get("title", item.title))
             item.doi = str(fields.get("doi", item.doi))
-            item.changes += 1
+            item.change(self._figshare.clock.now())
 
         await self._figshare.request("update", update, on_turn)
 
@@ -566,7 +570,7 @@ class FakeItems:
     ) -> None:
         def replace() -> None:
             item = self._figshare.stored(item_id)
-            item.changes += 1
+            item.change(self._figshare.clock.now())
             known = {author.id: author for author in item.authors}
             item.authors = [
                 known[number]
@@ -617,9 +621,7 @@ class FakeRecords:
     def __init__(self, figshare: FakeFigshare) -> None:
         self._figshare = figshare
 
-    async def page(
-        self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE
-    ) -> Page:
+    async def page(self, listing: Listing, criteria: Mapping[str, str | int], *, page: int, size: int = PAGE) -> Page:
         def rows() -> list[Record]:
             if listing.path == INSTITUTION_ITEMS.path:
                 return self._figshare.institution_rows

@@ -91,13 +91,32 @@ class ItemFound(RecordEvent, frozen=True, kw_only=True, tag="found"):
         return {"item_id": self.id}
 
 
-class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
-    """The item has its title, without a mark, and the metadata of this fingerprint."""
+class ChangeIntended(RecordEvent, frozen=True, kw_only=True, tag="changing"):
+    """The item's metadata or link is about to be changed. `at` is by the server's clock."""
 
-    fingerprint: str
+    at: str
 
     def changes(self) -> dict[str, Any]:
-        return {"described": self.fingerprint, "done": False, "unpublished": True, "publishing": None}
+        return {"changing": self.at}
+
+
+class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
+    """The item has its title, without a mark, and the metadata of this fingerprint.
+
+    `likeness` is what the record has in common with one whose DOI was corrected, "" if not recorded.
+    """
+
+    fingerprint: str
+    likeness: str = ""
+
+    def changes(self) -> dict[str, Any]:
+        return {
+            "described": self.fingerprint,
+            "likeness": self.likeness,
+            "done": False,
+            "unpublished": True,
+            "publishing": None,
+        }
 
 
 class LinkIntended(RecordEvent, frozen=True, kw_only=True, tag="linking"):
@@ -166,7 +185,7 @@ class Observed(RecordEvent, frozen=True, kw_only=True, tag="seen"):
     done: bool = False
 
     def changes(self) -> dict[str, Any]:
-        return {"seen": self.seen, "done": self.done}
+        return {"seen": self.seen, "done": self.done, "changing": ""}
 
 
 class Touched(RecordEvent, frozen=True, kw_only=True, tag="touched"):
@@ -197,7 +216,7 @@ class Removed(RecordEvent, frozen=True, kw_only=True, tag="removed"):
 
 AnyEvent = (
     JobPlanned | JobEnded | ReportWritten | CreateIntended | NotCreated | ItemCreated | ItemFound | Described
-    | LinkIntended | Linked | PublishIntended | NotPublished | Published | Observed | Touched | Failed
+    | ChangeIntended | LinkIntended | Linked | PublishIntended | NotPublished | Published | Observed | Touched | Failed
     | Removed
 )  # fmt: skip
 EVENTS = msgspec.json.Decoder(AnyEvent)
@@ -210,7 +229,10 @@ class RecordState(msgspec.Struct, array_like=True):
     created: bool = False
     intent: CreateIntended | None = None
     """A create request whose outcome is unknown."""
+    changing: str = ""
+    """When the job last began to change the item, if it has not read it since."""
     described: str | None = None
+    likeness: str = ""
     linking: LinkIntended | None = None
     """A request for a link whose outcome is unknown, or after which old links are to be removed."""
     link: str | None = None

@@ -10,6 +10,7 @@ from functools import cached_property
 import msgspec
 
 from uploader.figshare.ids import comparable_doi
+from uploader.records.existing import Existing
 from uploader.records.journal import JobState
 from uploader.records.packed import Packed
 from uploader.records.plan import Planned
@@ -37,6 +38,27 @@ class KnownRecords:
     def dois(self) -> set[str]:
         """Return the DOIs by which an item may be recognized as that of a record for which the job has none."""
         return {comparable_doi(doi) for one in self.without_item() for doi in one.dois}
+
+    def look_alikes(self, existing: Existing) -> Iterator[str]:
+        """Yield a message for each new record that may be one of the job with another DOI: its title and authors are
+        those of a record that is no longer in the file.
+        """
+        if not self.state.records:
+            return
+        keys = {one.key for one in self}
+        gone = {
+            state.likeness: (key, state.item_id)
+            for key, state in self.state.records.items()
+            if key not in keys and state.created and state.likeness
+        }
+        for one in self.without_item() if gone else ():
+            if (before := gone.get(one.likeness)) is not None and not existing.with_doi(one.dois):
+                key, item_id = before
+                yield (
+                    f"line {one.line}, {one.key}: has the title and authors of item {item_id} ({key}), whose record is "
+                    "no longer in the file; it gets an item of its own. If only the DOI was corrected, set it on item "
+                    f"{item_id} first"
+                )
 
     @cached_property
     def _earlier(self) -> dict[str, str]:

@@ -36,8 +36,16 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """A hash of the title and the metadata."""
-        content = msgspec.json.encode([self.title, self.payload], order="deterministic")
-        return hashlib.blake2b(content, digest_size=8).hexdigest()
+        return _hash([self.title, self.payload])
+
+    @property
+    def likeness(self) -> str:
+        """A hash of the title and the authors, by which a record whose DOI was corrected is recognized."""
+        return _hash([" ".join((self.title or "").casefold().split()), self.payload.authors])
+
+
+def _hash(value: object) -> str:
+    return hashlib.blake2b(msgspec.json.encode(value, order="deterministic"), digest_size=8).hexdigest()
 
 
 def plan_record(one: CheckedRecord, key: ItemKey | None = None) -> Planned:

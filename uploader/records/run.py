@@ -189,7 +189,7 @@ class Run:
         state = self._job.state
         marks = [*state.marks, *(one.intent.mark for one in state.records.values() if one.intent is not None)]
         creates = state.plan is not None and state.plan.action == "create"
-        return await look(
+        existing = await look(
             self._api,
             await in_thread(self._records.dois),
             marks,
@@ -197,6 +197,9 @@ class Run:
             elsewhere=creates,
             warn=self._warn,
         )
+        if creates:
+            await _warn_of_look_alikes(self._records, existing, self._warn)
+        return existing
 
     @property
     def only_transient_failures(self) -> bool:
@@ -343,6 +346,14 @@ class Run:
         )
 
 
+async def _warn_of_look_alikes(records: KnownRecords, existing: Existing, warn: Callable[[str], None]) -> None:
+    found = await in_thread(lambda: list(records.look_alikes(existing)))
+    for message in found[:_MAX_NAMED]:
+        warn(message)
+    if len(found) > _MAX_NAMED:
+        warn(f"and {len(found) - _MAX_NAMED} more such records")
+
+
 async def preview(
     api: Figshare,
     states: JobStore,
@@ -362,6 +373,8 @@ async def preview(
     creates = plan.action == "create"
     existing = await look(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)
 
+    if creates:
+        await _warn_of_look_alikes(known, existing, warn)
 
     def count() -> Counter[bool]:
         return Counter(bool(existing.with_doi(one.dois)) for one in known.without_item())

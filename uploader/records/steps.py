@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,9 @@ from uploader.transfer.run.stop import Stop
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
+
+CLOCK_SLACK = timedelta(minutes=1)
+"""The time of what one request or a few of one record do may differ by so much from when they began."""
 
 
 @dataclass(kw_only=True)
@@ -134,6 +138,8 @@ class Steps:
         record, detail = self.record, None
         await self._note_foreign_changes()
         self.begun = True
+        if self.is_changed:
+            await self.job.commit(ev.ChangeIntended(key=record.key, at=self.api.server_now().isoformat()))
         if self.state.described != record.fingerprint:
             await self._describe()
         if self._must_link:
@@ -146,11 +152,11 @@ class Steps:
     async def _note_foreign_changes(self) -> None:
         """Record that the item is not as it was last seen: what this run observes hides it from then on."""
         state = self.state
-        if self.new or not state.created or state.touched or state.seen is None:
+        if self.new or not state.created or state.touched or (state.seen is None and state.described is None):
             return
         with self.stop.interruptible():
             detail = await self.api.items.detail(self.item_id)
-        if seen_of(detail) != state.seen:
+        if not is_as_the_job_left_it(state, detail):
             await self.job.commit(ev.Touched(key=self.record.key))
 
     async def _describe(self) -> None:
@@ -172,7 +178,7 @@ class Steps:
         with self.stop.interruptible():
             if not await poll(attempt, SETTLE_TIMEOUT, self._clock):
                 raise ItemNotFound(f"Figshare does not show the new item {self.item_id}")
-        await self.job.commit(ev.Described(key=record.key, fingerprint=record.fingerprint))
+        await self.job.commit(ev.Described(key=record.key, fingerprint=record.fingerprint, likeness=record.likeness))
 
     async def _is_not_shown_yet(self, error: ItemNotFound | RequestRejected) -> bool:
         """Return whether an error means that the item, which may be new, is not visible yet."""
@@ -300,6 +306,18 @@ def seen_of(item: ItemDetail) -> ev.Seen:
         modified=item.modified.isoformat() if item.modified is not None else "",
         content=digest,
     )
+
+
+def is_as_the_job_left_it(record: ev.RecordState, item: ItemDetail) -> bool:
+    """Return whether only the job changed an item, as far as its content and times say.
+
+    A change that was interrupted, and may have had its effect in part, is told by its time.
+    """
+    if record.seen is not None and seen_of(item) == record.seen:
+        return True
+    if not record.changing or item.modified is None:
+        return False
+    return item.modified - datetime.fromisoformat(record.changing) <= CLOCK_SLACK
 
 
 async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> bool:

@@ -6,7 +6,6 @@ Run again after a kill, it continues: missing items are recorded as removed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
@@ -18,15 +17,13 @@ from uploader.items.mark import bears_mark, mark_prefix
 from uploader.records import journal as ev
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
-from uploader.records.steps import remove_late_items, seen_of
+from uploader.records.steps import CLOCK_SLACK, is_as_the_job_left_it, remove_late_items
 from uploader.transfer.run.stop import Stop
 from uploader.units import format_count
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
 
-_CLOCK_SLACK = timedelta(minutes=1)
-"""A new item's times of creation and of its last change may differ by so much."""
 UndoOutcome: TypeAlias = Literal["removed", "gone", "kept"]
 
 
@@ -140,14 +137,15 @@ def _reason_to_keep(job: OpenJob, record: ev.RecordState, item: ItemDetail) -> s
         return "it was submitted for publishing"
     if bears_mark(item.title, [mark_prefix(job.name)]):
         return "it has files" if item.files else "it was changed since" if _was_changed(item) else ""
-    if record.seen is None:
+    if record.seen is None and not record.changing:
         return "it was not finished, so that it is not known whether it was changed"
-    if record.touched or seen_of(item) != record.seen:
+    if record.touched or not is_as_the_job_left_it(record, item):
         return "it was changed since"
-    added = [file for file in item.files if not file.is_link_only or file.download_url != record.link]
+    links = {record.link, record.linking.link if record.linking is not None else None}
+    added = [file for file in item.files if not file.is_link_only or file.download_url not in links]
     return "it has files that the job did not add" if added else ""
 
 
 def _was_changed(item: ItemDetail) -> bool:
     """Return whether an item was changed after its creation, as far as its times say."""
-    return item.modified is not None and item.created is not None and item.modified - item.created > _CLOCK_SLACK
+    return item.modified is not None and item.created is not None and item.modified - item.created > CLOCK_SLACK

@@ -377,7 +377,7 @@ async def test_undo_removes_unchanged_drafts(world: RecordWorld) -> None:
 
 async def test_undo_notices_a_later_change_by_its_time(world: RecordWorld) -> None:
     await world.run(RECORDS)
-    world.items()[0].changes += 1
+    world.items()[0].change(world.clock.now())
     found = await world.undo()
     assert found is not None
     assert [one.outcome for one in found] == ["kept", "removed"]
@@ -424,18 +424,35 @@ async def test_undo_finds_the_draft_of_a_creation_that_was_killed(world: RecordW
     assert world.items() == []
 
 
-async def test_undo_keeps_an_unfinished_draft_that_may_have_been_changed(world: RecordWorld) -> None:
-    world.figshare.fail("link", Fault.KILLED_BEFORE)
-    assert await world.run(RECORDS) == KILLED
+@pytest.mark.parametrize("killed", ["update", "set_authors", "link", "detail"])
+@pytest.mark.parametrize("how", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
+@pytest.mark.parametrize("edited", [False, True])
+async def test_undo_tells_an_interrupted_change_from_one_by_somebody_else(
+    world: RecordWorld, killed: str, how: Fault, *, edited: bool
+) -> None:
+    """Of a new item, and of one that a later run updates; an edit of a user is later than what the job did."""
+    higher = record(2, description="Higher")
+    authors = msgspec.structs.replace(higher.payload, authors=[{"name": "Another"}])
+    moved = msgspec.structs.replace(higher, payload=authors, link="https://example.org/2")
+    world.figshare.fail(killed, how)
+    assert await world.run([record(1)]) == KILLED
+    assert await world.run([record(2)]) == 0
+    world.figshare.fail(killed, how)
+    assert await world.run([moved], RunOptions(on_duplicate="update")) == KILLED
+    for item in world.items() if edited else ():
+        await world.clock.sleep(3600)
+        item.fields["keywords"] = ["by hand"]
+        item.change(world.clock.now())
     found = await world.undo()
     assert found is not None
-    assert "it was not finished" in found[0].reason
+    expected = ("kept", "it was changed since") if edited else ("removed", "")
+    assert [(one.outcome, one.reason) for one in found] == [expected] * 2
 
 
 async def test_a_marked_draft_that_was_edited_is_kept(world: RecordWorld) -> None:
     world.figshare.fail("create", Fault.KILLED_AFTER)
     assert await world.run(RECORDS) == KILLED
-    world.items()[0].changes = int(timedelta(hours=1).total_seconds())
+    world.items()[0].change(world.clock.now() + timedelta(hours=1))
     found = await world.undo()
     assert found is not None
     assert found[0].outcome == "kept"

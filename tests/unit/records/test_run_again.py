@@ -25,6 +25,41 @@ PUBLISHED, UPDATED = RunOptions(publish=True), RunOptions(on_duplicate="update")
 BOTH = RunOptions(publish=True, on_duplicate="update")
 
 
+# --- records whose DOI was corrected --------------------------------------------------------------------------------
+
+WITH_TITLE_AND_AUTHORS = (
+    "line 9, 10.1234/1x: has the title and authors of item {} (10.1234/1), whose record is no longer in the file; it "
+    "gets an item of its own. If only the DOI was corrected, set it on item {} first"
+)
+
+
+def corrected(number: int, **changes: object) -> Planned:
+    """The record as it is with another DOI."""
+    one = record(number, doi=f"10.1234/{number}x")
+    return msgspec.structs.replace(one, key=f"10.1234/{number}x", dois=(f"10.1234/{number}x",), line=9, **changes)
+
+
+async def test_a_second_item_for_a_corrected_doi_is_announced(world: RecordWorld) -> None:
+    await world.run([record(1), record(2)])
+    item = world.items()[0].id
+    await world.run([corrected(1, title="A  Dam 1"), record(2)])
+    assert world.warnings == [WITH_TITLE_AND_AUTHORS.format(item, item)]
+    await world.run([corrected(1, title="A  Dam 1"), record(2)])
+    assert world.warnings == []
+    assert len(world.items()) == 3
+
+
+async def test_no_second_item_is_announced_for_another_record_or_once_the_item_has_the_doi(world: RecordWorld) -> None:
+    await world.run([record(1), record(2)])
+    await world.run([record(1), record(2), corrected(1)])
+    await world.run([record(2), corrected(1), corrected(3, title="Another")])
+    assert world.warnings == []
+    world.items()[1].doi = "10.1234/2x"
+    await world.run([corrected(2)])
+    assert world.warnings == []
+    assert [one.reason for one in world.outcomes] == ["an item of this account has the DOI"]
+
+
 # --- items that are not visible yet -----------------------------------------------------------------------------------
 
 
