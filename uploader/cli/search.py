@@ -43,7 +43,8 @@ Examples:
 \b
 All conditions must hold. An argument with blanks is a phrase; Figshare also
 finds other forms of a word, except of tags. Exit status: 0 complete; 1 if
-records may be missing; 5 if Figshare ignored a filter.
+records may be missing; 4 for an unknown institution or group; 5 if Figshare
+ignored a filter.
 
 """
 

@@ -20,7 +20,7 @@ from uploader.sources.lists import as_utf8
 _CSV = frozenset({".csv", ".tsv", ".txt"})
 _WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
 _JSON_LINES = frozenset({".jsonl", ".ndjson"})
-_MAX_LINE = 2**24
+_MAX_LINE = 2**20
 """Bytes of the first line of JSON Lines in a file whose name does not say so."""
 _BLANKS = b" \t\r\n"
 

@@ -331,3 +331,12 @@ def test_a_large_report_is_read_as_a_stream(tmp_path: Path) -> None:
             tracemalloc.stop()
 
     assert peak(6000) < 1.3 * peak(2500), "8 MB and 3.5 MB"
+
+
+@pytest.mark.parametrize("nothing", ["null", "None", "NaN", "nan"])
+def test_an_absent_list_is_no_cell_that_cannot_be_read(nothing: str) -> None:
+    absent = dict.fromkeys(("authors", "categories", "keywords", "funding"), nothing)
+    batch = read(table(list((ROW | absent | {"title": nothing}).values())))
+    (entry,) = batch.entries()
+    assert (entry.missing, +batch.found.unread) == ("", {})
+    assert cells(entry, "title,authors,categories,keywords") == [nothing, None, None, None]

@@ -67,6 +67,8 @@ _API_LISTS: Final = frozenset({
     "license", "custom_fields", "embargo_options", "folder_structure",
 })  # fmt: skip
 _API_NUMBERS: Final = frozenset({"defined_type", "group_id", "project_id", "account_id", "version", "size"})
+_NOTHING: Final = frozenset({"null", "none", "nan"})
+"""An absent list in JSON, in Python and as pandas writes it."""
 _MOMENTS: Final = frozenset({
     "posted", "firstOnline", "publisherPublication", "publisherAcceptance", "revision", "submission"})  # fmt: skip
 """Fields of the timeline, which some programs write as columns."""
@@ -189,6 +191,8 @@ class Batch:
 
     def _put(self, record: dict[str, Any], name: str, cell: str) -> None:
         """Put a cell into the record. Raises ValueError."""
+        if cell.lower() in _NOTHING and name in (_LISTS if self._own else _API_LISTS):
+            return
         if name in self._dates:
             cell = self.found.dates.iso(cell)
         if name in _MOMENTS or name in _TIMELINE:
