@@ -21,7 +21,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from uploader.errors import RecordsMissing
+from uploader.errors import Facts, RecordsMissing
 from uploader.figshare.models import PAGE
 from uploader.units import format_count
 
@@ -47,8 +47,13 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_complete(gaps: Sequence[Gap]) -> None:
     """Raise RecordsMissing for a list with gaps."""
-    if gaps:
-        raise RecordsMissing(f"the list may not be complete: {'; '.join(gap.message for gap in gaps)}")
+    if not gaps:
+        return
+    message = f"the list may not be complete: {'; '.join(gap.message for gap in gaps)}"
+    if all(gap.code == "no-id" for gap in gaps):
+        hint = "All others are there; Figshare's support can repair these."
+        raise RecordsMissing(message, hint=hint, facts=Facts("rows-without-id"))
+    raise RecordsMissing(message)
 
 
 def unusable_rows(described: Sequence[str]) -> tuple[Gap, ...]:
