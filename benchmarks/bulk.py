@@ -28,13 +28,13 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
     sandbox = Sandbox(work / "sandbox")
     sandbox.start()
     environment = clean_environment(work) | {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
-    sizes = SIZES[:2] if quick else SIZES
+    sizes, created = (SIZES[:2], (50, 500)) if quick else (SIZES, CREATED)
     try:
         for name, write, words, counts in (
             ("records check, CSV", _table, ("records", "check", "records.csv"), sizes),
             ("records check, JSON Lines", _lines, ("records", "check", "records.jsonl"), sizes),
             ("records check, JSON list", _list, ("records", "check", "records.json"), sizes),
-            ("records create", _lines, ("records", "create", "records.jsonl", "--api-rate", "100000"), CREATED),
+            ("records create", _lines, ("records", "create", "records.jsonl", "--api-rate", "100000"), created),
             ("batch convert", _batch, ("batch", "convert", "batch.csv", "--output", "table.csv", "--force"), sizes),
         ):
             peaks: list[float] = []
