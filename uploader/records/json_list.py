@@ -137,9 +137,7 @@ class _Text:
         return InvalidJson(message, self._lines + before + 1)
 
     def _explained(self, error: json.JSONDecodeError, *, unclosed: bool) -> InvalidJson:
-        message = (
-            "the file ends in a text without a closing quote" if unclosed else f"{error.msg[:1].lower()}{error.msg[1:]}"
-        )
+        message = _UNCLOSED_ENDS if unclosed else f"{error.msg[:1].lower()}{error.msg[1:]}"
         at_end = not self._text[error.pos :].strip()
         return self.invalid(_ENDS if at_end else message, error.pos)
 
