@@ -16,6 +16,7 @@ from uploader.sources.tables import read_rows
 
 FIELDS = ("path", "name", "folder", "md5")
 _YAML_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+_MAX_DEPTH = 60
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -103,10 +104,23 @@ def _loaded(data: bytes, kind: str, origin: str) -> Any:
             raise UsageError(f"{origin}: is not JSON: {error}") from None
     import yaml
 
+    safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, Loader=_text_loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506
+        _check_depth(yaml.parse(text, Loader=safe), origin)
+        return yaml.load(text, Loader=_text_loader(safe))  # noqa: S506
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UsageError(f"{origin}: is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _check_depth(events: Iterator[Any], origin: str) -> None:
+    """Raise UsageError for YAML that is nested too deeply: the loader in C would overflow its stack."""
+    from yaml import CollectionEndEvent, CollectionStartEvent
+
+    depth = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise UsageError(f"{origin}: is nested too deeply")
 
 
 def _text_loader(safe: Any) -> Any:

@@ -172,6 +172,8 @@ def test_an_error_in_a_manifest_is_reported(data: bytes, kind: str, said: str) -
         (b"a: [", "yaml", "is not YAML"),
         (b"- !!python/object/apply:os.system ['true']", "yaml", "is not YAML"),
         (b"[" * 100_000, "json", "is not JSON"),
+        (b"- " * 100_000, "yaml", "is nested too deeply"),
+        (b"{a: " * 100_000, "yaml", "is nested too deeply"),
     ],
 )
 def test_an_invalid_manifest_is_rejected(data: bytes, kind: str, said: str) -> None:
