@@ -102,6 +102,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}", path=str(path)) from None
+    except ValueError:
+        raise UsageError(f"{path}: has a number with too many digits", path=str(path)) from None
 
 
 def _tables(content: Mapping[str, Any], profile: str | None, path: Path) -> Iterator[Mapping[str, Any]]:
@@ -111,10 +113,12 @@ def _tables(content: Mapping[str, Any], profile: str | None, path: Path) -> Iter
             raise _unknown(key, _TOP, path)
     profiles = _table(content.get("profiles", {}), "profiles", path)
     chosen = profile if profile is not None else content.get("profile")
+    if chosen is not None and not isinstance(chosen, str):
+        raise UsageError(f"{path}: profile is one text", path=str(path))
     if chosen is not None and chosen not in profiles:
         raise UsageError(
-            f"{path}: unknown profile {printable(str(chosen))!r}",
-            hint=did_you_mean(str(chosen), profiles, "It has none." if not profiles else None),
+            f"{path}: unknown profile {printable(chosen)!r}",
+            hint=did_you_mean(chosen, profiles, "It has none." if not profiles else None),
             path=str(path),
         )
     yield _table(content.get("defaults", {}), "defaults", path)
@@ -159,7 +163,10 @@ def _value(value: Any, param: click.Option, key: str, path: Path) -> Any:
 def _text(value: Any, param: click.Option, key: str, path: Path) -> str:
     if isinstance(value, bool | list | dict):
         raise UsageError(f"{path}: {key} is one text or number", path=str(path))
-    text = str(value)
+    try:
+        text = str(value)
+    except ValueError:  # of a hexadecimal number with too many digits
+        raise UsageError(f"{path}: {key} is a number with too many digits", path=str(path)) from None
     if "\0" in text:  # a command line has none
         raise UsageError(f"{path}: {key} has a NUL character in it", path=str(path))
     try:

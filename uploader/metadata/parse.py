@@ -32,6 +32,7 @@ _TOML_TOKEN = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 """TOML's strings and comments; in group 1, numbers with a base, underscores or a sign, and times."""
+_TOO_MANY_DIGITS = "a number has too many digits"
 _FORMATS = {".yaml": "YAML", ".yml": "YAML", ".cff": "YAML", ".json": "JSON", ".jsonld": "JSON", ".toml": "TOML"}
 
 
@@ -102,11 +103,20 @@ def _json(source: str, text: str) -> tuple[Any, dict[Location, int]]:
 
 def load_json(text: str) -> Any:
     """Parse JSON. Numbers keep their text, and duplicate names are errors. Raises ValueError, RecursionError."""
-    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=WrittenFloat)
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=WrittenFloat)
+    except ValueError as error:
+        if type(error) is ValueError:  # of Python's int
+            raise _NoNumber(_TOO_MANY_DIGITS) from None
+        raise
 
 
 class _Duplicate(ValueError):
     """A duplicate name in an object."""
+
+
+class _NoNumber(ValueError):
+    """A number that JSON does not have, or that is too long."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -132,7 +142,7 @@ def _with_line(source: str, text: str, message: str) -> tuple[str, int | None]:
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"invalid number {word} in JSON")
+    raise _NoNumber(f"invalid number {word} in JSON")
 
 
 def _json_lines(source: str, text: str) -> dict[Location, int]:
@@ -158,6 +168,8 @@ def _toml(source: str, text: str) -> tuple[Any, dict[Location, int]]:
         raise_problem(source, f"invalid TOML: {message[:1].lower()}{message[1:]}", int(found[1]) if found else None)
     except RecursionError:
         raise_problem(source, "is nested too deeply")
+    except ValueError:
+        raise_problem(source, _TOO_MANY_DIGITS)
     return _plain(value), {}
 
 

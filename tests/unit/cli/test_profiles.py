@@ -125,6 +125,10 @@ def test_the_configuration_file_is_optional(config: Path) -> None:
         ("[defaults]\njson = 'yes'", "json is true or false"),
         ("[defaults]\nendpoint = ['x']", "endpoint is one text or number"),
         ("[defaults]\nupload = 3", "unknown key 'upload'"),
+        ("profile = ['work']", "profile is one text"),
+        ("profile = {name = 'work'}", "profile is one text"),
+        (f"[defaults]\nendpoint = {'9' * 5000}", "has a number with too many digits"),
+        (f"[defaults]\nendpoint = 0x{'f' * 5000}", "endpoint is a number with too many digits"),
     ],
 )
 def test_configuration_errors_are_reported(config: Path, content: str, message: str) -> None:

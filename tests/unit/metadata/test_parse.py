@@ -98,6 +98,8 @@ def test_an_empty_file_has_no_fields() -> None:
         ("a.json", b'{"a": 1,\n}', "a.json: line 2: invalid JSON: "),
         ("a.json", b'{"a": NaN}', "a.json: invalid number NaN in JSON"),
         ("a.json", b"[" * 100_000, "a.json: is nested too deeply"),
+        ("a.json", b'{"a": ' + b"9" * 5000 + b"}", "a.json: a number has too many digits"),
+        ("a.toml", b"a = " + b"9" * 5000, "a.toml: a number has too many digits"),
         ("a.toml", b"a = 1\nb = \n", "a.toml: line 2: invalid TOML: invalid value"),
         (
             "a.yaml",
