@@ -177,12 +177,27 @@ def test_a_deposit_of_zenodo(name: str, wrapped: bool) -> None:
         ({"access_right": "closed"}, "access_right is closed"),
         ({"access_right": "restricted", "access_conditions": "Ask."}, "access_right is restricted"),
         ({"access_right": "embargoed", "embargo_date": ""}, "access_right is embargoed"),
+        ({"access_right": "members only"}, "access_right is membersonly"),
     ],
 )
 def test_a_deposit_that_is_not_open(access: dict[str, str], message: str) -> None:
     (rejected,) = read(".zenodo.json", {**DEPOSIT, **access}).rejected
     assert (rejected.field, rejected.message) == ("embargo", message)
-    assert read(".zenodo.json", {**DEPOSIT, "access_right": "open"}).metadata.embargo is None
+
+
+@pytest.mark.parametrize("right", ["open", "Open Access", "info:eu-repo/semantics/openAccess", None])
+def test_an_open_deposit(right: str | None) -> None:
+    loaded = read(".zenodo.json", {**DEPOSIT, "access_right": right})
+    assert loaded.metadata.embargo is None
+    assert not loaded.rejected
+
+
+@pytest.mark.parametrize("kind", ["patent", "other"])
+def test_an_unknown_type_of_publication_is_named(kind: str) -> None:
+    loaded = read(".zenodo.json", {**DEPOSIT, "publication_type": kind})
+    assert loaded.metadata.type == "journal contribution"
+    said = f"publication_type: Figshare has no type {kind!r}; 'journal contribution' is used"
+    assert f".zenodo.json: {said}" in loaded.remarks
 
 
 @pytest.mark.parametrize(
@@ -192,6 +207,8 @@ def test_a_deposit_that_is_not_open(access: dict[str, str], message: str) -> Non
         ({"record": "public", "files": "restricted"}, None, ("access_right is restricted",)),
         ({"files": "restricted", "embargo": {"active": True, "until": "2030-01-01"}}, "2030-01-01", ()),
         ({"files": "restricted", "embargo": {"active": True}}, None, ("access_right is embargoed",)),
+        ({"record": "public", "files": "hidden"}, None, ("access_right is hidden",)),
+        ("restricted", None, ("access_right is restricted",)),
     ],
 )
 def test_the_access_to_a_record_of_inveniordm(access: object, until: str | None, reported: tuple[str, ...]) -> None:
@@ -213,7 +230,7 @@ def test_the_access_to_a_record_of_inveniordm(access: object, until: str | None,
             "access_right is closed",
         ),
         ({"access_right": "embargoed", "embargo_date": "2030-01-01"}, {"files": "public"}, "2030-01-01", ""),
-        ({"access_right": "unknown"}, {"files": "public"}, None, ""),
+        ({"access_right": "unknown"}, {"files": "public"}, None, "access_right is unknown"),
     ],
 )
 def test_the_stricter_of_two_statements_about_access_holds(

@@ -15,6 +15,7 @@ from uploader.metadata.importers.tracking import mark_read, tracked, unread_keys
 from uploader.metadata.load import interpret
 from uploader.metadata.parse import parse
 
+TODAY = date(2026, 1, 1)
 CFF = """\
 cff-version: 1.2.0
 message: Please cite it.
@@ -95,14 +96,33 @@ CRATE = {
 )
 def test_values_without_a_place_on_figshare_are_named(name: str, content: object, keys: str) -> None:
     text = content if isinstance(content, str) else json.dumps(content)
-    loaded = interpret(parse(name, text.encode()), date(2026, 1, 1))
+    loaded = interpret(parse(name, text.encode()), TODAY)
     assert loaded.metadata.title is not None
     assert loaded.remarks[-1] == f"{name}: not used: {keys}"
 
 
 def test_an_unknown_type_is_named() -> None:
-    loaded = interpret(parse("codemeta.json", json.dumps(CODEMETA).encode()), date(2026, 1, 1))
+    loaded = interpret(parse("codemeta.json", json.dumps(CODEMETA).encode()), TODAY)
     assert "codemeta.json: @type: Figshare has no type 'SoftwareSourceCodeX'; ignored" in loaded.remarks
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "remark"),
+    [
+        ("titles", ["One", "Two", {"title": "Three"}], 'titles: "Two" ignored; Figshare takes one'),
+        ("descriptions", ["One", "Two"], 'descriptions: "Two" ignored; Figshare takes one'),
+        ("types", "Beaver", "types: Figshare has no type 'Beaver'; ignored"),
+    ],
+)
+def test_a_text_where_datacite_has_an_object_is_used_or_named(field: str, value: object, remark: str) -> None:
+    content = {"titles": [{"title": "Beaver data"}], "creators": [{"name": "Doe, Jane"}], field: value}
+    assert f"datacite.json: {remark}" in interpret(parse("datacite.json", json.dumps(content).encode()), TODAY).remarks
+
+
+def test_codemeta_s_agents_beside_its_authors_are_named() -> None:
+    content = {**CODEMETA, "agents": ["Max Roe"]}
+    loaded = interpret(parse("codemeta.json", json.dumps(content).encode()), TODAY)
+    assert "agents" in loaded.remarks[-1].split(", ")
 
 
 @pytest.mark.parametrize("empty", [None, "", [], {}], ids=["null", "text", "list", "object"])
@@ -156,7 +176,7 @@ def test_a_value_in_an_unexpected_form_is_used_or_named(name: str, odd: object) 
         if nested or key.startswith("@") or key in UNNAMED:
             continue
         text = json.dumps(_replaced(DOCUMENTS[name], place, odd), default=str)
-        loaded = interpret(parse(name, text.encode()), date(2026, 1, 1))
+        loaded = interpret(parse(name, text.encode()), TODAY)
         reported = ", ".join((*loaded.remarks, *loaded.unverified, *(one.text for one in loaded.rejected)))
         key = "description" if key == "abstract" else key
         names = {re.sub(r"\W", "", one) for one in re.split(r", |: ", reported)}

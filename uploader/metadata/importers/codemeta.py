@@ -59,9 +59,11 @@ def _main(graph: jsonld.Graph) -> dict[str, Any]:
 
 def _people(graph: jsonld.Graph, main: dict[str, Any]) -> list[Any]:
     """Return authors; of CodeMeta 1's agents those that must be cited, if any are marked so."""
+    if people := graph.values(main, "author") or graph.values(main, "creator"):
+        return people
     agents = graph.values(main, "agents")
     cited = [one for one in agents if isinstance(one, dict) and (one.get("mustBeCited") or one.get("mustbeCited"))]
-    return graph.values(main, "author") or graph.values(main, "creator") or cited or agents
+    return cited or agents
 
 
 def _name(value: Any) -> str | None:

@@ -32,16 +32,21 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     value, found = attributes(value), Findings()
     titles = [one for one in as_list(value, "titles") if not text(one, "titleType")] or as_list(value, "titles")
     abstracts = [one for one in as_list(value, "descriptions") if text(one, "descriptionType") == "Abstract"]
-    described = (one for one in (*abstracts, *as_list(value, "descriptions")) if text(one) or text(one, "description"))
+    every = (*abstracts, *as_list(value, "descriptions"))
+    described = next((one for one in every if text(one) or text(one, "description")), None)
+    for field, used in (("titles", next(iter(titles), None)), ("descriptions", described)):
+        # Those in objects are found by their keys.
+        others = [one for one in as_list(value, field) if isinstance(one, str) and one is not used]
+        found.ignored(field, others, "Figshare takes one")
     materials = [_material(one, found) for one in as_list(value, "relatedIdentifiers")]
     embargo_ends = [day for one in as_list(value, "dates") if (day := _opening(one))]
     fields = compact(
         title=next((text(one) or found.text(one, "title") for one in titles), None),
-        description=next((one.get("description") if isinstance(one, dict) else one for one in described), None),
+        description=described.get("description") if isinstance(described, dict) else described,
         authors=found.authors(as_list(value, "creators"), _author, is_organisation=_is_organisation),
         keywords=found.keywords(as_list(value, "subjects"), lambda one: text(one) or text(one, "subject")),
         license=found.only("rightsList", [one for one in as_list(value, "rightsList") if not _access(one)], _license),
-        type=found.kind("types", text(value.get("types"), "resourceTypeGeneral"), _TYPES),
+        type=found.kind("types", text(value, "types") or text(value.get("types"), "resourceTypeGeneral"), _TYPES),
         related_materials=[one for one in materials if one],
         funding=found.texts("fundingReferences", as_list(value, "fundingReferences"), _grant),
         embargo=embargo(max(embargo_ends, default=None), today),

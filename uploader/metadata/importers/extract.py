@@ -53,6 +53,11 @@ class Findings:
             mark_read(values)
             self.remark(f"contributors: {len(values)} ignored; Figshare has authors only")
 
+    def ignored(self, field: str, values: Sequence[Any], why: str) -> None:
+        """Add a remark that these values are ignored, if there are any."""
+        if values:
+            self.remark(f"{field}: {', '.join(map(_short, values))} ignored; {why}")
+
     def unknown_relation(self, relation: str, identifier: str) -> None:
         """Add a remark that a material gets the default relation."""
         self.remark(f"unknown relation {relation!r}: {identifier!r} is related by {DEFAULT_RELATION} instead")

@@ -22,6 +22,8 @@ _PUBLICATIONS = {
     "thesis": "thesis", "workingpaper": "preprint",
 }  # fmt: skip
 _STRICTNESS = {"open": 0, "embargoed": 1, "restricted": 2, "closed": 3}
+_UNKNOWN = 4
+"""Of a right in any other word: nobody knows whom it lets in."""
 _RELATIONS = {plain(name): name for name in RELATIONS}
 _FUNDERS = {
     "100000001": "National Science Foundation", "100000002": "National Institutes of Health",
@@ -59,15 +61,15 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
         embargo=embargo(opening, today),
     )
     found.contributors(as_list(value, "contributors"))
-    closed = access in ("restricted", "closed") or (access == "embargoed" and not opening)
+    closed = access != "open" and not (access == "embargoed" and opening)
     return found.extracted(fields, access_restriction=f"access_right is {access}" if closed else None)
 
 
 def _access(record: dict[str, Any], deposit: dict[str, Any]) -> tuple[str, str | None]:
     """Return the access right and the end of an embargo: the stricter of Zenodo's and InvenioRDM's."""
-    right = plain(text(deposit, "access_right") or "open")
+    right = plain((text(deposit, "access_right") or "open").rpartition("/")[2]).removesuffix("access")
     zenodo = right, text(deposit, "embargo_date") if right == "embargoed" else None
-    return max(_record_access(record), zenodo, key=lambda one: (_STRICTNESS.get(one[0], 0), one[1] or ""))
+    return max(_record_access(record), zenodo, key=lambda one: (_STRICTNESS.get(one[0], _UNKNOWN), one[1] or ""))
 
 
 def _record_access(record: dict[str, Any]) -> tuple[str, str | None]:
@@ -77,14 +79,18 @@ def _record_access(record: dict[str, Any]) -> tuple[str, str | None]:
     if isinstance(lock, dict) and lock.get("active") is True:
         mark_read(access)
         return "embargoed", text(lock, "until")
-    closed = "restricted" in (text(access, "record"), text(access, "files"))
-    return "restricted" if closed else "open", None
+    rights = {text(access), text(access, "record"), text(access, "files")} - {None, "public", "open"}
+    return min(filter(None, rights), default="open"), None
 
 
 def _type(value: dict[str, Any], found: Findings) -> str | None:
-    kind, detail = text(value, "upload_type"), plain(text(value, "publication_type") or "")
-    special = _PUBLICATIONS.get(detail) if kind == "publication" else None
-    return special or found.kind("upload_type", kind, _TYPES)
+    kind = text(value, "upload_type")
+    detail = text(value, "publication_type") if kind == "publication" else None
+    if detail is None:
+        return found.kind("upload_type", kind, _TYPES)
+    if (special := _PUBLICATIONS.get(plain(detail))) is None:
+        found.remark(f"publication_type: Figshare has no type {detail!r}; {_TYPES['publication']!r} is used")
+    return special or _TYPES["publication"]
 
 
 def _license(value: Any) -> str | None:
