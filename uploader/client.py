@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, TypeVar, cast, get_args
 import anyio
 
 from uploader.errors import UsageError
-from uploader.figshare.ids import Kind, parse_reference
+from uploader.figshare.ids import Kind
 from uploader.metadata import identifiers
 from uploader.text import is_unicode
 from uploader.transfer.arguments import (
+    as_day,
+    as_name,
     as_path,
+    as_reference,
     as_strings,
     check_callback,
     check_choice,
@@ -53,6 +56,7 @@ class Client(TransferClient):
 
         The token is not sent there. For an institution's portal: `client.stats.portal(institution)`.
         """
+        _ = self._api  # raises outside of `async with`: nothing would close the session
         if self._stats is None:
             from uploader.catalog.statistics.session import Statistics
 
@@ -62,11 +66,13 @@ class Client(TransferClient):
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._stats is not None:
-            with anyio.CancelScope(shield=True):
-                await self._stats.close()
-            self._stats = None
-        await super().__aexit__(kind, fault, trace)
+        try:
+            if self._stats is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._stats.close()
+                self._stats = None
+        finally:
+            await super().__aexit__(kind, fault, trace)
 
     # --- what Figshare holds ------------------------------------------------------------------------------------------
 
@@ -115,6 +121,8 @@ class Client(TransferClient):
         check_choice("order", order, ORDERS)
         check_flags(any_word=any_word, subgroups=subgroups, own=own, reverse=reverse)
         check_texts(type=type, doi=doi, resource_doi=resource_doi, raw=raw)
+        check_number("limit", limit, "a number of records")
+        place, within = as_name("institution", institution), as_name("group", group)
         query = Query(
             words=_texts("words", words),
             any_word=any_word,
@@ -127,7 +135,7 @@ class Client(TransferClient):
             licence=tuple([await names.licence(one) for one in _texts("licence", licence)]),
             extension=tuple(one.lstrip(".") for one in _texts("extension", extension)),
             references=_texts("references", references),
-            until=_day("until", until),
+            until=as_day("until", until),
             raw=raw,
         )
         searching = SearchRun(
@@ -137,15 +145,15 @@ class Client(TransferClient):
                 own=own,
                 query=query,
                 type_id=find_type(type) if type is not None else None,
-                institution=await names.institution(str(institution)) if institution is not None else None,
-                groups=await names.groups(str(group), subgroups=subgroups) if group is not None else (),
-                since=_day("since", since),
-                modified_since=_day("modified_since", modified_since),
+                institution=await names.institution(place) if place is not None else None,
+                groups=await names.groups(within, subgroups=subgroups) if within is not None else (),
+                since=as_day("since", since),
+                modified_since=as_day("modified_since", modified_since),
                 doi=_valid(identifiers.doi, doi) if doi is not None else None,
                 resource_doi=_valid(identifiers.doi, resource_doi) if resource_doi is not None else None,
                 order=order,
                 reverse=reverse,
-                limit=_limit(limit),
+                limit=limit,
             ),
         )
         async for record in searching.rows():
@@ -170,11 +178,9 @@ class Client(TransferClient):
     async def _record(self, kind: Kind, given: int | str, *, version: int | None, public: bool) -> Record:
         from uploader.catalog.lookup import find
 
-        if isinstance(given, bool) or not isinstance(given, int | str):
-            raise wrong_type(kind, given, "an id, an address or a DOI (int or str)")
+        reference = as_reference(kind, given)
         check_number("version", version, "the number of a version")
         check_flag("public", public)
-        reference = _valid(lambda text: parse_reference(text, kind), str(given))
         return (await find(self._api, kind, reference, version=version, public=public)).record
 
     async def own(self, kind: Kind = "item") -> AsyncIterator[Record]:
@@ -248,10 +254,10 @@ class Client(TransferClient):
             raise wrong_type("output", output, "a path (str or os.PathLike)")
         request = ReportRequest(
             report=report, author=author, orcid=orcid, author_ids=_ids("author_ids", author_ids), strict=strict,
-            institution=str(institution) if institution is not None else None, group=group, type=type,
+            institution=as_name("institution", institution), group=group, type=type,
             states=as_strings("states", states), status=status, kinds=_kinds(kinds),
             columns=columns, versions=versions, tables=tables, emails=emails, stats=stats, scope=scope,
-            stats_since=(first := _day("stats_since", stats_since)),
+            stats_since=(first := as_day("stats_since", stats_since)),
         )  # fmt: skip
         spec = await request.spec(self._api)
         private = spec.definition.private
@@ -290,7 +296,7 @@ def _ids(name: str, values: object) -> tuple[int, ...]:
         raise wrong_type(name, values, "several ids, such as a list")
     every = tuple(values)
     for one in every:
-        check_number(name, one, "an id")
+        check_number(name, one, "an id", optional=False)
     return every
 
 
@@ -301,24 +307,8 @@ def _kinds(values: object) -> tuple[Kind, ...]:
     return cast("tuple[Kind, ...]", every)
 
 
-def _limit(value: object) -> int | None:
-    if value is None or (type(value) is int and value > 0):
-        return value
-    raise UsageError(f"invalid limit {value!r}; use a positive number, or None")
-
-
 def _valid(check: Callable[[str], T], value: str) -> T:
     try:
         return check(value)
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _day(name: str, value: date | str | None) -> date | None:
-    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
-        return value
-    if isinstance(value, datetime):
-        return value.date()
-    if not isinstance(value, str):
-        raise wrong_type(name, value, "a date, or a string such as 2024-05-17")
-    return _valid(identifiers.date_of, value)

@@ -45,8 +45,8 @@ async def test_an_incomplete_list_ends_with_an_error(server: ListServer) -> None
 
 
 WRONG: list[dict[str, Any]] = [
-    {"kind": "file"}, {"order": "size"}, {"limit": 0}, {"limit": True}, {"orcid": "0000-0002-1825-0098"},
-    {"since": "2024-02-30"}, {"type": "datset"}, {"title": ""}, {"doi": "x"},
+    {"kind": "file"}, {"order": "size"}, {"limit": 0}, {"limit": 2**63}, {"institution": 2**63},
+    {"orcid": "0000-0002-1825-0098"}, {"since": "2024-02-30"}, {"type": "datset"}, {"title": ""}, {"doi": "x"},
 ]  # fmt: skip
 
 
@@ -55,8 +55,9 @@ async def test_invalid_values_ask_nothing(server: ListServer, wrong: dict[str, A
     async with client(server) as session:
         with pytest.raises(errors.UsageError):
             [one async for one in session.search(**wrong)]
-        with pytest.raises(TypeError):
-            [one async for one in session.search(title=5)]  # type: ignore[arg-type]
+        for mistyped in ({"title": 5}, {"limit": True}, {"institution": 1.5}, {"kind": ["item"]}):
+            with pytest.raises(TypeError):
+                [one async for one in session.search(**mistyped)]
         with pytest.raises(errors.UsageError):
             await session.item("nothing")
     assert server.asked == []

@@ -21,11 +21,15 @@ async def test_numbers_of_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         sandbox_api(tmp_path / "s", seed_items=200, institution=True) as api,
         Client(TOKEN, endpoint=api.at.url, state_dir=tmp_path / "state") as client,
     ):
-        with pytest.raises(UsageError, match="no statistics service is known"):
-            await client.stats.totals(ITEM)
+        for none in (None, ""):
+            if none is not None:
+                monkeypatch.setenv("FIGSHARE_STATS_ENDPOINT", none)
+            with pytest.raises(UsageError, match="no statistics service is known"):
+                await client.stats.totals(ITEM)
         monkeypatch.setenv("FIGSHARE_STATS_ENDPOINT", api.at.stats_url)
         totals = await client.stats.totals(ITEM)
-        monthly = await client.stats.timeline(ITEM, since=date(2000, 1, 1))
+        monthly = await client.stats.timeline(ITEM, since="2000-01-01")
+        assert monthly == await client.stats.timeline(ITEM, since=date(2000, 1, 1))
         assert sum(monthly.values()) == totals.views
         assert sum(country.total for country in await client.stats.places(ITEM, since=date(2000, 1, 1))) == totals.views
         assert (await client.stats.top(count=3))[0][1] >= (totals.views or 0)

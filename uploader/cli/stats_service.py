@@ -18,6 +18,7 @@ from uploader.cli.parameters import ParsedParam
 from uploader.cli.runner import Session, run
 from uploader.cli.stats_output import check_output
 from uploader.concurrency import in_thread
+from uploader.figshare.ids import parse_portal
 
 if TYPE_CHECKING:
     from uploader.catalog.kept import Kept
@@ -94,13 +95,7 @@ async def kept_answers(session: Session, kind: str, asked: object) -> AsyncItera
     await in_thread(kept.remove)
 
 
-def _scope(text: str) -> str:
-    if not text or not all(one.isascii() and (one.isalnum() or one in "-_") for one in text):
-        raise ValueError(f"invalid institution {text!r}; use its word, as X in X.figshare.com")
-    return text.lower()
-
-
-SCOPE = ParsedParam("institution", _scope)
+SCOPE = ParsedParam("institution", parse_portal)
 
 
 def service_option(group: str) -> Any:

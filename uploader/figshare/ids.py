@@ -68,6 +68,13 @@ def parse_version(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def parse_portal(text: str) -> str:
+    """Return the word of an institution's portal, as X in X.figshare.com, in lower case. Raises ValueError."""
+    if not text or not all(one.isascii() and (one.isalnum() or one in "-_") for one in text):
+        raise ValueError(f"invalid institution {shorten(text, _WIDTH)!r}; use its word, as X in X.figshare.com")
+    return text.lower()
+
+
 def is_doi(text: str) -> bool:
     """Return True for a DOI, with or without the resolver's address: it names what is published."""
     return doi_in(text) is not None

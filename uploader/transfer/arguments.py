@@ -10,13 +10,16 @@ import inspect
 import io
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import TypeAlias, TypeVar, get_args
 
 from uploader.errors import UsageError
 from uploader.figshare.ids import Kind, Reference, parse_id, parse_reference
 from uploader.figshare.settings import RetryPolicy, Settings
+from uploader.metadata.identifiers import date_of
 from uploader.sources.archive.layout import Format
 from uploader.sources.models import Packing, Sources
 from uploader.text import is_unicode, printable, shorten
@@ -27,6 +30,8 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 Paths: TypeAlias = AnyPath | Iterable[AnyPath]
 """A file, a folder or a glob, or several of them."""
 
+MAX_NUMBER = 2**63 - 1
+"""The largest number that Figshare, or a database, can hold."""
 _PATHS = "a path (str or os.PathLike), several of them, or uploader.Sources"
 
 
@@ -87,9 +92,23 @@ def as_path(name: str, value: AnyPath | None) -> Path | None:
     return Path(value)
 
 
-def as_item(value: int | str) -> Reference:
-    """Return the item that `value` names: see `parse_reference`. Raises TypeError, UsageError."""
-    return _parsed("item", value, parse_reference)
+def as_reference(kind: Kind, value: int | str) -> Reference:
+    """Return the record that `value` names: see `parse_reference`. Raises TypeError, UsageError."""
+    return _parsed(kind, value, parse_reference)
+
+
+def as_name(name: str, value: object) -> str | None:
+    """Return the id or the name of something that Figshare is asked for as text, None for None.
+
+    Raises TypeError, UsageError.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str | None):
+        raise wrong_type(name, value, "an id (int), a name (str) or None")
+    if isinstance(value, int):
+        check_number(name, value, "an id")
+        return str(value)
+    check_text(name, value)
+    return value
 
 
 def as_project(value: int | str | None) -> int | None:
@@ -101,9 +120,17 @@ def _parsed(kind: Kind, value: int | str, parse: Callable[[str, Kind], T]) -> T:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise wrong_type(kind, value, "an id, an address or a DOI (int or str)")
     try:
-        return parse(str(value), kind)
+        return parse(shown(value) if isinstance(value, int) else value, kind)
     except ValueError as error:
-        raise UsageError(f"invalid {kind} {shorten(repr(value), 100)}: {error}") from None
+        raise UsageError(f"invalid {kind} {shown(value)}: {error}") from None
+
+
+def shown(value: object) -> str:
+    """Return a value as text for a message, shortened; of a number with too many digits only that it has them."""
+    try:
+        return shorten(repr(value), 100)
+    except ValueError:  # Python converts at most 4300 digits
+        return "a number with too many digits"
 
 
 def check_text(name: str, value: object) -> None:
@@ -138,20 +165,51 @@ def check_instance(name: str, value: object, kind: type) -> None:
         raise wrong_type(name, value, f"an uploader.{kind.__name__} or None")
 
 
-def check_number(name: str, value: object, expected: str, *, least: int = 1) -> None:
-    """Raise TypeError unless `value` is an int or None, UsageError if it is less than `least`."""
-    if value is None:
+def check_number(name: str, value: object, expected: str, *, least: int = 1, optional: bool = True) -> None:
+    """Raise TypeError unless `value` is an int, or with `optional` None; UsageError unless it is from `least` to
+    MAX_NUMBER.
+    """
+    if value is None and optional:
         return
+    or_none = ", or None" if optional else ""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type(name, value, f"{expected} (int) or None")
-    if value < least:
-        raise UsageError(f"invalid {name}={value}; expected {expected} from {least}, or None")
+        raise wrong_type(name, value, f"{expected} (int){' or None' if optional else ''}")
+    if not least <= value <= MAX_NUMBER:
+        raise UsageError(f"invalid {name}={shown(value)}; expected {expected} from {least}{or_none}")
+
+
+def check_real(name: str, value: object, expected: str, *, least: float = 0.0) -> float:
+    """Return a number. Raises TypeError unless it is an int or a float, UsageError unless it is finite and at least
+    `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_type(name, value, expected)
+    # Neither infinite, nor an int that no float can hold.
+    if not least <= value <= sys.float_info.max:
+        raise UsageError(f"invalid {name}={shown(value)}; expected {expected}")
+    return value
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Raise UsageError unless `value` is one of the choices."""
+    """Raise TypeError unless `value` is a string, UsageError unless it is one of the choices."""
+    if not isinstance(value, str):
+        raise wrong_type(name, value, f"one of {', '.join(map(repr, choices))}")
     if value not in choices:
-        raise UsageError(f"invalid {name}={value!r}; expected one of {', '.join(map(repr, choices))}")
+        raise UsageError(f"invalid {name}={shown(value)}; expected one of {', '.join(map(repr, choices))}")
+
+
+def as_day(name: str, value: date | str | None) -> date | None:
+    """Return a day, None for None. Raises TypeError, UsageError."""
+    if isinstance(value, datetime):
+        return value.date()
+    if value is None or isinstance(value, date):
+        return value
+    if not isinstance(value, str):
+        raise wrong_type(name, value, "a date, or a string such as 2024-05-17")
+    try:
+        return date_of(value)
+    except ValueError as error:
+        raise UsageError(f"invalid {name}: {error}") from None
 
 
 def check_packing(packing: Packing | None) -> None:
@@ -172,9 +230,9 @@ def check_settings(settings: Settings | None) -> None:
     if settings is None:
         return
     for name in ("connect_timeout", "answer_timeout", "stall_timeout", "visibility_timeout"):
-        _check_real(name, getattr(settings, name), "seconds")
+        check_real(name, getattr(settings, name), "seconds (float)")
     if settings.api_rate is not None:
-        _check_real("api_rate", settings.api_rate, "requests per second, or None", least=math.ulp(0))
+        check_real("api_rate", settings.api_rate, "requests per second (float), or None", least=math.ulp(0))
     check_number("api_burst", settings.api_burst, "a number of requests")
     check_number("impersonate", settings.impersonate, "the id of an account")
     for policy in ("retry", "throttled"):
@@ -182,15 +240,9 @@ def check_settings(settings: Settings | None) -> None:
         if not isinstance(value, RetryPolicy):
             raise wrong_type(policy, value, "an uploader.RetryPolicy")
         for name in ("first_delay", "max_delay", "factor", "elapsed_cap"):
-            _check_real(f"{policy}.{name}", getattr(value, name), "a factor" if name == "factor" else "seconds")
+            expected = "a factor (float)" if name == "factor" else "seconds (float)"
+            check_real(f"{policy}.{name}", getattr(value, name), expected)
         check_number(f"{policy}.retries", value.retries, "a number of retries", least=0)
-
-
-def _check_real(name: str, value: object, expected: str, *, least: float = 0.0) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong_type(name, value, f"{expected} (float)")
-    if not least <= value < math.inf:
-        raise UsageError(f"invalid {name}={value}; expected {expected}")
 
 
 def check_callback(name: str, value: object) -> None:

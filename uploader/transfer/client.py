@@ -34,9 +34,9 @@ from uploader.transfer import notices as no
 from uploader.transfer.arguments import (
     AnyPath,
     Paths,
-    as_item,
     as_path,
     as_project,
+    as_reference,
     as_sources,
     as_strings,
     check_callback,
@@ -195,7 +195,7 @@ class Client:
         error before that is raised as it is.
         """
         sources = as_sources(paths)
-        given, project = None if item is None else as_item(item), as_project(project)
+        given, project = None if item is None else as_reference("item", item), as_project(project)
         check_text("title", title)
         check_instance("item_options", item_options, ItemOptions)
         check_flag("new_job", new_job)
@@ -237,7 +237,7 @@ class Client:
     ) -> Preview:
         """Return what `upload` with these arguments would do. Writes nothing. Raises what it would raise."""
         sources = as_sources(paths)
-        given, project = None if item is None else as_item(item), as_project(project)
+        given, project = None if item is None else as_reference("item", item), as_project(project)
         check_text("title", title)
         check_flag("new_job", new_job)
         check_callback("on_event", on_event)
@@ -288,7 +288,7 @@ class Client:
         its format and whether it has a list of MD5s need not be known. `on_result` is called with each result as it is
         known.
         """
-        sources, given = as_sources(paths), as_item(item)
+        sources, given = as_sources(paths), as_reference("item", item)
         check_packing(packing)
         check_callback("on_result", on_result)
         listed = as_path("checksums", checksums)
@@ -327,7 +327,7 @@ class Client:
         from uploader.transfer.download import engine
         from uploader.transfer.download.run import DownloadRequest, download
 
-        target, given = as_path("folder", folder), as_item(item)
+        target, given = as_path("folder", folder), as_reference("item", item)
         check_number("version", version, "the number of a version")
         check_flag("published", published)
         check_choice("on_conflict", on_conflict, get_args(engine.Existing))

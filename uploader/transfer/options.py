@@ -15,7 +15,7 @@ import msgspec
 from uploader.errors import UsageError
 from uploader.sources.archive.layout import Format
 from uploader.sources.models import Packing
-from uploader.transfer.arguments import check_flag, check_text, wrong_type
+from uploader.transfer.arguments import check_flag, check_number, check_real, check_text, shown, wrong_type
 from uploader.units import parse_duration, parse_moment, parse_rate, parse_size
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ def _connections(value: int | str | None) -> int | None:
     if isinstance(value, str):
         return _parsed(name, value, parse_connections)
     if value is not None and not 1 <= _integer(name, value, expected) <= MAX_CONNECTIONS:
-        raise UsageError(f"invalid {name}={value}; expected {expected}")
+        raise UsageError(f"invalid {name}={shown(value)}; expected {expected}")
     return value
 
 
@@ -322,15 +322,12 @@ def _size(name: str, value: int | str | None) -> int | None:
     if value is None:
         return None
     size = _parsed(name, value, parse_size) if isinstance(value, str) else _integer(name, value, expected)
-    if size <= 0:
-        raise UsageError(f"invalid {name}={value}; expected {expected}")
+    check_number(name, size, expected)
     return size
 
 
 def _max_errors(value: int | None) -> int | None:
-    expected = "a number of files, or None for any number"
-    if value is not None and _integer("max_errors", value, expected) < 0:
-        raise UsageError(f"invalid max_errors={value}; expected {expected}")
+    check_number("max_errors", value, "a number of files", least=0)
     return value
 
 
@@ -343,27 +340,18 @@ def as_deadline(value: float | str | datetime | None) -> float | datetime | None
         if value.tzinfo is None:
             raise UsageError(f"invalid {name}={value}; expected {expected}")
         return value
-    if value is None:
-        return None
-    seconds = float(_number(name, value, expected))
-    if not 0 <= seconds < math.inf:
-        raise UsageError(f"invalid {name}={value}; expected {expected}")
-    return seconds
+    return None if value is None else check_real(name, value, expected)
 
 
 def _seconds(name: str, value: object) -> float:
     expected = "seconds, or a string such as '90s' or '15min'"
-    seconds = _parsed(name, value, parse_duration) if isinstance(value, str) else _number(name, value, expected)
-    if not 0 <= seconds < math.inf:
-        raise UsageError(f"invalid {name}={value}; expected {expected}, 0 or more")
-    return seconds
+    seconds = _parsed(name, value, parse_duration) if isinstance(value, str) else value
+    return check_real(name, seconds, expected)
 
 
 def _positive(name: str, value: object, parse: Callable[[str], float], expected: str) -> float:
-    number = _parsed(name, value, parse) if isinstance(value, str) else _number(name, value, expected)
-    if not 0 < number < math.inf:
-        raise UsageError(f"invalid {name}={value}; expected {expected}, more than 0")
-    return number
+    number = _parsed(name, value, parse) if isinstance(value, str) else value
+    return check_real(name, number, f"{expected}, more than 0", least=math.ulp(0))
 
 
 def _parsed(name: str, value: str, parse: Callable[[str], T]) -> T:
@@ -375,11 +363,5 @@ def _parsed(name: str, value: str, parse: Callable[[str], T]) -> T:
 
 def _integer(name: str, value: object, expected: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type(name, value, expected)
-    return value
-
-
-def _number(name: str, value: object, expected: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong_type(name, value, expected)
     return value

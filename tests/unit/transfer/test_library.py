@@ -193,12 +193,26 @@ async def test_wrong_arguments_are_rejected_before_anything_is_done(
         (lambda client: anext(client.search(any_word="yes")), "any_word must be True or False"),
         (lambda client: anext(client.search(title=5)), "title must be several strings"),
         (lambda client: anext(client.search(doi=5)), "doi must be a string or None"),
+        (lambda client: anext(client.search(group=True)), r"group must be an id \(int\), a name \(str\) or None"),
+        (lambda client: client.item(5.0), "item must be an id, .* not float"),
+        (lambda client: client.report("author", "a.csv", author_ids=[None]), "author_ids must be an id .* not None"),
+        (lambda client: client.stats.totals("5"), r"number must be the id of a record \(int\), not str"),
+        (lambda client: client.stats.places(None), "number must be the id of a record .* not None"),
+        (lambda client: client.stats.timeline(5, kind=["article"]), "kind must be one of 'article', .* not list"),
+        (lambda client: client.stats.timeline(5, since=2024), "since must be a date, or a string .* not int"),
+        (lambda client: client.stats.top(count="10"), "count must be a number of records"),
+        (lambda client: client.stats.count("2101"), "group must be the id of a group"),
+        (lambda client: client.stats.portal(5), "institution must be its word"),
     ],
 )
 async def test_wrong_types_of_other_calls(call: Callable[[Any], Any], message: str, world: World) -> None:
     async with uploader.Client("t0ken", endpoint=ENDPOINT, state_dir=world.folder / "state") as client:
         with pytest.raises(TypeError, match=message):
             await call(client)
+
+
+HUGE = 10**5000
+"""Python does not convert it to text, nor to a float."""
 
 
 @pytest.mark.parametrize(
@@ -211,12 +225,35 @@ async def test_wrong_types_of_other_calls(call: Callable[[Any], Any], message: s
         (lambda client: client.report("own", "a.csv", deadline="soon"), "invalid deadline: .*'soon'"),
         (lambda client: anext(client.own("page")), "invalid kind='page'"),
         (lambda client: client.stats.timeline(5, by="week"), "invalid by='week'; expected one of 'day', 'month'"),
+        (lambda client: client.stats.totals(5, "item"), "invalid kind='item'; expected one of 'article'"),
+        (lambda client: client.stats.places(5, counter="cites"), "invalid counter='cites'"),
+        (lambda client: client.stats.top(count=0), "invalid count=0"),
+        (lambda client: client.stats.totals(5, until="2024-02-30"), "invalid until: invalid date"),
+        (lambda client: client.stats.portal("../total"), "invalid institution '../total'"),
+        (lambda client: client.stats.count(HUGE), "invalid group=a number with too many digits"),
+        (lambda client: client.item(HUGE), "invalid item a number with too many digits"),
+        (lambda client: client.upload("a", item=-HUGE), "invalid item a number with too many digits"),
+        (lambda client: client.report("own", "a.csv", max_requests=HUGE), "invalid max_requests=a number with"),
+        (lambda client: client.report("own", "a.csv", deadline=HUGE), "invalid deadline=a number with"),
     ],
 )
 async def test_invalid_values_of_other_calls(call: Callable[[Any], Any], message: str, world: World) -> None:
     async with uploader.Client("t0ken", endpoint=ENDPOINT, state_dir=world.folder / "state") as client:
         with pytest.raises(errors.UsageError, match=message):
             await call(client)
+
+
+async def test_statistics_need_an_open_client(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIGSHARE_STATS_ENDPOINT", "http://127.0.0.1:9")
+    client = uploader.Client("t0ken", endpoint=ENDPOINT, state_dir=world.folder / "state")
+    with pytest.raises(RuntimeError, match="inside `async with`"):
+        _ = client.stats
+    async with client:
+        kept = client.stats
+        (first, _), (second, _) = await asyncio.gather(kept.open(), kept.open())
+        assert first is second
+    with pytest.raises(RuntimeError, match="inside `async with`"):
+        await kept.totals(5)
 
 
 async def test_sources_may_have_any_paths(world: World) -> None:
@@ -276,7 +313,14 @@ def test_wrong_types_of_the_client(wrong: dict[str, Any], message: str) -> None:
         uploader.Client(**{"token": "t0ken", **wrong})
 
 
-@pytest.mark.parametrize("wrong", [{"api_rate": 0}, {"api_burst": 0}, {"stall_timeout": -1}, {"impersonate": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"api_rate": 0}, {"api_burst": 0}, {"stall_timeout": -1}, {"impersonate": 0}),
+        *({"api_rate": HUGE}, {"api_burst": HUGE}, {"stall_timeout": HUGE}, {"impersonate": HUGE}),
+    ],
+    ids=lambda wrong: f"{next(iter(wrong))} {next(iter(wrong.values())) % 10**9}",
+)
 def test_invalid_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(errors.UsageError, match=f"invalid {next(iter(wrong))}="):
         uploader.Client("t0ken", settings=Settings(ENDPOINT, **wrong))
