@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import anyio
 
+from uploader.concurrency import run_isolated
 from uploader.errors import UsageError
 from uploader.figshare.ids import Kind
 from uploader.metadata import identifiers
@@ -278,7 +279,10 @@ class Client(TransferClient):
             replace=replace,
         )  # fmt: skip
         limits = Limits(deadline=seconds_until(end, self._api.clock), max_requests=max_requests)
-        return await making.make(table, fresh=fresh, limits=limits, on_progress=on_progress or (lambda _: None))
+        # A call that is cancelled inside a thread would not get the lock or the database that it opens there.
+        return await run_isolated(
+            lambda: making.make(table, fresh=fresh, limits=limits, on_progress=on_progress or (lambda _: None))
+        )
 
 
 def _texts(name: str, value: Texts) -> tuple[str, ...]:

@@ -14,8 +14,11 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
+import uploader
 from tests.support.invariants import check_exactly_once
+from tests.support.open_files import open_files
 from tests.support.sandbox import Sandbox
+from tests.support.sandbox_api import TOKEN, sandbox_api
 from uploader.clock import Clock
 from uploader.concurrency import run_isolated
 from uploader.disk import Disk
@@ -81,17 +84,6 @@ class Canceller:
             return work(*args)
 
         return struck
-
-
-def open_files(folder: Path) -> list[str]:
-    """Return the files below a folder that this process holds open."""
-    names = []
-    for fd in Path("/proc/self/fd").iterdir():
-        try:
-            names.append(str(fd.readlink()))
-        except FileNotFoundError:
-            continue
-    return [name for name in names if name.startswith(str(folder))]
 
 
 def locked(folder: Path) -> list[Path]:
@@ -160,6 +152,26 @@ async def test_an_upload_cancelled_anywhere_can_be_resumed(
         report = await client.upload(source, title="Title")
     assert report.exit_status == 0
     await asyncio.to_thread(check_exactly_once, sandbox, source)
+
+
+async def test_a_report_cancelled_anywhere_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock and its database are opened in threads."""
+    async with (
+        sandbox_api(tmp_path / "sandbox", seed_items=3) as api,
+        uploader.Client(TOKEN, endpoint=api.at.url, state_dir=tmp_path / "state") as client,
+    ):
+        for point in itertools.count(1, 3):
+            with monkeypatch.context() as patch:
+                canceller = Canceller(patch, point, "during")
+                canceller.task = asyncio.create_task(client.report("own", tmp_path / f"{point}.csv"))
+                await asyncio.wait([canceller.task])
+            assert open_files(tmp_path / "state") == [], point
+            assert await asyncio.to_thread(locked, tmp_path / "state") == [], point
+            if not canceller.struck:
+                break
+        assert point > 10
+        assert canceller.task is not None
+        assert canceller.task.result().listed
 
 
 async def test_a_second_cancellation_is_awaited_too() -> None:

@@ -80,7 +80,7 @@ POINTERS = {
     "query": "search",
 }
 """Likely guesses → the command to use."""
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 EPILOG = """\b
 Start here:
@@ -202,7 +202,7 @@ def _interrupt(error: Exception) -> KeyboardInterrupt | None:
 
 def _stdout_error(error: Exception) -> OutputLost | None:
     """Map click's own write errors on stdout, which name no file, to OutputLost."""
-    if not isinstance(error, OSError) or error.errno not in _FULL or error.filename is not None:
+    if not isinstance(error, OSError) or error.errno not in _UNWRITABLE or error.filename is not None:
         return None
     _forget_stdout()
     return OutputLost(f"cannot write to stdout: {error.strerror}")

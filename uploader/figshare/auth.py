@@ -320,7 +320,6 @@ class _Keyring:
     def __init__(self, package: Any) -> None:
         self._package = package
         self.name = f"the keyring ({package.get_keyring().name})"
-        self._faults = (package.errors.KeyringError, RuntimeError, OSError, ValueError)
 
     def get(self, endpoint: str) -> str | None:
         try:
@@ -332,21 +331,21 @@ class _Keyring:
         """Return the secret, None if there is none. Raises _RingFault."""
         try:
             secret: str | None = self._package.get_password(SERVICE, endpoint)
-        except self._faults:
+        except Exception:  # noqa: BLE001 - backends raise what their libraries raise
             raise _RingFault from None
         return secret
 
     def set(self, endpoint: str, secret: str) -> bool:
         try:
             self._package.set_password(SERVICE, endpoint, secret)
-        except self._faults:
+        except Exception:  # noqa: BLE001
             return False
         return True
 
     def delete(self, endpoint: str) -> bool:
         try:
             self._package.delete_password(SERVICE, endpoint)
-        except self._faults:
+        except Exception:  # noqa: BLE001
             return False
         return True
 
@@ -355,11 +354,9 @@ def _keyring() -> _Keyring | None:
     """Return None without the package, or if its backend stores nothing (priority 0 or less)."""
     try:
         import keyring
-        import keyring.errors
     except ImportError:
         return None
     try:
-        usable = keyring.get_keyring().priority > 0
-    except (keyring.errors.KeyringError, RuntimeError, OSError):
+        return _Keyring(keyring) if keyring.get_keyring().priority > 0 else None
+    except Exception:  # noqa: BLE001 - a backend that is configured, and missing or broken
         return None
-    return _Keyring(keyring) if usable else None

@@ -20,6 +20,7 @@ from uploader.cli.global_options import FLAGS, WITH_VALUE
 from uploader.cli.main import COMMANDS, main
 from uploader.cli.options import GroupedOption, check_exclusive
 from uploader.cli.parameters import LocalPath, ParsedFile
+from uploader.errors import ExitStatus
 
 HEAVY = {"aiohttp", "anyio", "asyncio", "msgspec", "tqdm"}
 LIST_MODULES = """
@@ -40,6 +41,15 @@ def run_listing_modules(words: list[str], **env: str) -> tuple[str, set[str]]:
         check=False,
     )
     return done.stdout, {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
+
+
+def test_a_stdout_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "readable").touch()
+    with (tmp_path / "readable").open("rb") as stdout:
+        command = [sys.executable, "-m", "uploader", "--version"]
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (ExitStatus.RESUMABLE, 1)
+    assert "cannot write to stdout: Bad file descriptor" in done.stderr
 
 
 def add_job(state_dir: Path, name: str) -> None:

@@ -272,6 +272,18 @@ def test_an_unusable_keyring_is_skipped(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(forget_token(endpoint=ENDPOINT, config_dir=tmp_path)) == 1
 
 
+@pytest.mark.parametrize("fault", [ModuleNotFoundError("no module"), TypeError("a backend's own mistake")])
+def test_a_configured_keyring_that_cannot_be_loaded_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def load() -> None:
+        raise fault
+
+    monkeypatch.setattr(Ring().use(monkeypatch).package, "get_keyring", load)
+    assert "tokens.json" in store_token(Token("x"), endpoint=ENDPOINT, config_dir=tmp_path, environ={})
+    assert find(tmp_path).token.reveal() == "x"
+
+
 @pytest.mark.parametrize("fault", ["set", "get"])
 def test_what_the_keyring_refuses_replaces_what_it_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str

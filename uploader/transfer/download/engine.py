@@ -124,9 +124,8 @@ class Download:
         finally:
             # Not by the workers: a send to a closed stream would hide the error of the last one.
             receive.close()
-            with anyio.CancelScope(shield=True):
-                for active in list(self._active.values()):
-                    await self._close(active)
+            for active in list(self._active.values()):
+                await self._close(active)
         return self._results
 
     # --- opening --------------------------------------------------------------------------------------------------
@@ -284,7 +283,8 @@ class Download:
 
     async def _close(self, active: Receiving) -> None:
         self._active.pop(active.wanted.file_id, None)
-        await active.close()
+        with anyio.CancelScope(shield=True):
+            await active.close()
 
     # --- telling --------------------------------------------------------------------------------------------------
 

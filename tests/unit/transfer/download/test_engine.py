@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import errno
+import functools
 import hashlib
+import itertools
 import json
 import os
 import threading
@@ -15,8 +18,11 @@ from typing import Any
 
 import anyio
 import pytest
+from blockbuster import BlockBuster
 
 from tests.fakes.clock import VirtualClock
+from tests.support.open_files import open_files
+from uploader.concurrency import run_isolated
 from uploader.errors import ExitStatus, FileNotHeld, PermissionDenied, TargetFull, Unreachable
 from uploader.figshare.models import File, Item
 from uploader.figshare.outcomes import FetchFailed, RangeIgnored
@@ -111,6 +117,30 @@ async def test_a_file_is_fetched_in_ranges_and_verified(tmp_path: Path) -> None:
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
     assert sorted(server.asked) == [(0, 30_000), (30_000, 60_000), (60_000, 90_000), (90_000, 100_000)]
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+async def test_a_download_cancelled_at_any_moment_leaves_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: BlockBuster
+) -> None:
+    no_blocking_calls.deactivate()  # the thread is a fake: every turn of the loop is the same each time
+
+    async def inline(work: Callable[..., Any], *args: Any) -> Any:
+        await anyio.lowlevel.checkpoint()
+        return work(*args)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", inline)
+    for turns in itertools.count():
+        call = functools.partial(downloaded, tmp_path / str(turns), Server(), wanted(), wanted("b.bin", 2))
+        task = asyncio.create_task(run_isolated(call))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        cancelled = task.cancel()
+        await asyncio.wait([task])
+        assert open_files(tmp_path) == [], turns
+        if not cancelled:
+            assert statuses(task.result()) == ["downloaded", "downloaded"]
+            break
+    assert turns > 20
 
 
 async def test_a_broken_connection_costs_only_what_had_not_arrived(tmp_path: Path) -> None:
