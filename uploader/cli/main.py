@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import click
 from uploader._version import __version__
 from uploader.cli.global_options import with_global_options_last
 from uploader.cli.startup import end_process, ignore_signals
-from uploader.errors import FigupError, OutputLost
+from uploader.errors import ExitStatus, FigupError, OutputLost
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -180,15 +181,19 @@ class LazyGroup(click.Group):
 
 def _report(error: BaseException, options: Sequence[str], known: Mapping[str, Repeated]) -> int:
     """Report an error raised before the command ran, and return the exit status. `known`: see `common_options`."""
-    from uploader.cli.errors import failure_of
-    from uploader.cli.hints import NOTHING
-    from uploader.cli.output.console import Console, Summary
+    try:
+        from uploader.cli.errors import failure_of
+        from uploader.cli.hints import NOTHING
+        from uploader.cli.output.console import Console, Summary
 
-    failure = failure_of(error, repeated=known.get("repeated", NOTHING))
-    console = Console(json="--json" in options, quiet=False, color="--no-color" not in options)
-    console.failure(failure)
-    console.summary(Summary(exit_status=failure.exit_status))
-    console.output.drain()
+        failure = failure_of(error, repeated=known.get("repeated", NOTHING))
+        console = Console(json="--json" in options, quiet=False, color="--no-color" not in options)
+        console.failure(failure)
+        console.summary(Summary(exit_status=failure.exit_status))
+        console.output.drain()
+    except MemoryError:  # not even enough to import what reports it
+        os.write(2, b"figup: out of memory. Give the process more memory, then run the same command again.\n")
+        return ExitStatus.RESUMABLE
     return failure.exit_status
 
 

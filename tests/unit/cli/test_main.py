@@ -52,6 +52,19 @@ def test_a_stdout_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     assert "cannot write to stdout: Bad file descriptor" in done.stderr
 
 
+def test_too_little_memory_to_report_anything(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("uploader.cli.errors.failure_of", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main(["nothing"])
+    assert ended.value.code == ExitStatus.RESUMABLE
+    assert capfd.readouterr().err.startswith("figup: out of memory.")
+
+
 def add_job(state_dir: Path, name: str) -> None:
     (state_dir / "jobs" / name).mkdir(parents=True)
     (state_dir / "jobs" / name / "journal").write_bytes(b"")
