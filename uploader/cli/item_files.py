@@ -21,8 +21,7 @@ from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, UsageError
 from uploader.figshare.ids import Reference
 from uploader.figshare.models import File, ItemDetail
-from uploader.sources.models import remote_path
-from uploader.text import did_you_mean, printable
+from uploader.text import composed, did_you_mean, printable
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
@@ -89,7 +88,7 @@ def rm(item: Reference, names: tuple[str, ...], yes: bool, common: GlobalOptions
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         files_there = [file async for file in api.files(found.id)]
         chosen = {file.id: file for file in (_find(name, files_there, found, common.repeated) for name in names)}
-        shown = [printable(_path(file, found)) for file in chosen.values()]
+        shown = [printable(file.path_among(found.folders)) for file in chosen.values()]
         more = f" and {len(shown) - _MAX_NAMED} more" if len(shown) > _MAX_NAMED else ""
         question = (
             f"Remove {units.format_count(len(shown), 'file')} "
@@ -100,9 +99,9 @@ def rm(item: Reference, names: tuple[str, ...], yes: bool, common: GlobalOptions
             return ExitStatus.SOME_FAILED
         for file in chosen.values():
             await api.delete_file(found.id, file.id)
-            folder = found.folders.get(file.id, "")
-            session.console.event("removed", item_id=found.id, **file_fields(file, folder))
-            session.console.result(f"Removed {printable(_path(file, found))} (file {file.id}).")
+            path = file.path_among(found.folders)
+            session.console.event("removed", item_id=found.id, **file_fields(file, path))
+            session.console.result(f"Removed {printable(path)} (file {file.id}).")
         if found.is_public:
             again = common.repeated.command("item", "publish", found.id)
             session.console.note(f"its public version keeps them until `{again}`")
@@ -146,19 +145,21 @@ def _find(wanted: str, files_there: list[File], item: ItemDetail, repeated: Repe
 
     A path does not precede a name: once it is removed, the same command would remove a file in another folder.
     """
+    paths = {file.id: file.path_among(item.folders) for file in files_there}
     by_id = [file for file in files_there if wanted == str(file.id)]
-    found = by_id or [file for file in files_there if wanted in (_path(file, item), file.name)]
+    found = by_id or [file for file in files_there if composed(wanted) in _names(composed(paths[file.id]))]
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(str(file.id) for file in found)
         raise UsageError(f"item {item.id} has several files named {wanted!r}", hint=f"Give an id: {ids}.")
     files = repeated.command("item", "files", "list", item.id)
+    similar = [_names(path)["/" not in wanted] for path in paths.values()]
     raise UsageError(
-        f"item {item.id} has no file {wanted!r}",
-        hint=did_you_mean(wanted, [file.name for file in files_there], f"`{files}` lists them."),
+        f"item {item.id} has no file {wanted!r}", hint=did_you_mean(wanted, similar, f"`{files}` lists them.")
     )
 
 
-def _path(file: File, item: ItemDetail) -> str:
-    return remote_path(item.folders.get(file.id, ""), file.name)
+def _names(path: str) -> tuple[str, str]:
+    """Return the names by which a file is found: its path and the last component of that."""
+    return path, path.rpartition("/")[2]

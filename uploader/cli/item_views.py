@@ -12,7 +12,6 @@ import msgspec
 from uploader import units
 from uploader.figshare.models import Embargo, File, ItemDetail
 from uploader.figshare.records import Record
-from uploader.sources.models import remote_path
 from uploader.text import printable
 
 _DESCRIPTION = 300
@@ -118,12 +117,13 @@ def _embargo(embargo: Embargo) -> str:
     return f"{what}, {until}{f': {embargo.reason}' if embargo.reason else ''}"
 
 
-def file_fields(file: File, folder: str) -> dict[str, Any]:
-    """Return the file for `--json`, without the upload URL, which is a secret."""
+def file_fields(file: File, path: str) -> dict[str, Any]:
+    """Return the file for `--json`, without the upload URL, which is a secret. `path` is its path in the item."""
+    folder, _, name = path.rpartition("/")
     return {
         "file_id": file.id,
         "folder": folder,
-        "name": file.name,
+        "name": name,
         "size": file.size,
         "status": file.status,
         "md5": file.computed_md5,
@@ -132,7 +132,7 @@ def file_fields(file: File, folder: str) -> dict[str, Any]:
     }
 
 
-def file_line(file: File, folder: str) -> str:
-    """Format one file with its folder."""
+def file_line(file: File, path: str) -> str:
+    """Format one file with its path in the item."""
     md5 = "a link" if file.is_link_only else file.computed_md5 or f"({file.status})"
-    return f"{file.id:>12}  {units.format_bytes(file.size):>10}  {md5:<32}  {printable(remote_path(folder, file.name))}"
+    return f"{file.id:>12}  {units.format_bytes(file.size):>10}  {md5:<32}  {printable(path)}"

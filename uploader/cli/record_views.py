@@ -103,9 +103,9 @@ async def list_files(
         files = api.public_files(number, version if version is not None else item[1])
     session.summary.item_id, session.summary.item_url = number, detail.url or None
     async for file in files:
-        folder = detail.folders.get(file.id, "")
-        session.console.event("file", **file_fields(file, folder))
-        session.console.result(file_line(file, folder))
+        path = file.path_among(detail.folders)
+        session.console.event("file", **file_fields(file, path))
+        session.console.result(file_line(file, path))
     return ExitStatus.OK
 
 
