@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -11,7 +10,8 @@ from typing import TypeAlias
 from uploader.errors import Facts, FileNotHeld, UsageError
 from uploader.figshare.models import File
 from uploader.sources.filters import Filters, Ignores
-from uploader.text import did_you_mean, printable
+from uploader.sources.names import alike
+from uploader.text import composed, did_you_mean, printable
 from uploader.transfer.compare import FAILED_STATUSES
 
 RESERVED = ".figup-"
@@ -106,11 +106,16 @@ _Placed: TypeAlias = "tuple[File, str, str]"
 
 
 def _placed(files: Iterable[File], folders: Mapping[int, str]) -> list[_Placed]:
-    """Give every file of the item its path, so that a file downloaded alone gets the same path."""
-    named = [(file, file.path_among(folders).strip("/") or str(file.id)) for file in files]
-    paths = [safe_path(remote) for _, remote in named]
-    taken = {_folded(folder) for path in paths for folder in _folders_of(path)}
-    return [(file, remote, _unique(path, file.id, taken)) for (file, remote), path in zip(named, paths, strict=True)]
+    """Give every file of the item its path, so that a file downloaded alone gets the same path.
+
+    Of files with one name, the oldest keeps it, whatever the order of the listing; one without content has no claim.
+    """
+    remotes = [(file, file.path_among(folders).strip("/") or str(file.id)) for file in files]
+    paths = {file.id: safe_path(remote) for file, remote in remotes}
+    taken = {alike(folder) for path in paths.values() for folder in _folders_of(path)}
+    for file, _ in sorted(remotes, key=lambda pair: (_reason(pair[0]) is not None, pair[0].id)):
+        paths[file.id] = _unique(paths[file.id], file.id, taken)
+    return [(file, remote, paths[file.id]) for file, remote in remotes]
 
 
 def _folders_of(path: str) -> Iterator[str]:
@@ -131,7 +136,7 @@ def _named(item_id: int, placed: Sequence[_Placed], names: Sequence[str]) -> lis
 
 
 def _fits(remote: str, name: str) -> bool:
-    wanted = name.strip("/")
+    wanted, remote = composed(name.strip("/")), composed(remote)
     return remote == wanted or remote.startswith(f"{wanted}/") or remote.rpartition("/")[2] == wanted
 
 
@@ -153,6 +158,13 @@ def safe_path(remote: str) -> str:
     return "/".join(pieces) or "_"
 
 
+def why_renamed(file: FileToFetch) -> str:
+    """Say why the file is stored under another name than it has in the item."""
+    if safe_path(file.remote) == file.path:
+        return "since some file systems cannot hold its name"
+    return "since the item has another of that name, or of one that differs only in case"
+
+
 def _safe_name(name: str) -> str:
     if name == "..":
         return "__"
@@ -172,14 +184,10 @@ def _unique(path: str, file_id: int, taken: set[str]) -> str:
     folder, slash, name = path.rpartition("/")
     stem, dot, extension = name.rpartition(".") if "." in name[1:] else (name, "", "")
     number = 0
-    while (key := _folded(path)) in taken:
+    while (key := alike(path)) in taken:
         mark = f".{file_id}" + (f"-{number}" if number else "")
         room = MAX_NAME - len(f"{mark}{dot}{extension}".encode())
         path = folder + slash + stem.encode()[:room].decode("utf-8", "ignore") + mark + dot + extension
         number += 1
     taken.add(key)
     return path
-
-
-def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", path).casefold()

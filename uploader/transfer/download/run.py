@@ -15,7 +15,7 @@ from uploader.figshare.settings import RetryPolicy
 from uploader.sources.filters import Filters
 from uploader.text import printable
 from uploader.transfer.download.engine import AUTO_CONNECTIONS, Download, Existing, Fetch
-from uploader.transfer.download.plan import plan_download
+from uploader.transfer.download.plan import plan_download, why_renamed
 from uploader.transfer.download.report import DownloadReport
 from uploader.transfer.notices import ItemKnown, Listener, Warned
 from uploader.transfer.options import Options
@@ -84,7 +84,7 @@ async def download(
     notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
     plan = plan_download(item.id, files, item.folders, filters, request.names)
     for each in plan.renamed:
-        notify(Warned(message=f"{printable(each.remote)}: is stored as {printable(each.path)}"))
+        notify(Warned(message=f"{printable(each.remote)}: is stored as {printable(each.path)}, {why_renamed(each)}"))
     run = Download(
         plan,
         request.target,

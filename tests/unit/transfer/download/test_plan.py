@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from uploader.errors import FileNotHeld, UsageError
 from uploader.figshare.models import File
 from uploader.sources.filters import Filters
-from uploader.transfer.download.plan import Plan, plan_download, safe_path
+from uploader.transfer.download.plan import Plan, plan_download, safe_path, why_renamed
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
@@ -64,6 +64,28 @@ def test_names_that_differ_only_in_case_or_composition_are_stored_apart() -> Non
     assert [each.file_id for each in found.renamed] == [2, 4]
 
 
+def test_of_files_with_one_name_the_oldest_keeps_it_in_any_order() -> None:
+    files = [file(7, "Data.csv"), file(3, "data.csv"), file(5, "data.csv")]
+    for listed in (files, files[::-1]):
+        assert {one.file_id: one.path for one in plan(*listed).wanted} == {
+            7: "Data.7.csv", 3: "data.csv", 5: "data.5.csv"
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("other", [{"status": "created"}, {"status": "ic_failure"}, {"is_link_only": True}])
+def test_what_is_not_downloaded_takes_no_name(other: dict[str, object]) -> None:
+    found = plan(file(1, "data.csv", **other), file(2, "data.csv"))
+    assert [(one.file_id, one.path) for one in found.wanted] == [(2, "data.csv")]
+    assert not found.renamed
+
+
+def test_the_reason_of_another_name_is_known() -> None:
+    found = plan(file(1, "a"), file(2, "A"), file(3, "../b"))
+    assert [(one.path, "another of that name" in why_renamed(one)) for one in found.renamed] == [
+        ("A.2", True), ("__/b", False)
+    ]  # fmt: skip
+
+
 def test_no_two_files_get_one_path() -> None:
     found = plan(file(1, "a.txt"), file(2, "a.5.txt"), file(5, "a.txt"), file(6, "A.TXT"))
     paths = [each.path.casefold() for each in found.wanted]
@@ -107,6 +129,12 @@ def test_files_and_folders_are_chosen_by_name() -> None:
     files = [file(1, "a"), file(2, "b"), file(3, "c")]
     found = plan(*files, folders={1: "set", 2: "set", 3: "other"}, names=("set", "c"))
     assert [each.path for each in found.wanted] == ["set/a", "set/b", "other/c"]
+
+
+def test_a_file_is_found_in_either_spelling_of_its_name() -> None:
+    for wanted in ("cafe\u0301.csv", "caf\u00e9.csv"):
+        assert len(plan(file(1, "caf\u00e9.csv"), names=(wanted,)).wanted) == 1
+        assert len(plan(file(1, "cafe\u0301.csv"), names=(wanted,)).wanted) == 1
 
 
 def test_an_unknown_name_is_refused_with_near_ones() -> None:
