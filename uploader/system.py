@@ -80,7 +80,8 @@ def path_error(fault: BaseException, path: str) -> FigupError:
     if not isinstance(fault, OSError):
         return UsageError(f"{shown}: not a possible path: {_why(fault)}", path=path)
     if isinstance(fault, FileNotFoundError | NotADirectoryError):
-        return SourceNotFound(f"{shown}: no such file", path=path)
+        what = "is a broken link" if Path(path).is_symlink() else "no such file"
+        return SourceNotFound(f"{shown}: {what}", path=path)
     if fault.errno in _NO_PATH:
         return UsageError(f"{shown}: not a possible path: {_why(fault)}", path=path)
     if fault.errno == errno.ELOOP:

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -115,6 +116,9 @@ class Source:
             # Opening a pipe without a writer would block forever.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except PATH_FAULTS as error:
+            if isinstance(error, OSError) and error.errno == errno.ENXIO:  # a socket cannot be opened
+                with suppress(OSError):
+                    refuse_special(os.stat(path), path)
             raise path_error(error, path) from error
         try:
             status = os.fstat(self._fd)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uploader.errors import Facts, SourceNotFound, SourcesUnusable, UsageError
+from uploader.errors import Facts, FigupError, SourceNotFound, SourcesUnusable, UsageError
 from uploader.sources.models import Selection, Sources, remote_path
 from uploader.sources.select import collect, raise_problems, select
 
@@ -118,6 +118,21 @@ def test_all_problems_are_found_at_once(here: Path) -> None:
     ]  # fmt: skip
     assert [cause.exit_status for cause in caught.value.causes] == [2, 4, 2, 4, 2, 4, 2]
     assert there(select(Sources(paths=("d",), exclude=("pipe", "socket", "bad*")))) == ["d/fine"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("dangling", "is a broken link"), ("pipe", "not a regular file"), ("socket", "not a regular")]
+)
+def test_what_cannot_be_sent_is_called_the_same_alone_and_in_a_folder(here: Path, name: str, said: str) -> None:
+    make(here, "d/fine")
+    os.mkfifo(here / "d" / "pipe")
+    (here / "d" / "dangling").symlink_to("nowhere")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(here / "d" / "socket"))
+    others = tuple({"dangling", "pipe", "socket"} - {name})
+    for sources in (Sources(paths=(f"d/{name}",)), Sources(paths=("d",), exclude=others, follow_symlinks=True)):
+        with pytest.raises(FigupError, match=f"d/{name}: .*{said}"):
+            select(sources)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
