@@ -274,7 +274,8 @@ class Engine:
             return True
         old_size = transfer.size
         self._run.progress.file(transfer).restart()
-        self._run.notify(no.FileRestarted(transfer.path, f"{change.message}; restarted as requested"))
+        reason = change.message.removeprefix(f"{printable(transfer.path)}: ")
+        self._run.notify(no.FileRestarted(transfer.path, reason))
         await self._run.commit(replaced)
         self._run.progress.replaced(transfer, old_size)
         return True

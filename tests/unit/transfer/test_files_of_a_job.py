@@ -150,6 +150,16 @@ async def test_a_lost_upload_is_restarted(world: World, request_name: str) -> No
     assert held(world) == [("a", md5(CONTENT))]
 
 
+async def test_why_a_changed_file_is_restarted_is_told_without_its_path(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE)
+    assert await world.upload(source, title=TITLE) == KILLED
+    world.source("a", b"another version")
+    assert await world.upload(source, title=TITLE, options=Options(restart_changed=True)) == 0
+    (reason,) = [notice.reason for notice in world.notices if isinstance(notice, no.FileRestarted)]
+    assert reason == f"has 15 bytes now, but had {len(CONTENT)} when its upload began"
+
+
 async def test_a_repeatedly_lost_upload_is_given_up(world: World) -> None:
     world.figshare.fail("send_part", UploadGone("404"), times=100)
     assert await world.upload(world.source("a", CONTENT), title=TITLE) == 75
