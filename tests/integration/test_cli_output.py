@@ -193,7 +193,7 @@ def test_a_full_disk_under_stdout_is_reported_without_stopping_the_upload(figup:
         ["sh", "-c", command], env=figup.env, cwd=figup.cwd, check=False, timeout=30, capture_output=True, text=True
     )
     assert done.returncode == 0
-    assert done.stderr.count("cannot write to stdout") == 1
+    assert done.stderr.count("cannot write to stdout: No space left on device\n") == 1
     check_exactly_once(sandbox, path)
 
 

@@ -10,6 +10,7 @@ import click
 
 from uploader._version import __version__
 from uploader.cli.main import COMMANDS
+from uploader.text import suggest
 
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 _PICTURE = re.compile(r"^(?:!\[.*\]\(.*\)|<p .*<img .*)\n\n?", re.MULTILINE)
@@ -51,8 +52,10 @@ def help_(ctx: click.Context, words: tuple[str, ...]) -> int:
         return 0
     group = ctx.find_root().command
     if words[0] not in COMMANDS or not isinstance(group, click.Group):
-        names = ", ".join(dict.fromkeys((*known, *COMMANDS)))
-        raise click.UsageError(f"unknown topic or command {words[0]!r}; known topics: {names}")
+        names = dict.fromkeys((*known, *COMMANDS))
+        near = suggest(words[0], names)
+        rest = f"did you mean {near[0]}?" if near else f"known topics: {', '.join(names)}"
+        raise click.UsageError(f"unknown topic or command {words[0]!r}; {rest}")
     return group.main([*words, "--help"])
 
 

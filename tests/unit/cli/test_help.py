@@ -67,6 +67,11 @@ def test_help_for_an_unknown_topic_lists_the_topics(capsys: pytest.CaptureFixtur
     assert sorted(named) == sorted({*topics(), *COMMANDS})
 
 
+def test_help_for_a_mistyped_topic_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(["help", "dataset"], capsys)
+    assert (status, err.splitlines()[0].partition(";")[2]) == (2, " did you mean datasets? See `figup help --help`.")
+
+
 @pytest.mark.parametrize("words", [["-V"], ["--version"], ["version"]])
 def test_the_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words, capsys)[:2] == (0, f"figup, version {__version__}\n")

@@ -120,7 +120,8 @@ class OutputThread:
             if stream is sys.stdout and not isinstance(fault, BrokenPipeError):
                 # The run continues, but a reader of the output must learn that it is incomplete.
                 self.truncated = True
-                self._write(sys.stderr, f"figup: cannot write to stdout: {fault}")
+                why = (isinstance(fault, OSError) and fault.strerror) or fault
+                self._write(sys.stderr, f"figup: cannot write to stdout: {why}")
 
 
 def plain(text: str) -> str:

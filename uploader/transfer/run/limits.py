@@ -18,6 +18,8 @@ _LONG = 3600.0
 """Seconds of API requests from which packing is proposed."""
 _NAMED = 20
 """Files named in one message."""
+_NAMED_EMPTY = 5
+"""Empty files named in a warning."""
 _MIXED_LINKS = (
     "Figshare's own page allows one link in an item, and no files beside it; whether its API allows more is not known: "
     "Figshare may refuse some of the links, and the rest is sent anyway"
@@ -95,8 +97,9 @@ def empty_files_warning(paths: Sequence[str]) -> str | None:
     """Warning about these empty files, which Figshare was seen to refuse; None if there are none."""
     if not paths:
         return None
-    named = ", ".join(map(printable, paths[:_NAMED])) + (" ..." if len(paths) > _NAMED else "")
-    return f"Figshare does not seem to accept empty files: {named}"
+    named = ", ".join(map(printable, paths[:_NAMED_EMPTY]))
+    more = f" and {len(paths) - _NAMED_EMPTY} more" if len(paths) > _NAMED_EMPTY else ""
+    return f"Figshare does not seem to accept empty files: {named}{more}"
 
 
 def mixed_links_warning(links: int, files: int) -> str | None:

@@ -7,7 +7,7 @@ import pytest
 from uploader.errors import FigupError, FileTooLarge, QuotaExceeded
 from uploader.figshare.models import Account
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.run.limits import check_quota, many_files_warning, mixed_links_warning
+from uploader.transfer.run.limits import check_quota, empty_files_warning, many_files_warning, mixed_links_warning
 
 
 def transfers(*sizes: int) -> list[Transfer]:
@@ -65,6 +65,12 @@ def test_more_files_than_free_accounts_allow_in_an_item() -> None:
     assert many_files_warning(500, 1, 1.0) is None
     assert many_files_warning(501, 0, 1.0) is None
     assert "501 files" in (many_files_warning(501, 1, 1.0) or "")
+
+
+def test_a_few_empty_files_are_named_and_the_others_counted() -> None:
+    assert empty_files_warning([]) is None
+    assert str(empty_files_warning(["/a\n"])).endswith("empty files: /a\\n")
+    assert str(empty_files_warning([f"/{n}" for n in range(41)])).endswith(": /0, /1, /2, /3, /4 and 36 more")
 
 
 def test_more_than_an_hour_of_requests_is_warned_of() -> None:
