@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -81,6 +82,9 @@ _RECORDS_LOSS = (
     "the drafts."
 )
 """The consequence of removing the record of a job of records."""
+_HEADING = ("JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "TITLE OR FILES")
+_OPTIONAL = ("CHANGED", "SIZE")
+"""Columns that narrow terminals do without, the most dispensable first."""
 _MIN_WIDTH = 12
 """Minimum columns of a title."""
 _INDENT = "    "
@@ -249,18 +253,27 @@ def _write_removed(session: Session, job: _AnyJob) -> None:
 def table(found: list[JobOverview], now: datetime, width: int | None = None) -> str:
     """Format one line per job, under a heading. `width` is that of the terminal in columns, None for any width.
 
-    Titles that do not fit get lines of their own, on which even a long one is readable.
+    Titles that do not fit get lines of their own, on which even a long one is readable. On a narrow terminal the first
+    columns of `_OPTIONAL` are left out until the others fit.
     """
-    rows: list[tuple[str, ...]] = [("JOB", "STATE", "DONE", "SIZE", "CHANGED", "ITEM", "TITLE OR FILES")]
-    rows += [_row(job, now) for job in found]
-    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    lines = ["  ".join([*map(str.ljust, cells, widths), ""]) for *cells, _ in rows]
-    titles = [title for *_, title in rows]
+    rows = [_HEADING, *(_row(job, now) for job in found)]
+    *cells, titles = zip(*rows, strict=True)
+    lines = _padded(cells)
+    for name in _OPTIONAL:
+        if width is not None and max(len(line.rstrip()) for line in lines) > width:
+            cells = [column for column in cells if column[0] != name]
+            lines = _padded(cells)
     if width is None or len(lines[0]) + max(map(columns, titles)) <= width:
         return "\n".join(map(str.__add__, lines, titles))
     below = [f"{_INDENT}{shorten(title, max(_MIN_WIDTH, width - len(_INDENT)))}" for title in titles[1:]]
     jobs = [f"{line.rstrip()}\n{title}" for line, title in zip(lines[1:], below, strict=True)]
     return "\n".join([lines[0].rstrip(), *jobs])
+
+
+def _padded(cells: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table, given by columns; each ends where another column would begin."""
+    widths = [max(map(len, column)) for column in cells]
+    return ["  ".join([*map(str.ljust, row, widths), ""]) for row in zip(*cells, strict=True)]
 
 
 def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ _TOTAL_WAITING = "{desc} {percent:>3}%|{bar}| {done} of {size}, {files}" + WAITI
 _TOTAL_HELD = "{desc} {percent:>3}%|{bar}| {files}held by {limit}, about {requests_left} left"
 _TOTAL_HELD_SHORT = "{desc} {percent:>3}%, {files}limit: {request_rate}, {requests_left} left"
 _TOTAL_WAITING_SHORT = "{desc} {percent:>3}%, " + WAITING
+_SPEED_NARROW = "{desc} {percent:>3}%, {speed}, {left} left"
+_WAITING_NARROW = "{desc} {percent:>3}%, awaiting checksum"
+_TOTAL_HELD_NARROW = "{desc} {percent:>3}%, {requests_left} left"
 _SHORT = {
     _SENDING: _SENDING_SHORT,
     _TOTAL: _TOTAL_SHORT,
@@ -37,7 +40,16 @@ _SHORT = {
     _TOTAL_HELD: _TOTAL_HELD_SHORT,
 }
 """Replacement styles for terminals with fewer than _WIDE_COLUMNS columns."""
+_NARROW = {
+    _SENDING: _SPEED_NARROW,
+    _WAITING: _WAITING_NARROW,
+    _TOTAL: _SPEED_NARROW,
+    _TOTAL_WAITING: _WAITING_NARROW,
+    _TOTAL_HELD: _TOTAL_HELD_NARROW,
+}
+"""Those for terminals with fewer than _SHORT_COLUMNS columns."""
 _WIDE_COLUMNS = 110
+_SHORT_COLUMNS = 60
 _FILES = 8
 """Maximum number of file bars."""
 _ROWS_KEPT = 3
@@ -108,7 +120,9 @@ def _style_of(file: no.ActiveFile) -> str:
 
 def _style_for_width(style: str) -> str:
     """Return the style, shortened on a narrow terminal."""
-    return _SHORT.get(style, style) if _terminal().columns < _WIDE_COLUMNS else style
+    columns = _terminal().columns
+    replacements = _NARROW if columns < _SHORT_COLUMNS else _SHORT if columns < _WIDE_COLUMNS else {}
+    return replacements.get(style, style)
 
 
 class Bars:

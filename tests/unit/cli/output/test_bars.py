@@ -50,6 +50,23 @@ def test_many_small_files_show_the_limiting_resource(columns: int, words: str, m
     shown._close()
 
 
+@pytest.mark.parametrize("request_rate", [None, 1.0])
+@pytest.mark.parametrize("waiting", [False, True])
+def test_lines_of_narrow_terminals_are_not_cut_off(
+    waiting: bool, request_rate: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bars, "_terminal", lambda: os.terminal_size((40, 24)))
+    shown = bars.Bars(OutputThread())
+    file = no.ActiveFile(path="/a", name="a" * 50, size=9_000_000, bytes_done=4_000_000, waiting=waiting)
+    progress = msgspec.structs.replace(small_files(request_rate=request_rate), rate=1_720_000.0, active=(file,))
+    shown._draw(progress, 0.0)
+    shown._draw(progress, 1.0)
+    lines = [str(shown._total), *map(str, shown._bars.values())]
+    assert len(lines) == 2
+    assert all(line.rstrip().endswith(("left", "awaiting checksum")) and len(line) <= 38 for line in lines), lines
+    shown._close()
+
+
 @pytest.mark.parametrize(
     ("columns", "fields", "words"),
     [
