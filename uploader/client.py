@@ -288,6 +288,9 @@ class Client(TransferClient):
 def _texts(name: str, value: Texts) -> tuple[str, ...]:
     from uploader.catalog.query import is_searchable
 
+    given: object = value
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise wrong_type(name, given, "a string or several strings")
     every = (value,) if isinstance(value, str) else as_strings(name, value)
     for one in every:
         if not is_unicode(one) or not is_searchable(one):

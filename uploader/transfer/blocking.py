@@ -196,6 +196,8 @@ def _run(call: Callable[[Client], Awaitable[T]], name: str, arguments: ClientArg
             if library == "asyncio"
             else IN_A_THREAD,
         )
+    for word in arguments.keys() - ClientArguments.__annotations__.keys():
+        raise TypeError(f"uploader.{name} has no argument {word!r}")
     client = Client(**arguments)
 
     async def main() -> T:

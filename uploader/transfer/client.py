@@ -281,7 +281,7 @@ class Client:
         on_result: Callable[[Comparison], None] | None = None,
         on_event: no.Listener | None = None,
     ) -> list[Comparison]:
-        """Compare local files with the files of an item; send nothing. Raises ItemNotFound, SourceNotFound.
+        """Compare local files with the files of an item; send nothing. Raises ItemNotFound, SourceNotFound, UsageError.
 
         `checksums` is a file in the format of `md5sum`, for files that are stored elsewhere; "-" reads it from the
         sources' `stdin`. With `packing`, the files are compared with the archive that `Options(pack=...)` made of them;

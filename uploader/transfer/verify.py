@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from uploader.concurrency import in_thread
-from uploader.errors import ExitStatus
+from uploader.errors import ExitStatus, UsageError
 from uploader.figshare.models import File
 from uploader.sources.archive.reader import open_source
 from uploader.sources.checksums import ChecksumEntry
@@ -115,8 +115,9 @@ async def verify(
 
     With `packing`, the files that it packs are compared with the item's archive of them, of either format.
     For whole folders and for checksums, also reports the item's files beyond them. `notify` is called with the item and
-    with what is skipped. Raises ItemNotFound, and what `select` raises.
+    with what is skipped. Raises ItemNotFound, UsageError (nothing to compare), and what `select` raises.
     """
+    _check_given(sources, listed)
     selection = Selection()
     if sources.named and packing is None:
         selection = await in_thread(select, sources, _PURPOSE)
@@ -159,6 +160,12 @@ async def verify(
         reason = _reason(left_out, remote_path(result.folder, result.name))
         report(msgspec.structs.replace(result, status="left-out", reason=reason) if reason else result)
     return results
+
+
+def _check_given(sources: Sources, listed: Sequence[ChecksumEntry]) -> None:
+    """Raise UsageError if nothing was given to compare: an empty result would look like success."""
+    if not (sources.named or listed):
+        raise UsageError("nothing to compare: no paths and no checksums were given")
 
 
 def _packed(sources: Sources, packing: Packing, remote: Mapping[str, Sequence[File]]) -> Selection:
