@@ -124,7 +124,8 @@ def list_institutions(words: tuple[str, ...], common: GlobalOptions) -> int:
                 session.console.event("institution", institution_id=one.id, name=one.name, domain=one.domain)
                 session.console.result(printable(f"{one.id:>10}  {one.domain or '-':<32}  {one.name}"))
         if not count:
-            raise NameNotFound(f"no institution {' '.join(words)!r} was found", hint="")
+            named = f" {' '.join(words)!r}" if words else ""
+            raise NameNotFound(f"no institution{named} was found", hint="")
         return ExitStatus.OK
 
     return on_figshare(common, work, anonymous=True)

@@ -62,17 +62,22 @@ def item() -> None:
     """
 
 
-@item.command("create", cls=FigupCommand, epilog=CREATE_HELP + ENVIRONMENT)
+@item.command("create", cls=FigupCommand, epilog=CREATE_HELP + ENVIRONMENT, context_settings={"allow_extra_args": True})
 @click.option("--title", metavar="T", help="Title; takes precedence over the one in the metadata file.")
 @METADATA
 @click.option("--project", metavar="ID", type=PROJECT_ID, help="Create it in this project.")
 @common_options
-def create(title: str | None, metadata: str | None, project: int | None, common: GlobalOptions) -> int:
+@click.pass_context
+def create(
+    context: click.Context, /, title: str | None, metadata: str | None, project: int | None, common: GlobalOptions
+) -> int:
     """Create a private draft item without files and print its id.
 
     Each run creates another item, or finishes the one that an interrupted run of the same command left. To send files
     to a new item, use `figup upload`, which creates only one.
     """
+    if context.args:
+        raise click.UsageError(f"unexpected argument {context.args[0]!r}; give the title with --title")
     if title is None and metadata is None:
         raise click.UsageError("an item needs a title: give --title, or --metadata with a title")
 

@@ -115,7 +115,7 @@ def _trials(folder: Path) -> Iterator[Finding]:
     one = folder / "one"
     yield _tried("write", "writing a file", lambda: one.write_bytes(bytes(65536)))
     yield _tried("exclusive", "exclusive creation", lambda: _must_fail(lambda: os.close(os.open(one, _NEW))))
-    yield _tried("link", "exclusive hard links", lambda: _link(one), fatal=False)
+    yield _tried("link", "making a hard link", lambda: _link(one), fatal=False)
     yield _tried(
         "rename",
         "replacing a file by rename",

@@ -305,6 +305,11 @@ def _commands(
                 yield from _commands(inner, one, context)
 
 
+def test_a_title_without_its_option_is_recognized(capsys: pytest.CaptureFixture[str]) -> None:
+    error = _error_of(["item", "create", "My title"], capsys)
+    assert error.startswith("figup: unexpected argument 'My title'; give the title with --title.")
+
+
 def test_summaries_of_commands_fit_their_line() -> None:
     helps = [group.get_help(context) for group, context in _commands() if isinstance(group, click.Group)]
     assert len(helps) > 5
