@@ -22,7 +22,8 @@ import distributed
 from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
-from uploader.cluster.messages import Entry, Hello, LimitsApplied, Order, OrderFailed, OrderOver
+from uploader.cluster.division import RateMeter
+from uploader.cluster.messages import Entry, Hello, LimitsApplied, Order, OrderFailed, OrderOver, Speed
 from uploader.cluster.share import task_name
 from uploader.concurrency import Stopped
 from uploader.figshare.client import Figshare
@@ -123,6 +124,7 @@ class Carrier:
         self._running: dict[int, Assignment] = {}
         self._entries: dict[int, list[Entry]] = {}
         self._numbers = itertools.count()
+        self._meter = RateMeter()
         self._loop: asyncio.AbstractEventLoop
         self._ready = threading.Event()
         self._started = False
@@ -170,6 +172,7 @@ class Carrier:
             await anyio.sleep(TICK)
             self._senders.tick()
             self._run.throttle.refresh()
+            self._meter.observe(self._run.progress.accepted, self._run.clock.monotonic(), busy=bool(self._running))
 
     def call(self, work: Coroutine[None, None, T]) -> T:
         """Run this on the carrier's loop and wait for it. Raises what it raises."""
@@ -208,7 +211,7 @@ class Carrier:
                 entries += await assignment.carry_out()
         finally:
             del self._running[index], self._entries[index]
-        return entries
+        return [*entries, Speed(term=term, rate=self._meter.rate, in_flight=self._run.progress.in_flight)]
 
     def _note_part(self, index: int, part: Part, xxh3: int | None) -> None:
         self._entries[index].append(self._running[index].part_done(part, xxh3))

@@ -1,13 +1,15 @@
 """Divide parts, and the account's limits, among the members. Pure: observations in, decisions out.
 
 Work follows measured speed: each member gets what it sends in some 45 seconds, less towards the end, so that all finish
-at about the same time. Small files are given whole. A big file is divided into contiguous runs of parts: a member
-continues where it is, else it begins in the largest rest, in its middle if another member is at its beginning.
+at about the same time: the last parts and files go, one by one, to the process that will have sent them first. Small
+files are given whole. A big file is divided into contiguous runs of parts: a member continues where it is, else it
+begins in the largest rest, in its middle if another member is at its beginning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +20,13 @@ AHEAD = 45.0
 _REFILL = 30.0
 """Seconds of work below which a member gets more."""
 _TAIL = 0.5
-"""Maximum fraction of its fair share that a member gets at a time: the others' speed may change."""
+"""Fraction of what is left for a member to do that it should have: the others' speed may change."""
+_LEAST = 2.0
+"""Seconds of work that a member should have also at the end: until then, it has the next orders."""
+_EXACT = 20.0
+"""Seconds before the end from which on each part and file that waits is planned for one of the takers."""
+_FEW = 256
+"""Number of parts up to which that is so also while no rate is known: all may be given before one is."""
 _MAX_FILES = 64
 """Maximum number of files given to a member at a time."""
 _MIN_WINDOW = 1.0
@@ -47,8 +55,8 @@ class Load:
     connections: int
     rate: float | None = None
     parts: int = 0
-    size: int = 0
-    """Bytes of the parts that it has not reported."""
+    size: float = 0
+    """Bytes of its parts that it has not sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +64,49 @@ class Amount:
     """How much to give: at least this number of parts, and more up to this number of bytes."""
 
     parts: int
-    size: int
+    size: float
 
 
-def amount_for(load: Load, rest: int, total_rate: float) -> Amount:
-    """Return what a taker should get now. `rest` bytes are waiting; all takers send `total_rate` bytes per second."""
-    parts = max(0, load.connections - load.parts)
-    if not load.rate:
-        # A second part for each connection, since this member's speed is unknown until the first are reported.
-        return Amount(parts=parts if load.parts else 2 * load.connections, size=0)
-    if load.size / load.rate > rest / max(total_rate, load.rate):
-        # It has more to do than the rest takes all together.
-        return Amount(parts=0, size=0)
-    if load.size >= load.rate * _REFILL:
+EVERYTHING = Amount(parts=1 << 62, size=math.inf)
+
+
+def shares_of(files: Sequence[Waiting], loads: Mapping[str, Load]) -> tuple[dict[str, Amount], bool]:
+    """Return how much of all that waits each taker should get until the end, so that all end at about the same time.
+
+    True if each part is planned for one of them, as shortly before the end: then nobody should take another one's.
+    """
+    known = [load.rate for load in loads.values() if load.rate]
+    usual = sum(known) / len(known) if known else 1.0
+    rates = {name: load.rate or usual for name, load in loads.items()}
+    total, size = sum(rates.values()), sum(file.size for file in files)
+    if size > _EXACT * total if known else sum(len(file.parts) for file in files) > _FEW:
+        end = (size + sum(load.size for load in loads.values())) / total
+        amounts = {name: max(0.0, end * rates[name] - load.size) for name, load in loads.items()}
+        return {name: Amount(parts=EVERYTHING.parts, size=amount) for name, amount in amounts.items()}, False
+    planned = dict.fromkeys(loads, Amount(parts=0, size=0))
+    ends = {name: load.size / rates[name] for name, load in loads.items()}
+    for parts, size in _pieces(files):
+        name = min(ends, key=lambda taker: ends[taker] + size / rates[taker])
+        ends[name] += size / rates[name]
+        planned[name] = Amount(parts=planned[name].parts + parts, size=planned[name].size + size)
+    return planned, True
+
+
+def _pieces(files: Sequence[Waiting]) -> Iterable[tuple[int, int]]:
+    """Yield the parts and the bytes of each piece that goes to one taker: the largest first."""
+    pieces: list[tuple[int, int]] = []
+    for file in files:
+        pieces += [(len(file.parts), file.size)] if file.whole else [(1, part.size) for part in file.parts]
+    return sorted(pieces, key=lambda piece: piece[1], reverse=True)
+
+
+def amount_for(load: Load, rest: Amount) -> Amount:
+    """Return what a taker should get now; `rest` is what it should get until the end, by `shares_of`."""
+    parts = min(max(0, load.connections - load.parts), rest.parts)
+    if not load.rate or load.size >= load.rate * _REFILL:
         return Amount(parts=parts, size=0)
-    fair = _TAIL * rest * load.rate / max(total_rate, load.rate, 1.0)
-    return Amount(parts=parts, size=max(0, int(min(load.rate * AHEAD, fair + load.size)) - load.size))
+    wanted = min(load.rate * AHEAD, max(load.rate * _LEAST, _TAIL * (rest.size + load.size)))
+    return Amount(parts=parts, size=max(0.0, min(wanted - load.size, rest.size)))
 
 
 class Division:
@@ -175,30 +210,23 @@ def _from_share(runs: Sequence[tuple[int, list[Part]]], share: tuple[int, int]) 
 
 
 class RateMeter:
-    """Bytes per second of one taker, while it had something to send; by the caller's clock."""
+    """Bytes per second of one process, while it had something to send; by the caller's clock."""
 
     def __init__(self) -> None:
         self.rate: float | None = None
         self._since: float | None = None
-        self._size = 0
+        self._before = 0
 
-    def busy(self, now: float) -> None:
-        """Note that the taker has something to send."""
-        if self._since is None:
-            self._since, self._size = now, 0
-
-    def idle(self) -> None:
-        """Note that it has nothing to send."""
-        self._since = None
-
-    def sent(self, size: int, now: float) -> None:
-        """Count bytes that it sent."""
-        self._size += size
-        if self._since is None or now - self._since < _MIN_WINDOW:
-            return
-        measured = self._size / (now - self._since)
-        self.rate = measured if self.rate is None else self.rate + _SMOOTHING * (measured - self.rate)
-        self._since, self._size = now, 0
+    def observe(self, sent: int, now: float, *, busy: bool) -> None:
+        """Observe how many bytes it has sent in all, and whether it has something to send."""
+        if not busy:
+            self._since = None
+        elif self._since is None:
+            self._since, self._before = now, sent
+        elif now - self._since >= _MIN_WINDOW:
+            measured = (sent - self._before) / (now - self._since)
+            self.rate = measured if self.rate is None else self.rate + _SMOOTHING * (measured - self.rate)
+            self._since, self._before = now, sent
 
 
 class Allotment:

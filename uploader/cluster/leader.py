@@ -13,13 +13,16 @@ from operator import attrgetter
 from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.cluster.division import (
+    EVERYTHING,
     Allotment,
     Division,
+    Load,
     RateMeter,
     Waiting,
     amount_for,
     equal_shares,
     rate_shares,
+    shares_of,
 )
 from uploader.cluster.messages import (
     UPLOAD_GONE,
@@ -28,13 +31,11 @@ from uploader.cluster.messages import (
     FileHashed,
     Hello,
     LimitsApplied,
-    Order,
     OrderFailed,
     OrderOver,
     Orders,
     PartDone,
-    Secret,
-    range_of,
+    Speed,
 )
 from uploader.cluster.roster import MemberView, PendingOrder
 from uploader.cluster.wire import LeaderWire
@@ -84,7 +85,6 @@ class LeaderRole:
         self._rate = Allotment(0.0)
         self._warned: set[str] = set()
         self._own = RateMeter()
-        self._accepted = 0
         self._soon_until = -math.inf
 
     def members(self) -> tuple[no.Member, ...]:
@@ -96,7 +96,7 @@ class LeaderRole:
                 pid=seen.hello.pid,
                 task=seen.hello.task,
                 bytes_sent=seen.sent,
-                rate=seen.meter.rate if seen.given else None,
+                rate=seen.speed.rate if seen.given else None,
                 silent=round(now - seen.changed, 1),
             )
             for seen in self._seen.values()
@@ -129,11 +129,11 @@ class LeaderRole:
             for name, entry in await self._wire.reports():
                 self._take(run, name, entry)
             await self._take_back_unsent(run, queue)
-            self._measure_self(run)
+            self._own.observe(run.progress.accepted, self._clock.monotonic(), busy=run.progress.busy > 0)
             active = {name: seen for name, seen in self._seen.items() if self._is_active(seen)}
             self._divide_limits(run, senders, active)
             if self.is_settled() and not run.stop.requested:
-                self._divide_parts(queue, active)
+                self._divide_parts(run, queue, active)
             for name in active:
                 await self._give(name)
             await self._clock.sleep(POLL_SOON if self._clock.monotonic() < self._soon_until else POLL)
@@ -192,17 +192,10 @@ class LeaderRole:
             return True
         return self._clock.monotonic() - seen.changed > SILENT
 
-    def _measure_self(self, run: JobRun) -> None:
-        now = self._clock.monotonic()
-        self._own.busy(now)
-        self._own.sent(run.progress.accepted - self._accepted, now)
-        self._accepted = run.progress.accepted
-
     def _drop(self, name: str) -> None:
         self._division.forget(name)
         self._connections.drop(name)
         self._rate.drop(name)
-        self._seen[name].meter.idle()
 
     # --- what they report -----------------------------------------------------------------------------------------
 
@@ -211,11 +204,18 @@ class LeaderRole:
         if seen is None or entry.term != self._term:
             self._note_hash(run, entry)
             return
-        if isinstance(entry, LimitsApplied):
+        if isinstance(entry, Speed):
+            seen.speed, seen.speed_at = entry, self._clock.monotonic()
+        elif isinstance(entry, LimitsApplied):
             if entry.seq >= seen.limits:
                 self._connections.confirm(name)
                 self._rate.confirm(name)
-            return
+        else:
+            self._take_outcome(run, seen, entry)
+
+    def _take_outcome(
+        self, run: JobRun, seen: MemberView, entry: PartDone | FileHashed | OrderFailed | OrderOver
+    ) -> None:
         given = seen.given.get(entry.order)
         if given is None:
             self._note_hash(run, entry)
@@ -248,7 +248,6 @@ class LeaderRole:
             return
         sent = entry.xxh3 is not None
         seen.sent += part.size if sent else 0
-        seen.meter.sent(part.size if sent else 0, self._clock.monotonic())
         self._received(run, given.sending, part, entry.xxh3)
 
     @staticmethod
@@ -313,7 +312,7 @@ class LeaderRole:
 
     def _divide_limits(self, run: JobRun, senders: PartSenders, active: dict[str, MemberView]) -> None:
         """Divide connections and rate among all that send."""
-        fastest = sorted(active, key=lambda name: active[name].meter.rate or 0.0, reverse=True)
+        fastest = sorted(active, key=lambda name: active[name].speed.rate or 0.0, reverse=True)
         self._connections.total = run.options.connections or MAX_CONNECTIONS
         wanted = equal_shares(int(self._connections.total), [_SELF, *fastest])
         senders.limit(int(self._connections.divide(wanted)[_SELF]))
@@ -322,7 +321,7 @@ class LeaderRole:
         rates: dict[str, float] = {}
         if (limit := run.throttle.rate) is not None:
             self._rate.total = limit
-            measured = {name: active[name].meter.rate for name in fastest if connections[name] > 0}
+            measured = {name: active[name].speed.rate for name in fastest if connections[name] > 0}
             rates = dict(self._rate.divide(rate_shares(limit, {_SELF: self._own.rate, **measured})))
         self._rate.confirm(_SELF)
         run.throttle.share = rates.get(_SELF)
@@ -330,26 +329,30 @@ class LeaderRole:
             seen.rate = rates.get(name, 0.0) if limit is not None else None
             seen.connections = int(connections[name]) if seen.rate is None or seen.rate >= 1 else 0
 
-    def _divide_parts(self, queue: PartQueue, active: dict[str, MemberView]) -> None:
-        """Assign work to the members, the one with the least work first."""
+    def _divide_parts(self, run: JobRun, queue: PartQueue, active: dict[str, MemberView]) -> None:
+        """Assign work to the members, the one with the least work first; leave to them what they should get soon."""
         now = self._clock.monotonic()
-        total = sum(meter.rate or 0.0 for meter in (self._own, *(seen.meter for seen in active.values())))
         files = {f.transfer.index: f for f in queue.files() if f.left} if active else {}
         waiting = {index: _waiting(index, sending) for index, sending in files.items()}
-        for name, seen in sorted(active.items(), key=lambda item: item[1].load.size / (item[1].meter.rate or 1.0)):
+        loads = {name: seen.load(now) for name, seen in active.items() if seen.connections}
+        able = {name: load for name, load in loads.items() if not active[name].unable & files.keys()}
+        own = Load(connections=run.progress.busy, rate=self._own.rate, size=run.progress.unsent)
+        rest, exact = shares_of([*waiting.values()], {**able, _SELF: own})
+        reserved = sum(rest[name].parts for name in able)
+        for name, load in sorted(loads.items(), key=lambda item: item[1].size / (item[1].rate or 1.0)):
+            seen, mine = active[name], rest.get(name, EVERYTHING)
             possible = [file for index, file in waiting.items() if files[index].left and index not in seen.unable]
-            amount = amount_for(seen.load, sum(file.size for file in possible), total)
-            if seen.connections and (amount.parts or amount.size):
-                chosen = self._division.take(name, possible, amount, seen.hello.share)
-                if chosen and seen.load.size < _LITTLE * (seen.meter.rate or math.inf):
-                    self._soon_until = now + SOON
-                for index, parts in chosen:
-                    self._hand_over(seen, files[index], parts)
-                    waiting[index] = _waiting(index, files[index])
-            if seen.given:
-                seen.meter.busy(now)
-            else:
-                seen.meter.idle()
+            amount = amount_for(load, mine)
+            if not amount.parts and not amount.size:
+                continue
+            chosen = self._division.take(name, possible, amount, seen.hello.share)
+            if chosen and load.size < _LITTLE * (load.rate or math.inf):
+                self._soon_until = now + SOON
+            for index, parts in chosen:
+                self._hand_over(seen, files[index], parts)
+                waiting[index] = _waiting(index, files[index])
+                reserved -= len(parts) if name in able else 0
+        queue.reserved = max(0, reserved) if exact else 0
 
     def _hand_over(self, seen: MemberView, sending: FileSend, parts: list[Part]) -> None:
         transfer = sending.transfer
@@ -361,18 +364,7 @@ class LeaderRole:
         for first in range(0, len(taken), step):
             parts = taken[first : first + step]
             self._orders += 1
-            order = Order(
-                id=self._orders,
-                file_id=transfer.file_id,
-                path=transfer.path,
-                size=transfer.size,
-                mtime_ns=transfer.mtime_ns,
-                upload=Secret(sending.upload_url),
-                parts=tuple(map(range_of, parts)),
-                digest=whole,
-                contested=sending.contested,
-            )
-            seen.given[order.id] = PendingOrder(order=order, sending=sending, parts={part.no: part for part in parts})
+            seen.give(self._orders, sending, transfer.file_id, parts, whole=whole, now=self._clock.monotonic())
 
     async def _give(self, name: str) -> None:
         """Send a member its orders, if they have changed."""

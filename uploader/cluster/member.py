@@ -17,7 +17,8 @@ from anyio.abc import TaskGroup
 
 from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
-from uploader.cluster.messages import End, Entry, Hello, LimitsApplied, Orders
+from uploader.cluster.division import RateMeter
+from uploader.cluster.messages import End, Entry, Hello, LimitsApplied, Orders, Speed
 from uploader.cluster.wire import LeaderSign, MemberWire
 from uploader.concurrency import Stopped, unwrap_group
 from uploader.errors import FigupError
@@ -104,6 +105,7 @@ class MemberRole:
         self._numbers = itertools.count()
         self._running: dict[int, Assignment] = {}
         """Assignments in progress, including withdrawn ones."""
+        self._meter = RateMeter()
         self._entries: list[Entry] = []
         self._urgent = False
         """True if the leader should get the report soon."""
@@ -165,6 +167,7 @@ class MemberRole:
             await self._clock.sleep(TICK)
             self._senders.tick()
             self._run.throttle.refresh()
+            self._meter.observe(self._run.progress.accepted, self._clock.monotonic(), busy=bool(self._running))
 
     def _knows_orders(self) -> bool:
         return self._clock.uptime() - self._looked_at < KNOWN
@@ -231,8 +234,8 @@ class MemberRole:
         self._run.throttle.share = None if orders.rate is None else max(1.0, orders.rate)
         self._run.throttle.refresh()
         self._obeyed = False
-        if sum(len(order.parts) for order in wanted.values()) > 1:
-            # Not where API requests permit few files: then each comes alone, and looking seldom suffices.
+        if sum(len(order.parts) for order in wanted.values()) > 1 or not all(order.digest for order in wanted.values()):
+            # Not where API requests permit few small files: then each comes alone, and looking seldom suffices.
             self._busy_at = self._clock.monotonic()
         for order in wanted.values():
             index = next(self._numbers)
@@ -282,7 +285,8 @@ class MemberRole:
         entries, self._entries, self._urgent = self._entries, [], False
         self._reported_at = self._clock.monotonic()
         if entries:
-            length = await self._wire.report(entries)
+            speed = Speed(term=self._term, rate=self._meter.rate, in_flight=self._run.progress.in_flight)
+            length = await self._wire.report([*entries, speed])
             self._hello = msgspec.structs.replace(self._hello, reported=length)
 
     async def _beat(self, *, ended: bool = False) -> None:

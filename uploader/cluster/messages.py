@@ -118,6 +118,14 @@ class OrderOver(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="o
     order: int
 
 
+class Speed(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="speed"):
+    """How fast this process sends, in bytes a second (None while unknown), and what it has sent of unfinished parts."""
+
+    term: int
+    rate: float | None
+    in_flight: int
+
+
 class LimitsApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="obeyed"):
     """The limits of these orders apply from now on."""
 
@@ -125,7 +133,7 @@ class LimitsApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", ta
     seq: int
 
 
-Entry: TypeAlias = PartDone | FileHashed | OrderFailed | OrderOver | LimitsApplied
+Entry: TypeAlias = PartDone | FileHashed | OrderFailed | OrderOver | LimitsApplied | Speed
 
 UPLOAD_GONE = "upload-gone"
 """Code of an `OrderFailed`: the upload service no longer has the upload."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from uploader.cluster.division import Load, RateMeter
-from uploader.cluster.messages import Hello, Order, Orders, PartDone
+from uploader.cluster.division import Load
+from uploader.cluster.messages import Hello, Order, Orders, PartDone, Secret, Speed, range_of
 from uploader.figshare.models import Part
 from uploader.transfer.parts.queue import FileSend
 
@@ -32,7 +33,10 @@ class MemberView:
     alive: bool
     """True once it showed a sign of life to this leader."""
     given: dict[int, PendingOrder] = field(default_factory=dict)
-    meter: RateMeter = field(default_factory=RateMeter)
+    speed: Speed = field(default_factory=lambda: Speed(term=0, rate=None, in_flight=0))
+    """As it reported last."""
+    speed_at: float = 0.0
+    """When that was, or when it got something to send after it had nothing."""
     sent: int = 0
     connections: int = 0
     rate: float | None = None
@@ -44,13 +48,30 @@ class MemberView:
     unable: set[int] = field(default_factory=set)
     """Files that it could not send, by index."""
 
-    @property
-    def load(self) -> Load:
-        """What it has to do."""
-        parts = [part for given in self.given.values() for part in given.parts.values()]
-        return Load(
-            connections=self.connections,
-            rate=self.meter.rate,
-            parts=len(parts),
-            size=sum(part.size for part in parts),
+    def give(
+        self, number: int, sending: FileSend, file_id: int, parts: Sequence[Part], *, whole: bool, now: float
+    ) -> None:
+        """Add an order to send these parts. `whole`: they are those of the whole file, whose MD5 it computes."""
+        if not self.given:
+            self.speed_at = now
+        transfer = sending.transfer
+        order = Order(
+            id=number,
+            file_id=file_id,
+            path=transfer.path,
+            size=transfer.size,
+            mtime_ns=transfer.mtime_ns,
+            upload=Secret(sending.upload_url),
+            parts=tuple(map(range_of, parts)),
+            digest=whole,
+            contested=sending.contested,
         )
+        self.given[number] = PendingOrder(order=order, sending=sending, parts={part.no: part for part in parts})
+
+    def load(self, now: float) -> Load:
+        """Return what it has to do; what it has sent since its last report is estimated."""
+        parts = [part for given in self.given.values() for part in given.parts.values()]
+        size, rate = sum(part.size for part in parts), self.speed.rate
+        in_flight = size * min(1.0, self.connections / len(parts)) if parts else 0.0
+        sent = min(in_flight, self.speed.in_flight + (rate or 0.0) * (now - self.speed_at))
+        return Load(connections=self.connections, rate=rate, parts=len(parts), size=size - sent)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from uploader.cluster import carrier
-from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, Secret
+from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, Secret, Speed
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Upload
 from uploader.figshare.outcomes import UploadGone
@@ -48,7 +48,7 @@ def test_the_order_of_one_job_ends_though_another_job_comes(
     carrier.obey("b", SETTINGS, 1, 1, 2, None)
     answer.set()
     task.join(30)
-    assert [type(entry) for entry in found] == [OrderFailed, OrderOver]
+    assert [type(entry) for entry in found] == [OrderFailed, OrderOver, Speed]
 
 
 def test_a_carrier_ends_once_its_job_no_longer_uses_it(

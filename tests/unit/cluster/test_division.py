@@ -17,6 +17,7 @@ from uploader.cluster.division import (
     amount_for,
     equal_shares,
     rate_shares,
+    shares_of,
 )
 from uploader.figshare.models import Part
 
@@ -94,33 +95,32 @@ def test_a_share_says_where_a_taker_begins() -> None:
 def _simulate(speeds: list[float], parts: int, size: int) -> tuple[float, float]:
     """Send one file by takers of these speeds that are looked at every 2 s; seconds taken, and seconds at best."""
     rest, division = Rest([([size] * parts, False)]), Division()
-    meters = [RateMeter() for _ in speeds]
-    queues: list[list[Part]] = [[] for _ in speeds]
-    done = [0.0 for _ in speeds]
+    meters = {str(number): RateMeter() for number in range(len(speeds))}
+    queues: dict[str, list[Part]] = {name: [] for name in meters}
+    done, sent = dict.fromkeys(meters, 0.0), dict.fromkeys(meters, 0)
     now, ended = 0.0, 0.0
-    while rest.files or any(queues):
+    while rest.files or any(queues.values()):
         now += 2.0
-        for name, speed in enumerate(speeds):
-            done[name] += 2.0 * speed if queues[name] else 0.0
-            while queues[name] and done[name] >= queues[name][0].size:
-                part = queues[name].pop(0)
+        for (name, queue), speed in zip(queues.items(), speeds, strict=True):
+            meters[name].observe(sent[name], now - 2.0, busy=bool(queue))
+            done[name] += 2.0 * speed if queue else 0.0
+            while queue and done[name] >= queue[0].size:
+                part = queue.pop(0)
                 done[name] -= part.size
-                meters[name].sent(part.size, now)
+                sent[name] += part.size
                 ended = now
-            done[name] = done[name] if queues[name] else 0.0
-        total = sum(meter.rate or 0.0 for meter in meters)
-        for name, meter in enumerate(meters):
-            left = sum(part.size for file in rest.files for part in file.parts)
-            load = Load(connections=2, rate=meter.rate, parts=len(queues[name]), size=sum(p.size for p in queues[name]))
-            amount = amount_for(load, left, total)
+            done[name] = done[name] if queue else 0.0
+        loads = {
+            name: Load(connections=2, rate=meters[name].rate, parts=len(queue), size=sum(p.size for p in queue))
+            for name, queue in queues.items()
+        }
+        planned, _ = shares_of(rest.files, loads)
+        for name, load in loads.items():
+            amount = amount_for(load, planned[name])
             if rest.files and (amount.parts or amount.size):
-                chosen = division.take(str(name), rest.files, amount)
+                chosen = division.take(name, rest.files, amount)
                 rest.take(chosen)
                 queues[name] += [part for _, taken in chosen for part in taken]
-            if queues[name]:
-                meter.busy(now)
-            else:
-                meter.idle()
     return ended, parts * size / sum(speeds)
 
 
@@ -203,9 +203,51 @@ def test_what_a_slow_taker_does_not_need_goes_to_the_others() -> None:
 
 def test_time_without_work_is_not_measured() -> None:
     meter = RateMeter()
-    meter.busy(0.0)
-    meter.sent(100, 10.0)
-    meter.idle()
-    meter.busy(500.0)
-    meter.sent(100, 510.0)
+    meter.observe(0, 0.0, busy=True)
+    meter.observe(100, 10.0, busy=True)
+    meter.observe(100, 11.0, busy=False)
+    meter.observe(100, 500.0, busy=True)
+    meter.observe(200, 510.0, busy=True)
     assert meter.rate == 10.0
+
+
+sizes = st.lists(st.integers(1, 100), min_size=1, max_size=12)
+loads = st.dictionaries(
+    st.sampled_from(NAMES),
+    st.builds(
+        lambda rate, size: Load(connections=2, rate=rate, size=size),
+        st.one_of(st.none(), st.floats(5, 100)),
+        st.floats(0, 300),
+    ),
+    min_size=1,
+)
+
+
+@given(st.lists(st.tuples(sizes, st.booleans()), max_size=4), loads)
+def test_all_that_waits_is_planned_and_nobody_would_have_sent_it_earlier(
+    files: list[tuple[list[int], bool]], loads: dict[str, Load]
+) -> None:
+    waiting = Rest(files).files
+    planned, exact = shares_of(waiting, loads)
+    if not exact:
+        rates = [load.rate or 0.0 for load in loads.values()]
+        assert any(rates)
+        assert sum(file.size for file in waiting) > 20 * sum(rates)
+        return
+    assert sum(amount.size for amount in planned.values()) == sum(file.size for file in waiting)
+    assert sum(amount.parts for amount in planned.values()) == sum(len(file.parts) for file in waiting)
+    known = [load.rate for load in loads.values() if load.rate]
+    rates_of = {name: load.rate or (sum(known) / len(known) if known else 1.0) for name, load in loads.items()}
+    most = max((file.size if file.whole else max(part.size for part in file.parts) for file in waiting), default=0)
+    for name, amount in planned.items():
+        for other in planned if amount.parts else ():
+            end, earlier = ((loads[n].size + planned[n].size) / rates_of[n] for n in (name, other))
+            assert end <= earlier + most / rates_of[other] + 1e-6, "its last part would have ended earlier elsewhere"
+
+
+def test_the_last_parts_are_given_late() -> None:
+    rest = Amount(parts=3, size=30.0)
+    busy = Load(connections=4, rate=10.0, parts=4, size=40.0)
+    assert amount_for(busy, rest) == Amount(parts=0, size=0.0), "it has four seconds of work"
+    assert amount_for(Load(connections=4, rate=10.0, parts=2, size=15.0), rest) == Amount(parts=2, size=7.5)
+    assert amount_for(Load(connections=4, rate=10.0), Amount(parts=0, size=0)) == Amount(parts=0, size=0)

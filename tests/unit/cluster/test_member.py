@@ -17,11 +17,14 @@ from uploader.transfer.run.stop import Stop
 pytestmark = pytest.mark.anyio
 
 
-def order(number: int) -> Order:
-    return Order(id=number, file_id=number, path="f", size=1, mtime_ns=1, upload=Secret("u"), parts=((1, 0, 0),))
+def order(number: int, *, digest: bool = True) -> Order:
+    parts = ((1, 0, 0),)
+    return Order(
+        id=number, file_id=number, path="f", size=1, mtime_ns=1, upload=Secret("u"), parts=parts, digest=digest
+    )
 
 
-async def test_orders_are_looked_for_often_only_where_several_parts_come_at_once(
+async def test_orders_are_looked_for_often_only_where_more_parts_may_come_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def carry_out(_: Assignment) -> list[Entry]:
@@ -49,3 +52,5 @@ async def test_orders_are_looked_for_often_only_where_several_parts_come_at_once
         assert role._pause() == POLL_SOON
         await clock.sleep(SOON)
         assert role._pause() == POLL
+        role._follow(tasks, 1, Orders(seq=3, orders=(order(4, digest=False),)))
+        assert role._pause() == POLL_SOON, "one part of a big file"

@@ -217,7 +217,8 @@ async def test_orders_are_read_seldom_while_there_is_much_to_send(
     crew.check()
     seconds = crew.clock.monotonic()
     assert seconds > 100
-    assert len(reads) < 0.5 * seconds + 2 * member.SOON / member.POLL_SOON
+    # Often at the beginning, and while the last parts are given one by one.
+    assert len(reads) < 0.5 * seconds + 3 * member.SOON / member.POLL_SOON
 
 
 async def test_the_rate_is_limited_for_all_together(new_crew: NewCrew) -> None:

@@ -258,12 +258,13 @@ class PartQueue:
     """Parts that drivers offer and workers take.
 
     `shared`: other processes take parts, too. `may_take`: False while this process may not begin a part. `may_begin`:
-    False if no part of this size, in bytes, may begin now.
+    False if no part of this size, in bytes, may begin now. `reserved`: so many parts are left to other processes.
     """
 
     def __init__(self, *, shared: bool = False, may_take: Callable[[], bool] = lambda: True) -> None:
         self.shared = shared
         self.may_begin: Callable[[int], bool] = lambda _: True
+        self.reserved = 0
         self._may_take = may_take
         self.used = anyio.Event()
         """Set once there was a part to send."""
@@ -274,7 +275,7 @@ class PartQueue:
     @property
     def empty(self) -> bool:
         """True if no part can be taken."""
-        return not (self._may_take() and any(s.ready and self.may_begin(s.next_size) for s in self.files()))
+        return not (self._may_take_any() and any(s.ready and self.may_begin(s.next_size) for s in self.files()))
 
     @property
     def is_out_of_time(self) -> bool:
@@ -305,7 +306,7 @@ class PartQueue:
 
     def take(self) -> tuple[FileSend, Part] | None:
         """Take the next part to send, or None."""
-        if not self._may_take():
+        if not self._may_take_any():
             return None
         self._small = [sending for sending in self._small if not sending.settled]
         self._large = [sending for sending in self._large if not sending.settled]
@@ -313,6 +314,9 @@ class PartQueue:
             if self.may_begin(sending.next_size) and (part := sending.take()) is not None:
                 return sending, part
         return None
+
+    def _may_take_any(self) -> bool:
+        return self._may_take() and (not self.reserved or self.left > self.reserved)
 
     async def wait(self) -> None:
         """Wait until a part may be available."""

@@ -240,22 +240,27 @@ class PartWorker:
         self._accept(sending, part, None)
 
     async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, *, fresh_connection: bool) -> None:
-        meter = sending.meter
+        meter, progress = sending.meter, self._run.progress
         accepted = 0
 
         def on_accepted(count: int) -> None:
             nonlocal accepted
             accepted += count
             meter.add_in_flight(count)
-            self._run.progress.accepted += count
+            progress.accepted += count
+            progress.in_flight += count
+            progress.unsent -= count
 
-        self._run.progress.busy += 1
+        progress.busy += 1
+        progress.unsent += part.size
         try:
             await self._run.api.send_part(
                 sending.upload_url, part, reader.chunks, on_accepted=on_accepted, fresh_connection=fresh_connection
             )
         finally:
-            self._run.progress.busy -= 1
+            progress.busy -= 1
+            progress.in_flight -= accepted
+            progress.unsent -= part.size - accepted
             meter.add_in_flight(-accepted)
 
     async def _wait_unlocked(self, sending: FileSend, part: Part, slot: Slot) -> Part:

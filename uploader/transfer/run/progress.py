@@ -117,6 +117,8 @@ class ProgressTracker:
         """Bytes that other processes sent for this run."""
         self.busy = 0
         """Connections that are sending a part."""
+        self.in_flight = self.unsent = 0
+        """Bytes of the parts that are being sent: those handed to the network, and the others."""
 
     def file(self, transfer: Transfer) -> FileProgress:
         """Return the progress of one file."""
