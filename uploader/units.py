@@ -81,11 +81,16 @@ def parse_moment(text: str, now: datetime | None = None) -> datetime:
     now = (now or datetime.now(UTC)).astimezone()
     if re.fullmatch(r"\d?\d:\d\d", text):
         hour, minute = map(int, text.split(":"))
-        today = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        return today if today > now else today + timedelta(days=1)
+        # Without an offset from UTC, which may be another one by then; an hour that comes twice is `fold` 0 and 1.
+        today = now.replace(hour=hour, minute=minute, second=0, microsecond=0, tzinfo=None)
+        days = (today, today.replace(fold=1), today + timedelta(days=1))
+        return next(moment for day in days if (moment := day.astimezone()) > now)
     if not re.match(r"\d{4}-\d\d-\d\d.", text):
         raise ValueError(f"invalid time {text!r}; use e.g. 17:30 or 2026-12-01T17:30")
-    return datetime.fromisoformat(text).astimezone()
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except OverflowError as error:
+        raise ValueError(f"invalid time {text!r}: {error}") from None
 
 
 def _scaled(text: str, sizes: dict[str, int], bits: dict[str, int] | None = None) -> float | None:

@@ -62,7 +62,10 @@ def _parse_deadline(text: str) -> datetime | None:
     """Parse a deadline; find that of the batch job for "auto", None if there is none. Blocks for that."""
     if text != "auto":
         deadline = parse_deadline(text)
-        return datetime.now(UTC) + timedelta(seconds=deadline) if isinstance(deadline, float) else deadline
+        try:
+            return datetime.now(UTC) + timedelta(seconds=deadline) if isinstance(deadline, float) else deadline
+        except OverflowError:
+            raise ValueError(f"invalid deadline {text!r}: too far in the future") from None
     from uploader.cluster.scheduler import job_end
 
     end = job_end(os.environ)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from uploader.cli.slurm import slurm_script
 from uploader.cli.transfer_options import DEADLINE
 from uploader.cluster import scheduler
+from uploader.units import parse_moment
 
 RECIPES = Path(__file__).parents[3] / "scripts" / "hpc"
 LIMIT = "04:00:00"
@@ -66,3 +69,36 @@ def test_the_deadline_of_a_batch_job(
     else:
         slurm = datetime.fromtimestamp(4e9, UTC)
         assert found == (slurm if "SLURM_JOB_ID" in environ else None)
+
+
+@pytest.mark.parametrize("text", ["999999999999999h", "99999999d", "0001-01-01T00:00", "9999-12-31T23:59-12:00"])
+def test_a_deadline_beyond_the_calendar_is_invalid(text: str) -> None:
+    with click.Context(click.Command("upload")) as context, pytest.raises(click.BadParameter, match="invalid deadline"):
+        DEADLINE.convert(text, None, context)
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A zone with summer time, by its rule: the system may have no database of zones."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "end"),
+    [
+        ("2026-03-28T23:30Z", "17:30", "2026-03-29T15:30Z"),
+        ("2026-03-28T20:00Z", "17:30", "2026-03-29T15:30Z"),
+        ("2026-10-24T22:30Z", "17:30", "2026-10-25T16:30Z"),
+        ("2026-10-25T00:15Z", "02:30", "2026-10-25T00:30Z"),
+        ("2026-10-25T00:45Z", "02:30", "2026-10-25T01:30Z"),
+        ("2026-10-25T01:45Z", "02:30", "2026-10-26T01:30Z"),
+        ("2026-06-01T10:00Z", "12:00", "2026-06-02T10:00Z"),
+    ],
+)
+@pytest.mark.usefixtures("berlin")
+def test_a_time_is_that_of_the_clock_on_the_day_that_the_clocks_change(now: str, text: str, end: str) -> None:
+    assert parse_moment(text, datetime.fromisoformat(now)) == datetime.fromisoformat(end)
