@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
 import click
 
 from uploader.cli.options import FigupCommand, FigupGroup, GlobalOptions, grouped, output_options
+from uploader.cli.parameters import ParsedParam
 from uploader.cli.runner import Session, run
 
 HELP = """\b
@@ -18,13 +20,15 @@ Examples:
   sbatch job.sh
 
 """
-_COMMANDS = ("upload", "resume", "download")
-"""Commands that heed a deadline."""
+_COMMANDS = {"upload": "Upload", "resume": "Resume an upload", "download": "Download"}
+"""Commands that heed a deadline, with the beginning of the script's first comment."""
+_LIMIT = re.compile(r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}|UNLIMITED|INFINITE", re.ASCII)
+"""What sbatch takes: minutes, minutes:seconds, hours:minutes:seconds, or days and hours with or without more."""
 _MAX_RESTARTS = 20
 
 _SCRIPT = """\
 #!/bin/bash
-# Upload with figup; requeued until everything is verified. Usage: {usage}
+# {work} with figup; requeued until everything is verified. Usage: {usage}
 #SBATCH --job-name=figup
 #SBATCH --time={limit}
 #SBATCH --cpus-per-task=1
@@ -75,6 +79,13 @@ export SBATCH_PARTITION=$SLURM_JOB_PARTITION SBATCH_TIMELIMIT={limit}
 if [ -n "${{SLURM_JOB_ACCOUNT:-}}" ]; then export SBATCH_ACCOUNT=$SLURM_JOB_ACCOUNT; fi
 """
 
+
+def _parse_limit(text: str) -> str:
+    if not _LIMIT.fullmatch(text):
+        raise ValueError(f"invalid time limit {text!r}; use minutes, hours:minutes:seconds or days-hours:minutes")
+    return text
+
+
 _options = grouped("Options")
 
 
@@ -92,7 +103,15 @@ def slurm() -> None:
 @click.argument("command", metavar="[COMMAND]...", nargs=-1, type=click.UNPROCESSED)
 @_options("--array", "tasks", metavar="N", type=click.IntRange(min=2), help="Let N tasks work on one job (--join).")
 @_options("--dask", "workers", metavar="N", type=click.IntRange(min=1), help="Let N workers of Dask send parts, too.")
-@_options("--time", "limit", metavar="LIMIT", default="04:00:00", show_default=True, help="Slurm's time limit.")
+@_options(
+    "--time",
+    "limit",
+    metavar="LIMIT",
+    type=ParsedParam("time", _parse_limit),
+    default="04:00:00",
+    show_default=True,
+    help="Slurm's time limit: minutes, 4:00:00, or 2-12:00 for days and hours.",
+)
 @output_options
 def script(command: tuple[str, ...], tasks: int | None, workers: int | None, limit: str, common: GlobalOptions) -> int:
     """Print a batch script that runs figup until it succeeds.
@@ -129,6 +148,7 @@ def slurm_script(command: Sequence[str], *, tasks: int | None, workers: int | No
     # What the user says comes last, so that it can change the options.
     line = shlex.join(["figup", name, *added, *words])
     return _SCRIPT.format(
+        work=_COMMANDS[name],
         usage="sbatch SCRIPT" if command else "sbatch SCRIPT results.h5 --item 1234567",
         limit=limit,
         output="figup-%A_%a.log" if tasks else "figup-%j.log",

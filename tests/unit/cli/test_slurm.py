@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from uploader.cli.slurm import script as slurm
 from uploader.cli.slurm import slurm_script
 from uploader.cli.transfer_options import DEADLINE
 from uploader.cluster import scheduler
@@ -31,6 +32,23 @@ def test_words_are_quoted_and_the_users_options_come_last() -> None:
     assert line in text.splitlines()
     assert "#SBATCH --array=1-2" in text
     assert "#SBATCH --time=1:00" in text
+
+
+@pytest.mark.parametrize(("command", "begin"), [("download", "# Download with figup; "), ("upload", "# Upload with ")])
+def test_the_script_says_what_it_does(command: str, begin: str) -> None:
+    assert slurm_script((command, "x"), tasks=None, workers=None, limit="30").splitlines()[1].startswith(begin)
+
+
+@pytest.mark.parametrize("limit", ["30", "30:00", "04:00:00", "1-12", "2-00:00:00", "UNLIMITED"])
+def test_limits_of_slurm(limit: str) -> None:
+    with slurm.make_context("script", ["--time", limit]) as context:
+        assert context.params["limit"] == limit
+
+
+@pytest.mark.parametrize("limit", ["4 hours", "4h", "", "1:00\ntouch x", "$(id)", "-1", "1-", "1:2:3:4"])
+def test_a_limit_that_slurm_would_not_take(limit: str) -> None:
+    with pytest.raises(click.BadParameter, match="invalid time limit"):
+        slurm.make_context("script", ["--time", limit])
 
 
 def test_the_workers_of_a_pool_have_the_limits_of_the_job() -> None:
