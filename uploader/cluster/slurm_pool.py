@@ -68,13 +68,13 @@ def _submit(keys: Path, security: Any, address: str, workers: int) -> str:
     disk.put(script, worker_script(keys, address).encode())
     output = keys.parent / "pool-%a.log"
     try:
-        answer = _answer_of(
-            "sbatch", "-a", f"1-{workers}", "-J", "figup-pool", "-n", "1", "-o", str(output), str(script)
-        )
+        options = ("-a", f"1-{workers}", "-J", "figup-pool", "-n", "1", "-o", str(output))
+        answer = _answer_of("sbatch", *options, str(script))
     except PoolUnusable:
         shutil.rmtree(keys, ignore_errors=True)
         raise
-    return answer.split()[-1]
+    # "Submitted batch job 17", and where there are several clusters, "on cluster NAME".
+    return next((word for word in answer.split() if word.isdecimal()), "")
 
 
 def worker_script(keys: Path, address: str) -> str:

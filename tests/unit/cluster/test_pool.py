@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import anyio
 import distributed
 import pytest
 
-from uploader.cluster import pool
+from uploader.cluster import pool, slurm_pool
 from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, Orders, Secret
 from uploader.cluster.pool import DaskWire
 from uploader.figshare.settings import Settings
@@ -112,3 +114,10 @@ async def test_a_task_whose_result_is_lost_meanwhile_has_failed() -> None:
     task.status = "cancelled"
     found = [entry for _, entry in await wire.reports()]
     assert [type(entry) for entry in found] == [OrderFailed, OrderOver]
+
+
+@pytest.mark.parametrize("answer", ["Submitted batch job 17\n", "Submitted batch job 17 on cluster east\n"])
+def test_the_job_of_the_workers(answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm_pool, "_answer_of", lambda *_: answer)
+    keys = Mock(tls_ca_file="ca", tls_worker_cert="cert", tls_worker_key="key")
+    assert slurm_pool._submit(tmp_path / "pool", keys, "tls://here:1", 3) == "17"
