@@ -18,6 +18,9 @@ from tests.support.command import Figup, Running
 from tests.support.invariants import ask, check_exactly_once, files, items, md5_of
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import until
+from tests.unit.transfer.journal.test_plan_and_jobs import make_job
+from uploader.disk import Disk
+from uploader.transfer.store.jobs import JobStore
 
 Start = Callable[..., Sandbox]
 
@@ -74,6 +77,21 @@ def test_jobs_are_listed_latest_first_without_token_or_network(parts: Sandbox, b
         ("job", "done"),
         ("summary", None),
     ]
+
+
+def test_a_job_that_cannot_be_read_is_listed_with_the_others(bare_figup: Figup) -> None:
+    states = JobStore(bare_figup.state_dir, Disk())
+    for job in ("k3", "k4", "k5"):
+        make_job(states, job)
+    (states.folder("k4") / "lease-1").symlink_to("nowhere")
+    (states.folder("k5") / "journal").unlink()
+    jobs = bare_figup.run("jobs", "--json").expect(0).events[:-1]
+    assert {job["job"]: job["state"] for job in jobs} == {"k3": "interrupted", "k4": "damaged", "k5": "damaged"}
+    assert "lease-1: it is a symbolic link" in next(job["problem"] for job in jobs if job["job"] == "k4")
+    listed = bare_figup.run("jobs").expect(0).stdout
+    assert re.search("^k3 +interrupted ", listed, re.MULTILINE)
+    assert len(re.findall("^k[45] +damaged ", listed, re.MULTILINE)) == 2
+    assert "damaged" in bare_figup.run("status", "k5").expect(0).stdout
 
 
 def test_status_shows_the_working_process_and_how_to_continue(parts: Sandbox, bare_figup: Figup) -> None:

@@ -120,9 +120,9 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
         states = job_store(common)
         found = await anyio.to_thread.run_sync(list_jobs, states)
         of_records = await anyio.to_thread.run_sync(record_jobs, common)
-        unfinished = await anyio.to_thread.run_sync(creations(common).unfinished)
         now = datetime.now(UTC)
         if prune:
+            unfinished = await anyio.to_thread.run_sync(creations(common).unfinished)
             every: list[_AnyJob] = [*found, *of_records]
             ended = [job for job in every if job.state in _ENDED and _age(job, now) >= (older_than or 0.0)]
             from uploader.items.reconcile import VISIBLE_AFTER
@@ -137,7 +137,7 @@ def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions
         if found or not of_records:
             session.console.result(table(found, now, width) if found else f"No jobs in {states.path}.")
         _write_record_jobs(session, of_records)
-        _write_creations(session, unfinished)
+        _write_creations(session, await anyio.to_thread.run_sync(creations(common).unfinished))
         return 0
 
     return run(common, work)

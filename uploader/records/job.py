@@ -86,8 +86,9 @@ def overviews(states: JobStore) -> list[Overview]:
         with suppress(FigupError):
             found.append(recorded(states, name))
     folders = [states.folder(seen.job) for seen in found]
-    holders = current_holders(folders, states.disk, skip_unreadable=True)
-    return [_with_holder(seen, holders[at]) for seen, at in zip(found, folders, strict=True) if at in holders]
+    holders = current_holders(folders, states.disk)
+    held = ((seen, holders[folder]) for seen, folder in zip(found, folders, strict=True))
+    return [_with_holder(seen, holder) for seen, holder in held if not isinstance(holder, FigupError)]
 
 
 def overview(states: JobStore, job: str) -> Overview:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -222,12 +223,13 @@ class JobStore:
             return frozenset(), frozenset()
 
     def last_change(self, job: str) -> datetime:
-        """When the job's journal was last written to. Raises JobNotFound."""
-        try:
-            changed = (self.folder(job) / "journal").stat().st_mtime
-        except OSError:
-            raise JobNotFound(f"job {job!r} not found in {self.path}") from None
-        return datetime.fromtimestamp(changed, UTC)
+        """When the job's journal was last written to; of one that is lost, when its folder was. Raises JobNotFound."""
+        folder = self.folder(job)
+        for path in (folder / "journal", folder):
+            with suppress(OSError):
+                if path != folder or has_journal(folder, self.disk):
+                    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        raise JobNotFound(f"job {job!r} not found in {self.path}")
 
     def manifest_paths(self, job: str) -> tuple[Path, Path, Path]:
         """Paths of the job's lists of MD5s once it is finished: see `Manifests`."""
@@ -290,9 +292,15 @@ class JobStore:
 
 
 def has_journal(folder: Path, disk: Disk) -> bool:
-    """Return whether a job's folder has a journal, or the record of one that is lost. Blocks."""
+    """Return whether a job's folder has a journal, or the record of one that is lost, or cannot be read. Blocks."""
     journal = folder / "journal"
-    return os.path.lexists(journal) or read_synced(journal, disk) is not None
+    try:
+        journal.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return read_synced(journal, disk) is not None
+    except OSError:
+        pass  # a job that nobody can read is not one that does not exist
+    return True
 
 
 def _owned_by(state: JobState) -> tuple[frozenset[int], frozenset[int]]:

@@ -11,7 +11,6 @@ import os
 import socket
 import time
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import msgspec
@@ -139,33 +138,43 @@ class Leases:
 
 
 def current_holder(folder: Path, disk: Disk) -> str | None:
-    """Describe the process working on a job; None without one: see `current_holders`."""
-    return current_holders([folder], disk)[folder]
+    """Describe the process working on a job; None without one: see `current_holders`. Raises what reading raises."""
+    holder = current_holders([folder], disk)[folder]
+    if isinstance(holder, FigupError):
+        raise holder
+    return holder
 
 
-def current_holders(folders: Iterable[Path], disk: Disk, *, skip_unreadable: bool = False) -> dict[Path, str | None]:
-    """Describe the process working on each job; None without one. Reads only.
+def current_holders(folders: Iterable[Path], disk: Disk) -> dict[Path, str | FigupError | None]:
+    """Describe the process working on each job; None without one, and an error if that cannot be read. Reads only.
 
     Waits for some seconds, once for all jobs, if only a heartbeat can tell whether a holder is alive.
-    `skip_unreadable`: leave out folders that cannot be read.
     """
-    readable = suppress(FigupError) if skip_unreadable else nullcontext()
     found: dict[Path, LeaseRecord | None] = {}
-    alive: dict[Path, bool | None] = {}
+    alive: dict[Path, bool | FigupError | None] = {}
     for folder in folders:
-        with readable:
+        try:
             found[folder] = Leases(folder, disk).newest()
             alive[folder] = _is_alive(folder, found[folder])
+        except FigupError as error:
+            alive[folder] = error
     unknown = [folder for folder, known in alive.items() if known is None]
     if unknown:
         time.sleep(1.5 * HEARTBEAT)
     for folder in unknown:
-        del alive[folder]
-        with readable:
+        try:
             now = Leases(folder, disk).newest()
             alive[folder] = now != found[folder] and now is not None and not (now.lease and now.lease.ended)
-    leases = {folder: record.lease for folder, record in found.items() if record is not None and alive.get(folder)}
-    return {folder: lease.holder() if (lease := leases.get(folder)) else None for folder in alive}
+        except FigupError as error:
+            alive[folder] = error
+    return {
+        folder: known if isinstance(known, FigupError) else _described(found[folder]) if known else None
+        for folder, known in alive.items()
+    }
+
+
+def _described(record: LeaseRecord | None) -> str | None:
+    return record.lease.holder() if record is not None and record.lease is not None else None
 
 
 def _is_alive(folder: Path, found: LeaseRecord | None) -> bool | None:

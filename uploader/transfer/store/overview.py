@@ -22,7 +22,7 @@ from uploader.transfer.notices import Member
 from uploader.transfer.report import FileReport
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
-from uploader.transfer.store.lease import current_holder, current_holders
+from uploader.transfer.store.lease import current_holders
 
 _OVERVIEW = "overview.json"
 _WIDTH = 40
@@ -117,7 +117,8 @@ def keep_overview(states: JobStore, job: str, state: JobState) -> None:
 
     Raises JobNotFound, StateDiskFull, StateUnusable.
     """
-    _write_cached(states, _as_it_is(states, job), _overview(job, state, states.last_change(job)))
+    if (journal := _as_it_is(states, job)) is not None:
+        _write_cached(states, journal, _overview(job, state, states.last_change(job)))
 
 
 def list_jobs(states: JobStore) -> list[JobOverview]:
@@ -152,7 +153,7 @@ def _recorded(states: JobStore, job: str) -> tuple[JobOverview, tuple[int, int, 
         return kept, None
     journal = _as_it_is(states, job)
     seen, state = _read(states, job)
-    return seen, journal if state is not None and journal[0] >= CACHE_FROM else None
+    return seen, journal if state is not None and journal is not None and journal[0] >= CACHE_FROM else None
 
 
 def latest_job(states: JobStore) -> str:
@@ -220,14 +221,20 @@ def _read(states: JobStore, job: str) -> tuple[JobOverview, JobState | None]:
 
 
 def _held(states: JobStore, seen: JobOverview) -> JobOverview:
-    return _with_holder(states, seen, current_holder(states.folder(seen.job), states.disk))
+    folder = states.folder(seen.job)
+    return _with_holder(states, seen, current_holders([folder], states.disk)[folder])
 
 
-def _with_holder(states: JobStore, seen: JobOverview, holder: str | None) -> JobOverview:
-    """Add the process working on the job and the progress that it reports, which is newer than the journal."""
+def _with_holder(states: JobStore, seen: JobOverview, holder: str | FigupError | None) -> JobOverview:
+    """Add the process working on the job and the progress that it reports, which is newer than the journal.
+
+    A job whose lease cannot be read is damaged, too: nobody can continue it.
+    """
     folder = states.folder(seen.job)
     if holder is None or seen.state == "damaged":
         return seen
+    if isinstance(holder, FigupError):
+        return msgspec.structs.replace(seen, state="damaged", problem=holder.message)
     seen = msgspec.structs.replace(seen, state="running", holder=holder)
     reported = progress_file.read(folder, states.disk)
     if reported is None:
@@ -276,13 +283,13 @@ def _read_cached(states: JobStore, job: str) -> JobOverview | None:
     return kept.overview if (kept.format, kept.journal) == (_FORMAT, _as_it_is(states, job)) else None
 
 
-def _as_it_is(states: JobStore, job: str) -> tuple[int, int, int]:
-    """Return values that identify the state of a journal. Raises JobNotFound."""
+def _as_it_is(states: JobStore, job: str) -> tuple[int, int, int] | None:
+    """Return values that identify the state of a journal; None if it cannot be looked at."""
     path: Path = states.folder(job) / "journal"
     try:
         found = path.stat()
     except OSError:
-        raise JobNotFound(f"job {job!r} not found in {states.path}") from None
+        return None
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 

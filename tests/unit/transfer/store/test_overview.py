@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -85,6 +86,60 @@ def test_an_invalid_overview_is_ignored(states: Counted, rubbish: bytes) -> None
     read = overview(states, "k3")
     (states.folder("k3") / "overview.json").write_bytes(rubbish)
     assert overview(states, "k3") == read
+
+
+def damage(states: JobStore, job: str, how: str) -> None:
+    """Make a job unreadable in one of the ways that do not need another user."""
+    folder = states.folder(job)
+    journal, lease = folder / "journal", folder / "lease-1"
+    if how in ("journal is a link", "journal is gone", "journal is a folder"):
+        journal.unlink()
+    match how:
+        case "journal is a link":
+            journal.symlink_to("nowhere")
+        case "journal is a folder":
+            journal.mkdir()
+        case "journal is cut":
+            journal.write_bytes(journal.read_bytes()[:9])
+        case "journal is binary":
+            journal.write_bytes(bytes(range(256)))
+        case "lease is a link":
+            lease.symlink_to("nowhere")
+        case "lease is a folder":
+            lease.mkdir()
+
+
+DAMAGES = [
+    *("journal is a link", "journal is a folder", "journal is gone", "journal is cut", "journal is binary"),
+    *("lease is a link", "lease is a folder"),
+]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_job_that_cannot_be_read_does_not_hide_the_others(states: Counted, how: str) -> None:
+    for job in ("k4", "k5"):
+        make_job(states, job)
+    damage(states, "k4", how)
+    found = {seen.job: seen for seen in list_jobs(states)}
+    assert {job: seen.state for job, seen in found.items()} == {
+        "k3": "interrupted",
+        "k4": "damaged",
+        "k5": "interrupted",
+    }
+    assert found["k4"].problem
+    assert summarize(states, "k4").state == overview(states, "k4").state == "damaged"
+
+
+def test_a_job_whose_folder_may_not_be_read_is_one(states: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    lstat = Path.lstat
+
+    def refuse(path: Path) -> os.stat_result:
+        if path.parent.name == "k3":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    assert states.names() == ["k3"]
 
 
 def test_the_progress_of_the_working_process_takes_precedence(states: Counted) -> None:
