@@ -42,13 +42,18 @@ from uploader.figshare.models import (
 from uploader.figshare.outcomes import AmbiguousAnswer, FileGone, Outcome, PartFailed, PartLocked, UploadGone
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Page, Record
+from uploader.figshare.retry import poll
 
 T = TypeVar("T")
 
 PART_SIZE = 64
+VISIBLE_WITHIN = 30.0
+"""Seconds for which the session waits for a file that was just created."""
 THROTTLED_FOR = 2.0
 """Seconds until a throttled request is repeated."""
-CREATING = frozenset({"create", "initiate", "link", "complete", "publish", "create_private_link"})
+CREATING = frozenset(
+    {"create", "initiate", "link", "complete", "publish", "create_private_link", "add_authors", "add_categories"}
+)
 """Requests with an ambiguous outcome after a lost response; others are repeated by the session until it gives up."""
 
 
@@ -114,6 +119,7 @@ class StoredItem:
     created: datetime
     visible_at: float
     project: int | None = None
+    owner: int = 1
     files: dict[int, StoredFile] = field(default_factory=dict)
     fields: dict[str, object] = field(default_factory=dict)
     authors: list[Author] = field(default_factory=list)
@@ -132,7 +138,7 @@ class StoredItem:
 
 
 class FakeFigshare:
-    """One account's Figshare. Settings are plain attributes; faults are scripted with `fail`."""
+    """Figshare, as one account sees it. Settings are plain attributes; faults are scripted with `fail`."""
 
     def __init__(self, clock: Clock) -> None:
         self.endpoint = "https://figshare.example"
@@ -148,6 +154,10 @@ class FakeFigshare:
         """True: a file in a folder is called "set/a.bin", and the item has no folder structure."""
         self.md5_delay = 0.0
         """Seconds from completing a file until its MD5 is known."""
+        self.account_id = 1
+        """The account of the token."""
+        self.shared = True
+        """Whether other accounts can read and change an account's items, as those of a project."""
         self.quota: int | None = None
         self.institution_id: int | None = None
         self.institution_rows: list[Record] = []
@@ -166,12 +176,16 @@ class FakeFigshare:
         self.items = FakeItems(self)
         self.records = FakeRecords(self)
         self.clock = clock
-        self._ids = itertools.count(100)
+        self.ids = itertools.count(100)
         self._counts: Counter[str] = Counter()
         self._aged: tuple[str, int, int] | None = None
         self._earlier: list[dict[int, StoredItem]] = []
         """The stored state before each request, while a stale response is scripted."""
         self._script: list[tuple[str, range, Fault | Exception]] = []
+        self.behind: Callable[[str], float] | None = None
+        """Seconds by which the copy of the data is behind that answers a reading request; None: there are no copies."""
+        self._copies: list[tuple[float, dict[int, StoredItem]]] = []
+        """When a request changed something, and what was stored before it; while there are copies."""
 
     # --- what tests do --------------------------------------------------------------------------------------------
 
@@ -191,14 +205,14 @@ class FakeFigshare:
 
     def add_item(self, title: str = "theirs", *, project: int | None = None) -> StoredItem:
         """An item, visible at once."""
-        item = StoredItem(next(self._ids), title, self.clock.now(), self.clock.monotonic(), project)
+        item = StoredItem(next(self.ids), title, self.clock.now(), self.clock.monotonic(), project, self.account_id)
         item.authors.append(Author(id=1, full_name="The Owner"))
         self.stored_items[item.id] = item
         return item
 
     def add_file(self, item: StoredItem, name: str, content: bytes, *, status: str = "available") -> StoredFile:
         """A file, visible at once; with status "created" an unfinished one without parts."""
-        file = StoredFile(next(self._ids), name, len(content), status=status)
+        file = StoredFile(next(self.ids), name, len(content), status=status)
         if status != "created":
             file.upload_status = "completed"
             file.parts = {part.no: content[part.start : part.end + 1] for part in self._parts(file)}
@@ -235,7 +249,7 @@ class FakeFigshare:
         if fault in BEFORE:
             raise self._error(name, fault)
         try:
-            answer = self._aged_answer(name, effect) if self._aged is not None else effect()
+            answer = self._answered(name, effect)
         except (FigupError, Outcome):
             if fault is None:
                 raise
@@ -245,16 +259,31 @@ class FakeFigshare:
         self.on_request.get(name, _ignore)(name)
         return answer
 
+    def _answered(self, name: str, effect: Callable[[], T]) -> T:
+        if self._aged is not None:
+            return self._aged_answer(name, effect)
+        if self.behind is None:
+            return effect()
+        now = self.clock.monotonic()
+        if name not in READING:
+            self._copies.append((now, copy.deepcopy(self.stored_items)))
+            return effect()
+        since = now - self.behind(name)
+        return self._answer_from(next((items for at, items in self._copies if at > since), self.stored_items), effect)
+
+    def _answer_from(self, items: dict[int, StoredItem], effect: Callable[[], T]) -> T:
+        now, self.stored_items = self.stored_items, items
+        try:
+            return effect()
+        finally:
+            self.stored_items = now
+
     def _aged_answer(self, name: str, effect: Callable[[], T]) -> T:
         request, occurrence, requests = self._aged or ("", 0, 0)
         self._earlier.append(copy.deepcopy(self.stored_items))
         if (name, self._counts[name]) != (request, occurrence):
             return effect()
-        now, self.stored_items = self.stored_items, self._earlier[max(0, len(self._earlier) - 1 - requests)]
-        try:
-            return effect()
-        finally:
-            self.stored_items = now
+        return self._answer_from(self._earlier[max(0, len(self._earlier) - 1 - requests)], effect)
 
     def _error(self, name: str, fault: Fault) -> BaseException:
         if fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
@@ -275,9 +304,10 @@ class FakeFigshare:
 
     def stored(self, item_id: int) -> StoredItem:
         """Raises ItemNotFound."""
-        if item_id not in self.stored_items:
+        item = self.stored_items.get(item_id)
+        if item is None or not (self.shared or item.owner == self.account_id):
             raise ItemNotFound(f"no item {item_id}")
-        return self.stored_items[item_id]
+        return item
 
     def _file(self, item_id: int, file_id: int) -> StoredFile:
         item = self.stored_items.get(item_id)
@@ -336,7 +366,7 @@ class FakeFigshare:
 
     async def account(self) -> Account:
         used = None if self.quota is None else 0
-        found = Account(id=1, institution_id=self.institution_id, quota=self.quota, used_quota=used)
+        found = Account(id=self.account_id, institution_id=self.institution_id, quota=self.quota, used_quota=used)
         return await self.request("account", lambda: found)
 
     async def item(self, item_id: int) -> Item:
@@ -353,7 +383,7 @@ class FakeFigshare:
             return [
                 ItemRow(id=item.id, title=item.title, created=item.created, published=item.version > 0)
                 for item in self.stored_items.values()
-                if item.visible_at <= self.clock.monotonic()
+                if item.owner == self.account_id and item.visible_at <= self.clock.monotonic()
             ]
 
         for row in await self.request("own_items", rows):
@@ -405,24 +435,29 @@ class FakeFigshare:
     ) -> int:
         def create() -> int:
             place = (folder or "").strip("/")
-            return self._new_file(item_id, StoredFile(next(self._ids), name, size, place, supplied_md5=md5))
+            return self._new_file(item_id, StoredFile(next(self.ids), name, size, place, supplied_md5=md5))
 
         return await self.request("initiate", create, on_turn)
 
     async def link(self, item_id: int, link: str, *, on_turn: OnTurn | None = None) -> int:
         return await self.request(
-            "link", lambda: self._new_file(item_id, StoredFile(next(self._ids), "link", 0, link=link)), on_turn
+            "link", lambda: self._new_file(item_id, StoredFile(next(self.ids), "link", 0, link=link)), on_turn
         )
 
     async def file(self, item_id: int, file_id: int, *, fresh: bool = False) -> File:
         if fresh:
             await self.clock.sleep(self.files_lag)
-        try:
-            return await self.request("file", lambda: self.row(self._file(item_id, file_id)))
-        except FileGone:
-            if not fresh or self._aged is None:
-                raise
-        return await self.file(item_id, file_id)
+
+        async def look() -> File | None:
+            try:
+                return await self.request("file", lambda: self.row(self._file(item_id, file_id)))
+            except FileGone:
+                if not fresh or (self._aged is None and self.behind is None):
+                    raise
+                return None
+
+        found = await poll(look, VISIBLE_WITHIN if self.behind is not None else 0.0, self.clock)
+        return found if found is not None else await self.file(item_id, file_id)
 
     async def complete(self, item_id: int, file_id: int, *, on_turn: OnTurn | None = None) -> None:
         def complete() -> None:
@@ -580,6 +615,27 @@ class FakeItems:
             ]
 
         await self._figshare.request("set_authors", replace, on_turn)
+
+    async def add_authors(self, item_id: int, authors: Sequence[Mapping[str, object]]) -> None:
+        def add() -> None:
+            item = self._figshare.stored(item_id)
+            item.changes += 1
+            item.authors += [
+                Author(id=number, full_name=f"Author {number}")
+                if isinstance(number := body.get("id"), int)
+                else Author(id=next(self._figshare.ids), full_name=str(body["name"]))
+                for body in authors
+            ]
+
+        await self._figshare.request("add_authors", add)
+
+    async def add_categories(self, item_id: int, categories: Sequence[int]) -> None:
+        def add() -> None:
+            item = self._figshare.stored(item_id)
+            item.changes += 1
+            item.fields["categories"] = [*_numbers(item.fields.get("categories")), *categories]
+
+        await self._figshare.request("add_categories", add)
 
     async def set_embargo(self, item_id: int, embargo: Mapping[str, object], *, on_turn: OnTurn | None = None) -> None:
         await self._figshare.request(

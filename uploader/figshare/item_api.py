@@ -163,9 +163,17 @@ class Items:
         """Replace the item's authors. `on_turn` as for `Pipeline.api`."""
         await self._set("PUT", item_id, "/authors", {"authors": authors}, on_turn)
 
+    async def add_authors(self, item_id: int, authors: Sequence[Body]) -> None:
+        """Append authors to the item's (documented for POST). Raises AmbiguousAnswer."""
+        await self._set("POST", item_id, "/authors", {"authors": authors})
+
     async def remove_author(self, item_id: int, author_id: int) -> None:
         """Remove an author; succeeds if the item does not have it."""
         await self._remove(item_id, f"/authors/{author_id}")
+
+    async def add_categories(self, item_id: int, categories: Sequence[int]) -> None:
+        """Add categories to the item's (documented for POST). Raises AmbiguousAnswer."""
+        await self._set("POST", item_id, "/categories", {"categories": categories})
 
     async def remove_category(self, item_id: int, category_id: int) -> None:
         """Remove a category; succeeds if the item does not have it."""

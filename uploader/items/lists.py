@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from uploader.errors import Facts, ItemNotFound, PermissionDenied, RequestRejected, UsageError
+from uploader.errors import Conflict, Facts, ItemNotFound, PermissionDenied, RequestRejected, UsageError
 from uploader.figshare.models import MAX_BATCH, Author, ItemDetail
+from uploader.figshare.retry import poll
 from uploader.items.describe import is_same
-from uploader.items.reconcile import confirm
+from uploader.items.reconcile import TIME_LIMIT, confirm
 from uploader.text import did_you_mean, plain, plausibly_same
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
+
+
+_ATTEMPTS = 3
+"""How often a list is set that somebody else sets at the same time."""
 
 
 class MatchedAuthor(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,15 +50,27 @@ async def add_authors(
     new = [one for one in wanted if not any(is_same(one, author) for author in have)]
     if not new:
         return have, matched
-    await api.items.set_authors(item.id, [*({"id": one.id} for one in have), *new])
+
+    def added(now: Sequence[Author]) -> list[Author]:
+        earlier = {author.id for author in have}
+        return [one for one in now if one.id not in earlier and any(is_same(body, one) for body in new)]
+
+    async def add() -> bool:
+        await api.items.add_authors(item.id, new)
+        return True
+
+    async def check() -> bool | None:
+        there = await api.items.authors(item.id)
+        return all(any(is_same(body, one) for one in there) for body in new) or None
+
+    await confirm(api, add, check, f"adding authors to item {item.id}")
     now = await api.items.authors(item.id)
     try:
         return now, _match_author(authors, {one.orcid: one for one in now if one.orcid}, item.id)
     except UsageError:
         # The earlier search did not find them.
-        for one in now:
-            if one.id not in {author.id for author in have}:
-                await api.items.remove_author(item.id, one.id)
+        for one in added(now):
+            await api.items.remove_author(item.id, one.id)
         raise
 
 
@@ -115,25 +132,51 @@ def _author_of(wanted: str, authors: list[Author], item_id: int) -> Author:
 async def change_keywords(
     api: Figshare, item: ItemDetail, *, add: Sequence[str] = (), remove: Sequence[str] = ()
 ) -> list[str]:
-    """Add and remove keywords; return the item's. Raises UsageError if the item does not have one to remove."""
+    """Add and remove keywords; return the item's. Raises UsageError if the item does not have one to remove.
+
+    Figshare only takes the whole list. If somebody else sets it at the same time, it is set again with both changes;
+    one of the two can still be lost without a sign of it. Raises Conflict if the change is undone again and again.
+    """
     for word in remove:
         if word not in item.keywords:
             hint = did_you_mean(
                 word, item.keywords, f"Keywords: {', '.join(item.keywords)}." if item.keywords else None
             )
             raise UsageError(f"item {item.id} has no keyword {word!r}", hint=hint)
-    existing = [word for word in dict.fromkeys((*item.keywords, *add)) if word not in remove]
-    if existing != list(item.keywords):
-        await api.items.update(item.id, {"keywords": existing})
-    return existing
+
+    def changed(keywords: Sequence[str]) -> list[str]:
+        return [word for word in dict.fromkeys((*keywords, *add)) if word not in remove]
+
+    async def look() -> list[str] | None:
+        nonlocal now
+        now = list((await api.items.detail(item.id)).keywords)
+        return now if changed(now) == now else None
+
+    now = list(item.keywords)
+    for _ in range(_ATTEMPTS):
+        if changed(now) == now:
+            return now
+        await api.items.update(item.id, {"keywords": changed(now)})
+        await poll(look, TIME_LIMIT, api.clock)
+    raise Conflict(f"the keywords of item {item.id} are not as they were set: somebody else sets them, too")
 
 
 async def add_categories(api: Figshare, item: ItemDetail, ids: Sequence[int]) -> None:
     """Add categories to the item."""
-    have = [one.id for one in item.categories]
-    wanted = list(dict.fromkeys((*have, *ids)))
-    if wanted != have:
-        await api.items.update(item.id, {"categories": wanted})
+    have = {one.id for one in item.categories}
+    new = [one for one in dict.fromkeys(ids) if one not in have]
+    if not new:
+        return
+
+    async def add() -> bool:
+        await api.items.add_categories(item.id, new)
+        return True
+
+    async def check() -> bool | None:
+        there = {one.id for one in (await api.items.detail(item.id)).categories}
+        return there.issuperset(new) or None
+
+    await confirm(api, add, check, f"adding categories to item {item.id}")
 
 
 async def remove_categories(api: Figshare, item: ItemDetail, wanted: Sequence[str]) -> None:
