@@ -29,8 +29,9 @@ _VERSIONED = (
 """Fields that are the same in a public version and in the draft that it was made of."""
 _GIVEN_DATES = ("firstOnline", "publisherPublication", "publisherAcceptance")
 """Dates of the timeline that a user can set (documented)."""
-_SECOND_LOOK = 3.0
-"""Seconds until a draft that seems unchanged is read again: a server may answer with an old copy of its data."""
+LATER_LOOKS = (3.0, 12.0)
+"""Seconds before each further look at a draft that seems unchanged: a server may answer with an old copy of its data.
+Together as long as the effect of any request is searched for."""
 _VERSION = re.compile(r"\.v\d+\Z")
 
 
@@ -67,15 +68,17 @@ async def is_published(
     It can only be known of a public item without embargo, because an embargo hides the files of a version. A version
     that is not visible yet is waited for.
 
-    A needless version is harmless, a change that is not published is not. So the draft must look unchanged twice, the
-    second time some seconds later, and the version must have the `files` (ids) that the caller knows to be in the
+    A needless version is harmless, a change that is not published is not. So the draft must look unchanged until any
+    change made before must be visible, and the version must have the `files` (ids) that the caller knows to be in the
     draft, whatever a listing shows. A replaced file has a new id.
     """
-    first = await _is_in_version(api, item, files, time_limit)
-    if not first:
-        return first
-    await api.clock.sleep(_SECOND_LOOK)
-    return await _is_in_version(api, await api.items.detail(item.id), files, time_limit)
+    known = await _is_in_version(api, item, files, time_limit)
+    for pause in LATER_LOOKS:
+        if not known:
+            break
+        await api.clock.sleep(min(pause, max(time_limit, LATER_LOOKS[0])))
+        known = await _is_in_version(api, await api.items.detail(item.id), files, time_limit)
+    return known
 
 
 async def _is_in_version(api: ItemService, item: ItemDetail, needed: Collection[int], time_limit: float) -> bool | None:

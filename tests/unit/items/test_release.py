@@ -124,6 +124,15 @@ async def test_one_look_at_an_old_copy_of_the_draft_is_not_believed(figshare: Fa
     assert await is_same(figshare, item) is False
 
 
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 14.0])
+async def test_a_change_that_shows_late_is_not_overlooked(figshare: FakeFigshare, seconds: float) -> None:
+    """Neither in the first look nor in a second one soon after it."""
+    item = await published(figshare)
+    figshare.behind = lambda request: seconds if request == "detail" else 0.0
+    await figshare.items.update(item.id, {"description": "other"})
+    assert await is_published(figshare, await figshare.items.detail(item.id)) is False
+
+
 async def test_a_version_without_a_file_that_was_sent_is_not_the_item_s(figshare: FakeFigshare) -> None:
     item = await published(figshare)
     detail = await figshare.items.detail(item.id)
