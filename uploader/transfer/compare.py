@@ -185,18 +185,29 @@ def is_in_place(file: File, expected: Expected, folder: str | None) -> bool:
 def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, ...]:
     """Find the complete files with another content in a transfer's place that a recovered journal may have forgotten.
 
-    They were there before its upload; if the record of that is lost, any may have been.
+    They were there before its upload, so that their ids are smaller; if the record of that is lost, any may have been.
     """
     if transfer.link:
         return ()
     expected = Expected(size=transfer.size, md5=transfer.md5)
-    forgotten = [f for f in others if f.id != transfer.file_id and (transfer.record_lost or f.id in transfer.known)]
+    before = (f for f in others if f.id < (transfer.file_id or 0))
+    forgotten = [f for f in before if transfer.record_lost or f.id in transfer.known]
     return tuple(f for f in forgotten if classify(f, expected) not in (Match.SAME, Match.UNFINISHED))
 
 
 def late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
     """Find the unfinished files in a transfer's place that an initiation may have made that was given up."""
-    if transfer.link or not transfer.late:
+    if transfer.link or not (transfer.late or transfer.lost):
         return []
     before = {*transfer.owned_ids(), *transfer.known}
-    return [f for f in others if f.id not in before and classify(f, Expected()) is Match.UNFINISHED]
+    new = (f for f in others if f.id in transfer.lost or (transfer.late and f.id not in before))
+    return [f for f in new if classify(f, Expected()) is Match.UNFINISHED]
+
+
+def reappeared(transfer: Transfer, others: Iterable[File]) -> File | None:
+    """Find the complete file of a transfer that was gone when it was looked for and is in its place again."""
+    if not transfer.lost:
+        return None
+    expected = Expected(size=transfer.size, link=transfer.path if transfer.link else None)
+    found = (f for f in others if f.id in transfer.lost and classify(f, expected) in (Match.SAME, Match.UNKNOWN))
+    return next(found, None)

@@ -164,3 +164,30 @@ async def test_an_item_that_was_removed_is_not_missed(world: World) -> None:
         stored.restore(stored.length)
         shutil.rmtree(world.folder / "copy")
         assert await world.upload(source, title=TITLE) == 0
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("damage", ["cut off", "a line", "two lines"])
+async def test_a_file_that_was_put_there_after_the_job_was_finished_is_kept(
+    world: World, damage: str, *, named: bool
+) -> None:
+    source = world.source("a", NEW)
+    target: dict[str, Any] = {"options": Options(on_conflict="replace")}
+    if named:
+        item = world.figshare.add_item(TITLE)
+        world.figshare.add_file(item, "a", OLD)
+        target["item"] = item.id
+    else:
+        target["title"] = TITLE
+    assert await world.upload(source, **target) == 0
+    (number,) = world.figshare.stored_items
+    theirs = world.figshare.add_file(world.figshare.stored_items[number], "a", b"theirs").id
+    stored = Stored(world)
+    for where in stored.cuts if damage == "cut off" else list(range(len(stored.lines))):
+        stored.restore(where if damage == "cut off" else stored.length)
+        if damage != "cut off":
+            remove_lines(stored, where, with_next=damage == "two lines")
+        for _ in range(2):
+            assert await world.upload(source, **target) == 0, (where, world.error)
+        assert theirs in world.figshare.stored_items[number].files, where
+        assert ("a", md5(NEW)) in world.contents(number)

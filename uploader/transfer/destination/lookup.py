@@ -207,13 +207,13 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
             found = [file for file in await _links(run, transfer) if file.id != transfer.file_id]
         else:
             found = await _unfinished(run, transfer)
-        found = [file for file in found if transfer.unanswered or file.id in transfer.unseen]
+        found = [file for file in found if transfer.unanswered or file.id in transfer.lost]
         return [file for file in found if transfer.link or await is_untouched(run.api, run.item_id, file)] or None
 
     time_limit = run.options.settle_timeout if transfer.unseen else 0.0
     what = f"an earlier upload of {printable(transfer.path)}"
     found = [file.id for file in await _poll(run, check, time_limit, what) or ()]
-    ours = [i for i in found if i in transfer.unseen or _created_by_us(run)]
+    ours = [i for i in found if i in transfer.lost or _created_by_us(run)]
     return ours, [i for i in found if i not in ours]
 
 

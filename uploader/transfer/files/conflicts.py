@@ -58,7 +58,7 @@ async def find_late(api: Service, item_id: int, transfer: Transfer, others: Sequ
 
 async def _others(run: JobRun, transfer: Transfer, owners: Owners) -> Sequence[File]:
     """Return the item's files in the transfer's place that decide whether it is sent."""
-    mine = transfer.owned_ids() | run.listing.removed
+    mine = transfer.owned_ids() | run.listing.removed.union(transfer.lost)
     others = [file for file in run.listing.foreign_files.get(transfer.remote_path, ()) if file.id not in mine]
     if transfer.record_lost:
         return _without_unfinished(run, transfer, others)

@@ -20,7 +20,6 @@ from uploader.transfer.files.conflicts import identical_file
 from uploader.transfer.files.content import SourceSession
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Step, Transfer
-from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.parts.queue import SMALL, FileSend, PartQueue
 from uploader.transfer.run.context import JobRun
 
@@ -92,9 +91,7 @@ class FileDriver:
     async def _initiate(self) -> None:
         await self._content.check()
         transfer = self._transfer
-        if self._run.state.recovered and transfer.abandoned and not transfer.record_lost:
-            # The journal may have lost a later initiation than that of a file which is gone: look for its effect.
-            await self._run.commit(possible_initiation(self._run.state, transfer))
+        if await steps.take_back(self._run, transfer):
             return
         seen = self._run.places.seen
         await turns.add_unlisted(self._run, transfer)
@@ -109,7 +106,7 @@ class FileDriver:
             await self._hash()
         if await turns.list_again_if_old(self._run):
             return  # decide again
-        known = {f.id for f in self._run.listing.foreign_files.get(transfer.remote_path, ())} | transfer.owned_ids()
+        known = ({f.id for f in turns.listed(self._run, transfer)} | transfer.owned_ids()).difference(transfer.lost)
         ask = partial(steps.initiate, self._run, transfer, self._ask_for_upload, self._initiating, known, seen)
         try:
             initiated = await ask()

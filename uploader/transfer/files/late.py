@@ -34,7 +34,7 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
                 await _remove(run, transfers[index], file_id)
             await anyio.to_thread.run_sync(drop_note, folder, index, file_id)
         for transfer, file in found:
-            if run.state.creates_item:
+            if run.state.creates_item or file.id in transfer.lost:
                 await _remove(run, transfer, file.id)
             else:
                 steps.name_doubtful(run, transfer, file.id)

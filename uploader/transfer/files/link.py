@@ -51,6 +51,8 @@ class LinkDriver:
 
     async def _initiate(self) -> None:
         run, transfer = self._run, self._transfer
+        if await steps.take_back(run, transfer):
+            return
         seen = run.places.seen
         await turns.add_unlisted(run, transfer)
         existing = [file for file in run.listing.links.get(transfer.path, ()) if file.id not in transfer.owned_ids()]

@@ -11,7 +11,15 @@ from uploader.concurrency import in_thread
 from uploader.figshare.models import File
 from uploader.sources.archive.reader import open_source
 from uploader.sources.models import SourceFile, remote_path
-from uploader.transfer.compare import Expected, Match, classify, needs_md5, other_spelling, paths_in_item
+from uploader.transfer.compare import (
+    Expected,
+    Match,
+    classify,
+    needs_md5,
+    other_spelling,
+    paths_in_item,
+    reappeared,
+)
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.conflicts import find_late, resolve
 from uploader.transfer.files.decide import spelled_otherwise
@@ -110,8 +118,10 @@ class Planner:
             remote_file, reread = self._by_id.get(transfer.file_id), self._options.reread
             changed = await has_changed(self._api, chosen, transfer, remote_file, reread=reread)
             return _plan_begun(chosen, transfer, self._options, changed=changed)
-        own = transfer.owned_ids() if transfer is not None else set()
+        own = transfer.owned_ids().union(transfer.lost) if transfer is not None else set()
         remote_files = self._links.get(chosen.path, ()) if chosen.link else self._remote.get(remote, ())
+        if transfer is not None and (file := reappeared(transfer, remote_files)) is not None:
+            return _plan(chosen, "begun", "resume", file.id, left=0)
         others = [file for file in remote_files if file.id not in own]
         if self._api is not None and transfer is not None and await self._may_adopt(self._api, transfer, others):
             return _plan(chosen, "begun", "resume", None, left=chosen.size)

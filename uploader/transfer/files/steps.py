@@ -15,11 +15,13 @@ from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff, poll
 from uploader.text import printable
 from uploader.transfer import notices as no
+from uploader.transfer.compare import reappeared
 from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import MayHaveSent, find_file, find_leftovers, is_being_sent
-from uploader.transfer.files.turns import turn_to_start
+from uploader.transfer.files.turns import listed, turn_to_start
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Step, Transfer, next_step
+from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.store.late_notes import leave_note
@@ -121,6 +123,21 @@ async def look_up(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | 
         await run.commit(ev.NotInitiated(transfer.index, looked=True))
     else:
         await run.commit(ev.UploadInitiated(transfer.index, id=file_id, found=True))
+
+
+async def take_back(run: JobRun, transfer: Transfer) -> bool:
+    """Continue with a file that this transfer may have already, instead of initiating one; False if there is none."""
+    if run.state.recovered and transfer.abandoned and not transfer.record_lost:
+        # The journal may have lost a later initiation than that of a file which is gone: look for its effect.
+        await run.commit(possible_initiation(run.state, transfer))
+        return True
+    found = reappeared(transfer, (file for file in listed(run, transfer) if file.id not in run.listing.removed))
+    if found is None:
+        return False
+    at = run.api.server_now().isoformat()
+    await run.commit(ev.UploadIntended(transfer.index, at=at, known=transfer.known))
+    await run.commit(ev.UploadInitiated(transfer.index, id=found.id, found=True))
+    return True
 
 
 async def remove_remnants(run: JobRun, transfer: Transfer) -> None:

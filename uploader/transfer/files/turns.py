@@ -97,7 +97,7 @@ async def add_unlisted(run: JobRun, transfer: Transfer) -> None:
     except BaseException:
         _note(run, place, entries)
         raise
-    existing = _listed(run, transfer)
+    existing = listed(run, transfer)
     if not existing and shown and all(entry.path != transfer.place for entry, _ in shown):
         run.listing.spellings[transfer.place] = shown[0][0].path
     existing += [file for _, file in shown if all(file.id != listed.id for listed in existing)]
@@ -121,7 +121,8 @@ def place_of(transfer: Transfer) -> str:
     return transfer.path if transfer.link else composed(transfer.remote_path)
 
 
-def _listed(run: JobRun, transfer: Transfer) -> list[File]:
+def listed(run: JobRun, transfer: Transfer) -> list[File]:
+    """Return the listing's files in the transfer's place that were not the job's, to be read or changed."""
     return (run.listing.links if transfer.link else run.listing.foreign_files).setdefault(transfer.place, [])
 
 
@@ -136,7 +137,7 @@ def _note(run: JobRun, place: str, entries: Iterable[StartedElsewhere]) -> None:
 
 async def _unlisted(run: JobRun, transfer: Transfer, entry: StartedElsewhere) -> File | None:
     """Return the file if it is missing in the listing, None if it is not needed or gone. Raises Conflict."""
-    if entry.file_id in transfer.owned_ids() or any(file.id == entry.file_id for file in _listed(run, transfer)):
+    if entry.file_id in transfer.owned_ids() or any(file.id == entry.file_id for file in listed(run, transfer)):
         return None
     found = await _shown(run, entry.file_id) if entry.file_id is not None else None
     if found is None and entry.unfinished:

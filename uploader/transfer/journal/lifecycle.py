@@ -179,8 +179,10 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     """True if the search for an initiation's effect found nothing: it may still appear."""
     late: bool = False
     """True if an effect ever was missing: it may appear even after this job is finished."""
+    lost: tuple[int, ...] = ()
+    """Ids of remote files of this transfer that were gone when they were looked for: they may appear again."""
     unseen: tuple[int, ...] = ()
-    """Ids of remote files that were announced but never seen: they may still appear."""
+    """Those of `lost` that were announced but never seen, until they were searched for once more."""
     parts: Parts = msgspec.field(default_factory=lambda: _NO_PARTS)
     """Empty once the file is verified."""
     parts_total: int | None = None
@@ -273,6 +275,7 @@ def _record(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
     elif type(event) is ev.UploadInitiated:
         transfer.intended_at = None
         transfer.file_id = event.id
+        transfer.lost = tuple(i for i in transfer.lost if i != event.id) if transfer.lost else ()
         transfer.record_lost |= transfer.state is State.PLANNED
     elif type(event) is ev.PartsMissing:
         transfer.parts_total, transfer.parts_done = event.total, event.done
@@ -313,6 +316,7 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
             seen = transfer.parts_total is not None
             lost = _detach_remote(transfer)
             transfer.remnants += lost
+            transfer.lost += lost
             transfer.unseen += () if seen else lost
         case ev.LeftoversRemoved():
             transfer.unanswered, transfer.unseen = False, ()
@@ -328,7 +332,10 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
             transfer.error = None
         case ev.RemoteLost():
             lost = _detach_remote(transfer)
-            transfer.superseded += lost if event.exists else ()
+            if event.exists:
+                transfer.superseded += lost
+            else:
+                transfer.lost += lost
             transfer.md5 = None
         case ev.DuplicateFound():
             transfer.superseded += () if transfer.foreign or transfer.file_id is None else (transfer.file_id,)
