@@ -111,13 +111,9 @@ HINTS: dict[str, Hint] = {
         "Create a new token at figshare.com/account/applications and run `figup auth login{login_options}`.",
         complete=True,
     ),
-    "sign-in-again": Hint(
-        "Sign in again: `figup auth login --oauth2 --client-id ID{login_options}`.",
-        complete=True,
-    ),
+    "sign-in-again": Hint("Sign in again: `figup auth login --oauth2 --client-id ID{login_options}`.", complete=True),
     "sign-in-again-v1": Hint(
-        "Sign in again: `figup auth login --oauth1 --client-id ID{login_options}`.",
-        complete=True,
+        "Sign in again: `figup auth login --oauth1 --client-id ID{login_options}`.", complete=True
     ),
     "clock-wrong": Hint("Set this computer's clock, then run the same command again.", complete=True),
     "no-v1": Hint("Sign in first: `figup auth login --oauth1 --client-id ID{login_options}`.", complete=True),
@@ -162,6 +158,11 @@ HINTS: dict[str, Hint] = {
     "item-of-job-missing": Hint(
         "If it was deleted, run the `figup upload` again with --new-job to send everything to a new item. A draft is "
         "visible only to its owner; `figup auth status{options}` shows whose token is used.",
+        complete=True,
+    ),
+    "created-by-other-account": Hint(
+        f"With a token of account {{account}}, {_RERUN}; or add --new-job to send everything as this account. "
+        "`figup auth status{options}` shows whose token is used.",
         complete=True,
     ),
     "perhaps-published": Hint(

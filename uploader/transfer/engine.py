@@ -146,6 +146,7 @@ class Engine:
         run = self._run
         with run.stop.interruptible():
             account = await run.api.account()
+            run.account = account.id
             await run.commit(ev.Resumed(run.api.server_now().isoformat()))
             if run.state.creates_item:
                 check_quota(account, self._new())

@@ -294,7 +294,11 @@ def about_job(state: JobState, error: FigupError) -> FigupError:
 
 def _may_have_effects(state: JobState) -> bool:
     """Return True if anything may exist on Figshare because of this job."""
-    return state.item_state is not ItemState.UNKNOWN or any(t.state is not State.PLANNED for t in state.transfers)
+    return (
+        state.item_state is not ItemState.UNKNOWN
+        or bool(state.unanswered_items)
+        or any(t.state is not State.PLANNED for t in state.transfers)
+    )
 
 
 def _write_manifests(job: OpenJob) -> None:

@@ -8,6 +8,7 @@ from uploader.errors import ItemNotFound
 from uploader.figshare.models import Item
 from uploader.items.mark import bears_mark, mark_prefix
 from uploader.transfer import notices as no
+from uploader.transfer.destination.lookup import is_as_created
 from uploader.transfer.run.context import JobRun
 
 
@@ -23,21 +24,33 @@ async def remove_late_items(run: JobRun) -> None:
 
     It looks once, at the end of a run; what appears later is found by the next run.
     """
-    marks = run.state.item_marks
-    if not marks or (run.state.item_id is not None and not run.state.unanswered_items):
+    state = run.state
+    if not state.item_intents or (state.item_id is not None and not state.unanswered_items):
         return
     with run.stop.interruptible():
-        rows = [row async for row in run.api.own_items()]
+        if run.account is None:
+            run.account = (await run.api.account()).id
+        marks = state.item_marks(run.account)
+        _warn_of_others(run)
+        rows = [row async for row in run.api.own_items()] if marks else []
         for row in rows:
             if row.id != run.state.item_id and bears_mark(row.title, marks):
                 with suppress(ItemNotFound):
                     await _remove_mark_later(run, row.id, published=row.published)
 
 
+def _warn_of_others(run: JobRun) -> None:
+    """Warn of items that may appear late in other accounts."""
+    intents = run.state.item_intents if run.state.item_id is None else run.state.unanswered_items
+    for account in {intent.account for intent in intents} - {None, run.account}:
+        text = f"account {account} may have created another item for this job, which only that account can look for"
+        run.notify(no.Warned(message=text))
+
+
 async def _remove_mark_later(run: JobRun, item_id: int, *, published: bool) -> None:
     made = f"item {item_id} was created by a request of this job whose response was lost"
-    if published or [file async for file in run.api.files(item_id)]:
-        run.notify(no.Warned(message=f"{made}; it is not empty and is kept"))
+    if published or [file async for file in run.api.files(item_id)] or not await is_as_created(run, item_id):
+        run.notify(no.Warned(message=f"{made}; it is not as it was created and is kept"))
         return
     await run.api.delete_item(item_id, on_turn=run.lock.confirm)
     run.notify(no.Warned(message=f"{made}; it was empty and has been removed"))

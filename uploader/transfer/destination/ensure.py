@@ -19,7 +19,7 @@ from uploader.items.describe import describe
 from uploader.items.mark import marked_title, new_mark
 from uploader.transfer import notices as no
 from uploader.transfer.destination.drafts import remove_mark
-from uploader.transfer.destination.lookup import find_item
+from uploader.transfer.destination.lookup import check_account, find_item
 from uploader.transfer.destination.rollback import remove_unwanted
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState
@@ -108,6 +108,7 @@ def _needs_description(run: JobRun) -> bool:
 
 
 async def _find_or_create(run: JobRun, title: str) -> None:
+    check_account(run.state, run.account)
     backoff = run.new_backoff()
     while run.state.item_state not in (ItemState.CREATED, ItemState.READY):
         if run.state.item_state is ItemState.UNWANTED:
@@ -124,7 +125,7 @@ async def _create(run: JobRun, title: str, backoff: Backoff) -> None:
     """Create the item. Its state stays INTENDED while the outcome of the request is unknown."""
     run.stop.check()
     mark = new_mark(run.job)
-    await run.commit_intent(ev.ItemIntended(run.api.server_now().isoformat(), mark))
+    await run.commit_intent(ev.ItemIntended(run.api.server_now().isoformat(), mark, account=run.account))
     requested = run.state.description
     sent = (
         requested.payload.creation_fields(in_project=run.state.plan.project is not None)

@@ -19,6 +19,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.compare import FAILED_STATUSES, needs_md5
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
 
@@ -51,6 +52,23 @@ async def _poll(run: JobRun, check: Callable[[], Awaitable[T | None]], time_limi
         return await poll(check, time_limit, run.clock, wait=wait)
 
 
+def check_account(state: JobState, account: int | None) -> None:
+    """Raise Conflict if another account may have an item that this job created and has no access to yet.
+
+    Only that account sees it, so that this one would create a second item.
+    """
+    if not state.creates_item or state.item_state in (ItemState.CREATED, ItemState.READY):
+        return
+    for intent in state.item_intents:
+        if intent.account not in (None, account):
+            raise Conflict(
+                f"account {intent.account} may have created this job's item, and this token is of account {account}, "
+                "which cannot look for it",
+                hint=f"Use a token of account {intent.account}, or start over in a new job.",
+                facts=Facts("created-by-other-account", account=intent.account),
+            )
+
+
 async def find_item(run: JobRun) -> int | None:
     """Find the draft that an item intent led to, or None.
 
@@ -66,7 +84,7 @@ async def find_item(run: JobRun) -> int | None:
         # Afterwards: another job here removes its draft's mark only when the id is in its journal.
         owned, _ = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
         rows = [row for row in listed if row.id not in owned]
-        marked = [row.id for row in rows if bears_mark(row.title, run.state.item_marks)]
+        marked = [row.id for row in rows if bears_mark(row.title, run.state.item_marks(run.account))]
         if marked or intent.mark is not None:
             return min(marked, default=None)
         found = await _find_alike(run, rows, datetime.fromisoformat(intent.at) - _CLOCK_SLACK)
@@ -93,7 +111,7 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
             ours = await _could_be_ours(run, row.id, files)
         else:
             in_time = marked or row.created is None or row.created >= since
-            ours = in_time and await _is_as_created(run, row.id)
+            ours = in_time and await is_as_created(run, row.id)
         if ours:
             best = min(best or (0, row.id), (-len(files), row.id))
     if best is None:
@@ -128,11 +146,12 @@ async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bo
     )
 
 
-async def _is_as_created(run: JobRun, item_id: int) -> bool:
-    """Return whether an item without files has no description, keywords or categories but those of this job."""
+async def is_as_created(run: JobRun, item_id: int) -> bool:
+    """Return whether an item without files has only the metadata that this job gave it: nobody has worked on it."""
     item, given = await run.api.items.detail(item_id), run.state.description
     fields = given.payload.fields if given is not None else {}
-    return all(name in fields or not getattr(item, name) for name in ("description", "keywords", "categories"))
+    others = ("description", "keywords", "categories", "references", "doi")
+    return not item.is_public and all(name in fields or not getattr(item, name) for name in others)
 
 
 async def find_published(run: JobRun, intent: ev.PublishIntended) -> ItemDetail | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from uploader.errors import FigupError, ItemNotFound, PermissionDenied, RequestRejected
 from uploader.transfer import notices as no
 from uploader.transfer.destination.drafts import remove_mark
+from uploader.transfer.destination.lookup import is_as_created
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.context import JobRun
@@ -37,10 +38,10 @@ async def give_up_item(run: JobRun) -> None:
 
 
 async def remove_unwanted(run: JobRun) -> None:
-    """Remove the unwanted item; keep it as the job's item if it is not empty."""
+    """Remove the unwanted item; keep it as the job's item if it is not empty, or somebody has worked on it since."""
     item_id = run.item_id
     try:
-        if [file async for file in run.api.files(item_id)]:
+        if [file async for file in run.api.files(item_id)] or not await is_as_created(run, item_id):
             item = await run.api.item(item_id)
             await remove_mark(run, item)
             await run.commit(ev.ItemReady(id=item_id, url=item.url, found=True))

@@ -24,7 +24,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
     removed: list[int] = []
     kept: list[int] = []
     complete = {t.file_id for t in run.state.transfers if t.state is State.COMPLETED}
-    await run.api.account()
+    run.account = (await run.api.account()).id
     await run.commit(ev.Resumed(run.api.server_now().isoformat()))
     for transfer in run.state.transfers:
         if transfer.state is State.VERIFIED:

@@ -106,12 +106,14 @@ class ItemIntended(JobEvent, frozen=True, tag="item?", omit_defaults=True):
     """An item is about to be created. `mark` is part of its title until the item is known to the job.
 
     None in journals of earlier versions, and where the record of it is lost. `unpublished`: a recovered intent whose
-    item cannot have been published, since that takes an item on record.
+    item cannot have been published, since that takes an item on record. `account` is the id of the account that
+    creates it; None as for `mark`.
     """
 
     at: str
     mark: str | None = None
     unpublished: bool = False
+    account: int | None = None
 
 
 class ItemNotCreated(JobEvent, frozen=True, tag="item-", omit_defaults=True):

@@ -102,10 +102,10 @@ def _possible_intents(state: JobState, item: int | None, *, without_item: bool) 
             intents.append(ev.ItemCreated(item))
         else:
             # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
-            left = state.item_state is ItemState.INTENDED
+            left = state.item_intent if state.item_state is ItemState.INTENDED else None
             intents += [
-                *([ev.ItemNotCreated(looked=True)] if left else []),
-                ev.ItemIntended(at, unpublished=without_item),
+                *([ev.ItemNotCreated(looked=True)] if left is not None else []),
+                ev.ItemIntended(at, unpublished=without_item, account=left.account if left is not None else None),
             ]
     elif plan.item is not None and state.item_id is None and any(t.state is not State.PLANNED for t in state.transfers):
         intents.append(ev.ItemCreated(plan.item))

@@ -207,9 +207,13 @@ class JobState:
         return self.item_id if self.creates_item else None
 
     @property
-    def item_marks(self) -> list[str]:
-        """The marks that items which this job created may have in their titles."""
-        intents = [*self.unanswered_items, *([self.item_intent] if self.item_intent is not None else [])]
+    def item_intents(self) -> list[ev.ItemIntended]:
+        """The creations of items which may have had an effect."""
+        return [*self.unanswered_items, *([self.item_intent] if self.item_intent is not None else [])]
+
+    def item_marks(self, account: int | None) -> list[str]:
+        """Return the marks that items which this job created as an account may have in their titles."""
+        intents = (intent for intent in self.item_intents if intent.account in (None, account))
         return [intent.mark for intent in intents if intent.mark is not None]
 
     def _forget_item(self) -> None:

@@ -101,6 +101,8 @@ class JobRun:
     """Remote files that a warning of this run has named."""
     reported: dict[int, dict[int, int]] = field(default_factory=dict)
     """xxh3 of parts that other processes sent for an earlier run, by remote file and part number."""
+    account: int | None = None
+    """The id of the account that this run acts for; None until it was requested."""
     created_item: bool = False
     """True if this run created the job's item, so that no one else can rely on it yet."""
     md5_required: bool | None = None

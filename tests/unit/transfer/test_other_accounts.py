@@ -1,0 +1,107 @@
+"""A command that is repeated with the token of another account: what one account began, another may not find."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes.figshare import Fault
+from tests.fakes.world import KILLED, World, md5
+from uploader.errors import Conflict
+from uploader.transfer import notices as no
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = bytes(range(200))
+TITLE = "my data"
+MINE, OTHER = 1, 2
+
+
+async def interrupt(world: World, source: str, fault: Fault) -> None:
+    """Run the command until the outcome of the item's creation is unknown."""
+    world.figshare.shared = False
+    world.figshare.fail("create", fault)
+    if fault in (Fault.LOST_AFTER, Fault.LOST_BEFORE):
+        world.figshare.items_lag = 1000.0
+        world.figshare.fail("create", Fault.TRANSIENT, first=2)
+        assert await world.upload(source, title=TITLE) == 75
+    else:
+        assert await world.upload(source, title=TITLE) == KILLED
+    world.figshare.clear_faults()
+    world.figshare.items_lag = 0.0
+
+
+@pytest.mark.parametrize("fault", [Fault.KILLED_AFTER, Fault.KILLED_BEFORE, Fault.LOST_AFTER, Fault.LOST_BEFORE])
+async def test_another_account_does_not_create_a_second_item(world: World, fault: Fault) -> None:
+    source = world.source("a", CONTENT)
+    await interrupt(world, source, fault)
+    requests = world.figshare.log.count("create")
+    world.figshare.account_id = OTHER
+    with pytest.raises(Conflict):
+        async with world.client() as client:
+            await client.preview(source, title=TITLE)
+    assert await world.upload(source, title=TITLE) == 1
+    assert isinstance(world.error, Conflict)
+    assert (world.error.facts.situation, world.error.facts.account) == ("created-by-other-account", MINE)
+    assert world.figshare.log.count("create") == requests
+    await world.clock.sleep(2000)
+    world.figshare.account_id = MINE
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert (item.owner, item.title, world.contents(item.id)) == (MINE, TITLE, [("a", md5(CONTENT))])
+
+
+async def test_another_account_can_start_over(world: World) -> None:
+    source = world.source("a", CONTENT)
+    await interrupt(world, source, Fault.KILLED_AFTER)
+    world.figshare.account_id = OTHER
+    assert await world.upload(source, title=TITLE, new_job=True) == 0
+    assert sorted(item.owner for item in world.figshare.stored_items.values()) == [MINE, OTHER]
+
+
+async def test_a_creation_that_was_refused_does_not_bind_the_job_to_its_account(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("create", Fault.REJECTED)
+    assert await world.upload(source, title=TITLE) == 1
+    world.figshare.account_id = OTHER
+    assert await world.upload(source, title=TITLE) == 0
+    assert [item.owner for item in world.figshare.stored_items.values()] == [OTHER]
+
+
+async def test_an_account_with_access_to_the_item_continues_the_job(world: World) -> None:
+    """Such as a collaborator in the project, or an administrator."""
+    source = world.source("a", CONTENT)
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=2)
+    assert await world.upload(source, title=TITLE) == KILLED
+    world.figshare.account_id = OTHER
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert (item.owner, world.contents(item.id)) == (MINE, [("a", md5(CONTENT))])
+
+
+async def test_an_item_that_the_account_cannot_see_is_not_taken_for_a_removed_one(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.shared = False
+    world.figshare.fail("initiate", Fault.REJECTED, times=9)
+    world.figshare.fail("delete_item", Fault.TRANSIENT)
+    assert await world.upload(source, title=TITLE) == 1
+    world.figshare.clear_faults()
+    world.figshare.account_id = OTHER
+    assert await world.upload(source, title=TITLE) == 1
+    assert isinstance(world.error, Conflict)
+    assert [item.owner for item in world.figshare.stored_items.values()] == [MINE]
+
+
+async def test_a_draft_that_only_the_first_account_can_look_for_is_mentioned(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.items_lag = 1000.0
+    world.figshare.fail("create", Fault.LOST_AFTER)
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE)
+    assert await world.upload(source, title=TITLE) == KILLED
+    world.figshare.account_id = OTHER
+    assert await world.upload(source, title=TITLE) == 0
+    warned = [notice.message for notice in world.notices if isinstance(notice, no.Warned)]
+    assert f"account {MINE} may have created another item for this job, which only that account can look for" in warned
+    await world.clock.sleep(2000)
+    world.figshare.account_id = MINE
+    assert await world.upload(source, title=TITLE) == 0
+    assert [world.contents(item) for item in world.figshare.stored_items] == [[("a", md5(CONTENT))]]
