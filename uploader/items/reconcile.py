@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 TIME_LIMIT = 15.0
 """How long to look for the effect of a request, in seconds."""
+GONE_AFTER = 5.0
+"""Seconds for which what was seen before must be missing to count as gone: a server may answer with an old copy of its
+data."""
 VISIBLE_AFTER = timedelta(days=1)
 """Time after which the effect of a request is visible, if it has one."""
 _ATTEMPTS = 3

@@ -32,6 +32,7 @@ from uploader.transfer.compare import (
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
+from uploader.transfer.run.listing import list_item, read_item
 from uploader.transfer.run.service import Service
 from uploader.transfer.store.archives import SEND_NEW_VERSION, Archives
 
@@ -120,13 +121,13 @@ async def check_item(api: Service, state: JobState) -> ItemCheck:
         raise RuntimeError("a finished job without an item")
     remote = await _RemoteFiles.listed(api, state, state.item_id)
     # The listing of files does not have the folders (official API description), and any file may have been moved.
-    item = await api.item(state.item_id)
+    item = await read_item(api, state, state.item_id)
     folders = item.folders
     suspects = [t for t in state.active if remote_match(t, remote.of(t), folders)[0] is not Match.SAME]
     if suspects:
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
         remote = await _look_again(api, state, state.item_id, suspects, remote)
-        folders = (await api.item(state.item_id)).folders
+        folders = (await read_item(api, state, state.item_id)).folders
     by_path = _by_path(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
     error: FigupError | None = None
@@ -193,7 +194,7 @@ class _RemoteFiles:
         """List the item."""
         remote = cls()
         by_id = {transfer.file_id: transfer for transfer in state.active}
-        async for file in api.files(item_id):
+        async for file in list_item(api, state, item_id):
             transfer = by_id.get(file.id)
             if transfer is None or transfer.file_id is None or not _is_as_sent(file, transfer):
                 remote.others[file.id] = file

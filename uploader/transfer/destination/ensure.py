@@ -24,6 +24,7 @@ from uploader.transfer.destination.rollback import remove_unwanted
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.listing import visible_within
 
 
 async def ensure_item(run: JobRun) -> None:
@@ -57,13 +58,13 @@ async def learn_address(run: JobRun) -> None:
 
 
 async def _read_item(run: JobRun, item_id: int) -> Item:
-    """Request the item; for a while, if this run created it and it is not visible everywhere yet."""
+    """Request the item; for a while, if the job created it a short time ago: it may not be visible everywhere yet."""
 
     async def look() -> Item | None:
         try:
             return await run.api.item(item_id)
         except ItemNotFound:
-            if not run.created_item:
+            if not visible_within(run.api, run.state):
                 raise
             return None
 

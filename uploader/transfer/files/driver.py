@@ -160,7 +160,7 @@ class FileDriver:
         try:
             with self._run.stop.interruptible():
                 fresh = self._file_id != self._last_inspected
-                file = await self._run.listing.file(self._file_id, fresh=fresh, pending_bytes=transfer.size)
+                file = await steps.read_file(self._run, self._file_id, fresh=fresh, pending_bytes=transfer.size)
                 self._begun_before = self._last_inspected is not None or not self._not_yet_listed
                 self._last_inspected, self._not_yet_listed = file.id, False
                 if file.status != "created" or file.upload_url is None:
@@ -341,6 +341,7 @@ class FileDriver:
             return
         if remote == local:
             await run.commit(ev.Verified(transfer.index, local))
+            run.verified.add(transfer.index)
             self._meter.verified()
             run.notify(no.FileVerified(path=transfer.path, file_id=self._file_id, md5=local))
             return
@@ -365,7 +366,7 @@ class FileDriver:
         run = self._run
 
         async def look() -> str | None:
-            file = await run.listing.file(self._file_id)
+            file = await steps.read_file(run, self._file_id)
             failing = file.status == "ic_failure" or file.supplied_md5 not in (None, "", local)
             if file.computed_md5 is not None:
                 remote = file.computed_md5.lower()

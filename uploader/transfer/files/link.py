@@ -90,6 +90,7 @@ class LinkDriver:
                 f"{transfer.path}: the item shows another address: {ascii(file.download_url)[1:-1]}"
             )
         await self._run.commit(ev.LinkConfirmed(transfer.index))
+        self._run.verified.add(transfer.index)
         self._verified(file.id)
 
     def _verified(self, file_id: int) -> None:

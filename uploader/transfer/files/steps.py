@@ -9,10 +9,11 @@ import anyio
 import anyio.to_thread
 
 from uploader.errors import Facts, FigupError, ItemNotFound, RequestRejected, UploadFailing
-from uploader.figshare.models import Upload
+from uploader.figshare.models import File, Upload
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff, poll
+from uploader.items.reconcile import GONE_AFTER
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import reappeared
@@ -40,20 +41,29 @@ async def run_steps(run: JobRun, transfer: Transfer, steps: Steps) -> None:
 
 
 async def read_upload(run: JobRun, upload_url: str, *, fresh: bool) -> Upload:
-    """Ask the upload service for an upload. Raises UploadGone.
+    """Ask the upload service for an upload, more than once before it counts as gone. Raises UploadGone.
 
     `fresh`: it was just begun, and the upload service may learn of it later than the API.
     """
 
     async def look() -> Upload | None:
-        try:
+        with suppress(UploadGone):
             return await run.api.upload(upload_url)
-        except UploadGone:
-            if not fresh:
-                raise
-            return None
+        return None
 
-    return await poll(look, run.options.settle_timeout, run.clock) or await run.api.upload(upload_url)
+    time_limit = run.options.settle_timeout if fresh else GONE_AFTER
+    return await poll(look, time_limit, run.clock) or await run.api.upload(upload_url)
+
+
+async def read_file(run: JobRun, file_id: int, *, fresh: bool = False, pending_bytes: int = 0) -> File:
+    """Look up a file as `RemoteListing.file` does, more than once before it counts as gone. Raises FileGone."""
+
+    async def look() -> File | None:
+        with suppress(FileGone):
+            return await run.listing.file(file_id, fresh=fresh, pending_bytes=pending_bytes)
+        return None
+
+    return await poll(look, GONE_AFTER, run.clock) or await run.listing.file(file_id)
 
 
 async def initiate(

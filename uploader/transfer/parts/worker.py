@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Protocol
 
 import anyio
@@ -13,10 +14,11 @@ import xxhash
 from uploader.clock import Clock
 from uploader.concurrency import Stopped
 from uploader.errors import Facts, RequestRejected, ServerFailing, UploadFailing
-from uploader.figshare.models import Part
+from uploader.figshare.models import Part, Upload
 from uploader.figshare.outcomes import PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunk
-from uploader.figshare.retry import Backoff
+from uploader.figshare.retry import Backoff, poll
+from uploader.items.reconcile import GONE_AFTER
 from uploader.sources.digest import Digest
 from uploader.sources.source import Readable
 from uploader.text import printable
@@ -133,6 +135,8 @@ class PartReader:
         return chunk
 
 
+_MAX_UNKNOWN = 3
+"""How often a part may be refused as unknown although the upload service knows its upload."""
 WORKERS = 4 * MAX_CONNECTIONS
 """Number of workers: more than connections, since parts in backoff use none."""
 
@@ -207,23 +211,18 @@ class PartWorker:
         start = sending.run_start(part.start)
         if part.locked or sending.contested:
             part = await self._wait_unlocked(sending, part, slot)
+        unknown = 0
         while not part.complete:
             reader = PartReader(source, digest, part, self._run.throttle, run_start=start)
-            locked = False
+            refused = False
             try:
                 await self._attempt(sending, part, reader, fresh_connection=slot.backoff.since is not None)
-            except PartLocked as outcome:
-                locked = True
+            except (PartLocked, UploadGone) as outcome:
+                refused, unknown = True, unknown + isinstance(outcome, UploadGone)
                 await self._wait(sending, part, slot, PartFailed(outcome.reason))
             except PartFailed as outcome:
                 if not outcome.transient:
-                    hint, situation = outcome.advice or (None, RequestRejected.code)
-                    raise RequestRejected(
-                        f"{self._label(sending, part)}: {outcome.reason}",
-                        hint=hint,
-                        path=sending.transfer.path,
-                        facts=Facts(situation),
-                    ) from None
+                    raise self._rejected(sending, part, outcome) from None
                 if outcome.congested:
                     self._pace.on_congestion()
                 await self._wait(sending, part, slot, outcome)
@@ -235,9 +234,14 @@ class PartWorker:
             if part.complete:
                 self._accept(sending, part, reader.xxh3)
                 return
-            if locked:
-                await self._check_upload(sending)
+            if refused:
+                await self._check_upload(sending, unknown)
         self._accept(sending, part, None)
+
+    def _rejected(self, sending: FileSend, part: Part, outcome: PartFailed) -> RequestRejected:
+        hint, situation = outcome.advice or (None, RequestRejected.code)
+        message = f"{self._label(sending, part)}: {outcome.reason}"
+        return RequestRejected(message, hint=hint, path=sending.transfer.path, facts=Facts(situation))
 
     async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, *, fresh_connection: bool) -> None:
         meter, progress = sending.meter, self._run.progress
@@ -266,15 +270,33 @@ class PartWorker:
     async def _wait_unlocked(self, sending: FileSend, part: Part, slot: Slot) -> Part:
         """Return the part as the server has it, once it is no longer locked."""
         while True:
-            with self._run.stop.interruptible():
-                part = await self._run.api.part(sending.upload_url, part.no)
-            if part.complete or not part.locked:
-                return part
-            await self._wait(sending, part, slot, PartFailed("its lock is still held"))
+            reason = "its lock is still held"
+            try:
+                with self._run.stop.interruptible():
+                    part = await self._run.api.part(sending.upload_url, part.no)
+                if part.complete or not part.locked:
+                    return part
+            except UploadGone as outcome:
+                await self._check_upload(sending)
+                reason = outcome.reason
+            await self._wait(sending, part, slot, PartFailed(reason))
 
-    async def _check_upload(self, sending: FileSend) -> None:
-        """Raise UploadGone if the upload was aborted: its parts are refused like locked ones, but carry no lock."""
-        upload = await self._run.api.upload(sending.upload_url)
+    async def _check_upload(self, sending: FileSend, unknown: int = 0) -> None:
+        """Raise UploadGone if the upload is gone, also from later answers, or was aborted, or if a part of it was
+        refused as `unknown` that many times.
+
+        The parts of an aborted one are refused like locked ones, but carry no lock.
+        """
+
+        async def look() -> Upload | None:
+            with suppress(UploadGone):
+                return await self._run.api.upload(sending.upload_url)
+            return None
+
+        with self._run.stop.interruptible():
+            upload = await poll(look, GONE_AFTER, self._run.clock)
+        if upload is None or unknown > _MAX_UNKNOWN:
+            raise UploadGone("the upload service no longer knows it")
         if upload.status == "aborted":
             raise UploadGone("Figshare aborted the upload")
 

@@ -99,6 +99,8 @@ class JobRun:
     """Files started by other jobs here since the item was listed, by place."""
     named_files: set[int] = field(default_factory=set)
     """Remote files that a warning of this run has named."""
+    verified: set[int] = field(default_factory=set)
+    """Transfers whose files were sent and verified in this run: not every copy of the server's data has them yet."""
     reported: dict[int, dict[int, int]] = field(default_factory=dict)
     """xxh3 of parts that other processes sent for an earlier run, by remote file and part number."""
     account: int | None = None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from itertools import takewhile
 
 import anyio
 
 from uploader.clock import Clock
-from uploader.errors import RequestRejected
+from uploader.errors import ItemNotFound, RequestRejected
 from uploader.figshare.models import PAGE, File, Item
+from uploader.figshare.retry import poll
+from uploader.items.reconcile import TIME_LIMIT, seconds_to_search
 from uploader.sources.models import remote_path
 from uploader.text import composed
 from uploader.transfer.compare import Expected, folder_of, is_in_place, other_spelling, paths_in_item
@@ -29,8 +33,46 @@ _MAX_WAIT, _FILES_A_SECOND = 3.0, 200
 """While the API is idle a batch waits a second for each 200 files of the job, at most 3 seconds."""
 _LISTING_AGE, _LISTING_AGE_A_REQUEST = 60.0, 20.0
 """Seconds for which a listing decides which files are started: at least, and for each request that it costs."""
+_VISIBILITY_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further attempt to list an item that was created a short time ago."""
 _PATIENCE = 3
 """Number of listings that may lack a file that was just initiated, before it is requested individually."""
+
+
+def visible_within(api: Service, state: JobState) -> float:
+    """Return the seconds for which an item that seems to be missing must be asked for again.
+
+    Not every copy of the server's data may have one that the job created a short time ago.
+    """
+    intent = state.item_intent if state.creates_item else None
+    return seconds_to_search(intent.at, api.server_now(), TIME_LIMIT) if intent is not None else 0.0
+
+
+async def read_item(api: Service, state: JobState, item_id: int) -> Item:
+    """Request the job's item. Raises ItemNotFound after the time that `visible_within` gives."""
+
+    async def look() -> Item | None:
+        with suppress(ItemNotFound):
+            return await api.item(item_id)
+        return None
+
+    return await poll(look, visible_within(api, state), api.clock) or await api.item(item_id)
+
+
+async def list_item(api: Service, state: JobState, item_id: int) -> AsyncIterator[File]:
+    """Yield the files of the job's item. Raises ItemNotFound as `read_item` does."""
+    limit, any_listed = visible_within(api, state), False
+    for pause in (*takewhile(lambda pause: pause < limit, _VISIBILITY_PAUSES), None):
+        try:
+            async for file in api.files(item_id):
+                any_listed = True
+                yield file
+        except ItemNotFound:
+            if any_listed or pause is None:
+                raise
+            await api.clock.sleep(pause)
+        else:
+            break
 
 
 async def files_by_path(api: Service, item_id: int) -> tuple[Item, dict[str, list[File]]]:
@@ -122,7 +164,7 @@ class RemoteListing:
         begun = {t.file_id for t in unfinished if t.state is not State.VERIFIED}
         mine = self._own_ids()
         self._rows = 0
-        async for file in self._api.files(self._item_id):
+        async for file in list_item(self._api, self._state, self._item_id):
             self._rows += 1
             if file.id not in begun and _may_be_called(file, names):
                 found.append(file)
@@ -191,7 +233,7 @@ class RemoteListing:
         found: list[File] = []
         links: dict[str, list[File]] = {}
         rows = 0
-        async for file in self._api.files(self._item_id):
+        async for file in list_item(self._api, self._state, self._item_id):
             rows += 1
             if file.id not in mine and _may_be_called(file, names):
                 found.append(file)
@@ -206,7 +248,7 @@ class RemoteListing:
 
     async def folders(self) -> Mapping[int, str]:
         """Folders of the item's files by file id; the listing of files does not have them."""
-        return (await self._api.item(self._item_id)).folders
+        return (await read_item(self._api, self._state, self._item_id)).folders
 
     def may_hold(self, transfer: Transfer) -> bool:
         """Return True if the item had a file of the transfer's remote path and size when it was loaded."""
@@ -306,7 +348,7 @@ class RemoteListing:
             return
         rows = 0
         try:
-            async for file in self._api.files(self._item_id):
+            async for file in list_item(self._api, self._state, self._item_id):
                 rows += 1
                 batch.take(file)
         except RequestRejected:
