@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from uploader.clock import Clock
 from uploader.figshare.models import Account, File, Item, Part, Upload
 from uploader.figshare.outcomes import FileGone, UploadGone
 
@@ -33,6 +34,7 @@ class ItemWithFiles:
         self.existing = existing
         self.folders = folders or {}
         self.uploads: list[str] = []
+        self.clock = Clock()
 
     async def account(self) -> Account:
         return Account(id=1)

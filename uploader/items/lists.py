@@ -147,12 +147,13 @@ async def change_keywords(
     def changed(keywords: Sequence[str]) -> list[str]:
         return [word for word in dict.fromkeys((*keywords, *add)) if word not in remove]
 
+    now = list(item.keywords)
+
     async def look() -> list[str] | None:
         nonlocal now
         now = list((await api.items.detail(item.id)).keywords)
         return now if changed(now) == now else None
 
-    now = list(item.keywords)
     for _ in range(_ATTEMPTS):
         if changed(now) == now:
             return now

@@ -247,11 +247,11 @@ def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, lis
 
 
 def _find_duplicate(transfer: Transfer, others: Sequence[File]) -> int | None:
-    """Find the earliest identical file in the place of this job's own that was not there before its upload.
-
-    The spelling of its name does not matter: see `compare.paths_in_item`.
+    """Find the earliest identical file in the place of this job's own that was not there before its upload: first one
+    that this job sent itself. The spelling of its name does not matter: see `compare.paths_in_item`.
     """
-    return min((file.id for match, file in _new_files(transfer, others) if match is Match.SAME), default=None)
+    same = [file.id for match, file in _new_files(transfer, others) if match is Match.SAME]
+    return min([i for i in same if i in transfer.lost] or same, default=None)
 
 
 def _different_files(transfer: Transfer, others: Sequence[File]) -> list[int]:

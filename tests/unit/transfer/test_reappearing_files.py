@@ -94,3 +94,18 @@ async def test_a_file_that_was_announced_and_appears_late_is_removed(
     item.files[hidden[0].id] = hidden[0]
     assert await world.upload(source, options=options, **where) == 0, world.error
     assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_a_file_that_appears_again_after_it_was_sent_again_leaves_one(world: World, policy: OnConflict) -> None:
+    options, source = Options(on_conflict=policy), world.source("a", CONTENT)
+    assert await world.upload(source, options=options, title=TITLE) == 0
+    item = only_item(world)
+    file = hide(item)
+    assert await world.upload(source, options=options, title=TITLE) == 0
+    item.files[file.id] = file
+    assert await world.upload(source, options=options, title=TITLE) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
+    world.source("a", CONTENT[::-1])
+    assert await world.upload(source, options=Options(restart_changed=True), title=TITLE) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT[::-1]))]

@@ -66,10 +66,11 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     """
     replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
     if run.options.on_conflict == "keep":
-        return any(replaced)
+        own = [(transfer, file_id) for transfer, file_id in check.duplicates if file_id in transfer.lost]
+        return await _remove_duplicates(run, own) or any(replaced)
     for transfer, other in check.different:
         _name_different(run, transfer, other)
-    return await _remove_duplicates(run, check) or any(replaced)
+    return await _remove_duplicates(run, check.duplicates) or any(replaced)
 
 
 async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[File]) -> bool:
@@ -96,14 +97,14 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
     return True
 
 
-async def _remove_duplicates(run: JobRun, check: ItemCheck) -> bool:
+async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, int]]) -> bool:
     """Remove this job's own file where the item holds an identical one that was created earlier; name later ones.
 
     Return True if one was removed: then the files must be checked again, since the other one belongs to somebody who
     may remove it at the same time.
     """
     removed = False
-    for transfer, duplicate in check.duplicates:
+    for transfer, duplicate in duplicates:
         own = transfer.file_id
         if own is None or duplicate > own:
             text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"

@@ -339,7 +339,7 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
             transfer.md5 = None
         case ev.DuplicateFound():
             transfer.superseded += () if transfer.foreign or transfer.file_id is None else (transfer.file_id,)
-            transfer.file_id, transfer.foreign = event.id, True
+            transfer.file_id, transfer.foreign = event.id, event.id not in transfer.lost
         case ev.RemnantRemoved():
             if event.kept:  # it may be a copy of this one now
                 transfer.known = tuple(i for i in transfer.known if i != event.id)
