@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import Figup
+from tests.support.environment import plugged
 from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
 
@@ -264,7 +265,10 @@ def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> 
 
 
 def test_only_what_changed_is_published_again(figup: Figup, item: str) -> None:
-    """A command that was killed after its request is repeated."""
+    """A command that was killed after its request is repeated. The looks at an unchanged item follow quickly here."""
+    figup.env["PYTHONPATH"] = plugged(
+        figup.cwd / "plug", "from uploader.items import release\nrelease.LATER_LOOKS = (0.1, 0.1)\n"
+    )
     figup.run("item", "publish", item, "--yes").expect(0)
     again = figup.run("item", "publish", item).expect(0)
     assert f"Item {item} is public, version 1; nothing has changed since." in again.stdout
