@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 TIME_LIMIT = 15.0
 """How long to look for the effect of a request, in seconds."""
-GONE_AFTER = 5.0
+GONE_AFTER = 3.0
 """Seconds for which what was seen before must be missing to count as gone: a server may answer with an old copy of its
 data."""
 VISIBLE_AFTER = timedelta(days=1)

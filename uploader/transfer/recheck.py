@@ -14,6 +14,7 @@ from uploader.concurrency import in_thread
 from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
+from uploader.items.reconcile import TIME_LIMIT
 from uploader.sources.archive.reader import open_source
 from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import SourceFile
@@ -112,22 +113,22 @@ async def recheck_finished_job(
     return await check_item(api, state)
 
 
-async def check_item(api: Service, state: JobState) -> ItemCheck:
+async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) -> ItemCheck:
     """List the item and compare every verified file of the job with it: the last check before success is reported.
 
     Raises Conflict if a file was changed there, ItemNotFound, and Md5Pending if Figshare does not give an MD5.
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
-    remote = await _RemoteFiles.listed(api, state, state.item_id)
+    remote = await _RemoteFiles.listed(api, state, state.item_id, settle)
     # The listing of files does not have the folders (official API description), and any file may have been moved.
-    item = await read_item(api, state, state.item_id)
+    item = await read_item(api, state, state.item_id, settle)
     folders = item.folders
     suspects = [t for t in state.active if remote_match(t, remote.of(t), folders)[0] is not Match.SAME]
     if suspects:
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
         remote = await _look_again(api, state, state.item_id, suspects, remote)
-        folders = (await read_item(api, state, state.item_id)).folders
+        folders = (await read_item(api, state, state.item_id, settle)).folders
     by_path = _by_path(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
     error: FigupError | None = None
@@ -190,11 +191,11 @@ class _RemoteFiles:
         """All other files by id."""
 
     @classmethod
-    async def listed(cls, api: Service, state: JobState, item_id: int) -> _RemoteFiles:
+    async def listed(cls, api: Service, state: JobState, item_id: int, settle: float = 0.0) -> _RemoteFiles:
         """List the item."""
         remote = cls()
         by_id = {transfer.file_id: transfer for transfer in state.active}
-        async for file in list_item(api, state, item_id):
+        async for file in list_item(api, state, item_id, settle):
             transfer = by_id.get(file.id)
             if transfer is None or transfer.file_id is None or not _is_as_sent(file, transfer):
                 remote.others[file.id] = file

@@ -147,7 +147,7 @@ async def test_a_lost_upload_is_restarted(world: World, request_name: str, *, go
     world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=2)
     assert await world.upload(source, title=TITLE) == KILLED
     error = FileGone("404") if request_name == "file" else UploadGone("404")
-    world.figshare.fail(request_name, error, times=(12 if request_name == "send_part" else 6) if gone else 1)
+    world.figshare.fail(request_name, error, times=6 if gone else 1)
     assert await world.upload(source, title=TITLE) == 0
     assert any(isinstance(notice, no.FileRestarted) for notice in world.notices) == gone
     assert world.figshare.log.count("initiate") == 1 + gone

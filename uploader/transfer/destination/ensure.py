@@ -64,7 +64,7 @@ async def _read_item(run: JobRun, item_id: int) -> Item:
         try:
             return await run.api.item(item_id)
         except ItemNotFound:
-            if not visible_within(run.api, run.state):
+            if not visible_within(run.api, run.state, run.options.settle_timeout):
                 raise
             return None
 

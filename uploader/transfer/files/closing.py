@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from uploader.errors import Conflict, Facts, ItemNotFound, Md5Pending
+from uploader.errors import Conflict, Facts, Md5Pending
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.figshare.retry import poll
@@ -29,18 +29,20 @@ async def check_files(run: JobRun) -> ItemCheck:
 
     Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
     """
+    settle = run.options.settle_timeout
 
     async def look() -> ItemCheck | None:
-        with suppress(Conflict, Md5Pending, ItemNotFound):
-            found = await check_item(run.api, run.state)
+        with suppress(Conflict, Md5Pending):
+            found = await check_item(run.api, run.state, settle)
             if all(transfer.index not in run.verified for transfer, _, _ in found.lost):
                 return found
         return None
 
     with run.stop.interruptible():
         # What was sent in this run is not called lost or changed before every copy of the server's data must show it.
-        time_limit = run.options.settle_timeout if run.verified else 0.0
-        check = await poll(look, time_limit, run.clock) or await check_item(run.api, run.state)
+        check = await poll(look, settle if run.verified else 0.0, run.clock) or await check_item(
+            run.api, run.state, settle
+        )
     for transfer, _, exists in check.lost:
         await run.commit(ev.RemoteLost(transfer.index, exists))
     if check.lost:

@@ -51,7 +51,8 @@ async def read_upload(run: JobRun, upload_url: str, *, fresh: bool) -> Upload:
             return await run.api.upload(upload_url)
         return None
 
-    time_limit = run.options.settle_timeout if fresh else GONE_AFTER
+    settle = run.options.settle_timeout
+    time_limit = settle if fresh else min(GONE_AFTER, settle)
     return await poll(look, time_limit, run.clock) or await run.api.upload(upload_url)
 
 
@@ -63,7 +64,8 @@ async def read_file(run: JobRun, file_id: int, *, fresh: bool = False, pending_b
             return await run.listing.file(file_id, fresh=fresh, pending_bytes=pending_bytes)
         return None
 
-    return await poll(look, GONE_AFTER, run.clock) or await run.listing.file(file_id)
+    time_limit = min(GONE_AFTER, run.options.settle_timeout)
+    return await poll(look, time_limit, run.clock) or await run.listing.file(file_id)
 
 
 async def initiate(

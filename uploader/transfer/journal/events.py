@@ -105,9 +105,8 @@ class SourceChosen(FileEvent, frozen=True, tag="source="):
 class ItemIntended(JobEvent, frozen=True, tag="item?", omit_defaults=True):
     """An item is about to be created. `mark` is part of its title until the item is known to the job.
 
-    None in journals of earlier versions, and where the record of it is lost. `unpublished`: a recovered intent whose
-    item cannot have been published, since that takes an item on record. `account` is the id of the account that
-    creates it; None as for `mark`.
+    It and `account`, the id of its creator, are None in earlier journals, and where they are lost. `unpublished`: a
+    recovered intent whose item cannot have been published, since that takes an item on record.
     """
 
     at: str
@@ -123,8 +122,7 @@ class ItemNotCreated(JobEvent, frozen=True, tag="item-", omit_defaults=True):
 
 
 class ItemCreated(JobEvent, frozen=True, tag="item+"):
-    """The item was created, or found to have been, or a damaged journal lost that the given one is in use; only its id
-    is known."""
+    """The item was created, or found to have been, or a damaged journal lost that the given one is in use."""
 
     id: int
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -135,7 +135,7 @@ class PartReader:
         return chunk
 
 
-_MAX_UNKNOWN = 3
+_MAX_UNKNOWN = 1
 """How often a part may be refused as unknown although the upload service knows its upload."""
 WORKERS = 4 * MAX_CONNECTIONS
 """Number of workers: more than connections, since parts in backoff use none."""
@@ -211,14 +211,15 @@ class PartWorker:
         start = sending.run_start(part.start)
         if part.locked or sending.contested:
             part = await self._wait_unlocked(sending, part, slot)
-        unknown = 0
+        unknown: list[UploadGone] = []
         while not part.complete:
             reader = PartReader(source, digest, part, self._run.throttle, run_start=start)
             refused = False
             try:
                 await self._attempt(sending, part, reader, fresh_connection=slot.backoff.since is not None)
             except (PartLocked, UploadGone) as outcome:
-                refused, unknown = True, unknown + isinstance(outcome, UploadGone)
+                refused = True
+                unknown += [outcome] if isinstance(outcome, UploadGone) else []
                 await self._wait(sending, part, slot, PartFailed(outcome.reason))
             except PartFailed as outcome:
                 if not outcome.transient:
@@ -270,20 +271,19 @@ class PartWorker:
     async def _wait_unlocked(self, sending: FileSend, part: Part, slot: Slot) -> Part:
         """Return the part as the server has it, once it is no longer locked."""
         while True:
-            reason = "its lock is still held"
             try:
                 with self._run.stop.interruptible():
                     part = await self._run.api.part(sending.upload_url, part.no)
-                if part.complete or not part.locked:
-                    return part
-            except UploadGone as outcome:
-                await self._check_upload(sending)
-                reason = outcome.reason
-            await self._wait(sending, part, slot, PartFailed(reason))
+            except UploadGone:
+                upload = await self._check_upload(sending)
+                part = next((one for one in upload.parts if one.no == part.no), part)
+            if part.complete or not part.locked:
+                return part
+            await self._wait(sending, part, slot, PartFailed("its lock is still held"))
 
-    async def _check_upload(self, sending: FileSend, unknown: int = 0) -> None:
-        """Raise UploadGone if the upload is gone, also from later answers, or was aborted, or if a part of it was
-        refused as `unknown` that many times.
+    async def _check_upload(self, sending: FileSend, unknown: Sequence[UploadGone] = ()) -> Upload:
+        """Return the upload. Raises UploadGone if later answers say so, too, if it was aborted, or if a part of it was
+        refused as `unknown` repeatedly.
 
         The parts of an aborted one are refused like locked ones, but carry no lock.
         """
@@ -294,11 +294,12 @@ class PartWorker:
             return None
 
         with self._run.stop.interruptible():
-            upload = await poll(look, GONE_AFTER, self._run.clock)
-        if upload is None or unknown > _MAX_UNKNOWN:
-            raise UploadGone("the upload service no longer knows it")
+            upload = await poll(look, GONE_AFTER, self._run.clock) or await self._run.api.upload(sending.upload_url)
+        if len(unknown) > _MAX_UNKNOWN:
+            raise unknown[-1]
         if upload.status == "aborted":
             raise UploadGone("Figshare aborted the upload")
+        return upload
 
     async def _wait(self, sending: FileSend, part: Part, slot: Slot, outcome: PartFailed) -> None:
         """Wait before a retry. Raises ServerFailing, or UploadFailing if other parts were accepted meanwhile."""

@@ -118,7 +118,8 @@ class JobRun:
         self.progress = ProgressTracker(self.state.active)
         # Of a verified file, too, a recovered journal may have lost which ones it replaces.
         everything = self.options.restart_changed or self.state.recovered
-        self.listing = RemoteListing(self.api, self.state, self.clock, everything=everything)
+        settle = self.options.settle_timeout
+        self.listing = RemoteListing(self.api, self.state, self.clock, everything=everything, settle=settle)
 
     def record(self, event: AnyEvent) -> None:
         """Apply an event and write it with the next group."""

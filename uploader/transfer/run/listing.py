@@ -39,16 +39,16 @@ _PATIENCE = 3
 """Number of listings that may lack a file that was just initiated, before it is requested individually."""
 
 
-def visible_within(api: Service, state: JobState) -> float:
+def visible_within(api: Service, state: JobState, settle: float) -> float:
     """Return the seconds for which an item that seems to be missing must be asked for again.
 
-    Not every copy of the server's data may have one that the job created a short time ago.
+    For `settle` seconds not every copy of the server's data may have one that the job created a short time ago.
     """
     intent = state.item_intent if state.creates_item else None
-    return seconds_to_search(intent.at, api.server_now(), TIME_LIMIT) if intent is not None else 0.0
+    return seconds_to_search(intent.at, api.server_now(), settle) if intent is not None else 0.0
 
 
-async def read_item(api: Service, state: JobState, item_id: int) -> Item:
+async def read_item(api: Service, state: JobState, item_id: int, settle: float) -> Item:
     """Request the job's item. Raises ItemNotFound after the time that `visible_within` gives."""
 
     async def look() -> Item | None:
@@ -56,12 +56,12 @@ async def read_item(api: Service, state: JobState, item_id: int) -> Item:
             return await api.item(item_id)
         return None
 
-    return await poll(look, visible_within(api, state), api.clock) or await api.item(item_id)
+    return await poll(look, visible_within(api, state, settle), api.clock) or await api.item(item_id)
 
 
-async def list_item(api: Service, state: JobState, item_id: int) -> AsyncIterator[File]:
+async def list_item(api: Service, state: JobState, item_id: int, settle: float) -> AsyncIterator[File]:
     """Yield the files of the job's item. Raises ItemNotFound as `read_item` does."""
-    limit, any_listed = visible_within(api, state), False
+    limit, any_listed = visible_within(api, state, settle), False
     for pause in (*takewhile(lambda pause: pause < limit, _VISIBILITY_PAUSES), None):
         try:
             async for file in api.files(item_id):
@@ -125,10 +125,13 @@ class _Batch:
 class RemoteListing:
     """The files of the job's item that concern the job.
 
-    `everything`: also those that concern its verified files, which may have to be sent again.
+    `everything`: also those that concern its verified files, which may have to be sent again. `settle`: seconds until
+    what was created is visible.
     """
 
-    def __init__(self, api: Service, state: JobState, clock: Clock, *, everything: bool = False) -> None:
+    def __init__(
+        self, api: Service, state: JobState, clock: Clock, *, everything: bool = False, settle: float = TIME_LIMIT
+    ) -> None:
         self.foreign_files: dict[str, list[File]] = {}
         """Other files at the remote paths of the job's files when it was loaded or refreshed, by the job's path."""
         self.spellings: dict[str, str] = {}
@@ -147,6 +150,7 @@ class RemoteListing:
         self._state = state
         self._clock = clock
         self._everything = everything
+        self._settle = settle
         self._loaded: dict[int, File] = {}
         self._rows = 0
         self._listed_at = clock.monotonic()
@@ -164,7 +168,7 @@ class RemoteListing:
         begun = {t.file_id for t in unfinished if t.state is not State.VERIFIED}
         mine = self._own_ids()
         self._rows = 0
-        async for file in list_item(self._api, self._state, self._item_id):
+        async for file in list_item(self._api, self._state, self._item_id, self._settle):
             self._rows += 1
             if file.id not in begun and _may_be_called(file, names):
                 found.append(file)
@@ -233,7 +237,7 @@ class RemoteListing:
         found: list[File] = []
         links: dict[str, list[File]] = {}
         rows = 0
-        async for file in list_item(self._api, self._state, self._item_id):
+        async for file in list_item(self._api, self._state, self._item_id, self._settle):
             rows += 1
             if file.id not in mine and _may_be_called(file, names):
                 found.append(file)
@@ -248,7 +252,7 @@ class RemoteListing:
 
     async def folders(self) -> Mapping[int, str]:
         """Folders of the item's files by file id; the listing of files does not have them."""
-        return (await read_item(self._api, self._state, self._item_id)).folders
+        return (await read_item(self._api, self._state, self._item_id, self._settle)).folders
 
     def may_hold(self, transfer: Transfer) -> bool:
         """Return True if the item had a file of the transfer's remote path and size when it was loaded."""
@@ -348,7 +352,7 @@ class RemoteListing:
             return
         rows = 0
         try:
-            async for file in list_item(self._api, self._state, self._item_id):
+            async for file in list_item(self._api, self._state, self._item_id, self._settle):
                 rows += 1
                 batch.take(file)
         except RequestRejected:

@@ -32,6 +32,7 @@ class Api:
     """An item with files; counts the requests."""
 
     def __init__(self, *existing: File) -> None:
+        self.clock = FakeClock()
         self.existing = {f.id: f for f in existing}
         self.idle = True
         self.listings = 0
