@@ -37,6 +37,11 @@ class Stored:
         self.length = (self.job / "journal").stat().st_size
         self.lines = (self.job / "journal").read_bytes().splitlines(keepends=True)
         self._items = copy.deepcopy(world.figshare.stored_items)
+        synced = read_synced(self.job / "journal", Disk())
+        known = set(synced.files.values()) if synced is not None else set()
+        there = (file for item in self._items.values() for file in item.files.values())
+        self.unanswered = {file.id for file in there if file.status == "created" and file.id not in known}
+        """Unfinished files whose ids the job never learned."""
 
     def journal_before(self, text: bytes) -> int:
         """Length of the journal before the first line that contains this."""
@@ -47,6 +52,13 @@ class Stored:
     def cuts(self) -> list[int]:
         """Lengths: each whole number of lines but all of them."""
         return [sum(map(len, self.lines[:number])) for number in range(len(self.lines))]
+
+    def contents(self, *, named: bool) -> list[tuple[str, str]]:
+        """What the item holds; without `unanswered` if it is `named`: such files may be another's and are kept."""
+        (item,) = self._world.figshare.stored_items.values()
+        for file_id in self.unanswered if named else ():
+            item.files.pop(file_id, None)
+        return self._world.contents(item.id)
 
     def restore(self, length: int) -> None:
         """Restore everything, with this many bytes of the journal."""
@@ -96,14 +108,9 @@ async def check_cut(world: World, stored: Stored, length: int, target: dict[str,
     """Truncate the journal to this many bytes; the same command ends with everything there exactly once."""
     stored.restore(length)
     await run_to_the_end(world, target)
-    (item,) = world.figshare.stored_items
-    present = world.contents(item)
-    if named:
-        # Earlier files of the item cannot be distinguished from the upload whose record is lost: they are kept and
-        # reported.
-        present = [one for one in present if one[1] != "created"]
-    assert present == STORED, length
-    assert world.figshare.stored_items[item].title == TITLE
+    assert stored.contents(named=named) == STORED, length
+    (item,) = world.figshare.stored_items.values()
+    assert item.title == TITLE
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -163,8 +170,7 @@ async def test_a_journal_that_is_gone_is_cut_off_at_its_beginning(world: World, 
             assert await world.upload(str(world.folder / "set"), **target) == KILLED
             world.figshare.clear_faults()
         await run_to_the_end(world, target)
-        (item,) = world.figshare.stored_items
-        assert [held for held in world.contents(item) if held[1] != "created"] == STORED
+        assert stored.contents(named=named) == STORED
         assert not damaged_path(journal).exists()
 
 
@@ -271,6 +277,22 @@ async def test_somebody_s_published_item_of_the_title_does_not_hinder_a_job_with
         assert world.contents(own) == STORED
 
 
+@pytest.mark.parametrize("interrupted", ["never", "send_part 5", "initiate 2"])
+@pytest.mark.parametrize("on_conflict", ["skip", "fail"])
+async def test_the_dry_run_of_a_damaged_job_has_the_status_of_its_upload(
+    world: World, interrupted: str, on_conflict: OnConflict
+) -> None:
+    target = await prepare(world, interrupted, True, on_conflict)
+    stored = Stored(world)
+    plan = stored.journal_before(b'"e":"run"')
+    for length in [cut for cut in stored.cuts if cut >= plan]:
+        stored.restore(length)
+        async with world.client(target["options"]) as client:
+            preview = await client.preview(str(world.folder / "set"), item=target["item"])
+        assert preview.exit_status == 0, length
+        await run_to_the_end(world, target)
+
+
 CASES: list[tuple[str, bool, OnConflict]] = [
     ("never", False, "skip"),
     ("never", False, "keep"),
@@ -280,6 +302,12 @@ CASES: list[tuple[str, bool, OnConflict]] = [
     ("initiate 2", True, "skip"),
     ("send_part 5", False, "keep"),
     ("send_part 5", True, "skip"),
+    ("send_part 5", True, "fail"),
+    ("send_part 5", True, "keep"),
+    ("complete 1", True, "replace"),
+    ("never", True, "fail"),
+    ("never", True, "keep"),
+    ("never", True, "replace"),
     ("complete 1", False, "replace"),
 ]
 
@@ -310,9 +338,7 @@ async def test_a_damaged_line_is_asked_for(world: World, interrupted: str, named
         left = [] if lines_lost == 1 else [line[:-2] + b"g\n"]
         journal.write_bytes(b"".join([*lines[:number], *left, *lines[number + 1 :]]))
         await run_to_the_end(world, target)
-        (item,) = world.figshare.stored_items
-        held = world.contents(item)
-        assert [one for one in held if not named or one[1] != "created"] == STORED, line
+        assert stored.contents(named=named) == STORED, line
 
 
 async def test_a_finished_job_that_lost_its_item_finds_it(world: World) -> None:
@@ -352,7 +378,7 @@ async def test_a_job_that_lost_its_item_ends_and_is_cancelled(world: World, name
 
 @pytest.mark.exhaustive
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("interrupted", "named", "on_conflict"), [CASES[0], CASES[2], CASES[5], CASES[7]])
+@pytest.mark.parametrize(("interrupted", "named", "on_conflict"), [CASES[0], CASES[2], CASES[5], CASES[7], CASES[8]])
 async def test_cut_at_every_byte(world: World, interrupted: str, named: bool, on_conflict: OnConflict) -> None:
     target = await prepare(world, interrupted, named, on_conflict)
     stored = Stored(world)

@@ -179,12 +179,16 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. It has no
     parts: another process may be sending a file of the same name. If a damaged journal may have lost the initiation, it
     may have parts, or be complete if `may_have_sent` says so (None: adopt no complete file); but in an item that the
-    user named no file is adopted then.
+    user named only the file that the record of the last sync has is adopted then.
     """
-    if transfer.intended_at is None or (transfer.record_lost and not _created_by_us(run)):
+    recorded = run.state.unfinished_on_record.get(transfer.index) if transfer.record_lost else None
+    named = transfer.record_lost and not _created_by_us(run)
+    if transfer.intended_at is None or (named and recorded is None):
         return None
 
     async def may_be_ours(file: File) -> bool:
+        if named or file.id == recorded:
+            return file.id == recorded
         if not transfer.record_lost:
             return await is_untouched(run.api, run.item_id, file)
         if file.status == "created":

@@ -16,7 +16,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
 from uploader.transfer.files import steps
 from uploader.transfer.files.conflicts import refused
-from uploader.transfer.files.decide import advise_replacing, decide
+from uploader.transfer.files.decide import advise_replacing, decide, effective_policy
 from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
@@ -80,7 +80,7 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
 
     Those that appeared in this run are kept, as if nothing was lost. Raises Conflict.
     """
-    on_conflict = run.options.on_conflict
+    on_conflict = effective_policy(transfer, run.options.on_conflict)
     if run.listing.is_loaded:
         listed = run.listing.foreign_files.get(transfer.remote_path, ())
         before = {file.id for file in listed if file.status != "created"}

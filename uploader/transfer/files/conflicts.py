@@ -14,7 +14,13 @@ from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected, Match, classify, needs_md5
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.content import SourceSession
-from uploader.transfer.files.decide import Decision, advise_replacing, decide, spelled_otherwise
+from uploader.transfer.files.decide import (
+    Decision,
+    advise_replacing,
+    decide,
+    effective_policy,
+    spelled_otherwise,
+)
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import OnConflict
@@ -85,12 +91,13 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         # No such file; or the item was not listed because an earlier run decided: keep its decision.
         return None
     md5: str | None = None
-    if run.options.on_conflict != "fail" and needs_md5(others, transfer.size):
+    on_conflict = effective_policy(transfer, run.options.on_conflict)
+    if on_conflict != "fail" and needs_md5(others, transfer.size):
         md5 = await content.md5()
         content.release()
 
     source = Expected(size=transfer.size, md5=md5)
-    decision = await resolve(run.api, source, others, owners, run.options.on_conflict)
+    decision = await resolve(run.api, source, others, owners, on_conflict)
     if decision.action == "refuse":
         raise refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)
     to_remove = (file for file in others if file.id in decision.replaces)

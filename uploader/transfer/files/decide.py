@@ -77,6 +77,11 @@ def decide(
     return Decision(action="replace", match=match, file=file, replaces=tuple(sorted(other.id for other in existing)))
 
 
+def effective_policy(transfer: Transfer, on_conflict: OnConflict) -> OnConflict:
+    """Return how to decide about a transfer: if its record is lost, a file that is its source may be its own upload."""
+    return "skip" if on_conflict == "fail" and transfer.record_lost else on_conflict
+
+
 def advise_replacing(decision: Decision) -> Decision:
     """Return the decision about a file whose record is lost: one in its place may be an earlier upload of its job.
 

@@ -22,7 +22,7 @@ from uploader.transfer.compare import (
 )
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.conflicts import find_late, resolve
-from uploader.transfer.files.decide import spelled_otherwise
+from uploader.transfer.files.decide import effective_policy, spelled_otherwise
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.state import JobState
@@ -125,11 +125,16 @@ class Planner:
         others = [file for file in remote_files if file.id not in own]
         if self._api is not None and transfer is not None and await self._may_adopt(self._api, transfer, others):
             return _plan(chosen, "begun", "resume", None, left=chosen.size)
-        if self._api is not None and transfer is not None and self._options.on_conflict != "replace":
+        if transfer is not None and transfer.record_lost:
+            others = [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
+        elif self._api is not None and transfer is not None and self._options.on_conflict != "replace":
             others = await self._without_late(self._api, transfer, others)
         if not others or self._api is None:
             return _plan(chosen, self._new, "link" if chosen.link else "send", None)
-        return await self._plan_conflict(self._api, chosen, others, self._options.on_conflict)
+        on_conflict = self._options.on_conflict
+        if transfer is not None:
+            on_conflict = effective_policy(transfer, on_conflict)
+        return await self._plan_conflict(self._api, chosen, others, on_conflict)
 
     async def _plan_conflict(
         self, api: Service, chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict
@@ -161,8 +166,9 @@ class Planner:
             return False
         if transfer.link:
             return bool(others)
+        recorded = self._state.unfinished_on_record.get(transfer.index) if self._state is not None else None
         if transfer.record_lost and not created_by_us:
-            return False
+            return any(file.id == recorded for file in others)
         other_jobs = await self._read_owners()
         for file in others:
             if (

@@ -234,6 +234,13 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
         _record(self, event)
         self.state = _resume_state(self) if isinstance(target, str) else target
 
+    @property
+    def unfinished_id(self) -> int | None:
+        """The remote file that this transfer created and has not verified, or else one that is to be removed first."""
+        if self.file_id is not None and self.state is not State.VERIFIED:
+            return self.file_id
+        return self.remnants[-1] if self.remnants else None
+
     def owned_ids(self) -> set[int]:
         """Ids of all remote files that this transfer created or found identical, and that may still exist."""
         return {*self.remnants, *self.superseded} | ({self.file_id} if self.file_id is not None else set())

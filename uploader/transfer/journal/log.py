@@ -5,8 +5,9 @@ digits, seeded with the checksum of the line before, so that a changed, lost or 
 holds the format version. The meaning of a job's events is in `lifecycle` and `state`; other journals, with a `decoder`
 of their own, have other events.
 
-A file beside the journal has its length and last checksum as of the last sync, and the item that the job created. A
-journal that is shorter was cut off, which is damage: a line that is only torn was never synced.
+A file beside the journal has its length and last checksum as of the last sync, the item that the job created, and its
+unfinished remote files. A journal that is shorter was cut off, which is damage: a line that is only torn was never
+synced.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -35,8 +36,10 @@ FORMAT = 1
 _SUM = 16
 _LAST_SUM = re.compile(rb" ([0-9a-f]{16})\Z")
 _SEED = 0
-_SYNCED = re.compile(rb"(\d+) ([0-9a-f]{16})(?: (\d+))?")
+_SYNCED = re.compile(rb"(\d+) ([0-9a-f]{16})(?: (\d+))?((?: \d+:\d+)*)")
 """The record of a sync, before its own checksum: see `Synced`."""
+_MOST_FILES = 1000
+"""Files in the record of a sync, which is written with each; the newest ones. A run has far fewer open at a time."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -72,11 +75,13 @@ class Synced(msgspec.Struct, frozen=True):
     """A journal as it was synced last: its length in bytes, and the checksum of its last line.
 
     `item` is the item that the job had created by then; None if it had not, and in records of earlier versions.
+    `files` are the remote files that it had created and not verified, by the index of their transfer.
     """
 
     length: int
     checksum: int
     item: int | None = None
+    files: Mapping[int, int] = {}
 
 
 class Replay(msgspec.Struct, Generic[E], kw_only=True):
@@ -127,14 +132,21 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
     found = _SYNCED.fullmatch(body)
     if found is None or _checksum(line) != xxhash.xxh3_64_intdigest(body):
         return None
-    length, checksum, item = found.groups()
-    return Synced(int(length), int(checksum, 16), None if item is None else int(item))
+    length, checksum, item, files = found.groups()
+    pairs = (pair.split(b":") for pair in files.split())
+    return Synced(
+        int(length),
+        int(checksum, 16),
+        None if item is None else int(item),
+        {int(transfer): int(file) for transfer, file in pairs},
+    )
 
 
 def _encode_synced(synced: Synced) -> bytes:
     body = b"%d %016x" % (synced.length, synced.checksum)
     if synced.item is not None:
         body += b" %d" % synced.item
+    body += b"".join(b" %d:%d" % pair for pair in synced.files.items())
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 
 
@@ -208,9 +220,20 @@ class Journal:
     in groups: losing the last few costs one request to the server.
     """
 
-    def __init__(self, path: Path, disk: Disk, fd: int, seed: int, length: int, item: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        disk: Disk,
+        fd: int,
+        seed: int,
+        length: int,
+        item: int | None = None,
+        unfinished: Mapping[int, int] | None = None,
+    ) -> None:
         self.item = item
         """The item that the job has created, kept in the record of each sync; None without one."""
+        self.unfinished = dict(unfinished or {})
+        """The remote files that the job has created and not verified, by transfer; also kept in that record."""
         self._path = path
         self._disk = disk
         self._fd = fd
@@ -221,26 +244,43 @@ class Journal:
         self._turn = anyio.Lock()
 
     @classmethod
-    def create(cls, path: Path, events: Iterable[msgspec.Struct], disk: Disk, item: int | None = None) -> Journal:
-        """Write a whole new journal in place of `path`, durably, and open it. `item`: see `Journal.item`. Blocks."""
+    def create(
+        cls,
+        path: Path,
+        events: Iterable[msgspec.Struct],
+        disk: Disk,
+        item: int | None = None,
+        unfinished: Mapping[int, int] | None = None,
+    ) -> Journal:
+        """Write a whole new journal in place of `path`, durably, and open it. Blocks.
+
+        `item` and `unfinished`: see the attributes of these names.
+        """
         data, seed = encode(events)
         disk.replace(path, data)
-        journal = cls(path, disk, disk.open_append(path), seed, len(data), item)
-        journal._note_synced(seed)
+        journal = cls(path, disk, disk.open_append(path), seed, len(data), item, unfinished)
+        journal._note_synced(seed, journal._newest_files())
         return journal
 
     @classmethod
-    def reopen(cls, path: Path, replay: Replay[E], disk: Disk, item: int | None = None) -> Journal:
-        """Open a journal that was read as `replay`, to append to it. `item`: see `Journal.item`. Blocks.
+    def reopen(
+        cls,
+        path: Path,
+        replay: Replay[E],
+        disk: Disk,
+        item: int | None = None,
+        unfinished: Mapping[int, int] | None = None,
+    ) -> Journal:
+        """Open a journal that was read as `replay`, to append to it. `item` and `unfinished`: see `create`. Blocks.
 
         A torn or damaged journal is rewritten from what could be read; the original of a damaged one is kept beside it
         for diagnosis, an empty one of a journal that is gone.
         """
         if replay.clean:
-            return cls(path, disk, disk.open_append(path), replay.seed, replay.length, item)
+            return cls(path, disk, disk.open_append(path), replay.seed, replay.length, item, unfinished)
         if replay.damaged:
             disk.replace(damaged_path(path), disk.read(path) or b"")
-        return cls.create(path, replay.events, disk, item)
+        return cls.create(path, replay.events, disk, item, unfinished)
 
     def record(self, event: msgspec.Struct) -> None:
         """Queue an event; it reaches the file with the next `commit`."""
@@ -260,26 +300,29 @@ class Journal:
                     # Also for a caller with nothing to write: the failed batch may have contained its events.
                     # No line may follow one that was written in part: the next run repairs that first.
                     raise self._broken
-                count, seed = len(self._pending), self._seed
+                count, seed, files = len(self._pending), self._seed, self._newest_files()
                 data = b"".join(self._pending)
                 if data:
                     with system_errors():
-                        await anyio.to_thread.run_sync(self._write, data, seed)
+                        await anyio.to_thread.run_sync(self._write, data, seed, files)
                     del self._pending[:count]
 
-    def _write(self, data: bytes, seed: int) -> None:
+    def _newest_files(self) -> dict[int, int]:
+        return dict(list(self.unfinished.items())[-_MOST_FILES:])
+
+    def _write(self, data: bytes, seed: int, files: Mapping[int, int]) -> None:
         try:
             with system_errors():
                 with as_resumable():
                     self._disk.write(self._fd, data, self._path)
                     self._disk.sync(self._fd, self._path)
                 self._length += len(data)
-                self._note_synced(seed)
+                self._note_synced(seed, files)
         except FigupError as error:
             self._broken = error
             raise
 
-    def _note_synced(self, seed: int) -> None:
+    def _note_synced(self, seed: int, files: Mapping[int, int]) -> None:
         """Record the sync, not durably: after a power failure an outdated record does no harm.
 
         A process that took over the job has replaced the journal: the record is that one's.
@@ -287,7 +330,7 @@ class Journal:
         with suppress(FigupError, OSError):
             if not is_at(self._path, self._fd):
                 return
-            self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed, self.item)))
+            self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed, self.item, files)))
 
     def close(self) -> None:
         """Close the file; queued events that were not committed are lost."""

@@ -6,7 +6,7 @@ The journal replays events into a `JobState`; a running job applies new ones.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,9 @@ class JobState:
     recovered: bool = False
     """True if the journal was damaged and not everything has been verified since. Not in the journal: set when
     the job is opened."""
+    unfinished_on_record: Mapping[int, int] = field(default_factory=dict)
+    """The unfinished remote files by the record of the last sync, by transfer: a damaged journal may have lost them.
+    Not in the journal: set when the job is opened."""
     runs_without_parts: int = 0
     """Number of runs directly before the present one in which no part was finished."""
     _sent_parts: bool = True
@@ -227,6 +230,13 @@ class JobState:
         ids = sorted(file_id for file_id in there if file_id is not None)
         return xxhash.xxh3_64_hexdigest(",".join(map(str, ids)).encode())
 
+    def unfinished_files(self) -> dict[int, int]:
+        """Return what the record of the next sync has of the job's remote files: see `keep_unfinished`."""
+        files = dict(self.unfinished_on_record)
+        for transfer in self.transfers:
+            keep_unfinished(files, transfer)
+        return files
+
     def is_done(self, step: str) -> bool:
         """Return True if a final step is done and need not be repeated: see `FinalStepsRequested`.
 
@@ -279,6 +289,20 @@ class JobState:
     def cancelled(self) -> bool:
         """True if the user cancelled the job."""
         return any(t.state is State.CANCELLED for t in self.transfers)
+
+
+def keep_unfinished(files: dict[int, int], transfer: Transfer) -> None:
+    """Update the unfinished remote files, by transfer, after an event of one.
+
+    A file that a transfer has given up stays until it has another one or needs none: it is searched for, not trusted.
+    """
+    file_id = transfer.unfinished_id
+    if file_id is not None:
+        if files.get(transfer.index) != file_id:
+            files.pop(transfer.index, None)  # the newest one is the last
+            files[transfer.index] = file_id
+    elif transfer.dropped or transfer.state in (State.VERIFIED, State.CANCELLED):
+        files.pop(transfer.index, None)
 
 
 class StateLoader:

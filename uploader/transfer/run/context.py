@@ -17,10 +17,10 @@ from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy
 from uploader.system import descriptor_share
-from uploader.transfer.journal.events import AnyEvent, PartSent
+from uploader.transfer.journal.events import AnyEvent, FileEvent, PartSent
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.log import Journal
-from uploader.transfer.journal.state import JobState
+from uploader.transfer.journal.state import JobState, keep_unfinished
 from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
 from uploader.transfer.run.deadline import DeadlinePolicy
@@ -139,6 +139,8 @@ class JobRun:
         await self.lock.check()
         self.record(event)
         self.journal.item = self.state.created_item
+        if isinstance(event, FileEvent):
+            keep_unfinished(self.journal.unfinished, self.state.transfers[event.file])
         await self.journal.commit()
 
     async def commit_intent(self, intent: AnyEvent) -> None:

@@ -126,6 +126,7 @@ class JobStore:
             salvaged = self.log(job).events
             log.events, state = recover(salvaged, events, item, without_item=without_item, newer=log.length <= synced)
         state = self._whole(job, state)
+        state.unfinished_on_record = log.synced.files if log.synced is not None else {}
         state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
         return log, state
 
