@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from tests.fakes.records import RecordWorld
 from tests.fakes.world import World, md5
+from uploader.disk import Disk
 from uploader.transfer.options import Options
 from uploader.transfer.store import lock
+from uploader.transfer.store.jobs import JobStore
+from uploader.transfer.store.overview import list_jobs, summarize
 
 SHARED = ("JobStore.", "JobLock.", "Journal.", "OpenJob.", "PlaceLog.")
 """Calls that read or write what processes share, by the beginning of their names."""
@@ -208,6 +212,7 @@ class _Play:
         async with anyio.create_task_group() as tasks:
             for command in self._scene.commands:
                 tasks.start_soon(run, command)
+        self._check_records()  # the further runs write them anew
         steps = {who: tuple(steps) for who, steps in self.scheduler.steps.items()}
         first = [statuses[command.who] for command in self._scene.commands]
         again = 0
@@ -244,7 +249,30 @@ class _Play:
             missing = [name for name in names if (name, md5(CONTENTS[name])) not in stored]
             assert not item.version or not missing, "published without everything"
 
+    def _states(self, command: Command) -> JobStore:
+        return JobStore(self.world.folder / command.state, Disk())
+
+    def _check_records(self) -> None:
+        """Check that what is kept beside each journal is what its state leads to, whoever wrote last."""
+        for command in self._scene.commands:
+            states = self._states(command)
+            for listed in list_jobs(states):
+                kept, summary = msgspec.structs.asdict(listed), msgspec.structs.asdict(summarize(states, listed.job))
+                assert kept == {name: summary[name] for name in kept}, "the overview is not the job's"
+                if listed.state != "done":
+                    continue
+                local, remote, _ = states.manifest_paths(listed.job)
+                names = sorted(Path(file.path).name for file in summarize(states, listed.job).files)
+                for path in (local, remote):
+                    lines = path.read_text("utf-8").splitlines()
+                    found = sorted((line[:32], line.rpartition("/")[2].rpartition(" ")[2]) for line in lines)
+                    assert found == sorted((md5(CONTENTS[name]), name) for name in names), f"{path.name} is wrong"
+
     def _check_end(self) -> None:
+        self._check_records()
+        assert all(
+            listed.state == "done" for command in self._scene.commands for listed in list_jobs(self._states(command))
+        )
         items = self.world.figshare.stored_items.values()
         if self._item is not None:
             names = {name for command in self._scene.commands for name in command.names}

@@ -184,7 +184,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             with self.listening(notify):
                 return await run_job(job, self._new_run(job, notify), self.team)
 
-        return await record_run(self.states.folder(job.name), self.states.disk, self.clock, run, self.notify)
+        return await record_run(job.folder, self.states.disk, self.clock, job.lock, run, self.notify)
 
     async def _recheck(self, job: OpenJob) -> ItemCheck | None:
         """Recheck a finished job. None if something must be sent again: a changed source or a lost remote file."""

@@ -168,10 +168,12 @@ class OpenJob:
         await self.journal.commit()
 
     def write_manifests(self) -> None:
-        """Write the MD5 lists of a job whose files were all just verified. Blocks. Raises StateDiskFull, StateUnusable.
+        """Write the MD5 lists of a job whose files were all just verified. Blocks.
 
-        What a damaged journal lost no longer matters.
+        What a damaged journal lost no longer matters. Raises StateDiskFull, StateUnusable, and JobBusy if another
+        machine has taken over the job.
         """
+        self.lock.require()
         self._states.end_recovery(self.name, self.state)
         self.manifests = self._states.write_manifests(self.name, self.state)
 
@@ -194,7 +196,8 @@ class OpenJob:
 
     def _leave_overview(self) -> None:
         with suppress(FigupError):  # optional: it only speeds up reading
-            keep_overview(self._states, self.name, self.state)
+            if self.lock.is_held():
+                keep_overview(self._states, self.name, self.state)
 
     def _remove_if_unbegun(self) -> bool:
         """Remove the folder if the journal on disk has nothing begun and the lease is held; False if not. Blocks.

@@ -165,17 +165,19 @@ class _History:
         self.incidents: list[Incident] = []
         self.verified: dict[int, str] = {}
         self._run: run_log.RunBegan | None = None
+        self._term = 0
         self._began = datetime.now(UTC)
         self._samples: list[tuple[float, int]] = []
         self._last = 0.0
         for entry in entries:
-            self._add(entry)
+            if not self._is_late(entry):
+                self._add(entry)
         self._close(_RUNNING if at_work else _KILLED, None)
 
     def _add(self, entry: run_log.AnyEntry) -> None:
         if isinstance(entry, run_log.RunBegan):
             self._close(_KILLED, None)
-            self._run, self._began = entry, datetime.fromisoformat(entry.began)
+            self._run, self._began, self._term = entry, datetime.fromisoformat(entry.began), entry.term
             return
         self._last = entry.at
         at = _iso(self._began + timedelta(seconds=entry.at))
@@ -199,6 +201,10 @@ class _History:
                 if not self._samples or self._samples[-1][1] < entry.sent:
                     self._samples.append((entry.at, entry.sent))
                 self._close(entry.code or "verified", entry.message)
+
+    def _is_late(self, entry: run_log.AnyEntry) -> bool:
+        """Return True if this begins or ends the run of a process after another one that took over the job began."""
+        return isinstance(entry, run_log.RunBegan | run_log.RunEnded) and 0 < entry.term < self._term
 
     def _close(self, outcome: str, message: str | None) -> None:
         """Finish the run being read."""

@@ -27,6 +27,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.records import run_log
 from uploader.transfer.report import Report, RunFailed
 from uploader.transfer.store import progress_file
+from uploader.transfer.store.lock import JobLock
 
 log = logging.getLogger("uploader.transfer.records.recorder")
 
@@ -40,11 +41,15 @@ _OTHER = "other reasons"
 
 
 class RunRecorder:
-    """Collects the notices of one run, on the event loop; `write_due` is called by its own thread."""
+    """Collects the notices of one run, on the event loop; `write_due` is called by its own thread.
 
-    def __init__(self, folder: Path, disk: Disk, clock: Clock) -> None:
+    Nothing is written or removed while it is not certain that this process holds the job's `lock`.
+    """
+
+    def __init__(self, folder: Path, disk: Disk, clock: Clock, lock: JobLock) -> None:
         self._folder = folder
         self._disk = disk
+        self._lock = lock
         self._monotonic = clock.monotonic
         self._began = clock.monotonic()
         self._since = clock.now()
@@ -60,7 +65,7 @@ class RunRecorder:
         self._failed = False
         self._turn = threading.Lock()
         self._closed = threading.Event()
-        self._note(run_log.RunBegan(_iso(self._since), __version__, self._host, self._pid))
+        self._note(run_log.RunBegan(_iso(self._since), __version__, self._host, self._pid, lock.term))
 
     # --- on the loop ----------------------------------------------------------------------------------------------
 
@@ -92,9 +97,8 @@ class RunRecorder:
             code, message = "stopped", "the program that ran figup stopped it"
         with self._turn:
             self._sample()
-        self._note(
-            run_log.RunEnded(self._seconds_since_start(), code, message, report.bytes_sent if report is not None else 0)
-        )
+        sent = report.bytes_sent if report is not None else 0
+        self._note(run_log.RunEnded(self._seconds_since_start(), code, message, sent, self._lock.term))
 
     def _seconds_since_start(self) -> float:
         return round(self._monotonic() - self._began, 2)
@@ -130,7 +134,8 @@ class RunRecorder:
         while not self._closed.wait(every):
             self.write_due()
         self.write_due()
-        progress_file.remove(self._folder)
+        if self._lock.is_fresh():
+            progress_file.remove(self._folder)
 
     def write_due(self) -> None:
         """Write the pending lines. Errors are logged and never end a transfer."""
@@ -145,6 +150,8 @@ class RunRecorder:
                 self._lines.insert(0, b"\n")
 
     def _write_due(self) -> None:
+        if not self._lock.is_fresh():
+            return
         if self._samples is None:
             self._open()
         with self._turn:
@@ -176,10 +183,18 @@ class RunRecorder:
 
 
 async def record_run(
-    folder: Path, disk: Disk, clock: Clock, run: Callable[[no.Listener], Awaitable[Report]], tell: no.Listener
+    folder: Path,
+    disk: Disk,
+    clock: Clock,
+    lock: JobLock,
+    run: Callable[[no.Listener], Awaitable[Report]],
+    tell: no.Listener,
 ) -> Report:
-    """Run a job in `folder` and write its history. `run` gets the listener to notify; `tell` gets all notices too."""
-    recorder = RunRecorder(folder, disk, clock)
+    """Run a job in `folder`, whose `lock` is held, and write its history.
+
+    `run` gets the listener to notify; `tell` gets all notices too.
+    """
+    recorder = RunRecorder(folder, disk, clock, lock)
 
     def on_event(notice: no.AnyNotice) -> None:
         recorder.take(notice)
@@ -198,8 +213,10 @@ async def record_run(
         recorder.end(report, None)
         return report
     finally:
-        recorder.close()
         with anyio.CancelScope(shield=True), suppress(ResourcesExhausted), system_errors():
+            with suppress(FigupError):
+                await lock.check()  # of a job that was lost, nothing is written
+            recorder.close()
             if thread.is_alive():
                 await anyio.to_thread.run_sync(thread.join, _LOCK_WAIT)
 

@@ -25,12 +25,16 @@ class Entry(msgspec.Struct, frozen=True, tag_field="e"):
 
 
 class RunBegan(Entry, frozen=True, tag="run"):
-    """A process began to work on the job. `began` is ISO 8601, by this machine's clock; `version` is figup's."""
+    """A process began to work on the job. `began` is ISO 8601, by this machine's clock; `version` is figup's.
+
+    `term` is the number of its lease, higher than those of all runs before; 0 in logs of earlier versions.
+    """
 
     began: str
     version: str
     host: str
     pid: int
+    term: int = 0
 
 
 class Sample(Entry, frozen=True, tag="s"):
@@ -86,13 +90,14 @@ class RunEnded(Entry, frozen=True, tag="end"):
     """The run ended; a killed run has no such line.
 
     `code` and `message` are those of the error that ended it, None if everything was verified. `sent`: bytes that
-    Figshare accepted in this run; 0 if not counted.
+    Figshare accepted in this run; 0 if not counted. `term`: as in `RunBegan`.
     """
 
     at: float
     code: str | None
     message: str | None
     sent: int
+    term: int = 0
 
 
 AnyEntry: TypeAlias = RunBegan | Sample | FileDone | RetryEntry | Restart | FileError | WarningEntry | RunEnded

@@ -40,6 +40,7 @@ from uploader.transfer.store.lease import (
 log = logging.getLogger("uploader.transfer.store.lock")
 
 T = TypeVar("T")
+_TAKEN = "another machine took over this job while this process was suspended"
 
 
 class JobLock:
@@ -101,7 +102,7 @@ class JobLock:
 
     def is_fresh(self) -> bool:
         """Return True if the lease was confirmed so recently that no other process can have taken it."""
-        return not self.lost and max(self._ages()) < STALE_BEATS * self._beat / 2
+        return self._fd >= 0 and not self.lost and max(self._ages()) < STALE_BEATS * self._beat / 2
 
     async def held_while(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work and renew the lease. Ends the work and raises JobBusy if another machine took the job."""
@@ -148,9 +149,21 @@ class JobLock:
             self.lost = True
         return held
 
+    def is_held(self) -> bool:
+        """Confirm the lease if it is older than half of its life; False if another machine took the job. Blocks.
+
+        As `still_held`, for what is only written.
+        """
+        return self.is_fresh() or self.still_held()
+
+    def require(self) -> None:
+        """Raise JobBusy if not `is_held`. Blocks."""
+        if not self.is_held():
+            raise self._busy(_TAKEN)
+
     async def _write_heartbeat(self) -> None:
         if not await anyio.to_thread.run_sync(self.still_held):
-            raise self._busy("another machine took over this job while this process was suspended")
+            raise self._busy(_TAKEN)
 
     def _is_free(self, found: LeaseRecord) -> bool:
         """Return True if its holder released it, or was a process of this machine that has ended."""

@@ -72,6 +72,28 @@ def test_a_job_over_two_runs_the_first_of_which_was_killed(states: JobStore) -> 
     assert (file.status, file.md5, file.file_id, file.verified_at) == ("verified", MD5, 8, "2026-03-02T09:00:02+00:00")
 
 
+def test_what_a_process_wrote_after_it_had_lost_the_job_does_not_end_the_run_of_the_next(states: JobStore) -> None:
+    make_job(states, "k3", ev.ItemReady(id=3, url="https://x/3"))
+    remember(
+        states,
+        "k3",
+        msgspec.structs.replace(FIRST, term=1),
+        msgspec.structs.replace(SECOND, term=2),
+        hi.RunEnded(9.0, "job-busy", "another machine took over this job", 7, 1),
+        hi.Sample(2.0, 50, 50, 0, 4),
+        hi.RunEnded(3.0, None, None, 50, 2),
+        hi.RunEnded(99.0, "job-busy", "another machine took over this job", 7, 1),
+        msgspec.structs.replace(SECOND, term=3),
+        hi.RunEnded(4.0, None, None, 0, 3),
+    )
+    made = build_report(states, "k3")
+    assert [(run.host, run.outcome, run.sent, run.seconds) for run in made.runs] == [
+        ("laptop", "killed", 0, 0.0),
+        ("node7", "verified", 50, 3.0),
+        ("node7", "verified", 0, 4.0),
+    ]
+
+
 def test_the_report_has_the_time_and_version_of_publishing(states: JobStore) -> None:
     spec = ItemPayload(fields={"tags": ["a"]}, authors=[])
     make_job(

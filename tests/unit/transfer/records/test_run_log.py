@@ -13,15 +13,17 @@ from hypothesis import strategies as st
 
 from uploader.clock import Clock
 from uploader.disk import Disk
-from uploader.errors import FigupError, Interrupted, StateDiskFull
+from uploader.errors import FigupError, Interrupted, JobBusy, StateDiskFull
 from uploader.transfer import notices as no
 from uploader.transfer.records import run_log
 from uploader.transfer.records.recorder import RunRecorder, record_run
 from uploader.transfer.report import Report, RunFailed
 from uploader.transfer.store import progress_file
+from uploader.transfer.store.lock import JobLock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WEEK = 7 * 24 * 3600
+TERM = 3
 
 
 @dataclass
@@ -61,6 +63,25 @@ def progress(sent: int, done: int = 0) -> no.Progress:
     )
 
 
+class Held(JobLock):
+    """A lock that is held as long as its lease is `fresh`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Disk(), FakeClock())
+        self.fresh = True
+
+    def is_fresh(self) -> bool:
+        return self.fresh
+
+    @property
+    def term(self) -> int:
+        return TERM
+
+    async def check(self) -> None:
+        if not self.fresh:
+            raise JobBusy("another machine took over this job")
+
+
 def entries(folder: Path) -> list[run_log.AnyEntry]:
     return list(run_log.read(folder, Disk()))
 
@@ -73,7 +94,7 @@ def report(sent: int = 0) -> Report:
 
 def test_the_history_of_a_run(tmp_path: Path) -> None:
     clock = FakeClock()
-    historian = RunRecorder(tmp_path, Disk(), clock)
+    historian = RunRecorder(tmp_path, Disk(), clock, Held(tmp_path))
     clock.seconds += 1
     historian.take(progress(100))
     for part in range(3):
@@ -101,7 +122,7 @@ def test_the_history_of_a_run(tmp_path: Path) -> None:
         run_log.Sample(1.0, 100, 100, 0, 4),
         run_log.RetryEntry(1.0, "h answered 503", 3),
         run_log.RetryEntry(1.0, "h: reset", 1),
-        run_log.RunEnded(2.0, None, None, 150),
+        run_log.RunEnded(2.0, None, None, 150, TERM),
     ]
     assert (tmp_path / run_log.NAME).stat().st_mode & 0o077 == 0
 
@@ -113,7 +134,7 @@ def test_samples_become_rarer_so_that_a_week_fits(tmp_path: Path) -> None:
         taken += 1
     assert 1000 < taken < 10_000
     clock = FakeClock()
-    historian = RunRecorder(tmp_path, Disk(), clock)
+    historian = RunRecorder(tmp_path, Disk(), clock, Held(tmp_path))
     for second in range(4000):
         clock.seconds += 1
         historian.take(progress(second + 1))
@@ -127,7 +148,7 @@ def test_a_run_of_a_long_job_keeps_to_its_spacing(tmp_path: Path) -> None:
     line = run_log.encode(run_log.Sample(1.0, 1, 1, 0, 1))
     run_log.append(tmp_path, line * 1300, Disk())
     clock = FakeClock()
-    historian = RunRecorder(tmp_path, Disk(), clock)
+    historian = RunRecorder(tmp_path, Disk(), clock, Held(tmp_path))
     for _ in range(40):
         historian.take(progress(int(clock.seconds)))
         historian.write_due()
@@ -136,14 +157,14 @@ def test_a_run_of_a_long_job_keeps_to_its_spacing(tmp_path: Path) -> None:
 
 
 def test_the_number_of_distinct_reasons_is_limited(tmp_path: Path) -> None:
-    historian = RunRecorder(tmp_path, Disk(), FakeClock())
+    historian = RunRecorder(tmp_path, Disk(), FakeClock(), Held(tmp_path))
     for number in range(500):
         historian.take(no.Retrying(f"host {number}: refused", 1.0))
     historian.end(None, Interrupted("stopped"))
     historian.write_due()
     faults = [entry for entry in entries(tmp_path) if isinstance(entry, run_log.RetryEntry)]
     assert (len(faults), sum(fault.times for fault in faults)) == (9, 500)
-    assert entries(tmp_path)[-1] == run_log.RunEnded(0.0, "interrupted", "stopped", 0)
+    assert entries(tmp_path)[-1] == run_log.RunEnded(0.0, "interrupted", "stopped", 0, TERM)
 
 
 @given(st.binary(max_size=60))
@@ -161,14 +182,14 @@ def test_torn_and_foreign_lines_are_left_out(rubbish: bytes) -> None:
 def test_a_run_begins_on_a_new_line(tmp_path: Path) -> None:
     (tmp_path / run_log.NAME).write_bytes(run_log.encode(run_log.WarningEntry(1.0, "a")) + b'{"e":"s","at":3')
     progress_file.write(tmp_path, progress_file.Live(host="h", pid=1, since="s", at="a", progress=progress(3)), Disk())
-    RunRecorder(tmp_path, Disk(), FakeClock()).write_due()
+    RunRecorder(tmp_path, Disk(), FakeClock(), Held(tmp_path)).write_due()
     assert [type(entry) for entry in entries(tmp_path)] == [run_log.WarningEntry, run_log.RunBegan]
     assert progress_file.read(tmp_path, Disk()) is None, "what an earlier run left is not this run's"
 
 
 def test_a_full_disk_only_loses_history_lines(tmp_path: Path) -> None:
     disk = FullDisk()
-    historian = RunRecorder(tmp_path, disk, FakeClock())
+    historian = RunRecorder(tmp_path, disk, FakeClock(), Held(tmp_path))
     historian.take(no.Warned(message="lost"))
     historian.write_due()
     disk.full = False
@@ -191,12 +212,48 @@ async def test_a_run_is_recorded_however_it_ends(tmp_path: Path) -> None:
     async def broken(tell: no.Listener) -> Report:
         raise ZeroDivisionError
 
-    assert await record_run(tmp_path, Disk(), FakeClock(), fine, heard.append) == report(9)
+    assert await record_run(tmp_path, Disk(), FakeClock(), Held(tmp_path), fine, heard.append) == report(9)
     assert heard == [progress(5)]
     with pytest.raises(FigupError):
-        await record_run(tmp_path, Disk(), FakeClock(), interrupted, heard.append)
+        await record_run(tmp_path, Disk(), FakeClock(), Held(tmp_path), interrupted, heard.append)
     with pytest.raises(ZeroDivisionError):
-        await record_run(tmp_path, Disk(), FakeClock(), broken, heard.append)
+        await record_run(tmp_path, Disk(), FakeClock(), Held(tmp_path), broken, heard.append)
     ends = [entry for entry in await anyio.to_thread.run_sync(entries, tmp_path) if isinstance(entry, run_log.RunEnded)]
     assert [(end.code, end.sent) for end in ends] == [(None, 9), ("interrupted", 4), ("stopped", 0)]
     assert not (tmp_path / progress_file.NAME).exists()
+
+
+@pytest.mark.anyio
+async def test_a_process_that_lost_the_job_writes_and_removes_nothing(tmp_path: Path) -> None:
+    lock = Held(tmp_path)
+    live = progress_file.Live(host="other", pid=1, since="s", at="a", progress=progress(3))
+
+    def take_over() -> None:
+        run_log.append(tmp_path, run_log.encode(run_log.RunBegan("2026-03-01T12:00:00+00:00", "1", "h", 1, 4)), Disk())
+        progress_file.write(tmp_path, live, Disk())
+
+    async def lost(tell: no.Listener) -> Report:
+        lock.fresh = False
+        await anyio.to_thread.run_sync(take_over)
+        tell(progress(5))
+        raise RunFailed(JobBusy("another machine took over this job"), report())
+
+    with pytest.raises(RunFailed):
+        await record_run(tmp_path, Disk(), FakeClock(), lock, lost, lambda _: None)
+    found = await anyio.to_thread.run_sync(entries, tmp_path)
+    left = await anyio.to_thread.run_sync(progress_file.read, tmp_path, Disk())
+    assert [entry.term for entry in found if isinstance(entry, run_log.RunBegan)] == [4]
+    assert not any(isinstance(entry, run_log.RunEnded) for entry in found)
+    assert left == live
+
+
+def test_what_was_not_written_while_the_lease_was_not_certain_is_written_later(tmp_path: Path) -> None:
+    lock = Held(tmp_path)
+    historian = RunRecorder(tmp_path, Disk(), FakeClock(), lock)
+    lock.fresh = False
+    historian.take(no.Warned(message="after a sleep"))
+    historian.write_due()
+    assert entries(tmp_path) == []
+    lock.fresh = True
+    historian.write_due()
+    assert entries(tmp_path)[-1] == run_log.WarningEntry(0.0, "after a sleep")
