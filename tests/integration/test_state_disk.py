@@ -131,3 +131,27 @@ def test_a_state_directory_that_others_can_write_to(figup: Figup, sandbox: Sandb
         folder.chmod(0o700)
     assert len(sandbox.requests()) == asked
     figup.run("upload", "data.bin").expect(0)
+
+
+CREATING = [
+    "item create --title Data",
+    "project create Survey",
+    "collection create Maps",
+    "records create dams.csv",
+    "report own --output own.csv",
+    "report public --institution 1 --output public.csv",
+    "stats show 1 --stats-endpoint http://127.0.0.1:9",
+]
+
+
+def test_no_command_writes_to_a_state_directory_that_others_can_write_to(figup: Figup, sandbox: Sandbox) -> None:
+    (figup.cwd / "dams.csv").write_text("title,doi,metadata_only\nA dam,10.1234/dam,Kept elsewhere\n", "utf-8")
+    figup.state_dir.mkdir(mode=0o700, exist_ok=True)
+    figup.state_dir.chmod(0o777)
+    for words in CREATING:
+        done = figup.run(*words.split()).expect(2)
+        assert f"other users can write to {figup.state_dir}" in done.stderr, words
+        assert not list(figup.state_dir.iterdir()), words
+    assert not [request for request in sandbox.requests() if request["method"] == "POST"]
+    figup.state_dir.chmod(0o700)
+    figup.run(*CREATING[0].split()).expect(0)

@@ -16,7 +16,7 @@ import msgspec
 
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
-from uploader.disk import FILE_MODE, Disk, map_os_errors
+from uploader.disk import FILE_MODE, Disk, check_private, map_os_errors
 
 MAX_AGE: Final = timedelta(hours=12)
 """Age from which a response is requested again."""
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Kept:
     """The answers to one command; `asked` is what it is about: each has its own file in `folder`, named with `kind`.
 
-    Raises StateDiskFull, StateUnusable.
+    `folder` is in the state directory. Raises StateDiskFull, StateUnusable.
     """
 
     def __init__(self, folder: Path, kind: str, asked: object, *, clock: Clock | None = None) -> None:
@@ -37,6 +37,8 @@ class Kept:
 
     def load(self) -> None:
         """Read the responses to earlier runs. Blocks."""
+        for folder in (self._path.parent.parent, self._path.parent):
+            check_private(folder)
         with map_os_errors(self._path):
             Disk().make_folder(self._path.parent)
             lines = self._path.read_bytes().splitlines() if self._path.exists() else []

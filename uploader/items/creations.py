@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from uploader.disk import Disk, check_private, is_at, map_os_errors, open_lock_file, take_flock
-from uploader.errors import FigupError
+from uploader.errors import FigupError, StateUnusable
 from uploader.items.mark import mark_prefix, new_mark
 
 log = logging.getLogger("uploader.items.creations")
@@ -46,12 +46,18 @@ class Creations:
         return mark in self._held
 
     def take_left_over(self, origin: str) -> list[str]:
-        """Lock the records that ended runs of the same command left; return their marks."""
+        """Lock the records that ended runs of the same command left; return their marks.
+
+        Raises StateUnusable if other users can write to the state directory.
+        """
         try:
-            check_private(self._folder)
+            for folder in (self._folder.parent, self._folder):
+                check_private(folder)
             for path in self._recorded(origin):
                 self._take(path)
         except FigupError as error:
+            if isinstance(error, StateUnusable) and error.__cause__ is None:
+                raise  # the folder can be used, by others too
             log.warning("cannot look for what an interrupted run created: %s", error)
         return list(self._held)
 

@@ -32,7 +32,7 @@ _ID_LENGTH = 10
 
 def job_store(state_dir: Path, disk: Disk | None = None) -> JobStore:
     """Return the store of these jobs, apart from the jobs of transfers."""
-    return JobStore(state_dir / "records", disk or Disk())
+    return JobStore(state_dir / "records", disk or Disk(), inside=state_dir)
 
 
 def plan(endpoint: str, account: int, action: Action, path: Path, clock: Clock) -> JobPlanned:
@@ -122,8 +122,8 @@ def recorded(states: JobStore, job: str) -> Overview:
 class OpenJob:
     """A job that this process holds. An async context manager.
 
-    Raises JobBusy if another process works on it, JobNotFound without a `plan` if it does not exist, and what
-    `read_state` raises.
+    Raises JobBusy if another process works on it, JobNotFound without a `plan` if it does not exist, StateUnusable if
+    other users can write to where it is, and what `read_state` raises.
     """
 
     def __init__(self, states: JobStore, name: str, clock: Clock, plan: JobPlanned | None = None) -> None:
@@ -136,6 +136,7 @@ class OpenJob:
         self._journal: Journal
 
     async def __aenter__(self) -> Self:
+        await in_thread(self._states.check_private)
         if self._plan is not None:
             await in_thread(self._states.disk.make_folder, self._folder)
         await self.lock.acquire()

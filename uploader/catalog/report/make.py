@@ -29,7 +29,7 @@ from uploader.catalog.report.workbook import About
 from uploader.catalog.statistics.periods import Period
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
-from uploader.disk import Disk
+from uploader.disk import Disk, check_private
 from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy, NameNotFound
 from uploader.text import printable
 from uploader.transfer.store.lock import JobLock
@@ -187,8 +187,10 @@ class ReportRun:
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[JobLock]:
-        """Exclude other processes, also where the file system has no locks. Raises CatalogBusy."""
+        """Exclude other processes, also where the file system has no locks. Raises CatalogBusy, StateUnusable."""
         folder = self._place.catalog(self._spec).with_suffix(".lock")
+        for outer in (self._place.state_dir, folder.parent):
+            await in_thread(check_private, outer)
         await in_thread(Disk().make_folder, folder)
         lock = JobLock(folder, Disk(), self._clock)
         try:

@@ -49,8 +49,10 @@ def default_state_dir() -> Path:
 class JobStore:
     """The state directory."""
 
-    def __init__(self, path: Path, disk: Disk) -> None:
+    def __init__(self, path: Path, disk: Disk, *, inside: Path | None = None) -> None:
+        """`inside`: the state directory, if `path` is a folder in it."""
         self.path = path
+        self._inside = inside
         self.disk = disk
         self.jobs = path / "jobs"
         self._owned: dict[str, tuple[tuple[int, int, int], frozenset[int], frozenset[int]]] = {}
@@ -84,14 +86,18 @@ class JobStore:
 
     def names(self) -> list[str]:
         """All jobs, by name. Raises StateUnusable, also where other users could have written to them, and StateLost."""
-        for folder in (self.path, self.jobs):
-            check_private(folder)
+        self.check_private()
         with map_os_errors(self.jobs):
             try:
                 folders = list(self.jobs.iterdir())
             except (FileNotFoundError, NotADirectoryError):
                 return []
         return sorted(folder.name for folder in folders if has_journal(folder, self.disk))
+
+    def check_private(self) -> None:
+        """Raise StateUnusable if other users can write to the folders that hold the jobs. Blocks."""
+        for folder in (self._inside or self.path, self.path, self.jobs):
+            check_private(folder)
 
     def find(self, text: str) -> str:
         """Find the one job whose name begins with `text`. Raises JobNotFound, or UsageError if there are several."""
