@@ -63,6 +63,12 @@ def test_a_length_counts_from_the_beginning_of_the_session(name: str, monkeypatc
     assert abs(end.at - datetime.now(UTC) - timedelta(seconds=3500)) < timedelta(seconds=60)
 
 
+@pytest.mark.parametrize("value", ["1" + "0" * 5000, "253402300800", "0", "-1", "N/A"])
+def test_an_implausible_end_is_none(value: str) -> None:
+    assert job_end({"SLURM_JOB_ID": "1", "SLURM_JOB_END_TIME": value}, ask=lambda _: value) is None
+    assert job_end({"PBS_JOBID": "1", "PBS_WALLTIME": value}) is None
+
+
 @pytest.mark.parametrize("script", ["echo 1800000000", "exit 1", "sleep 60"], ids=["answers", "fails", "hangs"])
 def test_squeue_is_asked_once_and_not_for_long(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "ANSWER_TIMEOUT", 0.2)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 ANSWER_TIMEOUT = 5.0
 """Seconds to wait for an answer of the scheduler."""
+_DIGITS = 11
+"""Digits of a plausible number of seconds: since 1970, until the year 5138."""
 _NO_TASK = ("", "undefined")
 """Array indices that mean: not an array (SGE sets "undefined")."""
 
@@ -98,7 +100,8 @@ def answer_of(*command: str, env: Mapping[str, str] | None = None) -> str | None
 
 
 def _positive(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and 0 < int(text) < 1 << 40 else None
+    """Return a plausible number of seconds; None for any other text."""
+    return int(text) if text and text.isdecimal() and len(text) <= _DIGITS and int(text) > 0 else None
 
 
 def _since_1970(seconds: int) -> datetime:
