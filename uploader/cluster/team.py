@@ -112,7 +112,10 @@ class JoinedTeam:
             self._role = None
             if end is not None and not job.lock.lost:
                 with anyio.CancelScope(shield=True):
-                    await wire.close(await role.end(end))
+                    gone = await role.end(end)
+                    # Members that this process has missed may be those of a later leader by now.
+                    if await in_thread(job.lock.is_held):
+                        await wire.close(gone)
 
     async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
         if self._role is not None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import errno
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
+from blockbuster import BlockBuster
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.cluster.files import LeaderFiles, MemberFiles, ReportReader, encode_entries, read_hellos
+from tests.fakes.clock import VirtualClock
+from uploader.cluster.files import FOLDER, LeaderFiles, MemberFiles, ReportReader, encode_entries, read_hellos
 from uploader.cluster.messages import (
     Entry,
     FileHashed,
@@ -23,9 +28,12 @@ from uploader.cluster.messages import (
     PartDone,
     Secret,
 )
+from uploader.cluster.team import JoinedTeam
 from uploader.concurrency import in_thread
 from uploader.disk import Disk, map_os_errors
 from uploader.errors import StateLost
+from uploader.transfer.store.lease import Leases
+from uploader.transfer.store.lock import JobLock
 
 pytestmark = pytest.mark.anyio
 HELLO = Hello(host="n1", machine="m", pid=7, version="1")
@@ -160,3 +168,25 @@ async def test_a_hello_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "team" / "odd" / "hello").write_bytes(b"{")
     (tmp_path / "team" / "file").write_bytes(b"")
     assert list(await in_thread(read_hellos, tmp_path, Disk())) == [member.name]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_leader_that_was_suspended_removes_nothing_of_the_next_one(
+    tmp_path: Path, no_blocking_calls: BlockBuster, lost: bool
+) -> None:
+    no_blocking_calls.deactivate()
+    clock, disk = VirtualClock(), Disk()
+    lock = JobLock(tmp_path, disk, clock)
+    await lock.acquire()
+    member = MemberFiles(tmp_path, disk, host="n1", pid=7)
+    await member.hello(msgspec.structs.replace(HELLO, ended=True))
+    job: Any = SimpleNamespace(folder=tmp_path, disk=disk, lock=lock, clock=clock)
+    async with JoinedTeam(may_lead=True).leading(job):
+        if lost:
+            leases = Leases(tmp_path, disk)
+            found = leases.newest()
+            assert found is not None
+            assert found.lease is not None
+            leases.claim(lock.term + 1, found.lease)
+            await clock.sleep(60)
+    assert bool(list((tmp_path / FOLDER).iterdir())) == lost
