@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from uploader.concurrency import in_thread
-from uploader.errors import ExitStatus
+from uploader.errors import ExitStatus, JournalDamaged, JournalNewer
 from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
 from uploader.transfer.compare import Match, remote_match
 from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.journal.plan import Target, job_name, key_of
+from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
 from uploader.transfer.recheck import is_sent_again
@@ -93,10 +93,10 @@ async def preview(
     new_job: bool = False,
 ) -> Preview:
     """Find out what the upload would do. `api` None: without Figshare. Raises ItemNotFound, ProjectNotFound."""
-    job, summary, state = await in_thread(_job, states, job_name(target, selection.job_key), new_job)
+    job, summary, state = await in_thread(_job, states, target, selection, new_job)
     if state is not None:
         await in_thread(select_moved, state, selection)
-    item_id = summary.item_id if summary is not None and summary.item_id is not None else target.item
+    item_id = state.item_id if state is not None and state.item_id is not None else target.item
     account = await api.account() if api is not None else None
     if api is not None and item_id is None and target.project is not None:
         await check_project(api.items, target.project)
@@ -169,13 +169,21 @@ def adds_file(file: FilePlan) -> bool:
     return file.action in ("send", "link") and file.status != "changed"
 
 
-def _job(states: JobStore, name: str, new_job: bool) -> tuple[str, JobSummary | None, JobState | None]:
-    """Find the command's job, its summary and its state; None for a new job, the state None also if damaged."""
-    job, new = states.generation(name, new=new_job)
+def _job(
+    states: JobStore, target: Target, selection: Selection, new_job: bool
+) -> tuple[str, JobSummary | None, JobState | None]:
+    """Find the command's job, its summary and its state, as the upload would recover it.
+
+    None for a new job; the state is None also if it cannot be recovered.
+    """
+    job, new = states.generation(job_name(target, selection.job_key), new=new_job)
     if new:
         return job, None, None
     summary = summarize(states, job)
-    return job, summary, None if summary.state == "damaged" else states.recover(job, None)[1]
+    try:
+        return job, summary, states.recover(job, lambda: plan_events(target, selection, job))[1]
+    except (JournalDamaged, JournalNewer):
+        return job, summary, None
 
 
 def _rechecked(

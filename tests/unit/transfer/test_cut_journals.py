@@ -284,8 +284,7 @@ async def test_the_dry_run_of_a_damaged_job_has_the_status_of_its_upload(
 ) -> None:
     target = await prepare(world, interrupted, True, on_conflict)
     stored = Stored(world)
-    plan = stored.journal_before(b'"e":"run"')
-    for length in [cut for cut in stored.cuts if cut >= plan]:
+    for length in stored.cuts:
         stored.restore(length)
         async with world.client(target["options"]) as client:
             preview = await client.preview(str(world.folder / "set"), item=target["item"])
