@@ -12,6 +12,7 @@ from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
 from uploader.transfer.compare import Match, remote_match
+from uploader.transfer.destination.lookup import check_account
 from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events
@@ -98,6 +99,8 @@ async def preview(
         await in_thread(select_moved, state, selection)
     item_id = state.item_id if state is not None and state.item_id is not None else target.item
     account = await api.account() if api is not None else None
+    if account is not None and state is not None:
+        check_account(state, account.id)
     if api is not None and item_id is None and target.project is not None:
         await check_project(api.items, target.project)
     item: Item | None = None
