@@ -20,6 +20,7 @@ import anyio.lowlevel
 
 from uploader.clock import Clock
 from uploader.errors import FigupError, ItemNotFound, ProjectNotFound, RequestRejected, ServerFailing, Unreachable
+from uploader.figshare.ids import Kind
 from uploader.figshare.models import (
     PAGE,
     Account,
@@ -687,6 +688,15 @@ class FakeRecords:
         found = await self._figshare.request(f"list {listing.path}", rows)
         return Page(rows=found[(page - 1) * size : page * size])
 
+    async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record:
+        def read() -> Record:
+            others = {one.id: one for one in self._figshare.institution_rows}
+            if number in others and not public:
+                return others[number]
+            return _record(self._figshare.stored(number))
+
+        return await self._figshare.request("record", read)
+
 
 def folders_of(item: StoredItem) -> dict[int, str]:
     """The folders of the item's files that are in one."""
@@ -702,6 +712,7 @@ def _record(item: StoredItem) -> Record:
         url=f"https://example.org/{item.id}",
         created=item.created,
         published=item.created if item.version else None,
+        raw={"published_date": f"{item.created:%Y-%m-%d}", "is_public": item.version > 0, **item.fields},
     )
 
 

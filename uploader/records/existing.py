@@ -6,12 +6,14 @@ A job of thousands of records asks for no search a record. Only what concerns th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Set
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from uploader.catalog.pager import Gap, check_complete
 from uploader.catalog.reading import Reading
-from uploader.errors import PermissionDenied
+from uploader.catalog.report.values import state
+from uploader.errors import ItemNotFound, PermissionDenied, ProtocolViolation, RequestRejected, ServerFailing
 from uploader.figshare.ids import comparable_doi
 from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record, own_list, search_of
 from uploader.items.mark import bears_mark
@@ -20,17 +22,22 @@ if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
 
 Owner: TypeAlias = Literal["own", "institution"]
+_VISIBLE: Final = {"draft": "", "unpublished": "", "embargoed-item": "embargoed"}
+"""What reports of jobs say of an item in these states; of all others: public."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """An item that exists. `owner`: the account, or another one of its institution."""
+    """An item that exists. `owner`: the account, or another one of its institution.
+
+    `published`: public, embargoed, or "" for a draft; None if unknown: its row in a list does not say.
+    """
 
     id: int
     url: str
     doi: str
-    published: bool
     owner: Owner
+    published: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -65,7 +72,7 @@ async def look(
 
     def add(row: Record, owner: Owner) -> None:
         for doi in {comparable_doi(row.doi), comparable_doi(row.resource_doi)} & dois:
-            seen = Row(id=row.id, url=row.url, doi=row.doi, published=row.published is not None, owner=owner)
+            seen = Row(id=row.id, url=row.url, doi=row.doi, owner=owner)
             found.by_doi.setdefault(doi, []).append(seen)
 
     async for row in _rows(api, own_list("item"), {}, warn):
@@ -79,6 +86,15 @@ async def look(
             if row.id not in found.own:
                 add(row, "institution")
     return found
+
+
+async def with_state(api: Figshare, row: Row) -> Row:
+    """Return the row with whether the item is published, which is only in its record: a date says nothing."""
+    for public in (False, True):  # an item of another account may be visible to its administrators alone
+        with suppress(ItemNotFound, PermissionDenied, ProtocolViolation, RequestRejected, ServerFailing):
+            record = await api.records.record("item", row.id, public=public)
+            return replace(row, published=_VISIBLE.get(state(record.raw), "public"))
+    return row
 
 
 async def _of_institution(api: Figshare, institution: int, warn: Callable[[str], None]) -> AsyncIterator[Record]:

@@ -30,7 +30,7 @@ COLUMNS = (
     _column("item_id", "number on Figshare", "number"),
     _column("url", "address of the item's page"),
     _column("doi", "DOI of the item"),
-    _column("published", "public, embargoed (until its embargo ends) or review; empty for a draft"),
+    _column("published", "public, embargoed (until its embargo ends) or review; empty for a draft, or if unknown"),
 )
 
 

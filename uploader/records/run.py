@@ -31,7 +31,7 @@ from uploader.errors import (
 )
 from uploader.figshare.models import Account
 from uploader.records import journal as ev
-from uploader.records.existing import Existing, Row, look
+from uploader.records.existing import Existing, Row, look, with_state
 from uploader.records.job import OpenJob, read_state
 from uploader.records.journal import JobPlanned
 from uploader.records.known import KnownRecords
@@ -63,7 +63,7 @@ _OF_ONE_RECORD = (
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome for a record. `reason` says why it failed, or what was not done.
 
-    `published`: public, embargoed, review, or "" for a draft.
+    `published`: public, embargoed, review, or "" for a draft, or if unknown.
     """
 
     line: int
@@ -229,7 +229,7 @@ class Run:
         if steps.state.item_id is None:
             row = self._duplicate(record, existing)
             if row is not None and (refusal := self._may_not_update(row)) is not None:
-                return "existing", refusal, row
+                return "existing", refusal, await with_state(self._api, row)
             if row is not None:
                 await self._job.commit(ev.ItemFound(key=record.key, id=row.id))
             elif self._is_update:
@@ -289,7 +289,7 @@ class Run:
         if self._is_update:
             rows = [row for row in rows if row.owner == "own"]
             if not record.dois and record.key.isdecimal() and int(record.key) in existing.own:
-                rows = [Row(id=int(record.key), url="", doi="", published=False, owner="own")]
+                rows = [Row(id=int(record.key), url="", doi="", owner="own")]
             if len(rows) > 1:
                 raise Conflict(f"several items have the {self._named(record)}: {', '.join(str(r.id) for r in rows)}")
         elif rows and self._options.on_duplicate == "fail":
@@ -342,7 +342,7 @@ class Run:
             item_id=row.id if row is not None else state.item_id,
             url=row.url if row is not None else seen.url,
             doi=row.doi if row is not None else seen.doi,
-            published=("public" if row.published else "") if row is not None else state.published,
+            published=(row.published or "") if row is not None else state.published,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -289,6 +289,24 @@ async def test_items_of_others_in_the_institution_are_found_and_left_alone(world
         assert await world.run(RECORDS, RunOptions(on_duplicate=policy)) == 0
         assert (world.outcomes[0].result, world.outcomes[0].item_id) == ("existing", 5)
     assert [item.title for item in world.items()] == ["A dam 2"]
+
+
+async def test_whether_an_existing_item_is_published_is_read_of_it(world: RecordWorld) -> None:
+    hidden = {"is_public": False, "status": "private", "is_embargoed": True, "embargo_type": "article"}
+    for number, fields in enumerate([{}, {"is_public": False, "status": "private"}, hidden], start=1):
+        item = world.figshare.add_item(f"older {number}")
+        item.doi, item.version = f"10.1234/{number}", 1
+        item.fields |= fields
+    world.figshare.institution_id = 7
+    theirs = {"is_public": False, "status": "draft", "published_date": None}
+    world.figshare.institution_rows = [Record(id=5, doi="10.1234/4", published=datetime.now(UTC), raw=theirs)]
+    assert await world.run([record(number) for number in (1, 2, 3, 4, 5)]) == 0
+    assert world.results() == ["existing"] * 4 + ["created"]
+    assert [one.published for one in world.outcomes] == ["public", "", "embargoed", "", ""]
+    assert world.figshare.log.count("record") == 4, "only of items that exist"
+    world.figshare.fail("record", ServerFailing("it has crashed"), times=9)
+    assert await world.run([record(1)]) == 0
+    assert (world.results(), world.outcomes[0].published) == (["existing"], "")
 
 
 async def test_without_rights_the_public_items_of_the_institution_are_searched(world: RecordWorld) -> None:
