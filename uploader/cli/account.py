@@ -57,7 +57,10 @@ def account() -> None:
 @request_options
 @common_options
 def list_(inactive: bool, requests: RequestOptions, common: GlobalOptions) -> int:
-    """List all accounts: id, state, used space, e-mail, name."""
+    """List all accounts: id, state, used space, e-mail, name.
+
+    `figup report accounts` writes them to a file, as a table.
+    """
 
     async def work(session: Session, api: Figshare) -> int:
         async for one in api.accounts.all(active=False if inactive else None):

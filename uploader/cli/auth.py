@@ -166,7 +166,9 @@ def _kind_fields(grant: OAuth2Grant | None) -> dict[str, Any]:
     }
 
 
-def _kind_text(grant: OAuth2Grant) -> str:
+def _kind_text(grant: OAuth2Grant | None) -> str:
+    if grant is None:
+        return "It is a personal token."
     until = f"valid until {grant.until:%Y-%m-%d %H:%M:%S} UTC" if grant.until is not None else "without expiry"
     then = ", and then refreshed" if grant.until is not None and grant.refresh_token else ""
     return f"It is an OAuth 2 sign-in of {grant.account} through the application {grant.client_id}, {until}{then}."
@@ -254,8 +256,7 @@ def status(common: GlobalOptions) -> int:
 def _show_token(session: Session, endpoint: str, found: tokens.FoundToken) -> None:
     session.console.event("token", endpoint=endpoint, origin=found.origin, **_kind_fields(found.grant))
     session.console.result(f"The token for {endpoint} is in {found.origin}.")
-    if found.grant is not None:
-        session.console.result(_kind_text(found.grant))
+    session.console.result(_kind_text(found.grant))
 
 
 def _find_first(context: Context) -> tuple[OAuth1Grant, str] | None:
