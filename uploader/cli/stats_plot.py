@@ -169,7 +169,8 @@ def _matplotlib() -> Any:
         import matplotlib.figure
     except ImportError:
         raise UsageError(
-            "a PNG needs the package matplotlib, which is not installed", hint="Install it, or write .svg or .html."
+            "a PNG needs the package matplotlib, which is not installed",
+            hint="Install it: pip install 'figup[plot]'; or write .svg or .html.",
         ) from None
     return matplotlib.figure
 

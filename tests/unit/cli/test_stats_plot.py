@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+import tomllib
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -55,5 +56,10 @@ def test_the_smaller_bars_are_summed() -> None:
 def test_png_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UsageError, match="needs the package matplotlib, which is not installed"):
+    with pytest.raises(UsageError, match="needs the package matplotlib, which is not installed") as caught:
         check_format(Path("a.png"))
+    extras = tomllib.loads(Path(__file__).parents[3].joinpath("pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert "figup[plot]" in (caught.value.hint or "")
+    assert extras["plot"][0].startswith("matplotlib")
