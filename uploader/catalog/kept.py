@@ -51,6 +51,10 @@ class Kept:
             if when >= oldest:
                 self._known[key] = value
 
+    def __len__(self) -> int:
+        """Return the number of answers that are known."""
+        return len(self._known)
+
     def remove(self) -> None:
         """Forget the responses: the command has succeeded. Blocks."""
         with map_os_errors(self._path):

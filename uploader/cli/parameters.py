@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -66,6 +66,18 @@ def id_parser(kind: Kind, parse: Callable[[str, Kind], T]) -> Callable[[str], T]
                 known = f"the {kind}'s number, address or DOI"
                 raise ValueError(f"{text!r} is a file or folder; {known} comes before any files") from None
             raise
+
+    return parsed
+
+
+def names_among(what: str, known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of names joined by commas, each once, which raises ValueError for one that is not `known`."""
+
+    def parsed(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+        if wrong := [name for name in names if name not in known]:
+            raise ValueError(f"unknown {what} {wrong[0]!r}; known: {', '.join(known)}")
+        return names
 
     return parsed
 

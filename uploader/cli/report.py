@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uploader.catalog.report.request import STATUSES, ReportRequest, needs_of, tables_of
-from uploader.catalog.report.spec import DEFINITIONS, REPORTS, STATES, ReportName
+from uploader.catalog.report.spec import DEFINITIONS, REPORTS, ReportName
+from uploader.catalog.report.values import STATES
 from uploader.cli.options import (
     ENVIRONMENT,
     FigupCommand,
@@ -21,8 +22,9 @@ from uploader.cli.options import (
     output_options,
     with_options,
 )
-from uploader.cli.parameters import LocalPath, ParsedParam
-from uploader.cli.report_output import ProgressNotes, conclude, show_price, write_failed
+from uploader.cli.parameters import LocalPath, ParsedParam, names_among
+from uploader.cli.prices import show_long_price
+from uploader.cli.report_output import ProgressNotes, conclude, costs_of, show_price, write_failed
 from uploader.cli.runner import Session, on_context, run
 from uploader.cli.signals import REQUEST_GRACE
 from uploader.cli.stats_service import SCOPE, open_statistics, service_endpoint, service_option
@@ -35,6 +37,7 @@ from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
     from uploader.catalog.report.make import ReportRun, Table
+    from uploader.catalog.report.price import CostEstimate
     from uploader.cli.context import Context
     from uploader.figshare.client import Figshare
     from uploader.figshare.statistics_api import StatisticsApi
@@ -46,13 +49,6 @@ table once. Exit status: 1 if records are missing or could not be read in full
 early. What was read is kept; later runs read only what changed.
 
 """
-
-
-def _states(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if wrong := [name for name in names if name not in STATES]:
-        raise ValueError(f"unknown state {wrong[0]!r}; known: {', '.join(STATES)}")
-    return names
 
 
 _PATH = LocalPath(path_type=Path, readable=False)
@@ -67,7 +63,7 @@ _SPECIFIC: dict[str, list[Any]] = {
     "group": [_which("--group", metavar="ID", type=click.IntRange(min=1),
                      help="Only this group, without its subgroups.")],
     "type": [_which("--type", metavar="TYPE", help="Only items of this type, such as dataset.")],
-    "states": [_which("--state", "states", metavar="STATE,…", type=ParsedParam("states", _states),
+    "states": [_which("--state", "states", metavar="STATE,…", type=ParsedParam("states", names_among("state", STATES)),
                       help=f"Only records in these states: {', '.join(STATES)}.")],
     "status": [_which("--status", type=click.Choice(STATUSES), help="Only reviews of this status.")],
     "kinds": [_which("--collections", is_flag=True, help="Collections, too."),
@@ -245,19 +241,24 @@ async def _report(
     )  # fmt: skip
     making = ReportRun(api.records, spec, place, extras=extras, verify=api.account if private else None)
     if values["dry_run"]:
-        hosts = [(api.endpoint, api.request_rate), *([(numbers.endpoint, numbers.request_rate)] if numbers else [])]
         asked = api.requests  # for the account, and for names
         price = await making.price(fresh=values["fresh"])
         price = replace(price, list_requests=price.list_requests + asked)
-        return show_price(session, price, hosts, since=request.stats_since)
+        return show_price(session, price, costs_of(price, api, numbers, since=request.stats_since))
+
+    def tell(price: CostEstimate) -> None:
+        show_long_price(session, price.listed, costs_of(price, api, numbers, since=request.stats_since))
+
     session.signals.stop_with(making.stop, REQUEST_GRACE)
     limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
     try:
-        made = await making.make(table, fresh=values["fresh"], limits=limits, on_progress=ProgressNotes(session).show)
+        made = await making.make(
+            table, fresh=values["fresh"], limits=limits, on_progress=ProgressNotes(session).show, on_price=tell
+        )
     finally:
         await _write_failed(making, values["failed_to"])
     session.report_written = True
-    return conclude(session, api, made, table.output, private=private)
+    return conclude(session, api, numbers, made, table.output, private=private)
 
 
 async def _write_failed(making: ReportRun, path: Path | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from uploader import units
 from uploader.cli.output.console import MAX_REPORTED
+from uploader.cli.prices import HostCost, host_and_port, requests_by_host, shortest_time, text_of_requests
 from uploader.cli.runner import Session
 from uploader.errors import ExitStatus, Facts, RecordsMissing
 from uploader.text import printable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from uploader.catalog.report.parts import Failed
     from uploader.catalog.report.price import CostEstimate
     from uploader.figshare.client import Figshare
+    from uploader.figshare.statistics_api import StatisticsApi
 
 _PROGRESS_EVERY = 10.0
 """Seconds between notes on progress."""
@@ -62,28 +64,38 @@ class ProgressNotes:
         return ", ".join(pieces)
 
 
-def show_price(
-    session: Session, price: CostEstimate, hosts: Sequence[tuple[str, float | None]], *, since: date | None
-) -> int:  # fmt: skip
-    """Say what a report would cost. `hosts` are the API's and the statistics service's address and rate a second."""
-    costs = [price.list_requests + price.record_requests, price.number_requests]
-    times = [cost / rate for cost, (_, rate) in zip(costs, hosts, strict=False) if rate]
-    seconds = max(times, default=None)
+def costs_of(
+    price: CostEstimate, api: Figshare, numbers: StatisticsApi | None, *, since: date | None
+) -> list[HostCost]:
+    """Return the requests of a report to each of its services."""
+    asked = price.list_requests + price.record_requests
+    costs = [HostCost(endpoint=api.endpoint, requests=asked, rate=api.request_rate, more=price.at_least)]
+    if numbers is not None:
+        # Of all time, there are more if the service cannot combine the counters.
+        costs.append(
+            HostCost(
+                endpoint=numbers.endpoint, requests=price.number_requests, rate=numbers.request_rate, more=since is None
+            )
+        )
+    return costs
+
+
+def show_price(session: Session, price: CostEstimate, costs: Sequence[HostCost]) -> int:
+    """Say what a report would cost."""
+    seconds = shortest_time(costs)
     session.summary.records = {
         "found": price.listed,
         "known": price.known,
         "list_requests": price.list_requests,
         "record_requests": price.record_requests,
         "number_requests": price.number_requests,
-        "hosts": [host for host, _ in hosts],
+        "requests_by_host": {host_and_port(one.endpoint): one.requests for one in costs},
         "seconds": seconds,
     }
     more = " or more" if price.at_least else ""
     pieces = f"{price.list_requests} for lists and {price.record_requests}{more} for records"
-    text = f"{format_count(costs[0], 'request')} ({pieces}) to {printable(hosts[0][0])}"
-    if price.number_requests:
-        more = "" if since else " or more"
-        text += f", {format_count(costs[1], 'request')}{more} for numbers to {printable(hosts[1][0])}"
+    text = f"{format_count(costs[0].requests, 'request')} ({pieces}) to {host_and_port(costs[0].endpoint)}"
+    text += "".join(f", {one}, for numbers" for one in costs[1:] if one.requests)
     shortest = f"; at least {units.format_duration(seconds)}" if seconds else ""
     session.console.result(
         f"{format_count(price.listed, 'record')}, {price.known} of them unchanged: {text}{shortest}. "
@@ -92,7 +104,15 @@ def show_price(
     return ExitStatus.OK
 
 
-def conclude(session: Session, api: Figshare, made: ReportResult, output: Path, *, private: bool) -> int:
+def conclude(
+    session: Session,
+    api: Figshare,
+    numbers: StatisticsApi | None,
+    made: ReportResult,
+    output: Path,
+    *,
+    private: bool,
+) -> int:
     """Report what was made, and return the exit status. Raises RecordsMissing."""
     from uploader.catalog.pager import check_complete
 
@@ -115,8 +135,10 @@ def conclude(session: Session, api: Figshare, made: ReportResult, output: Path, 
         "candidates": {str(number): list(one) for number, one in made.candidates.items()},
         "changes": dict(made.changes),
         "requests": api.requests,
+        "requests_by_host": (asked := requests_by_host(api, numbers)),
     }
-    console.result(_written(made, output))
+    by_host = f" {text_of_requests(asked)}." if numbers is not None else ""
+    console.result(f"{_written(made, output)}{by_host}")
     for note in _notes(made):
         console.note(note)
     if private:

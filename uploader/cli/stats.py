@@ -18,7 +18,7 @@ from uploader.cli.options import (
     grouped,
     with_options,
 )
-from uploader.cli.parameters import LocalPath, ParsedParam
+from uploader.cli.parameters import LocalPath, ParsedParam, names_among
 from uploader.cli.runner import Session
 from uploader.cli.stats_output import read_ids, write_bytes, write_table
 from uploader.cli.stats_service import SCOPE, SERVICE, Service, with_service
@@ -33,19 +33,12 @@ from uploader.units import format_count
 if TYPE_CHECKING:
     from uploader.catalog.statistics.periods import Period
     from uploader.figshare.ids import Kind as RecordKind
-    from uploader.figshare.statistics_api import Counter, StatsKind
+    from uploader.figshare.statistics_api import Counter, Granularity, StatsKind
 
 COUNTERS = ("views", "downloads", "shares")
 _MAX_LOOKED_UP = 20
 """Records without any event that are looked up, at most."""
 _DAY = ParsedParam("date", identifiers.date_of)
-
-
-def _counters(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if wrong := [name for name in names if name not in COUNTERS]:
-        raise ValueError(f"unknown counter {wrong[0]!r}; known: {', '.join(COUNTERS)}")
-    return names
 
 
 _which, _when, _how = grouped("Which"), grouped("When"), grouped("Result")
@@ -66,15 +59,16 @@ _PERIOD = [
     _when("--since", metavar="DATE", type=_DAY, help="First day."),
     _when("--until", metavar="DATE", type=_DAY, help="Last day.  [default: today]"),
 ]
-_COUNTER = _how("--counter", "counters", metavar="C,…", type=ParsedParam("counters", _counters), default="views",
-                show_default=True, help="views, downloads, shares, or several.")  # fmt: skip
+_COUNTER = _how("--counter", "counters", metavar="C,…", default="views", show_default=True,
+                type=ParsedParam("counters", names_among("counter", COUNTERS)),
+                help="views, downloads, shares, or several.")  # fmt: skip
 _OUTPUT = [
     _how("--output", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
          help="Write the rows to FILE.csv or FILE.jsonl."),
     _how("--force", is_flag=True, help="Replace files that exist."),
 ]  # fmt: skip
 _PLOT = _how("--plot", metavar="FILE", type=LocalPath(path_type=Path, readable=False),
-             help="Draw FILE.svg or FILE.html; .png with matplotlib.")  # fmt: skip
+             help="Draw FILE.svg, FILE.html, or FILE.png (extra figup[plot]).")  # fmt: skip
 
 
 @click.group("stats")
@@ -100,7 +94,8 @@ def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, 
     async def work(session: Session, service: Service) -> int:
         period = _given_period(values)
         kind, numbers = await _asked(session, service, ids, values)
-        async with service.counting(session, kind, numbers) as counting:
+        each = None if period is None else len(COUNTERS) * _slices(period, "year")
+        async with service.counting(session, kind, numbers, each) as counting:
             rows = []
             for number in numbers:
                 totals = await counting.totals(kind, number, period)
@@ -144,7 +139,8 @@ def timeline(
     async def work(session: Session, service: Service) -> int:
         period = _period(values, days=365 if by == "day" else None)
         kind, numbers = await _asked(session, service, ids, values)
-        async with service.counting(session, kind, numbers) as counting:
+        each = len(counters) * _slices(period, by)
+        async with service.counting(session, kind, numbers, each) as counting:
             rows, series = [], {}
             for number in numbers:
                 for counter in counters:
@@ -188,7 +184,8 @@ def places(
     async def work(session: Session, service: Service) -> int:
         period = _period(values, days=365)
         kind, numbers = await _asked(session, service, ids, values)
-        async with service.counting(session, kind, numbers) as counting:
+        each = len(counters) * _slices(period, "total")
+        async with service.counting(session, kind, numbers, each) as counting:
             rows: list[dict[str, Any]] = []
             sums: dict[str, int] = {}
             for number in numbers:
@@ -321,6 +318,11 @@ def _period(values: dict[str, Any], *, days: int | None) -> Period:
 
     last = values["until"] or datetime.now(UTC).date()
     return Period(values["since"] or (days_before(last, days) if days else EARLIEST), last)
+
+
+def _slices(period: Period, granularity: Granularity) -> int:
+    """Return how many requests cover a period."""
+    return sum(1 for _ in period.slices(granularity))
 
 
 async def _note_unknown(session: Session, service: Service, kind: StatsKind, rows: list[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context, state
 from uploader.cli.options import GlobalOptions, grouped
 from uploader.cli.output.progress import Display
 from uploader.cli.parameters import ParsedParam
+from uploader.cli.prices import HostCost, requests_by_host, show_long_price
 from uploader.cli.runner import Session, run
 from uploader.cli.stats_output import check_output
 from uploader.concurrency import in_thread
@@ -44,12 +45,20 @@ class Service:
     open_client: Callable[[], Client]
 
     @asynccontextmanager
-    async def counting(self, session: Session, kind: str, numbers: Sequence[int]) -> AsyncIterator[Counting]:
-        """Yield what counts. If the block does not end well, the same command continues with the answers so far."""
+    async def counting(
+        self, session: Session, kind: str, numbers: Sequence[int], each: int | None = None
+    ) -> AsyncIterator[Counting]:
+        """Yield what counts. If the block does not end well, the same command continues with the answers so far.
+
+        `each` is the number of requests about a record, None: one if the service can combine the counters.
+        """
         from uploader.catalog.statistics.answers import KeptAnswers
         from uploader.catalog.statistics.counting import Counting
 
         async with kept_answers(session, "statistics", [self.api.endpoint, self.scope, kind, numbers]) as kept:
+            left = max(0, len(numbers) * (each or 1) - len(kept))
+            cost = HostCost(endpoint=self.api.endpoint, requests=left, rate=self.api.request_rate, more=each is None)
+            show_long_price(session, len(numbers), [cost])
             yield Counting(KeptAnswers(self.api, kept), self.scope)
 
     async def identify(self, session: Session, references: Sequence[Reference], kind: DoiKind) -> list[int]:
@@ -175,10 +184,12 @@ def with_service(
             scope = values.get("scope")
             retry = INTERACTIVE_RETRY if requests is None else None
             async with open_statistics(session, context, endpoint, scope, requests, login) as api:
-                return await work(session, Service(
+                status = await work(session, Service(
                     api=api, scope=scope,
                     open_client=lambda: context.client(requests=requests, retry=retry, anonymous=True),
                 ))  # fmt: skip
+                session.summary.records = {"requests_by_host": requests_by_host(api), **(session.summary.records or {})}
+                return status
 
         return run(common, connected)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import functools
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -66,6 +68,10 @@ class Reports:
         return ReportRun(self._figshare, spec, place, extras=extras, clock=self._figshare.clock)
 
     def make(self, **requested: Any) -> ReportResult:
+        return self.make_priced(**requested)[0]
+
+    def make_priced(self, **requested: Any) -> tuple[ReportResult, CostEstimate]:
+        """Make a report, and return also the price that was told after its lists."""
         request = ReportRequest(**({"report": "own"} | requested))
         making = self._of(request)
         table = Table(
@@ -75,7 +81,10 @@ class Reports:
             sides=request.sides,
             replace=True,
         )
-        return anyio.run(making.make, table)
+        told: list[CostEstimate] = []
+        made = anyio.run(functools.partial(making.make, table, on_price=told.append))
+        (price,) = told
+        return made, price
 
     def price(self, **requested: Any) -> CostEstimate:
         return anyio.run(self._of(ReportRequest(**({"report": "own"} | requested))).price)
@@ -107,7 +116,8 @@ def test_numbers_of_a_period_are_those_of_its_months(reports: Reports, service: 
     assert service.requests == []
     figshare.asked.clear()
     figshare.pages.clear()
-    made = reports.make(**PERIOD)
+    made, told = reports.make_priced(**PERIOD)
+    assert replace(told, list_requests=price.list_requests) == price, "told again after the lists"
     assert price.number_requests == len(service.requests) == 5 * (3 * 2 + 4)
     assert price.list_requests + price.record_requests == len(figshare.pages) + len(figshare.asked)
     for row in reports.rows():

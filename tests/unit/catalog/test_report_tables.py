@@ -268,6 +268,8 @@ def test_columns_are_chosen_by_name() -> None:
         ({"is_public": True, "is_embargoed": True, "embargo_type": "article"}, "embargoed-item"),
         ({"is_metadata_record": True}, "metadata-only"),
         ({"has_linked_file": 1}, "linked"),
+        ({"role": "Owner", "published_date": None}, "draft"),
+        ({"role": "Owner", "published_date": "2021-01-01T00:00:00Z"}, "public"),
     ],
     ids=[
         "public",
@@ -279,6 +281,8 @@ def test_columns_are_chosen_by_name() -> None:
         "embargoed-item",
         "metadata-only",
         "linked",
+        "own project",
+        "own public project",
     ],
 )
 def test_the_state_is_that_of_the_record(record: dict[str, Any], expected: str) -> None:

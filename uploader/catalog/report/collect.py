@@ -93,7 +93,7 @@ class RunProgress:
     requests: int
 
 
-async def _no_fence() -> None:
+async def _nothing() -> None:
     """Let everything pass."""
 
 
@@ -112,19 +112,20 @@ class Collector:
         limits: Limits | None = None,
         clock: Clock | None = None,
         verify: Verify | None = None,
-        fence: Callable[[], Awaitable[None]] = _no_fence,
+        fence: Callable[[], Awaitable[None]] = _nothing,
+        on_listed: Callable[[], Awaitable[None]] = _nothing,
         on_progress: Callable[[RunProgress], None] = lambda _: None,
     ) -> None:
         """`account` is the token's. `asked` says which events are counted, None: all. `verify` is called when a record
         may not be read; it raises TokenRejected if the token is not valid. `fence` is awaited before each commit; it
-        raises if another process has the catalog.
+        raises if another process has the catalog. `on_listed` is awaited once all lists were read.
         """
         self._source, self._store, self._spec = source, store, spec
         self._account, self._verify, self._fence = account, verify, fence
         self._extras, self._asked = extras or Extras(), asked or EventSelection()
         self._clock = clock or Clock()
         self._requests = Requests(limits or Limits(), self._clock)
-        self._on_progress = on_progress
+        self._on_listed, self._on_progress = on_listed, on_progress
         self.left_out = 0
         """Rows that did not fit the filters."""
         self._tally = Tally()
@@ -176,6 +177,7 @@ class Collector:
         bare = [one.listing.kind for one in self._spec.lookups()]
         bare += self._spec.rows if self._spec.definition.detail is None else ()
         await in_thread(self._store.drop_unlisted, bare)
+        await self._on_listed()
         for failed in (False, True):
             await self._parts(failed=failed)
         return tuple(gaps)

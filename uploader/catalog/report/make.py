@@ -20,7 +20,7 @@ from uploader.catalog.report.columns import Entry, Layout, Selection
 from uploader.catalog.report.limits import Limits
 from uploader.catalog.report.numbers import EventSelection
 from uploader.catalog.report.parts import Failed
-from uploader.catalog.report.price import CostEstimate, Pricing
+from uploader.catalog.report.price import CostEstimate, Pricing, cost_of_rest
 from uploader.catalog.report.sheets import CHANGES, check_output, write_table
 from uploader.catalog.report.side_tables import SideTable
 from uploader.catalog.report.spec import Spec
@@ -133,13 +133,17 @@ class ReportRun:
         fresh: bool = False,
         limits: Limits | None = None,
         on_progress: Callable[[RunProgress], None] = lambda _: None,
+        on_price: Callable[[CostEstimate], None] = lambda _: None,
     ) -> ReportResult:
-        """Make the report. `fresh`: read everything again. Raises CatalogBusy, Interrupted and others."""
+        """Make the report. `fresh`: read everything again. `on_price` gets the cost of the rest, with the lists read.
+
+        Raises CatalogBusy, Interrupted and others.
+        """
         await in_thread(lambda: check_output(table.output, sides=table.sides, replace=table.replace))
         async with self._locked() as lock, self._opened(fresh=fresh) as store:
 
             async def work() -> ReportResult:
-                return await self._make(store, lock.check, table, limits, on_progress)
+                return await self._make(store, lock.check, table, limits, on_progress, on_price)
 
             try:
                 return await lock.held_while(work)
@@ -154,7 +158,11 @@ class ReportRun:
         table: Table,
         limits: Limits | None,
         on_progress: Callable[[RunProgress], None],
+        on_price: Callable[[CostEstimate], None],
     ) -> ReportResult:
+        async def listed() -> None:
+            on_price(await in_thread(cost_of_rest, store, self._spec, self._extras, self._asked))
+
         collector = Collector(
             self._source,
             store,
@@ -166,6 +174,7 @@ class ReportRun:
             clock=self._clock,
             verify=self._verify,
             fence=fence,
+            on_listed=listed,
             on_progress=on_progress,
         )
         self._collector = collector

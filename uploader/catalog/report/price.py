@@ -1,4 +1,6 @@
-"""What a run of a report would cost: its lists are read as a run reads them, and nothing is changed."""
+"""What a run of a report costs: without one, for which its lists are read as a run reads them and nothing is changed,
+and what is left of one whose lists were read.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +36,24 @@ class CostEstimate:
     number_requests: int
     known: int
     at_least: bool = False
+
+
+def cost_of_rest(store: Store, spec: Spec, extras: Extras, asked: EventSelection) -> CostEstimate:
+    """Return what a run costs from now on, with all its lists in the catalog. Blocks."""
+    listed, _ = store.counts()
+    # In private reports, records without a date are drafts, which have no numbers.
+    undated = not spec.definition.private
+    left = {part: store.left(part, undated=undated) for part in extras.parts(spec)}
+    collections = len(store.seen("collection")) if "items" in left else 0  # their items are listed in every run
+    numbers: tuple[Part, ...] = ("numbers", "places")
+    return CostEstimate(
+        listed=listed,
+        list_requests=0,
+        record_requests=left.get("record", 0) + collections,
+        number_requests=sum(left[part] * asked.requests(part) for part in numbers if part in left),
+        known=listed - left["record"] if "record" in left else 0,
+        at_least=bool({"versions", "items"} & left.keys()) or spec.definition.detail == "usage",
+    )
 
 
 class Pricing:

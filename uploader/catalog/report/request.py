@@ -20,7 +20,8 @@ from uploader.catalog.report.side_tables import (
     VIEWS_BY_COUNTRY,
     SideTable,
 )
-from uploader.catalog.report.spec import DEFINITIONS, REPORTS, STATES, ReportName, Spec
+from uploader.catalog.report.spec import DEFINITIONS, REPORTS, ReportName, Spec
+from uploader.catalog.report.values import STATES
 from uploader.errors import Facts, UsageError
 from uploader.figshare.ids import Kind
 from uploader.metadata import identifiers

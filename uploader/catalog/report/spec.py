@@ -13,6 +13,7 @@ from uploader.catalog.checks import Filter, RowChecks, equals
 from uploader.catalog.query import Query
 from uploader.catalog.report.columns import Columns
 from uploader.catalog.report.known_columns import ACCOUNTS, AUTHOR, EMBARGOES, PUBLISHED, QUOTAS, RECORDS, REVIEWS
+from uploader.catalog.report.values import PUBLISHED_STATES
 from uploader.figshare.ids import Kind
 from uploader.figshare.records import (
     INSTITUTION_ACCOUNTS,
@@ -28,8 +29,6 @@ from uploader.figshare.records import REVIEWS as REVIEW_LIST
 ReportName: TypeAlias = Literal["public", "own", "author", "published", "embargoes", "accounts", "quotas", "reviews"]
 REPORTS: tuple[ReportName, ...] = get_args(ReportName)
 Detail: TypeAlias = Literal["public", "private", "review", "usage"]
-STATES = ("public", "embargoed-file", "embargoed-item", "metadata-only", "linked", "draft", "unpublished")
-_PUBLISHED = frozenset(STATES) - {"draft", "unpublished"}
 _EMBARGOED = frozenset({"embargoed-file", "embargoed-item"})
 
 
@@ -70,7 +69,7 @@ DEFINITIONS: Mapping[ReportName, Definition] = {
         takes=_RECORD_OPTIONS | {"author", "orcid", "author_ids", "strict", "institution"},
     ),
     "published": Definition(
-        columns=PUBLISHED, detail="private", listing=INSTITUTION_ITEMS, lookups=_NAMES, states=_PUBLISHED,
+        columns=PUBLISHED, detail="private", listing=INSTITUTION_ITEMS, lookups=_NAMES, states=PUBLISHED_STATES,
         takes=(_RECORD_OPTIONS - {"kinds"}) | _LIMITS | {"states", "emails"},
     ),
     "embargoes": Definition(

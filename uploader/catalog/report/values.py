@@ -16,6 +16,9 @@ Cell: TypeAlias = str | int | float | bool | None
 """The value of one cell; None is an empty one."""
 Values: TypeAlias = tuple[str, ...]
 """The values of a list, which share one cell."""
+STATES = ("public", "embargoed-file", "embargoed-item", "metadata-only", "linked", "draft", "unpublished")
+"""What a record can be; see `state`."""
+PUBLISHED_STATES = frozenset(STATES) - {"draft", "unpublished"}
 
 _BLOCKS = frozenset(
     {"p", "div", "li", "ul", "ol", "tr", "table", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6"}
@@ -165,12 +168,14 @@ def is_public(record: Raw) -> bool | None:
 
 
 def state(record: Raw) -> str:
-    """Return whether and how a record that was read in full is public.
+    """Return whether and how a record that was read in full is public: one of `STATES`.
 
-    "public", "embargoed-file", "embargoed-item", "metadata-only", "linked", "draft" or "unpublished". An item that was
-    published and withdrawn keeps its date of publication, so the date alone says nothing (observed).
+    An item that was published and withdrawn keeps its date of publication, so the date alone says nothing (observed).
+    Only of an own project, which has nothing else, it is decisive.
     """
     public = is_public(record)
+    if public is None and "role" in record and "status" not in record:
+        public = bool(record.get("published_date"))
     if public is False or (public is None and record.get("status") not in (None, "public")):
         # What is wholly under embargo is published, but not public.
         if (
