@@ -42,6 +42,19 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_own_items_are_listed_by_the_state_of_each(figup: Figup, figshare: Served) -> None:
+    def titles(*states: str) -> set[str]:
+        listed = figup.run("item", "list", *states, *RATE, "--json").expect(0).events
+        return {event["record"]["title"] for event in listed if event["event"] == "record"}
+
+    published, rest = titles("--state", "published"), titles("--state", "draft,unpublished")
+    assert {"Public without a date", "Embargoed wholly", "Embargoed files", "Catalogue record"} <= published
+    assert {"Taken back", "Still a draft", "Before review"} <= rest
+    assert titles("--state", "unpublished") & published == set()
+    assert published | rest == titles()
+    assert "unknown state 'nope'; known: public, embargoed-file," in figup.run("item", "list", "--state", "nope").stderr
+
+
 def test_published_records_have_owners_and_groups(figup: Figup, figshare: Served, tmp_path: Path) -> None:
     output = tmp_path / "published.csv"
     made = figup.run("report", "published", "--output", output, *RATE, "--json").expect(0).summary["records"]

@@ -53,14 +53,21 @@ async def with_progress(session: Session, rows: AsyncIterator[Record]) -> AsyncI
 
 
 async def put_rows(
-    session: Session, rows: AsyncIterator[Record], kind: Kind, output: Path | None = None, *, replace: bool = False
+    session: Session,
+    rows: AsyncIterator[Record],
+    kind: Kind,
+    output: Path | None = None,
+    *,
+    replace: bool = False,
+    progress: bool = True,
 ) -> int:
     """Print rows, or write them to a file, which appears once all are written; return how many they were.
 
-    Raises OutputExists, UsageError.
+    `progress`: report how many were written so far. Raises OutputExists, UsageError.
     """
     if output is not None:
-        return await _write_rows(with_progress(session, rows), kind, output, replace=replace)
+        noted = with_progress(session, rows) if progress else rows
+        return await _write_rows(noted, kind, output, replace=replace)
     count = 0
     async for row in rows:
         count += 1
