@@ -109,10 +109,11 @@ def test_a_summary_as_text_json_and_a_page_for_browsers(figup: Figup, figshare: 
     evil = figup.cwd / "<img src=x onerror=alert(1)>.csv"
     evil.write_text(text.replace("/licenses/by/4.0/", "/<script>alert(2)</script>"), "utf-8")
     shown = figup.run("batch", "summary", evil, "--html", "s.html", "--stats", *FAST).expect(0).stdout
-    assert "\nLicences, with views and downloads\n" in shown
+    assert "\nLicences, with views, downloads and views a record\n" in shown
     summary: dict[str, Any] = figup.run("batch", "summary", evil, "--json").expect(0).summary["records"]
     assert summary["found"] == sum(one["records"] for one in summary["licences"])
     assert summary["metadata_only"] == 1
+    assert summary["linked_share"] == summary["linked_to_publication"] / summary["found"]
     assert f"{summary['linked']:>9}  Linked file" in shown
     seen = browse(figup.cwd / "s.html", "--dump-dom")
     assert "CONSOLE" not in seen.stderr, "the page must not violate its own policy"

@@ -14,6 +14,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.output.console import MAX_REPORTED
 from uploader.cli.output.progress import Display
 from uploader.cli.parameters import LocalPath, ParsedParam
+from uploader.cli.prices import HostCost, requests_by_host, show_long_price
 from uploader.cli.records_result import PROGRESS_EVERY
 from uploader.cli.runner import Session, on_figshare, run
 from uploader.cli.stats_service import SCOPE, SERVICE, Service, kept_answers, with_service
@@ -233,9 +234,16 @@ async def _add_and_finish(
                 await additions.count(counting, number)
         if api is not None:
             kept = await stack.enter_async_context(kept_answers(session, "funders", [api.endpoint, numbers]))
+            left = len(numbers) - len(kept)
+            show_long_price(
+                session, len(numbers), [HostCost(endpoint=api.endpoint, requests=left, rate=api.request_rate)]
+            )
             for number in _with_progress(session, numbers, "asked for funders"):
                 await additions.find_funders(api.records, kept, number)
-        return await finish(session, batch, additions)
+        status = await finish(session, batch, additions)
+        asked = requests_by_host(service.api if service is not None else None, api)
+        session.summary.records = {**(session.summary.records or {}), **({"requests_by_host": asked} if asked else {})}
+        return status
 
 
 def _with_progress(session: Session, numbers: Sequence[int], done: str) -> Iterator[int]:
@@ -327,14 +335,19 @@ def _show(session: Session, summary: Summary) -> None:
         ranked = summary.ranked(name)
         if not ranked:
             continue
-        lines.append(f"\n{title}" + (", with views and downloads" if summary.counted else ""))
+        lines.append(f"\n{title}" + (", with views, downloads and views a record" if summary.counted else ""))
         for value, count in ranked[:_SHOWN]:
             events = ""
             if summary.counted:
                 events = f"{summary.views[name][value]:>11,} {summary.downloads[name][value]:>9,}"
+                events += f" {summary.views_a_record(name, value):>9,.1f}"
             lines.append(f"{count:>9,}{events}  {printable(value)}")
         if len(ranked) > _SHOWN:
             lines.append(f"           and {len(ranked) - _SHOWN} more")
+        if summary.counted and name == "funders":
+            lines.append(f"\n{title} with the most views a record")
+            most = summary.most_viewed_each(name, _SHOWN)
+            lines += [f"{views:>9,.1f}  {printable(value)}" for value, views in most]
     session.console.result("\n".join(lines))
 
 
@@ -343,11 +356,14 @@ def _as_json(summary: Summary) -> dict[str, Any]:
     from uploader.catalog.batch.summary import RANKED
 
     def value(kind: str, name: str, count: int) -> dict[str, Any]:
-        events = {"views": summary.views[kind][name], "downloads": summary.downloads[kind][name]}
+        events = {
+            "views": summary.views[kind][name], "downloads": summary.downloads[kind][name],
+            "views_a_record": round(summary.views_a_record(kind, name), 2),
+        }  # fmt: skip
         return {"name": name, "records": count, **(events if summary.counted else {})}
 
     numbers = ("embargoed_files", "embargoed_wholly", "metadata_only", "linked", "linked_to_publication",
-               "publications", "counted")  # fmt: skip
+               "publications", "linked_share", "counted")  # fmt: skip
     return {
         "statuses": dict(summary.statuses),
         **{name: getattr(summary, name) for name in numbers},

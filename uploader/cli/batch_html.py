@@ -19,11 +19,13 @@ _SVG = Path("plot.svg")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
-    """What is counted by one kind of name: plots as SVG, and rows of a name, its records, views and downloads."""
+    """What is counted by one kind of name: plots as SVG, and rows of a name, its records, views, downloads, and views a
+    record.
+    """
 
     title: str
     plots: list[str]
-    rows: list[tuple[str, int, int, int]]
+    rows: list[tuple[str, int, int, int, float]]
 
 
 def summary_html(summary: Summary, name: str) -> str:
@@ -49,7 +51,10 @@ def _section(summary: Summary, kind: str, title: str) -> _Section:
     if summary.counted:
         plots.append(_plot(f"{title}, by views", summary.most_viewed(kind, _MAX_BARS)))
     views, downloads = summary.views[kind], summary.downloads[kind]
-    rows = [(printable(name), count, views[name], downloads[name]) for name, count in ranked]
+    rows = [
+        (printable(name), count, views[name], downloads[name], summary.views_a_record(kind, name))
+        for name, count in ranked
+    ]
     return _Section(title=title, plots=plots, rows=rows)
 
 

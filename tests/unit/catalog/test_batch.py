@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pytest
@@ -20,6 +21,7 @@ from uploader.catalog.batch.records import Batch
 from uploader.catalog.batch.summary import summarize
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.known_columns import RECORDS
+from uploader.cli import batch as batch_command
 from uploader.errors import FigupError, ResourcesExhausted
 from uploader.metadata.vocabulary import license_at
 
@@ -285,12 +287,27 @@ def test_what_the_notebook_counts() -> None:
     assert batch.found.repeated == 2
     assert dict(found.facts()) == {
         "Records": 4, "Status draft": 1, "Status public": 3, "Embargoed files": 1, "Embargoed wholly": 0,
-        "Metadata only": 1, "Linked file": 3, "Linked to a publication": 3, "Different publications": 1,
+        "Metadata only": 1, "Linked file": 3, "Linked to a publication (75%)": 3, "Different publications": 1,
     }  # fmt: skip
     assert found.ranked("licences") == [("CC BY 4.0", 3), ("example.org/l", 1)]
     assert found.ranked("states") == [("draft", 1), ("embargoed-file", 1), ("linked", 1), ("metadata-only", 1)]
     assert found.ranked("grants") == [("Rivers", 4)]
     assert found.events() == []
+
+
+def test_values_are_ranked_by_the_views_of_a_record() -> None:
+    def entry(funders: Sequence[str], views: int | None) -> Entry:
+        raw = {"id": 1, "funding_list": [{"funder_name": name} for name in funders], "views": views}
+        return Entry(kind="item", row=raw, full=raw)
+
+    found = summarize([entry(["Many", "Few"], 90), entry(["Many"], 10), entry(["Many"], None), entry(["None"], 0)])
+    assert [name for name, _ in found.most_viewed("funders", 2)] == ["Many", "Few"]
+    assert found.most_viewed_each("funders", 2) == [("Few", 90.0), ("Many", 100 / 3)]
+    shown: list[str] = []
+    session: Any = SimpleNamespace(console=SimpleNamespace(result=shown.append))
+    batch_command._show(session, found)
+    assert "\nFunders with the most views a record\n     90.0  Few\n     33.3  Many\n      0.0  None" in shown[0]
+    assert summarize([]).linked_share == 0.0
 
 
 @pytest.mark.parametrize(

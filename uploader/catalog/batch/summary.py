@@ -51,6 +51,20 @@ class Summary:
         """Return the values of a kind with the views of their records, the most viewed first."""
         return sorted(self.views[name].items(), key=lambda pair: (-pair[1], pair[0]))[:most]
 
+    def views_a_record(self, name: str, value: str) -> float:
+        """Return the views of the records with a value, by record."""
+        return self.views[name][value] / self.counts[name][value]
+
+    def most_viewed_each(self, name: str, most: int) -> list[tuple[str, float]]:
+        """Return the values of a kind with the views by record, the greatest first."""
+        pairs = ((value, self.views_a_record(name, value)) for value in self.counts[name])
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:most]
+
+    @property
+    def linked_share(self) -> float:
+        """The share of records that have the DOI of a publication, from 0 to 1."""
+        return self.linked_to_publication / self.records if self.records else 0.0
+
     def facts(self) -> list[tuple[str, int]]:
         """Return the numbers that are not by name, with what they are."""
         return [
@@ -60,7 +74,7 @@ class Summary:
             ("Embargoed wholly", self.embargoed_wholly),
             ("Metadata only", self.metadata_only),
             ("Linked file", self.linked),
-            ("Linked to a publication", self.linked_to_publication),
+            (f"Linked to a publication ({self.linked_share:.0%})", self.linked_to_publication),
             ("Different publications", self.publications),
         ]
 
