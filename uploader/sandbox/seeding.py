@@ -34,10 +34,10 @@ def seed(db: sqlite3.Connection, count: int, number: int, now: float) -> bool:
     triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
     for trigger in triggers:
         db.execute(f"DROP TRIGGER {trigger['name']}")
-    _people(db, accounts)
+    people = _people(db, accounts)
     for begin in range(0, count, _BLOCK):
         block = [seeds.item(one, number, count, accounts) for one in range(begin, min(begin + _BLOCK, count))]
-        _insert(db, block)
+        _insert(db, block, people)
     _sets(db, count, now)
     _reviews(db)
     _usage(db)
@@ -47,8 +47,8 @@ def seed(db: sqlite3.Connection, count: int, number: int, now: float) -> bool:
     return True
 
 
-def _people(db: sqlite3.Connection, accounts: int) -> None:
-    """Insert authors: namesakes without accounts, and those of the accounts."""
+def _people(db: sqlite3.Connection, accounts: int) -> list[dict[str, Any]]:
+    """Insert authors, namesakes without accounts and those of the accounts; return them by their numbers."""
     people = [seeds.author(number) for number in range(accounts + NAMESAKES)]
     db.executemany(
         "INSERT INTO authors (id, full_name, first_name, last_name, orcid_id, account_id) VALUES (?, ?, ?, ?, ?, ?)",
@@ -69,11 +69,11 @@ def _people(db: sqlite3.Connection, accounts: int) -> None:
             for place in range(accounts)
         ),
     )  # fmt: skip
+    return people
 
 
-def _insert(db: sqlite3.Connection, block: list[Seed]) -> None:
+def _insert(db: sqlite3.Connection, block: list[Seed], people: list[dict[str, Any]]) -> None:
     """Insert items with their versions, files and documents."""
-    people = {place: seeds.author(place) for one in block for place in one.authors}
     texts = [json.dumps(one.metadata | {"authors": [FIRST_AUTHOR + place for place in one.authors]}) for one in block]
     db.executemany(
         "INSERT INTO items (id, status, created, modified, metadata, account_id, version, published, withdrawn, linked,"
@@ -136,7 +136,7 @@ def _files(db: sqlite3.Connection, block: list[Seed]) -> None:
     )
 
 
-def _documents(one: Seed, people: dict[int, dict[str, Any]]) -> Iterator[tuple[object, ...]]:
+def _documents(one: Seed, people: list[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
     """Return the documents of the private copy and of the newest version."""
     named = [people[place] for place in one.authors]
     made = document("articles", (one.id, 0), _COMPLETE | one.metadata, named, versions=one.versions)
