@@ -620,7 +620,7 @@ class FakeItems:
     async def add_authors(self, item_id: int, authors: Sequence[Mapping[str, object]]) -> None:
         def add() -> None:
             item = self._figshare.stored(item_id)
-            item.changes += 1
+            item.change(self._figshare.clock.now())
             item.authors += [
                 Author(id=number, full_name=f"Author {number}")
                 if isinstance(number := body.get("id"), int)
@@ -633,7 +633,7 @@ class FakeItems:
     async def add_categories(self, item_id: int, categories: Sequence[int]) -> None:
         def add() -> None:
             item = self._figshare.stored(item_id)
-            item.changes += 1
+            item.change(self._figshare.clock.now())
             item.fields["categories"] = [*_numbers(item.fields.get("categories")), *categories]
 
         await self._figshare.request("add_categories", add)
