@@ -110,7 +110,7 @@ async def test_an_intent_may_be_much_older_than_the_request_that_was_tried_again
 
 
 async def test_an_announced_file_that_appears_late_is_removed(start_sandbox: Start, tmp_path: Path) -> None:
-    sandbox = start_sandbox("--fault", "initiate=hide,seconds=3")
+    sandbox = start_sandbox("--fault", "initiate=hide,seconds=7")
     story = Story(sandbox, tmp_path, named=True, settle=4, visible=1)
     assert await story.run() == 75
     assert await story.run() == 0

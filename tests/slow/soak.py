@@ -234,16 +234,19 @@ class Soak:
 
     def _check_requests(self) -> None:
         kinds: Counter[str] = Counter()
+        again: list[str] = []
         with self._chaos.sandbox.request_log_file.open(encoding="utf-8") as log:
             for line in log:
                 entry = json.loads(line)
                 kinds["requests"] += 1
                 kinds["requests with a fault"] += entry["fault"] is not None
-                kinds["COMPLETE parts sent again"] += entry["kind"] == "put-part" and entry["part_before"] == "COMPLETE"
+                if entry["kind"] == "put-part" and entry["part_before"] == "COMPLETE":
+                    again.append(line)
                 kinds["tokens on the upload service"] += entry["service"] == "upload" and entry["authorization"]
+        kinds["COMPLETE parts sent again"] = len(again)
         for what, count in kinds.items():
             self.tally[what] = count
-        assert kinds["COMPLETE parts sent again"] == 0, "a part was sent that Figshare had"
+        assert not again, f"parts were sent that Figshare had: {''.join(again)}"
         assert kinds["tokens on the upload service"] == 0
 
 

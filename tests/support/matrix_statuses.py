@@ -87,8 +87,8 @@ NEW_ITEM: Exceptions = (
     # An item that was just created may not be found yet: it is read, and the request repeated.
     ({"404"}, {"initiate"}, (0, 1)),
 )
-FIRST_LOOK: Exceptions = (
-    # The same for its address.
+READ_ITEM: Exceptions = (
+    # A copy of the server's data may be from before it was created, also when it is read again after the files.
     ({"404"}, {"get-item"}, (0, 4)),
 )
 FILE: Exceptions = (
@@ -103,7 +103,7 @@ def status(row: Request, fault: str, how: str) -> int:
     known: Exceptions = (
         *(GIVING_UP if row.cancel else ()),
         *(NEW_ITEM if is_new else ()),
-        *(FIRST_LOOK if is_new and row.first == 1 else ()),
+        *(READ_ITEM if is_new and row.first <= 2 else ()),
         *(() if row.link else FILE),
         *EXCEPTIONS,
     )
