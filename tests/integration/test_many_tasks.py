@@ -190,7 +190,8 @@ def test_an_array_of_slurm_is_killed_and_a_larger_one_finishes(
         slurm.wait(f"{two}_{task}")
     five = slurm.submit(script, "--array=1-5", env=env)
     for task in range(1, 6):
-        assert slurm.wait(f"{five}_{task}").exit_status == 0, list(folder.glob("*.out"))
+        status = slurm.wait(f"{five}_{task}").exit_status
+        assert status == 0, (folder / f"out-{five}-{task}.json").read_text("utf-8")[-1000:]
     check(sandbox, [source])
     assert len(sandbox.requests(kind="create-item")) == 1
     summaries = [events_in((folder / f"out-{five}-{task}.json").read_text("utf-8"))[-1] for task in range(1, 6)]
