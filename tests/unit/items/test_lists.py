@@ -54,6 +54,15 @@ async def test_keywords_that_were_overwritten_at_the_same_moment_are_added_again
     assert keywords(item) == ["old", "theirs", "mine"]
 
 
+async def test_keywords_that_figshare_writes_in_its_own_way_are_added_once(figshare: FakeFigshare) -> None:
+    item = await tagged(figshare)
+    found = await figshare.items.detail(item.id)
+    began = figshare.clock.monotonic()
+    then(figshare, "update", lambda: item.fields.update(keywords=["old", "climate change"]))
+    assert await lists.change_keywords(api_of(figshare), found, add=["Climate  Change"]) == ["old", "climate change"]
+    assert figshare.clock.monotonic() == began
+
+
 async def test_keywords_that_appear_again_are_removed_again(figshare: FakeFigshare) -> None:
     item = await tagged(figshare)
     found = await figshare.items.detail(item.id)
