@@ -14,8 +14,9 @@ _LISTS = frozenset({"publications", "items", "data", "results", "records"})
 _INSIDE = frozenset({"message", "response"})
 """Objects in which services put it."""
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder(strict=False)
-"""Finds where a value ends. It accepts control characters, which concern one record and not the file."""
+_DECODER = json.JSONDecoder(strict=False, parse_int=str)
+"""Finds where a value ends. It accepts control characters and numbers of any length, which concern one record and not
+the file."""
 _UNCLOSED = "Unterminated string"
 _ENDS, _UNCLOSED_ENDS = "the file ends too early", "the file ends in a text without a closing quote"
 _LONGEST_WORD = 16

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.memory import measured_memory
 from uploader.records import json_list
+from uploader.records.entries import entries_of
 from uploader.records.json_list import InvalidJson, elements
 
 WORK = {"DOI": "10.1/a", "items": 3}
@@ -79,6 +81,17 @@ def test_what_is_no_json(text: str, message: str, line: int, chunk: int, monkeyp
 def test_bytes_that_are_no_utf_8_concern_their_element_alone() -> None:
     found = list(elements(io.BytesIO(b'[{"a": "\xe9"}, {"b": "c"}]'), None))
     assert found == [b'{"a": "\xe9"}', b'{"b": "c"}']
+
+
+def test_a_number_with_too_many_digits_concerns_its_element_alone(tmp_path: Path) -> None:
+    path = tmp_path / "records.json"
+    path.write_text(f'[{{"x": {"1" * 5000}}}, {{"title": "A"}}]')
+    with path.open("rb") as content:
+        unit, found = entries_of(path, content, None)
+        assert [(unit, one.line, one.problems) for one in found] == [
+            ("record", 1, ("invalid JSON: a number has too many digits",)),
+            ("record", 2, ()),
+        ]
 
 
 def test_one_element_is_in_memory_and_not_the_list() -> None:
