@@ -34,12 +34,13 @@ class InvalidJson(ValueError):
 def elements(content: BinaryIO, path: Sequence[str] | None) -> Iterator[bytes]:
     """Yield the elements of the list of records in UTF-8, undecoded.
 
-    The list is at `path`, or None: it is the file, or where services put it. If no list is there, the object is the
-    only record. Raises InvalidJson, RecursionError, LookupError if nothing is at the path.
+    The list is at `path`, or None: it is the file, or where services put it, of several the first that is not empty. If
+    no list is there, the object is the only record. Raises InvalidJson, RecursionError, LookupError if nothing is at
+    the path.
     """
     text = _Text(content)
     alone = yield from _elements(text, path)
-    if alone is not None:
+    if alone:
         yield _encoded(alone)
     if text.next():
         raise text.invalid("trailing characters")
@@ -48,31 +49,35 @@ def elements(content: BinaryIO, path: Sequence[str] | None) -> Iterator[bytes]:
 def _elements(text: _Text, path: Sequence[str] | None) -> Generator[bytes, None, str | None]:
     """Yield the elements of the list in the value that begins here, and pass this value.
 
-    Return the object in which there is none.
+    Return the object in which there is no list; "" if it has only empty ones, and None once the list was found.
     """
     if text.next() == "[" and not path:
+        found = path is not None
         for _ in text.parts("[]"):
             yield _encoded(text.value())
-        return None
+            found = True
+        return None if found else ""
     if text.next() != "{" or path == ():
         raise LookupError
-    found, alone, members = False, None, list[str]()
+    found, is_empty, alone, members = False, False, "", list[str]()
     for _ in text.parts("{}"):
         name, key = text.name()
         begin = text.next()
-        wanted = key == path[0] if path is not None else (key in _LISTS and begin == "[")
+        if path is not None:
+            wanted = key == path[0]
+        else:
+            wanted = (key in _LISTS and begin == "[") or (key in _INSIDE and begin == "{")
         if wanted and not found:
-            yield from _elements(text, path[1:] if path is not None else None)
-            found = True
-        elif path is None and not found and key in _INSIDE and begin == "{":
-            inner = yield from _elements(text, None)
-            found, alone = inner is None, alone or inner
+            inner = yield from _elements(text, path[1:] if path is not None else None)
+            found, is_empty, alone = inner is None, is_empty or inner == "", alone or inner or ""
         else:
             value = text.value()
             members += [] if found or path is not None else [f"{name}: {value}"]
     if path is not None and not found:
         raise LookupError
-    return None if found else alone or f"{{{', '.join(members)}}}"
+    if found:
+        return None
+    return "" if is_empty else alone or f"{{{', '.join(members)}}}"
 
 
 def _encoded(text: str) -> bytes:
