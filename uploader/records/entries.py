@@ -21,7 +21,10 @@ _CSV = frozenset({".csv", ".tsv", ".txt"})
 _WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
 _JSON_LINES = frozenset({".jsonl", ".ndjson"})
 _MAX_LINE = 2**20
-"""Bytes of the first line of JSON Lines in a file whose name does not say so."""
+"""Bytes of a first line that is decoded to find out whether a file whose name does not say so is JSON Lines.
+
+Of a longer line, only its ends are looked at.
+"""
 _BLANKS = b" \t\r\n"
 
 
@@ -68,15 +71,28 @@ def _json_kind(text: BinaryIO) -> Literal["", "list", "lines"]:
     """Return whether a text may be a JSON list, or is JSON Lines; "" for neither. It stays at its place."""
     begin = text.tell()
     lines = (line for line in iter(lambda: text.readline(_MAX_LINE), b"") if line.strip(_BLANKS))
-    first, second = next(lines, b""), next(lines, b"")
+    first = next(lines, b"")
+    rest = _rest_of_line(text, first)
+    second = next(lines, b"")
     text.seek(begin)
     if first.lstrip(_BLANKS)[:1] not in (b"[", b"{"):
         return ""
+    if rest:
+        starts = (first.lstrip(_BLANKS)[:1], second.lstrip(_BLANKS)[:1])
+        return "lines" if starts == (b"{", b"{") and rest.endswith(b"}") else "list"
     try:
         msgspec.json.decode(first, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
         return "list"
     return "lines" if second else "list"
+
+
+def _rest_of_line(text: BinaryIO, part: bytes) -> bytes:
+    """Pass the rest of a line that begins with this part. Return its last part that is not blank; "" without one."""
+    last = b""
+    while not part.endswith(b"\n") and (part := text.readline(_MAX_LINE)):
+        last = part.rstrip(_BLANKS) or last
+    return last
 
 
 def _rows(rows: Iterable[Row]) -> Iterator[Entry]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.memory import measured_memory
+from uploader.records import entries as reading
 from uploader.records import json_list
 from uploader.records.entries import entries_of
 from uploader.records.json_list import InvalidJson, elements
@@ -96,6 +97,30 @@ def test_a_number_with_too_many_digits_concerns_its_element_alone(tmp_path: Path
             ("record", 1, ("invalid JSON: a number has too many digits",)),
             ("record", 2, ()),
         ]
+
+
+LONG = '{"title": "A", "description": "' + "Higher. " * 20 + '"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{LONG} \n{LONG}", ("line", 2)),
+        (f"\n{LONG}{' ' * 99}\r\n\n{{}}\n", ("line", 2)),
+        (LONG, ("record", 1)),
+        (f"{LONG}\n\n", ("record", 1)),
+        (f'{{"items": [{LONG},\n{LONG}]}}', ("record", 2)),
+        (f"[{LONG}\n,{LONG}]", ("record", 2)),
+    ],
+)
+@pytest.mark.parametrize("most", [16, len(LONG) - 1, len(LONG), len(LONG) + 1])
+def test_json_lines_are_recognized_by_a_long_first_line(
+    text: str, expected: tuple[str, int], most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MAX_LINE", most)
+    unit, found = entries_of(tmp_path / "records.json", io.BytesIO(text.encode()), None)
+    problems = [one.problems for one in found]
+    assert (unit, len(problems), any(problems)) == (*expected, False)
 
 
 def test_one_element_is_in_memory_and_not_the_list() -> None:
