@@ -170,12 +170,16 @@ class Published(RecordEvent, frozen=True, kw_only=True, tag="published"):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An item as Figshare described it. `modified` is ISO 8601, "" if not stated; `content` hashes its metadata."""
+    """An item as Figshare described it. `modified` is ISO 8601, "" if not stated; `content` hashes its metadata.
+
+    `published` is public, embargoed, or "" for a draft.
+    """
 
     url: str = ""
     doi: str = ""
     modified: str = ""
     content: str = ""
+    published: str = ""
 
 
 class Observed(RecordEvent, frozen=True, kw_only=True, tag="seen"):

@@ -342,7 +342,7 @@ class Run:
             item_id=row.id if row is not None else state.item_id,
             url=row.url if row is not None else seen.url,
             doi=row.doi if row is not None else seen.doi,
-            published=(row.published or "") if row is not None else state.published,
+            published=(row.published or "") if row is not None else seen.published or state.published,
         )
 
 

@@ -300,11 +300,14 @@ def seen_of(item: ItemDetail) -> ev.Seen:
         [(file.id, file.name, file.size, file.download_url) for file in item.files],
     ]
     digest = hashlib.blake2b(msgspec.json.encode(content, order="deterministic"), digest_size=8).hexdigest()
+    visibility = release.visibility(item)
+    is_published = visibility == "public" or (visibility == "embargoed" and item.status != "draft")
     return ev.Seen(
-        url=item.public_url if release.visibility(item) == "public" else item.url,
+        url=item.public_url if visibility == "public" else item.url,
         doi=item.doi,
         modified=item.modified.isoformat() if item.modified is not None else "",
         content=digest,
+        published=visibility if is_published else "",
     )
 
 

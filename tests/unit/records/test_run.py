@@ -282,6 +282,17 @@ async def test_duplicates_are_updated_or_refused_on_request(world: RecordWorld) 
     assert shown(world) == WANTED
 
 
+async def test_whether_an_updated_item_is_published_is_reported(world: RecordWorld) -> None:
+    world.figshare.add_item("older").doi = "10.1234/1"
+    published = world.figshare.add_item("published")
+    published.doi, published.version = "10.1234/2", 1
+    records = [record(1, link=False), record(2, link=False), record(3)]
+    for _ in range(2):
+        assert await world.run(records, RunOptions(on_duplicate="update")) == 0
+        assert world.results() == ["updated", "updated", "created"]
+        assert [one.published for one in world.outcomes] == ["", "public", ""]
+
+
 async def test_items_of_others_in_the_institution_are_found_and_left_alone(world: RecordWorld) -> None:
     world.figshare.institution_id = 7
     world.figshare.institution_rows = [Record(id=5, doi="10.1234/1", url="https://example.org/5")]
