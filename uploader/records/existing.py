@@ -6,7 +6,6 @@ A job of thousands of records asks for no search a record. Only what concerns th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Set
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -91,9 +90,13 @@ async def look(
 async def with_state(api: Figshare, row: Row) -> Row:
     """Return the row with whether the item is published, which is only in its record: a date says nothing."""
     for public in (False, True):  # an item of another account may be visible to its administrators alone
-        with suppress(ItemNotFound, PermissionDenied, ProtocolViolation, RequestRejected, ServerFailing):
+        try:
             record = await api.records.record("item", row.id, public=public)
-            return replace(row, published=_VISIBLE.get(state(record.raw), "public"))
+        except (ItemNotFound, PermissionDenied, ProtocolViolation, RequestRejected):
+            continue
+        except ServerFailing:  # it was asked again for the whole retry time
+            break
+        return replace(row, published=_VISIBLE.get(state(record.raw), "public"))
     return row
 
 

@@ -229,7 +229,8 @@ class Run:
         if steps.state.item_id is None:
             row = self._duplicate(record, existing)
             if row is not None and (refusal := self._may_not_update(row)) is not None:
-                return "existing", refusal, await with_state(self._api, row)
+                with self._stop.interruptible():
+                    return "existing", refusal, await with_state(self._api, row)
             if row is not None:
                 await self._job.commit(ev.ItemFound(key=record.key, id=row.id))
             elif self._is_update:

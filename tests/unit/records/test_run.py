@@ -318,6 +318,21 @@ async def test_whether_an_existing_item_is_published_is_read_of_it(world: Record
     world.figshare.fail("record", ServerFailing("it has crashed"), times=9)
     assert await world.run([record(1)]) == 0
     assert (world.results(), world.outcomes[0].published) == (["existing"], "")
+    assert world.figshare.log.count("record") == 5, "it was retried enough"
+
+
+async def test_a_stop_ends_the_reading_of_an_existing_item(world: RecordWorld) -> None:
+    world.figshare.add_item("older").doi = "10.1234/1"
+
+    async def stop_and_wait(name: str) -> None:
+        if name == "record" and world.running is not None:
+            world.running.stop()
+            await world.clock.sleep(1000)
+
+    world.figshare.gate = stop_and_wait
+    before = world.clock.monotonic()
+    assert await world.run([record(1)]) == 75
+    assert world.clock.monotonic() - before < 10
 
 
 async def test_without_rights_the_public_items_of_the_institution_are_searched(world: RecordWorld) -> None:
