@@ -152,10 +152,15 @@ class Steps:
     async def _note_foreign_changes(self) -> None:
         """Record that the item is not as it was last seen: what this run observes hides it from then on."""
         state = self.state
-        if self.new or not state.created or state.touched or (state.seen is None and state.described is None):
+        if self.new or not state.created or state.touched:
             return
-        with self.stop.interruptible():
-            detail = await self.api.items.detail(self.item_id)
+        try:
+            with self.stop.interruptible():
+                detail = await self.api.items.detail(self.item_id)
+        except ItemNotFound:
+            if state.described is not None:
+                raise
+            return  # it is not visible yet
         if not is_as_the_job_left_it(state, detail):
             await self.job.commit(ev.Touched(key=self.record.key))
 
@@ -314,13 +319,21 @@ def seen_of(item: ItemDetail) -> ev.Seen:
 def is_as_the_job_left_it(record: ev.RecordState, item: ItemDetail) -> bool:
     """Return whether only the job changed an item, as far as its content and times say.
 
-    A change that was interrupted, and may have had its effect in part, is told by its time.
+    A change that was interrupted, and may have had its effect in part, is told by its time, as one is of an item that
+    the job only created.
     """
     if record.seen is not None and seen_of(item) == record.seen:
         return True
+    if record.seen is None and record.described is None and not record.changing:
+        return not was_changed(item)
     if not record.changing or item.modified is None:
         return False
     return item.modified - datetime.fromisoformat(record.changing) <= CLOCK_SLACK
+
+
+def was_changed(item: ItemDetail) -> bool:
+    """Return whether an item was changed after its creation, as far as its times say."""
+    return item.modified is not None and item.created is not None and item.modified - item.created > CLOCK_SLACK
 
 
 async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> bool:

@@ -17,7 +17,7 @@ from uploader.items.mark import bears_mark, mark_prefix
 from uploader.records import journal as ev
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
-from uploader.records.steps import CLOCK_SLACK, is_as_the_job_left_it, remove_late_items
+from uploader.records.steps import is_as_the_job_left_it, remove_late_items, was_changed
 from uploader.transfer.run.stop import Stop
 from uploader.units import format_count
 
@@ -136,7 +136,8 @@ def _reason_to_keep(job: OpenJob, record: ev.RecordState, item: ItemDetail) -> s
     if record.published or record.publish_unanswered or item.curation_status:
         return "it was submitted for publishing"
     if bears_mark(item.title, [mark_prefix(job.name)]):
-        return "it has files" if item.files else "it was changed since" if _was_changed(item) else ""
+        is_changed = record.touched or was_changed(item)
+        return "it has files" if item.files else "it was changed since" if is_changed else ""
     if record.seen is None and not record.changing:
         return "it was not finished, so that it is not known whether it was changed"
     if record.touched or not is_as_the_job_left_it(record, item):
@@ -144,8 +145,3 @@ def _reason_to_keep(job: OpenJob, record: ev.RecordState, item: ItemDetail) -> s
     links = {record.link, record.linking.link if record.linking is not None else None}
     added = [file for file in item.files if not file.is_link_only or file.download_url not in links]
     return "it has files that the job did not add" if added else ""
-
-
-def _was_changed(item: ItemDetail) -> bool:
-    """Return whether an item was changed after its creation, as far as its times say."""
-    return item.modified is not None and item.created is not None and item.modified - item.created > CLOCK_SLACK

@@ -119,6 +119,22 @@ async def test_undo_keeps_what_was_changed_before_a_run_that_failed(world: Recor
     assert await fates(world) == [("kept", "it was changed since")]
 
 
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("killed", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
+async def test_undo_keeps_a_new_item_that_was_changed_before_its_first_description(
+    world: RecordWorld, killed: Fault, *, edited: bool
+) -> None:
+    world.figshare.fail("create", Fault.KILLED_AFTER)
+    assert await world.run([record(1)]) == KILLED
+    await world.clock.sleep(3600)
+    if edited:
+        world.items()[0].change(world.clock.now())
+        await world.clock.sleep(60)
+    world.figshare.fail("update", killed)
+    assert await world.run([record(1)]) == KILLED
+    assert await fates(world) == [("kept", "it was changed since") if edited else ("removed", "")]
+
+
 async def test_undo_keeps_items_with_other_files_than_their_link(world: RecordWorld) -> None:
     records = [record(1), record(2, link=False)]
     world.figshare.fail("detail", Fault.KILLED_BEFORE, first=2)
