@@ -10,6 +10,7 @@ import anyio
 
 from uploader.errors import Conflict, JobBusy
 from uploader.figshare.models import File
+from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import poll
 from uploader.items.reconcile import confirm
 from uploader.records import journal as ev
@@ -27,7 +28,10 @@ SETTLE_TIMEOUT = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """The links of one item. `new`: this run created it. Raise Stopped, and errors of requests and of the journal."""
+    """The links of one item. `new`: this run created it. Raise Stopped, and errors of requests and of the journal.
+
+    `on_turn` is called before each attempt to change it.
+    """
 
     api: Figshare
     job: OpenJob
@@ -35,6 +39,7 @@ class Links:
     key: str
     item_id: int
     new: bool
+    on_turn: OnTurn
 
     @property
     def _state(self) -> ev.RecordState:
@@ -47,7 +52,7 @@ class Links:
             return any(_is_link(file, link) for file in await self._files()) or None
 
         async def ask() -> bool:
-            made = await self.api.link(self.item_id, link, on_turn=self.job.lock.check)
+            made = await self.api.link(self.item_id, link, on_turn=self.on_turn)
             with anyio.move_on_after(_CLEANUP, shield=True):  # a run is cancelled when its lease is lost
                 await self._withdraw_if_lost(made, link)
             return True
@@ -85,8 +90,12 @@ class Links:
         """Remove links that a process made during this one's request, after it had lost the job; keep the first."""
         equal = sorted(file.id for file in files if link is not None and _is_link(file, link))
         for extra in equal[1:]:
-            await self.api.delete_file(self.item_id, extra, on_turn=self.job.lock.confirm)
+            await self.api.delete_file(self.item_id, extra, on_turn=self._on_removal)
         return len(equal) > 1
+
+    async def _on_removal(self) -> None:
+        await self.on_turn()
+        await self.job.lock.confirm()
 
     async def _withdraw_if_lost(self, made: int, link: str) -> None:
         """Remove a new link if another process took over the job during the request and had made one before.
@@ -131,7 +140,7 @@ class Links:
         """Remove the links of the job to other addresses; also one that an earlier run was setting when it ended."""
         for file in files:
             if file.download_url != link and self._is_ours(file):
-                await self.api.delete_file(self.item_id, file.id, on_turn=self.job.lock.confirm)
+                await self.api.delete_file(self.item_id, file.id, on_turn=self._on_removal)
 
 
 def _is_link(file: File, address: str) -> bool:

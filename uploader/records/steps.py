@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+import anyio
 import msgspec
 
 from uploader.clock import Clock
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 CLOCK_SLACK = timedelta(minutes=1)
 """The time of what one request or a few of one record do may differ by so much from when they began."""
+_RENEWED_AFTER = timedelta(seconds=10)
+"""A change whose requests were waited for or repeated for so long begins anew."""
 
 
 @dataclass(kw_only=True)
@@ -90,7 +93,13 @@ class Steps:
     @property
     def _links(self) -> Links:
         return Links(
-            api=self.api, job=self.job, stop=self.stop, key=self.record.key, item_id=self.item_id, new=self.new
+            api=self.api,
+            job=self.job,
+            stop=self.stop,
+            key=self.record.key,
+            item_id=self.item_id,
+            new=self.new,
+            on_turn=self._on_turn,
         )
 
     @property
@@ -164,6 +173,14 @@ class Steps:
         if not is_as_the_job_left_it(state, detail):
             await self.job.commit(ev.Touched(key=self.record.key))
 
+    async def _on_turn(self) -> None:
+        """Check the lease before an attempt of a request, and record the time if the change began long before it."""
+        await self.job.lock.check()
+        begun, now = self.state.changing, self.api.server_now()
+        if begun and now - datetime.fromisoformat(begun) > _RENEWED_AFTER:
+            with anyio.CancelScope(shield=True):
+                await self.job.commit_intent(ev.ChangeIntended(key=self.record.key, at=now.isoformat()))
+
     async def _describe(self) -> None:
         """Set metadata and title, which takes the mark off, and the authors, which takes off the account's owner."""
         record = self.record
@@ -173,7 +190,7 @@ class Steps:
 
         async def attempt() -> bool | None:
             try:
-                await describe(self.api, self.item_id, spec, title=record.title, on_turn=self.job.lock.check)
+                await describe(self.api, self.item_id, spec, title=record.title, on_turn=self._on_turn)
             except (ItemNotFound, RequestRejected) as error:
                 if not await self._is_not_shown_yet(error):
                     raise

@@ -119,6 +119,21 @@ async def test_undo_keeps_what_was_changed_before_a_run_that_failed(world: Recor
     assert await fates(world) == [("kept", "it was changed since")]
 
 
+@pytest.mark.parametrize("request_name", ["update", "set_authors", "link", "delete_file"])
+async def test_a_change_that_was_repeated_for_long_and_killed_is_the_job_s(
+    world: RecordWorld, request_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.run([record(1)])
+    changed = msgspec.structs.replace(linked(NEW), title="Another title")
+    body = msgspec.structs.replace(changed.payload, authors=[{"name": "Another"}])
+    monkeypatch.setattr(fake, "THROTTLED_FOR", 300)
+    world.figshare.fail(request_name, Fault.THROTTLED)
+    world.figshare.fail(request_name, Fault.KILLED_AFTER, first=2)
+    assert await world.run([msgspec.structs.replace(changed, payload=body)], UPDATED) == KILLED
+    world.items()[0].change(world.clock.now())
+    assert await fates(world) == [("removed", "")]
+
+
 @pytest.mark.parametrize("edited", [False, True])
 @pytest.mark.parametrize("killed", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
 async def test_undo_keeps_a_new_item_that_was_changed_before_its_first_description(
