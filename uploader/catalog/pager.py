@@ -14,6 +14,7 @@ is a value that can be stored; a walk that is made with it continues there.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,8 +57,13 @@ def check_complete(gaps: Sequence[Gap]) -> None:
     raise RecordsMissing(message)
 
 
+def joined(known: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
+    """Return the described rows of two pages, those that both have once: pages may overlap."""
+    return tuple((Counter(known) | Counter(found)).elements()) if found else tuple(known)
+
+
 def unusable_rows(described: Sequence[str]) -> tuple[Gap, ...]:
-    """Return the gap of rows without a valid id on one page, if there are any."""
+    """Return the gap of rows without a valid id, if there are any."""
     if not described:
         return ()
     more = f" and {len(described) - _MAX_NAMED} more" if len(described) > _MAX_NAMED else ""
@@ -84,10 +90,14 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """The position of a walk: the slices to read, the next one last, and the gaps found."""
+    """The position of a walk: the slices to read, the next one last, and the gaps found.
+
+    `unusable` describes the rows without a valid id, of which `gaps` has a gap, too.
+    """
 
     pending: tuple[Slice, ...]
     gaps: tuple[Gap, ...] = ()
+    unusable: tuple[str, ...] = ()
     sliced: bool = False
 
 
@@ -137,7 +147,8 @@ class Walk:
         self._plan = plan
         start = position or Position(pending=(Slice(since=plan.since),))
         self._pending = [_restarted(one) for one in start.pending]
-        self._gaps = list(start.gaps)
+        self._gaps = [gap for gap in start.gaps if gap.code != "no-id"]
+        self._unusable = start.unusable
         self._sliced = start.sliced
         self._seen = set(seen)
         self._max_pages = plan.max_pages
@@ -145,12 +156,12 @@ class Walk:
     @property
     def position(self) -> Position:
         """The current position: a later walk that starts there, with the ids so far, reads the rest."""
-        return Position(pending=tuple(self._pending), gaps=tuple(self._gaps), sliced=self._sliced)
+        return Position(pending=tuple(self._pending), gaps=self.gaps, unusable=self._unusable, sliced=self._sliced)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """The known gaps; empty for a list that is complete so far."""
-        return tuple(self._gaps)
+        return (*self._gaps, *unusable_rows(self._unusable))
 
     def next_page(self) -> PageRequest | None:
         """Return the next page to request, None if the list has been read."""
@@ -163,8 +174,7 @@ class Walk:
 
     def take(self, rows: Sequence[R], unusable: Sequence[str] = ()) -> list[R]:
         """Process the rows of the requested page; return the new ones. `unusable` describes rows without a valid id."""
-        for gap in unusable_rows(unusable):
-            self._gap(gap.code, gap.message)
+        self._unusable = joined(self._unusable, unusable)
         count = len(rows) + len(unusable)
         now = self._pending.pop()
         if now.overlaps and now.floor is not None and now.page == 1 and not any(row.id in self._seen for row in rows):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from uploader.catalog.pager import Gap, PageRequest, Plan, Position, Walk, unusable_rows
+from uploader.catalog.pager import Gap, PageRequest, Plan, Position, Walk, joined, unusable_rows
 from uploader.errors import ProtocolViolation
 from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import PageLimitReached
@@ -107,27 +107,38 @@ class Reading:
 class ReadingById:
     """A list in the order of ids, read beyond Figshare's limit: each page begins after the last id of the one before.
 
-    `seen` are the ids of an earlier reading that ended early.
+    `position` and `seen`, the ids of its rows, are those of an earlier reading that ended early.
     """
 
     def __init__(
-        self, source: ListService, listing: Listing, criteria: Mapping[str, str | int], *, seen: Iterable[int] = ()
+        self,
+        source: ListService,
+        listing: Listing,
+        criteria: Mapping[str, str | int],
+        *,
+        position: Position | None = None,
+        seen: Iterable[int] = (),
     ) -> None:
         self._source, self._listing, self._criteria = source, listing, criteria
         self._first = max(seen, default=-1) + 1
-        self.gaps: tuple[Gap, ...] = ()
+        self._unusable = position.unusable if position is not None else ()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The gaps known so far."""
+        return unusable_rows(self._unusable)
 
     @property
     def position(self) -> Position:
         """The gaps so far; where the reading is follows from the ids of the rows."""
-        return Position(pending=(), gaps=self.gaps)
+        return Position(pending=(), gaps=self.gaps, unusable=self._unusable)
 
     async def pages(self) -> AsyncIterator[list[Record]]:
         """Yield the rows of each page, as it arrives. Raises what `Records.page` raises."""
         while True:
             page = await self._source.page(self._listing, {**self._criteria, "id_gte": self._first}, page=1)
             rows = page.rows
-            self.gaps = tuple(dict.fromkeys((*self.gaps, *unusable_rows(page.unusable))))
+            self._unusable = joined(self._unusable, page.unusable)
             if any(row.id < self._first for row in rows):
                 raise ProtocolViolation(f"Figshare ignores the page number in {self._listing.resource}")
             if len(page) == PAGE and any(later.id <= one.id for one, later in itertools.pairwise(rows)):

@@ -114,8 +114,8 @@ class SearchRun:
     def _conclude(self, readings: Sequence[Reading]) -> None:
         self.conclusion.left_out = self._checks.left_out
         gaps = dict.fromkeys(gap for one in readings for gap in one.gaps)
-        # Of rows beyond the limit nothing is claimed.
-        self.conclusion.gaps = tuple(gap for gap in gaps if not self.conclusion.more or gap.code == "no-id")
+        # The rows that were asked for are there; of those beyond the limit nothing is claimed.
+        self.conclusion.gaps = () if self.conclusion.more else tuple(gaps)
 
     def _groups(self) -> Sequence[int | None]:
         return self._search.groups or (None,)

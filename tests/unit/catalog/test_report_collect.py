@@ -34,6 +34,7 @@ from uploader.errors import (
     Throttled,
 )
 from uploader.figshare.models import PAGE
+from uploader.figshare.records import Listing, Page
 from uploader.transfer.store import lock
 
 
@@ -223,6 +224,27 @@ def test_a_list_by_id_must_be_sorted(figshare: Figshare, tmp_path: Path) -> None
     store = Store(tmp_path / "a.sqlite", ["account"], ())
     with pytest.raises(ProtocolViolation, match="does not sort the list of the institution's accounts by id"):
         run_once(figshare, store, Spec(report="accounts"))
+    store.close()
+
+
+def test_a_row_without_an_id_is_missing_from_a_list_by_id_that_is_continued(figshare: Figshare, tmp_path: Path) -> None:
+    complete, failing = figshare.page, [ServerFailing("down")]
+    figshare.others["account"] = [{"id": number} for number in range(1, PAGE + 50)]
+
+    async def page(listing: Listing, criteria: Any, *, page: int, size: int = PAGE) -> Page:
+        found = await complete(listing, criteria, page=page, size=size)
+        if criteria["id_gte"] == 0:
+            return Page(rows=found.rows[:-1], unusable=("A dam",))
+        if failing:
+            raise failing.pop()
+        return found
+
+    figshare.page = page  # type: ignore[method-assign]
+    store = Store(tmp_path / "a.sqlite", ["account"], ())
+    with pytest.raises(ServerFailing):
+        run_once(figshare, store, Spec(report="accounts"))
+    run = Collector(figshare, store, Spec(report="accounts"))
+    assert [gap.message for gap in anyio.run(run.run)] == ["1 row without a valid id, which cannot be read: 'A dam'"]
     store.close()
 
 

@@ -192,7 +192,26 @@ async def test_rows_without_an_id_count_for_their_page_and_are_missing() -> None
         "2 rows without a valid id, which cannot be read: 'A dam', 'A lodge'"
     ]
     found, searching = await run(server, limit=3)
-    assert (len(found), searching.conclusion.complete) == (3, False)
+    conclusion = searching.conclusion
+    assert (len(found), conclusion.more, conclusion.complete) == (3, True, True), "three were asked for"
+
+
+async def test_a_row_without_an_id_counts_once_where_slices_overlap() -> None:
+    ids = range(1, 1500)
+    server = Server([row(one, published_date=f"2024-01-01T00:{one // 60:02}:{one % 60:02}Z") for one in ids])
+    complete, damaged = server.page, [("A dam",), ("A dam", "A lodge", "A lodge")]
+
+    async def page(listing: Listing, criteria: Any, *, page: int, size: int = 1000) -> Page:
+        found = await complete(listing, criteria, page=page, size=size)
+        unusable = damaged.pop(0) if damaged else ()
+        return Page(rows=found.rows[: size - len(unusable)], unusable=unusable)
+
+    server.page = page  # type: ignore[method-assign]
+    found, searching = await run(server, limit=None)
+    assert found == [*ids]
+    assert [gap.message for gap in searching.conclusion.gaps] == [
+        "3 rows without a valid id, which cannot be read: 'A dam', 'A lodge', 'A lodge'"
+    ]
 
 
 async def test_an_institution_without_records_must_exist() -> None:

@@ -200,7 +200,7 @@ class Collector:
         source = CountedPages(self._source, self._requests)
         reading: Reading | ReadingById
         if listing.paging == "id":
-            reading = ReadingById(source, listing, wanted.criteria, seen=seen)
+            reading = ReadingById(source, listing, wanted.criteria, position=position, seen=seen)
         else:
             reading = Reading(source, listing, wanted.criteria, position=position, seen=seen)
         known = set(seen)
