@@ -146,4 +146,6 @@ class ReadingById:
             yield rows
             if len(page) < PAGE:
                 return
+            if not rows:
+                raise ProtocolViolation(f"a whole page of {self._listing.resource} has no valid id")
             self._first = rows[-1].id + 1

@@ -72,26 +72,28 @@ def parse_list(kind: type[T], body: bytes, resource: str) -> list[T]:
 def parse_rows(kind: type[T], body: bytes, resource: str) -> tuple[list[T], list[Any]]:
     """Return the objects of the list in a body, and the rows that are none of this kind.
 
-    Raises NotJson, and ProtocolViolation if all rows are not.
+    Raises NotJson, and ProtocolViolation if there are rows, but none is an object.
     """
     found: list[T] = []
     unusable: list[Any] = []
-    fault: ProtocolViolation | None = None
     for row in _list(body, resource):
         try:
             found.append(decode(kind, row, resource))
-        except ProtocolViolation as error:
+        except ProtocolViolation:
             unusable.append(row)
-            fault = error
-    if fault is not None and not found:
-        raise fault
+    if unusable and not found and not any(isinstance(row, Mapping) for row in unusable):
+        raise _unexpected(resource)
     return found, unusable
+
+
+def _unexpected(resource: str) -> ProtocolViolation:
+    return ProtocolViolation(f"unexpected answer from Figshare for {resource}")
 
 
 def _list(body: bytes, resource: str) -> list[Any]:
     value = parse_json(body)
     if not isinstance(value, list):
-        raise ProtocolViolation(f"unexpected answer from Figshare for {resource}")
+        raise _unexpected(resource)
     redacted = redact_values(value) if may_have_token(body.decode("utf-8", "replace")) else value
     return cast("list[Any]", redacted)
 
@@ -101,7 +103,7 @@ def decode(kind: type[T], row: object, resource: str) -> T:
     missing.
     """
     if not isinstance(row, Mapping):
-        raise ProtocolViolation(f"unexpected answer from Figshare for {resource}")
+        raise _unexpected(resource)
     found = {}
     plan = _plan(kind)
     for name, key, convert in plan.direct:

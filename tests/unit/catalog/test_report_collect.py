@@ -248,6 +248,17 @@ def test_a_row_without_an_id_is_missing_from_a_list_by_id_that_is_continued(figs
     store.close()
 
 
+def test_a_list_by_id_does_not_continue_after_a_page_without_ids(figshare: Figshare, tmp_path: Path) -> None:
+    async def page(listing: Listing, criteria: Any, *, page: int, size: int = PAGE) -> Page:
+        return Page(rows=[], unusable=("A dam",) * size)
+
+    figshare.page = page  # type: ignore[method-assign]
+    store = Store(tmp_path / "a.sqlite", ["account"], ())
+    with pytest.raises(ProtocolViolation, match="a whole page of the list of the institution's accounts"):
+        run_once(figshare, store, Spec(report="accounts"))
+    store.close()
+
+
 @pytest.mark.parametrize("delay", [0.02, 0.4])
 def test_what_was_read_is_committed_often(figshare: Figshare, tmp_path: Path, delay: float) -> None:
     path = tmp_path / "c.sqlite"

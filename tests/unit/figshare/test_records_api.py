@@ -55,7 +55,10 @@ async def test_rows_without_a_valid_id_are_told_apart_from_the_others(service: S
     page = await records.page(search_of("item"), {}, page=1)
     assert ([row.id for row in page.rows], len(page)) == ([5], 7)
     assert page.unusable == (r"No\nid", "a@b.org", "t" * 60, "a row without a title", *["a row that is no object"] * 2)
-    service.script = lambda _: reply(200, odd)
+    service.script = lambda _: reply(200, [odd[0]])
+    page = await records.page(search_of("item"), {}, page=1)
+    assert (page.rows, page.unusable) == ([], (r"No\nid",)), "one damaged record is no reason to end"
+    service.script = lambda _: reply(200, [None, "message"])
     with pytest.raises(ProtocolViolation, match="the search of public items"):
         await records.page(search_of("item"), {}, page=1)
 
@@ -132,7 +135,7 @@ ODD: list[Any] = [
     ),
     pytest.param(reply(200, json.dumps([ROW])[:-9]), ServerFailing, "with no JSON"),
     pytest.param(reply(200, {"rows": []}), ProtocolViolation, "unexpected answer"),
-    pytest.param(reply(200, [{"title": "no id"}]), ProtocolViolation, "no valid id"),
+    pytest.param(reply(200, ["no object"]), ProtocolViolation, "unexpected answer"),
     pytest.param(reply(404, {"message": "gone"}), ItemNotFound, "does not find"),
 ]
 
