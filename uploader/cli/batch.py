@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from uploader.catalog.batch.additions import Additions
     from uploader.catalog.batch.records import Batch, Found
     from uploader.catalog.batch.summary import Summary
+    from uploader.catalog.kept import Kept
     from uploader.catalog.report.columns import Selection
     from uploader.catalog.report.side_tables import SideTable
     from uploader.figshare.client import Figshare
@@ -228,16 +229,18 @@ async def _add_and_finish(
         if remark:
             session.console.note(f"{printable(str(file))}: {remark}")
         numbers = await in_thread(lambda: public_ids(batch.entries())) if service is not None or api is not None else ()
-        if service is not None:
-            counting = await stack.enter_async_context(service.counting(session, "article", numbers))
-            for number in _with_progress(session, numbers, "counted"):
-                await additions.count(counting, number)
+        kept: Kept | None = None
+        costs: list[HostCost] = []
         if api is not None:
             kept = await stack.enter_async_context(kept_answers(session, "funders", [api.endpoint, numbers]))
-            left = len(numbers) - len(kept)
-            show_long_price(
-                session, len(numbers), [HostCost(endpoint=api.endpoint, requests=left, rate=api.request_rate)]
-            )
+            costs = [HostCost.of(api, len(numbers) - len(kept))]
+        if service is not None:
+            counting = await stack.enter_async_context(service.counting(session, "article", numbers, then=costs))
+            for number in _with_progress(session, numbers, "counted"):
+                await additions.count(counting, number)
+        else:
+            show_long_price(session, len(numbers), costs)
+        if api is not None and kept is not None:
             for number in _with_progress(session, numbers, "asked for funders"):
                 await additions.find_funders(api.records, kept, number)
         status = await finish(session, batch, additions)

@@ -129,8 +129,7 @@ async def _in_states(
             yield row
         return
     listed = [row async for row in rows]
-    cost = HostCost(endpoint=api.endpoint, requests=len(listed), rate=api.request_rate)
-    show_long_price(session, len(listed), [cost])
+    show_long_price(session, len(listed), [HostCost.of(api, len(listed))])
     progress = ProgressNotes(session)
     for begin in range(0, len(listed), _AT_ONCE):
         some = listed[begin : begin + _AT_ONCE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,12 +22,29 @@ _LONG = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class HostCost:
-    """Requests to one service, and its rate a second (None: no limit). `more`: there may be more of them."""
+    """Requests to one service, its rate a second (None: no limit), and how many it allows before that applies.
+
+    `more`: there may be more of them.
+    """
 
     endpoint: str
     requests: int
     rate: float | None
+    burst: int
     more: bool = False
+
+    @classmethod
+    def of(cls, service: Figshare | StatisticsApi, requests: int, *, more: bool = False) -> HostCost:
+        """Return the cost of so many requests to a service."""
+        return cls(
+            endpoint=service.endpoint, requests=requests, rate=service.request_rate, burst=service.request_burst,
+            more=more,
+        )  # fmt: skip
+
+    @property
+    def seconds(self) -> float | None:
+        """The time that the requests take at least; None without a limit."""
+        return max(0, self.requests - self.burst) / self.rate if self.rate else None
 
     def __str__(self) -> str:
         more = " or more" if self.more else ""
@@ -39,21 +56,25 @@ def host_and_port(endpoint: str) -> str:
     return printable(urlsplit(endpoint).netloc)
 
 
-def shortest_time(costs: Sequence[HostCost]) -> float | None:
-    """Return the seconds that requests take at least, those to different hosts at the same time; None if unknown."""
-    return max((one.requests / one.rate for one in costs if one.rate), default=None)
+def shortest_time(costs: Sequence[HostCost], *, in_turn: bool = False) -> float | None:
+    """Return the seconds that requests take at least, None if unknown.
+
+    Those to different hosts are made at the same time, or with `in_turn` one host after the other.
+    """
+    known = [one.seconds for one in costs if one.seconds is not None]
+    return (sum(known) if in_turn else max(known)) if known else None
 
 
-def show_long_price(session: Session, records: int, costs: Sequence[HostCost]) -> None:
-    """Say what is about to be asked about records, if it takes more than a minute."""
-    seconds = shortest_time(costs)
+def show_long_price(session: Session, records: int, costs: Sequence[HostCost], *, in_turn: bool = False) -> None:
+    """Say what is about to be asked about records, if it takes more than a minute; `in_turn` as in `shortest_time`."""
+    seconds = shortest_time(costs, in_turn=in_turn)
     if seconds is None or seconds <= _LONG:
         return
     asked = [one for one in costs if one.requests]
     session.console.event(
         "price",
         records=records,
-        requests_by_host={host_and_port(one.endpoint): one.requests for one in asked},
+        requests_by_host=cost_by_host(asked),
         at_least=any(one.more for one in asked),
         seconds=seconds,
     )
@@ -63,7 +84,21 @@ def show_long_price(session: Session, records: int, costs: Sequence[HostCost]) -
 
 def requests_by_host(*services: Figshare | StatisticsApi | None) -> dict[str, int]:
     """Return the requests that were made of these services, retries included."""
-    return {host_and_port(one.endpoint): one.requests for one in services if one is not None}
+    return _by_host((one.endpoint, one.requests) for one in services if one is not None)
+
+
+def cost_by_host(costs: Sequence[HostCost]) -> dict[str, int]:
+    """Return the requests that are to be made."""
+    return _by_host((one.endpoint, one.requests) for one in costs)
+
+
+def _by_host(requests: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Add up requests by host: two services may have the same one."""
+    found: dict[str, int] = {}
+    for endpoint, count in requests:
+        host = host_and_port(endpoint)
+        found[host] = found.get(host, 0) + count
+    return found
 
 
 def text_of_requests(asked: Mapping[str, int]) -> str:

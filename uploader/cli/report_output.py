@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from uploader import units
 from uploader.cli.output.console import MAX_REPORTED
-from uploader.cli.prices import HostCost, host_and_port, requests_by_host, shortest_time, text_of_requests
+from uploader.cli.prices import HostCost, cost_by_host, host_and_port, requests_by_host, shortest_time, text_of_requests
 from uploader.cli.runner import Session
 from uploader.errors import ExitStatus, Facts, RecordsMissing
 from uploader.text import printable
@@ -69,14 +69,10 @@ def costs_of(
 ) -> list[HostCost]:
     """Return the requests of a report to each of its services."""
     asked = price.list_requests + price.record_requests
-    costs = [HostCost(endpoint=api.endpoint, requests=asked, rate=api.request_rate, more=price.at_least)]
+    costs = [HostCost.of(api, asked, more=price.at_least)]
     if numbers is not None:
         # Of all time, there are more if the service cannot combine the counters.
-        costs.append(
-            HostCost(
-                endpoint=numbers.endpoint, requests=price.number_requests, rate=numbers.request_rate, more=since is None
-            )
-        )
+        costs.append(HostCost.of(numbers, price.number_requests, more=since is None))
     return costs
 
 
@@ -89,7 +85,7 @@ def show_price(session: Session, price: CostEstimate, costs: Sequence[HostCost])
         "list_requests": price.list_requests,
         "record_requests": price.record_requests,
         "number_requests": price.number_requests,
-        "requests_by_host": {host_and_port(one.endpoint): one.requests for one in costs},
+        "requests_by_host": cost_by_host(costs),
         "seconds": seconds,
     }
     more = " or more" if price.at_least else ""

@@ -46,19 +46,26 @@ class Service:
 
     @asynccontextmanager
     async def counting(
-        self, session: Session, kind: str, numbers: Sequence[int], each: int | None = None
+        self,
+        session: Session,
+        kind: str,
+        numbers: Sequence[int],
+        each: int | None = None,
+        *,
+        then: Sequence[HostCost] = (),
     ) -> AsyncIterator[Counting]:
         """Yield what counts. If the block does not end well, the same command continues with the answers so far.
 
-        `each` is the number of requests about a record, None: one if the service can combine the counters.
+        `each` is the number of requests about a record, None: one if the service can combine the counters. `then` is
+        what the command asks other services afterwards: one price is told for all.
         """
         from uploader.catalog.statistics.answers import KeptAnswers
         from uploader.catalog.statistics.counting import Counting
 
         async with kept_answers(session, "statistics", [self.api.endpoint, self.scope, kind, numbers]) as kept:
             left = max(0, len(numbers) * (each or 1) - len(kept))
-            cost = HostCost(endpoint=self.api.endpoint, requests=left, rate=self.api.request_rate, more=each is None)
-            show_long_price(session, len(numbers), [cost])
+            cost = HostCost.of(self.api, left, more=each is None)
+            show_long_price(session, len(numbers), [cost, *then], in_turn=True)
             yield Counting(KeptAnswers(self.api, kept), self.scope)
 
     async def identify(self, session: Session, references: Sequence[Reference], kind: DoiKind) -> list[int]:

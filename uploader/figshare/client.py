@@ -132,6 +132,11 @@ class Figshare:
         return self._calls.rate
 
     @property
+    def request_burst(self) -> int:
+        """API requests that the budget allows at once, before its rate applies."""
+        return self._calls.burst
+
+    @property
     def answered(self) -> float:
         """When the API last responded properly (monotonic seconds)."""
         return self._calls.answered

@@ -74,7 +74,9 @@ class Pipeline:
         self._identified = False
         self._server_clock = ServerClock(clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
-        bucket = TokenBucket(settings.api_rate, settings.api_burst, clock)
+        self.burst = settings.api_burst
+        """API requests that the budget saves up."""
+        bucket = TokenBucket(settings.api_rate, self.burst, clock)
         raw_api = announced(traced(exchange_on(network, network.api, **times), clock))
         # Inside the rate limit, so that the traced time excludes waiting for it.
         self._budget = RateLimited(

@@ -73,6 +73,8 @@ class StatisticsApi:
         rate = None if is_on_this_host(endpoint) else settings.api_rate
         self.request_rate = rate
         """Requests a second that the budget allows; None for no limit."""
+        self.request_burst = _BURST
+        """Requests that it allows at once, before its rate applies."""
         bucket = TokenBucket(rate, _BURST, clock)
         times = {"connect_timeout": settings.connect_timeout, "answer_timeout": settings.answer_timeout}
         server_clock = ServerClock(clock)
