@@ -36,7 +36,9 @@ _WIDE = 2 * _DAY
 _MAX_NAMED = 3
 """Rows without an id that a message names."""
 
-GapCode: TypeAlias = Literal["page-limit", "one-moment", "unsorted", "unfiltered", "no-overlap", "undated", "no-id"]
+GapCode: TypeAlias = Literal[
+    "page-limit", "one-moment", "unsorted", "unfiltered", "no-overlap", "undated", "no-id", "no-state"
+]
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import anyio
 import click
 
-from uploader.catalog.report.values import PUBLISHED_STATES, STATES, state
+from uploader.catalog.report.values import PUBLISHED_STATES, STATES
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.parameters import ParsedParam, names_among
 from uploader.cli.prices import HostCost, show_long_price
@@ -16,24 +14,22 @@ from uploader.cli.records_result import conclude, output_options, put_rows
 from uploader.cli.report_output import ProgressNotes
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options
-from uploader.concurrency import unwrap_group
-from uploader.errors import ItemNotFound, UsageError
+from uploader.errors import UsageError
 from uploader.figshare.ids import Kind
 from uploader.figshare.records import own_list
 from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from uploader.catalog.search import Conclusion
+    from uploader.catalog.states import StateFilter
     from uploader.figshare.client import Figshare
     from uploader.figshare.records import Record
 
 _PUBLISHED = "published"
 """A name for all states of what is published."""
-_AT_ONCE = 4
-"""Records that are read at the same time."""
 
 
 def own_list_command(kind: Kind) -> click.Command:
@@ -89,19 +85,23 @@ async def _rows(
     from uploader.catalog.query import Query
     from uploader.catalog.reading import Reading
     from uploader.catalog.search import Search, SearchRun
+    from uploader.catalog.states import StateFilter
 
     orcid = (await api.accounts.own()).orcid if as_author else ""
     if as_author and not orcid:
         raise UsageError("this account has no ORCID iD", hint="Add it to the account on Figshare.")
+    chosen = None if states is None else StateFilter(api.records, kind, states, api.account)
     reading, seen = Reading(api.records, own_list(kind)), set[int]()
-    async for row in _in_states(session, api, kind, states, _new(reading.rows(), seen)):
+    async for row in _in_states(session, api, chosen, _new(reading.rows(), seen)):
         yield row
     result.gaps = reading.gaps
     if as_author and (states is None or states & PUBLISHED_STATES):
         searching = SearchRun(api.records, Search(query=Query(orcid=(orcid,)), limit=None))
-        async for row in _in_states(session, api, kind, states, _new(searching.rows(), seen), public=True):
+        async for row in _in_states(session, api, chosen, _new(searching.rows(), seen), public=True):
             yield row
         result.gaps += searching.conclusion.gaps
+    if chosen is not None:
+        result.gaps += chosen.gaps
 
 
 async def _new(rows: AsyncIterator[Record], seen: set[int]) -> AsyncIterator[Record]:
@@ -113,44 +113,21 @@ async def _new(rows: AsyncIterator[Record], seen: set[int]) -> AsyncIterator[Rec
 
 
 async def _in_states(
-    session: Session,
-    api: Figshare,
-    kind: Kind,
-    states: frozenset[str] | None,
-    rows: AsyncIterator[Record],
-    *,
-    public: bool = False,
+    session: Session, api: Figshare, chosen: StateFilter | None, rows: AsyncIterator[Record], *, public: bool = False
 ) -> AsyncIterator[Record]:
     """Yield the rows whose records, each of which is read, are in one of the states; None: all."""
     from uploader.catalog.report.collect import RunProgress
 
-    if states is None:
+    if chosen is None:
         async for row in rows:
             yield row
         return
     listed = [row async for row in rows]
     show_long_price(session, len(listed), [HostCost.of(api, len(listed))])
     progress = ProgressNotes(session)
-    for begin in range(0, len(listed), _AT_ONCE):
-        some = listed[begin : begin + _AT_ONCE]
-        found = await _states_of(api, kind, some, public=public)
-        for row in some:
-            if found.get(row.id) in states:
-                yield row
-        done = begin + len(some)
-        progress.show(RunProgress(done=done, total=len(listed), failed=0, requests=api.requests))
 
+    def show(done: int) -> None:
+        progress.show(RunProgress(done=done, total=len(listed), failed=chosen.failed, requests=api.requests))
 
-async def _states_of(api: Figshare, kind: Kind, rows: Sequence[Record], *, public: bool) -> dict[int, str]:
-    """Read records, and return their states by id; those that were deleted meanwhile have none."""
-    found: dict[int, str] = {}
-
-    async def read(number: int) -> None:
-        with suppress(ItemNotFound):
-            found[number] = state((await api.records.record(kind, number, public=public)).raw)
-
-    with unwrap_group():
-        async with anyio.create_task_group() as group:
-            for row in rows:
-                group.start_soon(read, row.id)
-    return found
+    async for row in chosen.fitting(listed, show, public=public):
+        yield row

@@ -1,0 +1,103 @@
+"""Choose records of a list by their states, which only the records themselves have: each is read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+import anyio
+
+from uploader.catalog.pager import Gap
+from uploader.catalog.report.phase import AT_ONCE, MAX_OUTAGE
+from uploader.catalog.report.values import state
+from uploader.concurrency import unwrap_group
+from uploader.errors import (
+    FigupError,
+    ItemNotFound,
+    PermissionDenied,
+    ProtocolViolation,
+    RequestRejected,
+    ServerFailing,
+)
+from uploader.figshare.ids import Kind
+from uploader.figshare.records import Record
+
+_OF_ONE_RECORD: Final = (PermissionDenied, ProtocolViolation, RequestRejected, ServerFailing)
+_MAX_NAMED: Final = 3
+
+
+class RecordService(Protocol):
+    """The request needed; `uploader.figshare.records_api.Records` has it."""
+
+    async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record: ...
+
+
+class StateFilter:
+    """Lets records in one of the `wanted` states through. Those that cannot be read are left out, and are a gap.
+
+    `verify` is called when a record may not be read; it raises TokenRejected if the token is not valid.
+    """
+
+    def __init__(
+        self, source: RecordService, kind: Kind, wanted: frozenset[str], verify: Callable[[], Awaitable[object]]
+    ) -> None:
+        self._source, self._kind, self._wanted, self._verify = source, kind, wanted, verify
+        self._unread: dict[int, FigupError] = {}
+        self._in_a_row = 0
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The records whose state could not be read, if there are any."""
+        if not self._unread:
+            return ()
+        named = [f"{self._kind} {number} ({error.message})" for number, error in self._unread.items()]
+        named[_MAX_NAMED:] = [f"{len(named) - _MAX_NAMED} more"] if len(named) > _MAX_NAMED else []
+        return (Gap(code="no-state", message=f"the state could not be read of {', '.join(named)}"),)
+
+    @property
+    def failed(self) -> int:
+        """The number of records whose state could not be read."""
+        return len(self._unread)
+
+    async def fitting(
+        self, listed: Sequence[Record], on_progress: Callable[[int], None], *, public: bool = False
+    ) -> AsyncIterator[Record]:
+        """Yield the rows whose records are in one of the states; `on_progress` gets the number that was read.
+
+        Raises the error of the last one if many in a row could not be read.
+        """
+        for begin in range(0, len(listed), AT_ONCE):
+            some = listed[begin : begin + AT_ONCE]
+            found = await self._states_of(some, public=public)
+            for row in some:
+                if found.get(row.id) in self._wanted:
+                    yield row
+            on_progress(begin + len(some))
+
+    async def _states_of(self, rows: Sequence[Record], *, public: bool) -> dict[int, str]:
+        """Read records, and return their states by id; those that were deleted meanwhile have none."""
+        found: dict[int, str] = {}
+
+        async def read(number: int) -> None:
+            try:
+                found[number] = state((await self._source.record(self._kind, number, public=public)).raw)
+            except ItemNotFound:
+                pass
+            except _OF_ONE_RECORD as error:
+                await self._note(number, error)
+                return
+            self._in_a_row = 0
+
+        with unwrap_group():
+            async with anyio.create_task_group() as group:
+                for row in rows:
+                    group.start_soon(read, row.id)
+        return found
+
+    async def _note(self, number: int, error: FigupError) -> None:
+        if isinstance(error, PermissionDenied):
+            await self._verify()
+        self._unread[number] = error
+        self._in_a_row += 1
+        if self._in_a_row >= MAX_OUTAGE:
+            raise error.with_context(prefix=f"{MAX_OUTAGE} records in a row could not be read") from error
