@@ -55,7 +55,10 @@ def check_complete(gaps: Sequence[Gap]) -> None:
     message = f"the list may not be complete: {'; '.join(gap.message for gap in gaps)}"
     if all(gap.code == "no-id" for gap in gaps):
         hint = "All others are there; Figshare's support can repair these."
-        raise RecordsMissing(message, hint=hint, facts=Facts("rows-without-id"))
+        raise RecordsMissing(message, hint=hint, facts=Facts("rows-unread"))
+    if all(gap.code in ("no-id", "no-state") for gap in gaps):
+        hint = "All others were checked; try again later."
+        raise RecordsMissing(message, hint=hint, facts=Facts("rows-unread"))
     raise RecordsMissing(message)
 
 

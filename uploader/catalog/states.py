@@ -50,7 +50,8 @@ class StateFilter:
         """The records whose state could not be read, if there are any."""
         if not self._unread:
             return ()
-        named = [f"{self._kind} {number} ({error.message})" for number, error in self._unread.items()]
+        which = {f"{self._kind} {number}": error.message for number, error in self._unread.items()}
+        named = [f"{name} ({message.removeprefix(f'{name}: ')})" for name, message in which.items()]
         named[_MAX_NAMED:] = [f"{len(named) - _MAX_NAMED} more"] if len(named) > _MAX_NAMED else []
         return (Gap(code="no-state", message=f"the state could not be read of {', '.join(named)}"),)
 

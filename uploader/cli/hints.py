@@ -90,7 +90,7 @@ HINTS: dict[str, Hint] = {
     ),
     "records-failed": Hint("Run the same command again to read them once more.", complete=True),
     "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
-    "rows-without-id": Hint("{hint}", complete=True),
+    "rows-unread": Hint("{hint}", complete=True),
     "name-missing": Hint("Check its spelling, or give its id."),
     "statistics-login": Hint("{hint} Store them with `figup stats login INST{login_options}`.", complete=True),
     "unknown-scope": Hint("{hint}", complete=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from uploader.catalog.pager import check_complete
 from uploader.catalog.report.phase import MAX_OUTAGE
 from uploader.catalog.states import StateFilter
 from uploader.errors import (
@@ -11,6 +12,7 @@ from uploader.errors import (
     ItemNotFound,
     PermissionDenied,
     ProtocolViolation,
+    RecordsMissing,
     RequestRejected,
     ServerFailing,
     TokenRejected,
@@ -44,16 +46,21 @@ def item(number: int, **fields: bool) -> Record:
 
 
 async def chosen(server: Server, count: int) -> tuple[list[int], list[str]]:
+    """Return the public ones of so many items, and the gaps."""
     states, done = StateFilter(server, "item", frozenset({"public"}), server.account), list[int]()
     listed = [item(number) for number in range(1, count + 1)]
     found = [row.id async for row in states.fitting(listed, done.append)]
     assert done[-1] == count
+    if states.gaps:
+        with pytest.raises(RecordsMissing) as caught:
+            check_complete(states.gaps)
+        assert caught.value.hint == "All others were checked; try again later."
     return found, [gap.message for gap in states.gaps]
 
 
 @pytest.mark.parametrize("error", [ServerFailing, ProtocolViolation, PermissionDenied])
 async def test_a_record_that_cannot_be_read_is_a_gap(error: type[FigupError]) -> None:
-    server = Server({3: error("odd")})
+    server = Server({3: error("item 3: odd")})
     assert await chosen(server, 8) == ([1, 5, 7], ["the state could not be read of item 3 (odd)"])
     assert server.verified == (error is PermissionDenied)
 
