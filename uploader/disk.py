@@ -89,11 +89,16 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def check_private(folder: Path) -> None:
+def check_private(*folders: Path) -> None:
     """Raise StateUnusable if other users can write to a folder, since they could decide what is sent and where to.
 
     A missing path or a non-folder is reported where it is used. Blocks.
     """
+    for folder in folders:
+        _check_private(folder)
+
+
+def _check_private(folder: Path) -> None:
     with map_os_errors(folder):
         try:
             status = folder.stat()

@@ -37,8 +37,7 @@ class Kept:
 
     def load(self) -> None:
         """Read the responses to earlier runs. Blocks."""
-        for folder in (self._path.parent.parent, self._path.parent):
-            check_private(folder)
+        check_private(self._path.parent.parent, self._path.parent)
         with map_os_errors(self._path):
             Disk().make_folder(self._path.parent)
             lines = self._path.read_bytes().splitlines() if self._path.exists() else []

@@ -51,8 +51,7 @@ class Creations:
         Raises StateUnusable if other users can write to the state directory.
         """
         try:
-            for folder in (self._folder.parent, self._folder):
-                check_private(folder)
+            check_private(self._folder.parent, self._folder)
             for path in self._recorded(origin):
                 self._take(path)
         except FigupError as error:

@@ -198,8 +198,7 @@ class ReportRun:
     async def _locked(self) -> AsyncIterator[JobLock]:
         """Exclude other processes, also where the file system has no locks. Raises CatalogBusy, StateUnusable."""
         folder = self._place.catalog(self._spec).with_suffix(".lock")
-        for outer in (self._place.state_dir, folder.parent):
-            await in_thread(check_private, outer)
+        await in_thread(check_private, self._place.state_dir, folder.parent)
         await in_thread(Disk().make_folder, folder)
         lock = JobLock(folder, Disk(), self._clock)
         try:

@@ -96,8 +96,7 @@ class JobStore:
 
     def check_private(self) -> None:
         """Raise StateUnusable if other users can write to the folders that hold the jobs. Blocks."""
-        for folder in (self._inside or self.path, self.path, self.jobs):
-            check_private(folder)
+        check_private(self._inside or self.path, self.path, self.jobs)
 
     def find(self, text: str) -> str:
         """Find the one job whose name begins with `text`. Raises JobNotFound, or UsageError if there are several."""
