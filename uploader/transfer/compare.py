@@ -7,7 +7,7 @@ remote file is "that source, complete and verified".
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -191,8 +191,38 @@ def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, .
         return ()
     expected = Expected(size=transfer.size, md5=transfer.md5)
     before = (f for f in others if f.id < (transfer.file_id or 0))
-    forgotten = [f for f in before if transfer.record_lost or f.id in transfer.known]
+    forgotten = [f for f in before if (transfer.record_lost or f.id in transfer.known) and f.id not in transfer.lost]
     return tuple(f for f in forgotten if classify(f, expected) not in (Match.SAME, Match.UNFINISHED))
+
+
+def find_duplicate(transfer: Transfer, others: Sequence[File]) -> int | None:
+    """Find the earliest identical file in the place of this job's own that was not there before its upload: first one
+    that this job sent itself. The spelling of its name does not matter: see `paths_in_item`.
+    """
+    same = [file.id for match, file in _new_files(transfer, others) if match is Match.SAME]
+    return min([i for i in same if i in transfer.lost] or same, default=None)
+
+
+def different_files(transfer: Transfer, others: Sequence[File]) -> list[int]:
+    """Find complete files that others put in the transfer's place, and its own useless copies that were lost before;
+    those that it kept on purpose were named then.
+    """
+    new = [(match, file.id) for match, file in _new_files(transfer, others) if file.id not in transfer.spared]
+    useless = (Match.DIFFERENT, Match.FAILED, Match.UNKNOWN)
+    return [i for match, i in new if match is Match.DIFFERENT or (i in transfer.lost and match in useless)]
+
+
+def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Match, File]]:
+    """Compare the files in the transfer's place that were not there before its upload with its source.
+
+    Where it is not known which were there, only those that this job lost count.
+    """
+    unclear = transfer.foreign or transfer.record_lost
+    expected = Expected(size=transfer.size, md5=transfer.md5, link=transfer.path if transfer.link else None)
+    for file in others:
+        is_new = not unclear and file.id not in transfer.known
+        if file.id != transfer.file_id and (is_new or file.id in transfer.lost):
+            yield classify(file, expected), file
 
 
 def late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 
 import anyio
@@ -24,7 +24,9 @@ from uploader.transfer.compare import (
     Expected,
     Match,
     classify,
+    different_files,
     expected_of,
+    find_duplicate,
     forgotten_files,
     late_files,
     paths_in_item,
@@ -62,13 +64,14 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What a listing of the item says about the verified files of a job.
 
     `lost` must be sent again: each with what happened to the remote file, and whether it still exists. `duplicates`
-    gives the smallest id, and so the earliest, of the identical files that others created in the same place.
+    gives an identical file in the same place: the earliest of this job's own earlier copies, or else of the others.
     """
 
     lost: tuple[tuple[Transfer, str, bool], ...] = ()
     duplicates: tuple[tuple[Transfer, int], ...] = ()
     different: tuple[tuple[Transfer, int], ...] = ()
-    """Ids of complete files that others put in the places of this job's files since it began to send them."""
+    """Ids of complete files that were put in the places of this job's files since it began to send them, and of its own
+    earlier versions that were gone for a while (`Transfer.lost`)."""
     late: tuple[tuple[Transfer, File], ...] = ()
     """Unfinished files in the places of transfers one of whose initiations was searched for without a result."""
     undecided: tuple[tuple[Transfer, tuple[File, ...]], ...] = ()
@@ -142,9 +145,9 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
         elif match is not Match.SAME:
             raise _no_longer_held(transfer, state.item_id, text)
         there = [file for place in places.get(transfer.place, ()) for file in by_path[place]]
-        if match is Match.SAME and (duplicate := _find_duplicate(transfer, there)) is not None:
+        if match is Match.SAME and (duplicate := find_duplicate(transfer, there)) is not None:
             duplicates.append((transfer, duplicate))
-        different += [(transfer, file_id) for file_id in _different_files(transfer, there)]
+        different += [(transfer, file_id) for file_id in different_files(transfer, there)]
         late += [(transfer, file) for file in late_files(transfer, there)]
         if state.recovered and (forgotten := forgotten_files(transfer, there)):
             undecided.append((transfer, forgotten))
@@ -245,30 +248,6 @@ def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, lis
         place = file.download_url if file.is_link_only else file.path_among(folders)
         by_path.setdefault(place, []).append(file)
     return by_path
-
-
-def _find_duplicate(transfer: Transfer, others: Sequence[File]) -> int | None:
-    """Find the earliest identical file in the place of this job's own that was not there before its upload: first one
-    that this job sent itself. The spelling of its name does not matter: see `compare.paths_in_item`.
-    """
-    same = [file.id for match, file in _new_files(transfer, others) if match is Match.SAME]
-    return min([i for i in same if i in transfer.lost] or same, default=None)
-
-
-def _different_files(transfer: Transfer, others: Sequence[File]) -> list[int]:
-    """Find complete files that others put in the transfer's place; those that it kept on purpose were named then."""
-    new = _new_files(transfer, others)
-    return [file.id for match, file in new if match is Match.DIFFERENT and file.id not in transfer.spared]
-
-
-def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Match, File]]:
-    """Compare the files in the transfer's place that were not there before its upload with its source."""
-    if transfer.foreign or transfer.record_lost:
-        return
-    expected = Expected(size=transfer.size, md5=transfer.md5, link=transfer.path if transfer.link else None)
-    for file in others:
-        if file.id != transfer.file_id and file.id not in transfer.known:
-            yield classify(file, expected), file
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.figshare import Fault, StoredFile, StoredItem
 from tests.fakes.world import World, md5
 from uploader.sources.models import Sources
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import OnConflict, Options
 
 pytestmark = pytest.mark.anyio
@@ -109,3 +110,69 @@ async def test_a_file_that_appears_again_after_it_was_sent_again_leaves_one(worl
     world.source("a", CONTENT[::-1])
     assert await world.upload(source, options=Options(restart_changed=True), title=TITLE) == 0
     assert world.contents(item.id) == [("a", md5(CONTENT[::-1]))]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_an_old_version_that_appears_again_is_removed_before_the_new_one_is_published(
+    world: World, policy: OnConflict
+) -> None:
+    options, item = Options(on_conflict=policy, restart_changed=True), world.figshare.add_item()
+    item.fields.update(description="d", categories=[1], keywords=["k"])
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, options=options, item=item.id) == 0
+    file = hide(item)
+    assert await world.upload(source, options=options, item=item.id) == 0
+    item.files[file.id] = file
+    world.source("a", CONTENT * 2)
+    publish = ItemOptions(publish=True)
+    published: list[list[tuple[str, str]]] = []
+    world.figshare.on_request["publish"] = lambda _: published.append(world.contents(item.id))
+    assert await world.upload(source, options=options, item=item.id, item_options=publish) == 0, world.error
+    assert published == [[("a", md5(CONTENT * 2))]] == [world.contents(item.id)]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("first", ["together", "one after the other"])
+async def test_of_two_own_copies_that_appear_again_one_is_left(world: World, policy: OnConflict, first: str) -> None:
+    options, source = Options(on_conflict=policy), world.source("a", CONTENT)
+    assert await world.upload(source, options=options, title=TITLE) == 0
+    item = only_item(world)
+    hidden = [hide(item)]
+    assert await world.upload(source, options=options, title=TITLE) == 0
+    hidden.append(hide(item))
+    if first == "together":
+        assert await world.upload(source, options=options, title=TITLE) == 0
+        item.files.update((file.id, file) for file in hidden)
+    else:
+        item.files[hidden[0].id] = hidden[0]
+        assert await world.upload(source, options=options, title=TITLE) == 0
+        item.files[hidden[1].id] = hidden[1]
+    assert await world.upload(source, options=options, title=TITLE) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+@pytest.mark.parametrize("policy", ["skip", "replace"])
+async def test_an_own_copy_beside_an_identical_file_of_another_is_removed(world: World, policy: OnConflict) -> None:
+    options, source, item = Options(on_conflict=policy), world.source("a", CONTENT), world.figshare.add_item()
+    assert await world.upload(source, options=options, item=item.id) == 0
+    file = hide(item)
+    other = world.figshare.add_file(item, "a", CONTENT)
+    assert await world.upload(source, options=options, item=item.id) == 0
+    item.files[file.id] = file
+    assert await world.upload(source, options=options, item=item.id) == 0, world.error
+    assert list(item.files) == [other.id]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_an_old_version_that_is_hidden_while_it_is_replaced_is_removed_later(
+    world: World, policy: OnConflict
+) -> None:
+    options, source = Options(on_conflict=policy, restart_changed=True), world.source("a", CONTENT)
+    assert await world.upload(source, options=options, title=TITLE) == 0
+    item = only_item(world)
+    file = hide(item)
+    world.source("a", CONTENT * 2)
+    assert await world.upload(source, options=options, title=TITLE) == 0
+    item.files[file.id] = file
+    assert await world.upload(source, options=options, title=TITLE) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(CONTENT * 2))]

@@ -67,12 +67,41 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     Return True if one was removed: then the files must be checked again. Raises Conflict if the user must decide.
     """
     replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
+    found = (*check.different, *check.duplicates)
+    own = [(transfer, file_id) for transfer, file_id in found if file_id in transfer.lost]
+    removed = [await _keep_one(run, transfer, file_id) for transfer, file_id in own]
+    if any(replaced) or any(removed):
+        return True
     if run.options.on_conflict == "keep":
-        own = [(transfer, file_id) for transfer, file_id in check.duplicates if file_id in transfer.lost]
-        return await _remove_duplicates(run, own) or any(replaced)
+        return False
     for transfer, other in check.different:
-        _name_different(run, transfer, other)
-    return await _remove_duplicates(run, check.duplicates) or any(replaced)
+        if (transfer, other) not in own:
+            _name_different(run, transfer, other)
+    return await _remove_duplicates(run, [duplicate for duplicate in check.duplicates if duplicate not in own])
+
+
+async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
+    """Remove this job's own copy that was lost and is in its place again, unless it is the earlier of two identical
+    ones: then remove the later one. True if one was removed.
+    """
+    own = transfer.file_id
+    if own is None or not await _still_exists(run, transfer, own):
+        return False
+    if lost < own and not transfer.foreign and await _still_exists(run, transfer, lost):
+        await _replace_by(run, transfer, own, lost)
+        return True
+    with suppress(FileGone):
+        if transfer.link or await run.listing.in_place(lost, transfer.folder, transfer.name) is not None:
+            await steps.remove(run, transfer, lost)
+            return True
+    return False
+
+
+async def _replace_by(run: JobRun, transfer: Transfer, own: int, duplicate: int) -> None:
+    """Remove this job's own file in favour of an identical one."""
+    await run.commit(ev.DuplicateFound(transfer.index, duplicate))
+    await steps.remove(run, transfer, own)
+    await run.commit(ev.RemnantRemoved(transfer.index, own))
 
 
 async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[File]) -> bool:
@@ -112,9 +141,7 @@ async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, i
             text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"
             run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
         elif await _still_exists(run, transfer, duplicate):
-            await run.commit(ev.DuplicateFound(transfer.index, duplicate))
-            await steps.remove(run, transfer, own)
-            await run.commit(ev.RemnantRemoved(transfer.index, own))
+            await _replace_by(run, transfer, own, duplicate)
             removed = True
     return removed
 

@@ -180,7 +180,7 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     late: bool = False
     """True if an effect ever was missing: it may appear even after this job is finished."""
     lost: tuple[int, ...] = ()
-    """Ids of remote files of this transfer that were gone when they were looked for: they may appear again."""
+    """Ids of remote files of this transfer that were gone or removed: a server may show them again."""
     unseen: tuple[int, ...] = ()
     """Those of `lost` that were announced but never seen, until they were searched for once more."""
     parts: Parts = msgspec.field(default_factory=lambda: _NO_PARTS)
@@ -332,11 +332,9 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
                 transfer.superseded += _detach_remote(transfer)
             else:
                 transfer.remnants += _detach_remote(transfer)
-            transfer.size, transfer.mtime_ns = event.size, event.mtime_ns
-            transfer.inode, transfer.ctime_ns = event.inode, event.ctime_ns
-            transfer.archive = event.archive or transfer.archive
-            transfer.md5 = transfer.kept = None
-            transfer.error = None
+            transfer.size, transfer.mtime_ns, transfer.inode = event.size, event.mtime_ns, event.inode
+            transfer.ctime_ns, transfer.archive = event.ctime_ns, event.archive or transfer.archive
+            transfer.md5 = transfer.kept = transfer.error = None
         case ev.RemoteLost():
             lost = _detach_remote(transfer)
             if event.exists:
@@ -347,10 +345,13 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
         case ev.DuplicateFound():
             transfer.superseded += () if transfer.foreign or transfer.file_id is None else (transfer.file_id,)
             transfer.file_id, transfer.foreign = event.id, event.id not in transfer.lost
+            transfer.lost = tuple(i for i in transfer.lost if i != event.id)
         case ev.RemnantRemoved():
             if event.kept:  # it may be a copy of this one now
                 transfer.known = tuple(i for i in transfer.known if i != event.id)
                 transfer.spared += (event.id,)
+            elif event.id in transfer.superseded and transfer.state is not S.CANCELLED:  # perhaps it was only hidden
+                transfer.lost += (event.id,)
             transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
             if event.id in transfer.replaces:
