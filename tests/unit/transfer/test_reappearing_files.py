@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.figshare import Fault, StoredFile, StoredItem
-from tests.fakes.world import World, md5
+from tests.fakes.world import KILLED, World, md5
 from uploader.sources.models import Sources
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import OnConflict, Options
@@ -176,3 +176,17 @@ async def test_an_old_version_that_is_hidden_while_it_is_replaced_is_removed_lat
     item.files[file.id] = file
     assert await world.upload(source, options=options, title=TITLE) == 0, world.error
     assert world.contents(item.id) == [("a", md5(CONTENT * 2))]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+async def test_an_unfinished_file_with_parts_that_appears_again_is_removed(world: World, *, named: bool) -> None:
+    where, source = await target(world, named=named), world.source("a", CONTENT)
+    world.figshare.fail("complete", Fault.KILLED_BEFORE)
+    assert await world.upload(source, **where) == KILLED
+    world.figshare.clear_faults()
+    item = only_item(world)
+    file = hide(item)
+    assert await world.upload(source, **where) == 0
+    item.files[file.id] = file
+    assert await world.upload(source, **where) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(CONTENT))]

@@ -25,7 +25,8 @@ from uploader.transfer.store.late_notes import drop_note, read_notes
 async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]]) -> None:
     """Remove the files that notes name, and those `found` that only this job can have made; name the others.
 
-    `found` are unfinished files in the places of verified transfers. A file that has parts is kept. Raises Stopped.
+    `found` are unfinished files in the places of verified transfers. One that has parts is kept, unless the journal
+    shows that this job made it. Raises Stopped.
     """
     folder, transfers = run.states.folder(run.job), run.state.transfers
     with run.stop.interruptible():
@@ -47,9 +48,10 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
         file = await run.api.file(run.item_id, file_id)
     except FileGone:
         return
-    if not transfer.link and not await is_untouched(run.api, run.item_id, file):
+    is_own = transfer.link or file_id in transfer.lost
+    if not is_own and not await is_untouched(run.api, run.item_id, file):
         steps.name_doubtful(run, transfer, file_id)
         return
     await steps.remove(run, transfer, file_id)
-    text = f"file {file_id} came from an abandoned request of this job; it was empty and has been removed"
+    text = f"file {file_id} came from an abandoned request of this job and has been removed"
     run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
