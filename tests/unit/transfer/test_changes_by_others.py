@@ -506,3 +506,18 @@ async def test_a_begun_source_that_is_a_folder_now_is_not_a_success(world: World
     assert await world.resume() == 1
     assert await world.upload(tree, title=TITLE, options=Options(forget_missing=True)) == 0
     assert world.contents(item.id) == [("tree/a", md5(b"a")), ("tree/b/c", md5(b"c"))]
+
+
+async def test_a_change_of_an_earlier_file_is_reported_at_once(world: World) -> None:
+    world.source("d/a", CONTENT)
+    folder = str(world.folder / "d")
+    assert await world.upload(folder, title="my data") == 0
+    (item,) = world.figshare.stored_items.values()
+    (file,) = item.files.values()
+    file.name = "renamed"
+    world.source("d/b", CONTENT)
+    began = world.clock.monotonic()
+    assert await world.upload(folder, title="my data") == 1
+    assert "is named renamed" in str(world.error)
+    assert world.clock.monotonic() == began
+    assert len(item.files) == 2

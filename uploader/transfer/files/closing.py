@@ -32,11 +32,13 @@ async def check_files(run: JobRun) -> ItemCheck:
     settle = run.options.settle_timeout
 
     async def look() -> ItemCheck | None:
-        with suppress(Conflict, Md5Pending):
+        try:
             found = await check_item(run.api, run.state, settle)
-            if all(transfer.index not in run.verified for transfer, _, _ in found.lost):
-                return found
-        return None
+        except (Conflict, Md5Pending) as error:
+            if all(run.state.transfers[index].path != error.path for index in run.verified):
+                raise  # of an earlier run
+            return None
+        return None if any(transfer.index in run.verified for transfer, _, _ in found.lost) else found
 
     with run.stop.interruptible():
         # What was sent in this run is not called lost or changed before every copy of the server's data must show it.
