@@ -214,11 +214,13 @@ async def record_run(
         return report
     finally:
         with anyio.CancelScope(shield=True), suppress(ResourcesExhausted), system_errors():
-            with suppress(FigupError):
-                await lock.check()  # of a job that was lost, nothing is written
-            recorder.close()
-            if thread.is_alive():
-                await anyio.to_thread.run_sync(thread.join, _LOCK_WAIT)
+            try:
+                with suppress(FigupError):
+                    await lock.check()  # of a job that was lost, nothing is written
+            finally:
+                recorder.close()
+                if thread.is_alive():
+                    await anyio.to_thread.run_sync(thread.join, _LOCK_WAIT)
 
 
 def _iso(moment: datetime) -> str:

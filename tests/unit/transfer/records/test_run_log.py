@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -245,6 +247,22 @@ async def test_a_process_that_lost_the_job_writes_and_removes_nothing(tmp_path: 
     assert [entry.term for entry in found if isinstance(entry, run_log.RunBegan)] == [4]
     assert not any(isinstance(entry, run_log.RunEnded) for entry in found)
     assert left == live
+
+
+@pytest.mark.anyio
+async def test_the_recorder_ends_even_if_the_lease_cannot_be_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async def fine(_: no.Listener) -> Report:
+        return report()
+
+    lock = Held(tmp_path)
+    monkeypatch.setattr(lock, "check", check)
+    await record_run(tmp_path, Disk(), FakeClock(), lock, fine, lambda _: None)
+    assert "figup-historian" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_what_was_not_written_while_the_lease_was_not_certain_is_written_later(tmp_path: Path) -> None:
