@@ -154,6 +154,14 @@ async def test_a_lost_upload_is_restarted(world: World, request_name: str, *, go
     assert held(world) == [("a", md5(CONTENT))]
 
 
+async def test_a_lost_upload_is_not_waited_for_longer_than_the_settle_time(world: World) -> None:
+    world.figshare.fail("send_part", UploadGone("404"))
+    world.figshare.fail("upload", UploadGone("404"), first=2, times=2)
+    options = Options(settle_timeout=0)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE, options=options) == 0
+    assert any(isinstance(notice, no.FileRestarted) for notice in world.notices)
+
+
 async def test_why_a_changed_file_is_restarted_is_told_without_its_path(world: World) -> None:
     source = world.source("a", CONTENT)
     world.figshare.fail("send_part", Fault.KILLED_BEFORE)

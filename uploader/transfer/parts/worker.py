@@ -293,8 +293,9 @@ class PartWorker:
                 return await self._run.api.upload(sending.upload_url)
             return None
 
+        time_limit = min(GONE_AFTER, self._run.options.settle_timeout)
         with self._run.stop.interruptible():
-            upload = await poll(look, GONE_AFTER, self._run.clock) or await self._run.api.upload(sending.upload_url)
+            upload = await poll(look, time_limit, self._run.clock) or await self._run.api.upload(sending.upload_url)
         if len(unknown) > _MAX_UNKNOWN:
             raise unknown[-1]
         if upload.status == "aborted":
