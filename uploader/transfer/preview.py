@@ -99,8 +99,8 @@ async def preview(
         await in_thread(select_moved, state, selection)
     item_id = state.item_id if state is not None and state.item_id is not None else target.item
     account = await api.account() if api is not None else None
-    if account is not None and state is not None:
-        check_account(state, account.id)
+    if api is not None and account is not None and state is not None:
+        check_account(state, account.id, api.server_now())
     if api is not None and item_id is None and target.project is not None:
         await check_project(api.items, target.project)
     item: Item | None = None

@@ -50,6 +50,24 @@ async def test_another_account_does_not_create_a_second_item(world: World, fault
     assert (item.owner, item.title, world.contents(item.id)) == (MINE, TITLE, [("a", md5(CONTENT))])
 
 
+async def test_what_the_first_account_looked_for_is_not_waited_for_for_ever(world: World) -> None:
+    source = world.source("a", CONTENT)
+    await interrupt(world, source, Fault.KILLED_BEFORE)
+    world.figshare.fail("create", Fault.TRANSIENT)
+    assert await world.upload(source, title=TITLE) == 75  # looked, and found nothing
+    world.figshare.clear_faults()
+    world.figshare.account_id = OTHER
+    assert await world.upload(source, title=TITLE) == 1
+    await world.clock.sleep(86_400)
+    async with world.client() as client:
+        assert (await client.preview(source, title=TITLE)).exit_status == 0
+    assert await world.upload(source, title=TITLE) == 0, world.error
+    (item,) = world.figshare.stored_items.values()
+    assert (item.owner, world.contents(item.id)) == (OTHER, [("a", md5(CONTENT))])
+    warned = [notice.message for notice in world.notices if isinstance(notice, no.Warned)]
+    assert f"account {MINE} may have created another item for this job, which only that account can look for" in warned
+
+
 async def test_another_account_can_start_over(world: World) -> None:
     source = world.source("a", CONTENT)
     await interrupt(world, source, Fault.KILLED_AFTER)

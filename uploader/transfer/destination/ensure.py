@@ -109,7 +109,7 @@ def _needs_description(run: JobRun) -> bool:
 
 
 async def _find_or_create(run: JobRun, title: str) -> None:
-    check_account(run.state, run.account)
+    check_account(run.state, run.account, run.api.server_now())
     backoff = run.new_backoff()
     while run.state.item_state not in (ItemState.CREATED, ItemState.READY):
         if run.state.item_state is ItemState.UNWANTED:

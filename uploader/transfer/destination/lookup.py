@@ -52,15 +52,17 @@ async def _poll(run: JobRun, check: Callable[[], Awaitable[T | None]], time_limi
         return await poll(check, time_limit, run.clock, wait=wait)
 
 
-def check_account(state: JobState, account: int | None) -> None:
+def check_account(state: JobState, account: int | None, now: datetime) -> None:
     """Raise Conflict if another account may have an item that this job created and has no access to yet.
 
-    Only that account sees it, so that this one would create a second item.
+    Only that account sees it, so that this one would create a second item. An intent whose effect was searched for
+    counts until it must be visible; `now` is the server's time.
     """
     if not state.creates_item or state.item_state in (ItemState.CREATED, ItemState.READY):
         return
     for intent in state.item_intents:
-        if intent.account not in (None, account):
+        is_open = intent not in state.unanswered_items or seconds_to_search(intent.at, now, 1.0) > 0
+        if is_open and intent.account not in (None, account):
             raise Conflict(
                 f"account {intent.account} may have created this job's item, and this token is of account {account}, "
                 "which cannot look for it",
