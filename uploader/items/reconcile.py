@@ -24,13 +24,15 @@ VISIBLE_AFTER = timedelta(days=1)
 _ATTEMPTS = 3
 
 
-def seconds_to_search(intended: str, now: datetime, time_limit: float) -> float:
+def seconds_to_search(
+    intended: str, now: datetime, time_limit: float, visible_after: timedelta = VISIBLE_AFTER
+) -> float:
     """Return the seconds to keep searching for the effect of a request: `time_limit`, or 0 once it must be visible.
 
     `intended` is when the intent was recorded and `now` the present time, both by the server's clock. The time of the
     last request is unknown: it may have been retried long after the intent.
     """
-    return time_limit if now - datetime.fromisoformat(intended) < VISIBLE_AFTER else 0.0
+    return time_limit if now - datetime.fromisoformat(intended) < visible_after else 0.0
 
 
 async def confirm(

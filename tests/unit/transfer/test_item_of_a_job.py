@@ -332,3 +332,16 @@ async def test_an_item_whose_creation_took_long_is_not_listed_before_it_is_visib
     world.figshare.on_request["create"] = lambda _: created.append(world.clock.monotonic())
     assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0, world.error
     assert held(world) == [MINE]
+
+
+@pytest.mark.parametrize(("hours", "waits"), [(0, True), (2, False)])
+async def test_an_item_that_is_gone_hours_after_its_creation_is_not_waited_for(
+    world: World, hours: int, *, waits: bool
+) -> None:
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE) == 0
+    world.figshare.stored_items.clear()
+    await world.clock.sleep(hours * 3600)
+    began = world.clock.monotonic()
+    assert await world.upload(source, title=TITLE) == 4
+    assert (world.clock.monotonic() > began) == waits

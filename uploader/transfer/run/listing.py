@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from itertools import takewhile
 
 import anyio
@@ -13,12 +14,12 @@ from uploader.clock import Clock
 from uploader.errors import ItemNotFound, RequestRejected
 from uploader.figshare.models import PAGE, File, Item
 from uploader.figshare.retry import poll
-from uploader.items.reconcile import TIME_LIMIT, seconds_to_search
+from uploader.items.reconcile import TIME_LIMIT, VISIBLE_AFTER, seconds_to_search
 from uploader.sources.models import remote_path
 from uploader.text import composed
 from uploader.transfer.compare import Expected, folder_of, is_in_place, other_spelling, paths_in_item
 from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.journal.state import JobState
+from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.service import Service
 
 BULK_FROM = 8
@@ -35,6 +36,8 @@ _LISTING_AGE, _LISTING_AGE_A_REQUEST = 60.0, 20.0
 """Seconds for which a listing decides which files are started: at least, and for each request that it costs."""
 _VISIBILITY_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt to list an item that was created a short time ago."""
+_VISIBLE_EVERYWHERE = timedelta(hours=1)
+"""Time since its creation was begun after which an item that was seen once is visible everywhere, if it exists."""
 _PATIENCE = 3
 """Number of listings that may lack a file that was just initiated, before it is requested individually."""
 
@@ -45,7 +48,10 @@ def visible_within(api: Service, state: JobState, settle: float) -> float:
     For `settle` seconds not every copy of the server's data may have one that the job created a short time ago.
     """
     intent = state.item_intent if state.creates_item else None
-    return seconds_to_search(intent.at, api.server_now(), settle) if intent is not None else 0.0
+    if intent is None:
+        return 0.0
+    visible_after = _VISIBLE_EVERYWHERE if state.item_state is ItemState.READY else VISIBLE_AFTER
+    return seconds_to_search(intent.at, api.server_now(), settle, visible_after)
 
 
 async def read_item(api: Service, state: JobState, item_id: int, settle: float) -> Item:
