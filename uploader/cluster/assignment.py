@@ -16,6 +16,7 @@ from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
 from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy
+from uploader.items.reconcile import GONE_AFTER
 from uploader.sources.digest import Digest
 from uploader.sources.source import FileStamp, Source, stat_source
 from uploader.text import printable
@@ -45,6 +46,7 @@ class MemberRun:
     progress: ProgressTracker
     on_part: Callable[[int, Part, int | None], None]
     deadline: DeadlinePolicy
+    gone_after: float = GONE_AFTER
 
     def part_done(self, transfer: Transfer, part: Part, xxh3: int | None) -> None:
         """Report a part."""

@@ -13,7 +13,6 @@ from uploader.figshare.models import File, Upload
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff, poll
-from uploader.items.reconcile import GONE_AFTER
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import reappeared
@@ -51,8 +50,7 @@ async def read_upload(run: JobRun, upload_url: str, *, fresh: bool) -> Upload:
             return await run.api.upload(upload_url)
         return None
 
-    settle = run.options.settle_timeout
-    time_limit = settle if fresh else min(GONE_AFTER, settle)
+    time_limit = run.options.settle_timeout if fresh else run.gone_after
     return await poll(look, time_limit, run.clock) or await run.api.upload(upload_url)
 
 
@@ -64,8 +62,7 @@ async def read_file(run: JobRun, file_id: int, *, fresh: bool = False, pending_b
             return await run.listing.file(file_id, fresh=fresh, pending_bytes=pending_bytes)
         return None
 
-    time_limit = min(GONE_AFTER, run.options.settle_timeout)
-    return await poll(look, time_limit, run.clock) or await run.listing.file(file_id)
+    return await poll(look, run.gone_after, run.clock) or await run.listing.file(file_id)
 
 
 async def initiate(

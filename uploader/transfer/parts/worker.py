@@ -18,7 +18,6 @@ from uploader.figshare.models import Part, Upload
 from uploader.figshare.outcomes import PartFailed, PartLocked, UploadGone
 from uploader.figshare.part_body import Chunk
 from uploader.figshare.retry import Backoff, poll
-from uploader.items.reconcile import GONE_AFTER
 from uploader.sources.digest import Digest
 from uploader.sources.source import Readable
 from uploader.text import printable
@@ -48,6 +47,8 @@ class SendingRun(Protocol):
     def progress(self) -> ProgressTracker: ...
     @property
     def deadline(self) -> DeadlinePolicy: ...
+    @property
+    def gone_after(self) -> float: ...
 
     def new_backoff(self) -> Backoff: ...
 
@@ -293,9 +294,9 @@ class PartWorker:
                 return await self._run.api.upload(sending.upload_url)
             return None
 
-        time_limit = min(GONE_AFTER, self._run.options.settle_timeout)
         with self._run.stop.interruptible():
-            upload = await poll(look, time_limit, self._run.clock) or await self._run.api.upload(sending.upload_url)
+            upload = await poll(look, self._run.gone_after, self._run.clock)
+            upload = upload or await self._run.api.upload(sending.upload_url)
         if len(unknown) > _MAX_UNKNOWN:
             raise unknown[-1]
         if upload.status == "aborted":

@@ -16,6 +16,7 @@ from uploader.figshare.models import Part
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy
+from uploader.items.reconcile import GONE_AFTER
 from uploader.system import descriptor_share
 from uploader.transfer.journal.events import AnyEvent, FileEvent, PartSent
 from uploader.transfer.journal.lifecycle import Transfer
@@ -169,6 +170,11 @@ class JobRun:
                 await self.commit_intent(intent())
 
             return await send(on_turn)
+
+    @property
+    def gone_after(self) -> float:
+        """Seconds for which what was seen before must be missing to count as gone."""
+        return min(GONE_AFTER, self.options.settle_timeout)
 
     def new_backoff(self) -> Backoff:
         """Make the pauses of one operation, capped by the retry timeout."""
