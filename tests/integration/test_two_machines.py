@@ -13,6 +13,7 @@ from tests.support.command import Figup
 from tests.support.environment import plugged
 from tests.support.invariants import check_exactly_once
 from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
 
 BEAT = 0.7
 MACHINE = f"""
@@ -43,6 +44,7 @@ def test_a_second_process_names_the_holder_and_takes_over_a_dead_one(
     assert f"process {first.process.pid} on {socket.gethostname()}, since 20" in refused.events[0]["message"]
     assert first.process.returncode is None
 
+    until(lambda: sandbox.requests(kind="put-part", status=200))
     first.send_signal(signal.SIGKILL)
     first.wait()
     done = figup.run("upload", "data.bin", "--json").expect(0)
