@@ -216,7 +216,7 @@ def test_numbers_versions_and_separate_tables(figup: Figup, figshare: Served, tm
     output = tmp_path / "own.xlsx"
     options = ("--stats", "--versions", "--tables", "--collections", *RATE)
     dry = figup.run("report", "own", "--output", output, *options, "--dry-run", "--json").expect(0).summary["records"]
-    with_few = [*options, "--max-requests", "40"]
+    with_few = [*options, "--max-requests", "30"]
     ends = [figup.run("report", "own", "--output", output, *with_few).returncode for _ in range(2)]
     assert ends == [75, 75]
     made = figup.run("report", "own", "--output", output, *options, "--json").expect(0).summary["records"]
