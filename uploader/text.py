@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _MAX_SUGGESTIONS = 3
 _MAX_COMPARED = 500
@@ -63,6 +63,12 @@ def or_list(names: Iterable[str]) -> str:
     """Return names as a choice: `"a", "b" or "c"`."""
     quoted = [f'"{name}"' for name in names]
     return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def named_few(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many others there are: "a, b and 3 more"."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str | None = None) -> str | None:

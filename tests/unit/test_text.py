@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tqdm.utils import disp_len
 
-from uploader.text import columns, shorten
+from uploader.text import columns, named_few, shorten
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,8 @@ def test_a_shortened_name_fits_its_columns(name: str, width: int) -> None:
     fitted = shorten(name, width)
     assert columns(fitted) == disp_len(fitted) <= width
     assert fitted.isprintable()
+
+
+def test_a_long_list_is_cut_and_its_rest_counted() -> None:
+    assert named_few(["a", "b"], 2) == "a, b"
+    assert named_few(["a", "b", "c", "d"], 2) == "a, b and 2 more"

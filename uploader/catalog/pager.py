@@ -24,6 +24,7 @@ import msgspec
 
 from uploader.errors import Facts, RecordsMissing
 from uploader.figshare.models import PAGE
+from uploader.text import named_few
 from uploader.units import format_count
 
 MAX_PAGES = 9
@@ -53,13 +54,12 @@ def check_complete(gaps: Sequence[Gap]) -> None:
     if not gaps:
         return
     message = f"the list may not be complete: {'; '.join(gap.message for gap in gaps)}"
-    if all(gap.code == "no-id" for gap in gaps):
-        hint = "All others are there; Figshare's support can repair these."
-        raise RecordsMissing(message, hint=hint, facts=Facts("rows-unread"))
-    if all(gap.code in ("no-id", "no-state") for gap in gaps):
-        hint = "All others were checked; try again later."
-        raise RecordsMissing(message, hint=hint, facts=Facts("rows-unread"))
-    raise RecordsMissing(message)
+    codes = {gap.code for gap in gaps}
+    if not codes <= {"no-id", "no-state"}:
+        raise RecordsMissing(message)
+    damaged = "All others are there; Figshare's support can repair these."
+    hint = "All others were checked; try again later." if "no-state" in codes else damaged
+    raise RecordsMissing(message, hint=hint, facts=Facts("rows-unread"))
 
 
 def joined(known: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
@@ -71,9 +71,8 @@ def unusable_rows(described: Sequence[str]) -> tuple[Gap, ...]:
     """Return the gap of rows without a valid id, if there are any."""
     if not described:
         return ()
-    more = f" and {len(described) - _MAX_NAMED} more" if len(described) > _MAX_NAMED else ""
-    named = ", ".join(repr(one) for one in described[:_MAX_NAMED])
-    message = f"{format_count(len(described), 'row')} without a valid id, which cannot be read: {named}{more}"
+    named = named_few([*map(repr, described)], _MAX_NAMED)
+    message = f"{format_count(len(described), 'row')} without a valid id, which cannot be read: {named}"
     return (Gap(code="no-id", message=message),)
 
 

@@ -21,7 +21,7 @@ from uploader.cli.runner import Session, on_figshare, on_item
 from uploader.errors import ExitStatus, UsageError
 from uploader.figshare.ids import Reference
 from uploader.figshare.models import File, ItemDetail
-from uploader.text import composed, did_you_mean, printable
+from uploader.text import composed, did_you_mean, named_few, printable
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
@@ -89,11 +89,10 @@ def rm(item: Reference, names: tuple[str, ...], yes: bool, common: GlobalOptions
         files_there = [file async for file in api.files(found.id)]
         chosen = {file.id: file for file in (_find(name, files_there, found, common.repeated) for name in names)}
         shown = [printable(file.path_among(found.folders)) for file in chosen.values()]
-        more = f" and {len(shown) - _MAX_NAMED} more" if len(shown) > _MAX_NAMED else ""
         question = (
             f"Remove {units.format_count(len(shown), 'file')} "
             f"({units.format_bytes(sum(file.size for file in chosen.values()))}) from item {found.id}: "
-            f"{', '.join(shown[:_MAX_NAMED])}{more}?"
+            f"{named_few(shown, _MAX_NAMED)}?"
         )
         if not await confirm(session, question, yes=yes):
             return ExitStatus.SOME_FAILED

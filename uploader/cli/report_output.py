@@ -12,7 +12,7 @@ from uploader.cli.output.console import MAX_REPORTED
 from uploader.cli.prices import HostCost, cost_by_host, host_and_port, requests_by_host, shortest_time, text_of_requests
 from uploader.cli.runner import Session
 from uploader.errors import ExitStatus, Facts, RecordsMissing
-from uploader.text import printable
+from uploader.text import named_few, printable
 from uploader.units import format_count
 
 if TYPE_CHECKING:
@@ -180,9 +180,8 @@ def _notes(made: ReportResult) -> list[str]:
 def _namesakes(made: ReportResult) -> str:
     """Name the authors that have the wanted name, those of the most records first."""
     found = sorted(made.candidates.items(), key=lambda one: (-one[1][1], one[0]))
-    shown = [f"{number} ({printable(name)}, {count})" for number, (name, count) in found[:MAX_REPORTED]]
-    more = f" and {len(found) - MAX_REPORTED} more" if len(found) > MAX_REPORTED else ""
-    return f"{len(found)} authors have this name: {', '.join(shown)}{more}; --author-id chooses"
+    shown = [f"{number} ({printable(name)}, {count})" for number, (name, count) in found]
+    return f"{len(found)} authors have this name: {named_few(shown, MAX_REPORTED)}; --author-id chooses"
 
 
 def write_failed(path: Path, failed: Sequence[Failed]) -> None:

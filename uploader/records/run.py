@@ -38,6 +38,7 @@ from uploader.records.known import KnownRecords
 from uploader.records.packed import Packed
 from uploader.records.plan import Planned
 from uploader.records.steps import Steps, look_up, remove_late_items
+from uploader.text import named_few
 from uploader.transfer.run.stop import Stop, run_until
 from uploader.transfer.store.jobs import JobStore
 from uploader.units import format_count
@@ -167,9 +168,8 @@ class Run:
         left = {key: one for key, one in self._job.state.records.items() if key not in self._results and not one.done}
         items = [f"{one.item_id} ({key})" for key, one in left.items() if one.item_id is not None]
         if items:
-            more = f" and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else ""
-            named = ", ".join(items[:_MAX_NAMED])
-            self._warn(f"unfinished items whose records are no longer in the file: {named}{more}")
+            named = named_few(items, _MAX_NAMED)
+            self._warn(f"unfinished items whose records are no longer in the file: {named}")
         return bool(items) or any(one.intent is not None for one in left.values())
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from uploader.errors import Facts, FigupError, FileTooLarge, QuotaExceeded
 from uploader.figshare.models import Account
-from uploader.text import printable
+from uploader.text import named_few, printable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.units import format_count, format_duration, format_exact_bytes
 
@@ -97,9 +97,7 @@ def empty_files_warning(paths: Sequence[str]) -> str | None:
     """Warning about these empty files, which Figshare was seen to refuse; None if there are none."""
     if not paths:
         return None
-    named = ", ".join(map(printable, paths[:_NAMED_EMPTY]))
-    more = f" and {len(paths) - _NAMED_EMPTY} more" if len(paths) > _NAMED_EMPTY else ""
-    return f"Figshare does not seem to accept empty files: {named}{more}"
+    return f"Figshare does not seem to accept empty files: {named_few([*map(printable, paths)], _NAMED_EMPTY)}"
 
 
 def mixed_links_warning(links: int, files: int) -> str | None:
