@@ -253,7 +253,7 @@ class _Play:
         return JobStore(self.world.folder / command.state, Disk())
 
     def _check_records(self) -> None:
-        """Check that what is kept beside each journal is what its state leads to, whoever wrote last."""
+        """Check that what is kept beside each journal is what its state leads to, in whatever order they wrote."""
         for command in self._scene.commands:
             states = self._states(command)
             for listed in list_jobs(states):

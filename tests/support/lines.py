@@ -28,12 +28,12 @@ class Lines:
         self.began = self.began or self._clock.monotonic()
         await self._clock.sleep(self._choice.uniform(0.01, 0.05))
         self._in_flight[who] += 1
-        sent, told = 0.0, 0
-        while told < size:
+        sent, reported = 0.0, 0
+        while reported < size:
             await self._clock.sleep(_STEP)
             sent += _STEP * self._rate_of(who) / self._in_flight[who]
-            count = min(int(sent), size) - told
-            told += count
+            count = min(int(sent), size) - reported
+            reported += count
             if on_accepted is not None:
                 on_accepted(count)
         self._in_flight[who] -= 1

@@ -62,7 +62,7 @@ class TeamFigshare(FakeFigshare):
                 file.locked.discard(no)
 
     async def carry(self, who: str, size: int, on_accepted: Callable[[int], None] | None) -> bool:
-        """Let a part of this size pass; True if `on_accepted` was told about its bytes."""
+        """Let a part of this size pass; True if `on_accepted` was called with its bytes."""
         await self.clock.sleep(self.duration(who, size))
         return False
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from uploader.figshare.statistics_api import StatisticsApi
 
 _LONG = 60.0
-"""Seconds from which the price of a run is told before it."""
+"""Seconds of requests above which the price of a run is shown before it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ class Service:
         """Yield what counts. If the block does not end well, the same command continues with the answers so far.
 
         `each` is the number of requests about a record, None: one if the service can combine the counters. `then` is
-        what the command asks other services afterwards: one price is told for all.
+        what the command asks other services afterwards: one price is shown for all.
         """
         from uploader.catalog.statistics.answers import KeptAnswers
         from uploader.catalog.statistics.counting import Counting

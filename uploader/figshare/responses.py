@@ -83,7 +83,7 @@ def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list
 
 
 def rows_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[tuple[list[S], list[Any]]]:
-    """Like `list_spec`, with the rows that are no objects of this kind beside the others."""
+    """Like `list_spec`, with the rows that are not objects of this kind beside the others."""
 
     def parse(answer: Response) -> tuple[list[S], list[Any]]:
         _check_rows(answer)

@@ -49,7 +49,7 @@ def elements(content: BinaryIO, path: Sequence[str] | None) -> Iterator[bytes]:
 def _elements(text: _Text, path: Sequence[str] | None) -> Generator[bytes, None, str | None]:
     """Yield the elements of the list in the value that begins here, and pass this value.
 
-    Return the object in which there is no list; "" if it has only empty ones, and None once the list was found.
+    Return the object if it has no list; "" if it has only empty ones, and None once the list was found.
     """
     if text.next() == "[" and not path:
         found = path is not None

@@ -71,7 +71,7 @@ class Reports:
         return self.make_priced(**requested)[0]
 
     def make_priced(self, **requested: Any) -> tuple[ReportResult, CostEstimate]:
-        """Make a report, and return also the price that was told after its lists."""
+        """Make a report, and return also the price that was shown after its lists."""
         request = ReportRequest(**({"report": "own"} | requested))
         making = self._of(request)
         table = Table(
@@ -81,9 +81,9 @@ class Reports:
             sides=request.sides,
             replace=True,
         )
-        told: list[CostEstimate] = []
-        made = anyio.run(functools.partial(making.make, table, on_price=told.append))
-        (price,) = told
+        shown: list[CostEstimate] = []
+        made = anyio.run(functools.partial(making.make, table, on_price=shown.append))
+        (price,) = shown
         return made, price
 
     def price(self, **requested: Any) -> CostEstimate:
@@ -116,8 +116,8 @@ def test_numbers_of_a_period_are_those_of_its_months(reports: Reports, service: 
     assert service.requests == []
     figshare.asked.clear()
     figshare.pages.clear()
-    made, told = reports.make_priced(**PERIOD)
-    assert replace(told, list_requests=price.list_requests) == price, "told again after the lists"
+    made, shown = reports.make_priced(**PERIOD)
+    assert replace(shown, list_requests=price.list_requests) == price, "shown again after the lists"
     assert price.number_requests == len(service.requests) == 5 * (3 * 2 + 4)
     assert price.list_requests + price.record_requests == len(figshare.pages) + len(figshare.asked)
     for row in reports.rows():
