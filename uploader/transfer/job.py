@@ -192,7 +192,7 @@ class OpenJob:
         self.resumed = True
         log, state = self._states.recover(self.name, self._plan)
         self.damaged = bool(log.damaged)
-        self._opened = Journal.reopen(path, log, disk, state.created_item, state.unfinished_files()), state
+        self._opened = Journal.reopen(path, log, disk, state.to_keep()), state
 
     def _leave_overview(self) -> None:
         with suppress(FigupError):  # optional: it only speeds up reading

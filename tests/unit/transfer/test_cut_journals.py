@@ -38,7 +38,7 @@ class Stored:
         self.lines = (self.job / "journal").read_bytes().splitlines(keepends=True)
         self._items = copy.deepcopy(world.figshare.stored_items)
         synced = read_synced(self.job / "journal", Disk())
-        known = set(synced.files.values()) if synced is not None else set()
+        known = set(synced.kept.files.values()) if synced is not None else set()
         there = (file for item in self._items.values() for file in item.files.values())
         self.unanswered = {file.id for file in there if file.status == "created" and file.id not in known}
         """Unfinished files whose ids the job never learned."""

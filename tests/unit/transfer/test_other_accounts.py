@@ -123,3 +123,31 @@ async def test_a_draft_that_only_the_first_account_can_look_for_is_mentioned(wor
     world.figshare.account_id = MINE
     assert await world.upload(source, title=TITLE) == 0
     assert [world.contents(item) for item in world.figshare.stored_items] == [[("a", md5(CONTENT))]]
+
+
+@pytest.mark.parametrize("fault", [Fault.KILLED_AFTER, Fault.LOST_AFTER])
+async def test_another_account_does_not_create_a_second_item_after_a_cut(world: World, fault: Fault) -> None:
+    """At whatever line: the record of the last sync still says who may have created the item."""
+    source = world.source("a", CONTENT)
+    await interrupt(world, source, fault)
+    (job,) = world.jobs()
+    journal, requests = job / "journal", world.figshare.log.count("create")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    kept = {path: path.read_bytes() for path in job.iterdir() if path.is_file()}
+    for number in range(len(lines)):
+        for path in job.iterdir():
+            path.unlink()
+        for path, content in kept.items():
+            path.write_bytes(content)
+        journal.write_bytes(b"".join(lines[:number]))
+        world.figshare.account_id = OTHER
+        for _ in range(2):
+            assert await world.upload(source, title=TITLE) == 1
+            assert isinstance(world.error, Conflict)
+            assert (world.error.facts.situation, world.error.facts.account) == ("created-by-other-account", MINE)
+        assert world.figshare.log.count("create") == requests
+        await world.clock.sleep(2000)
+    world.figshare.account_id = MINE
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert (item.owner, item.title, world.contents(item.id)) == (MINE, TITLE, [("a", md5(CONTENT))])

@@ -5,9 +5,8 @@ digits, seeded with the checksum of the line before, so that a changed, lost or 
 holds the format version. The meaning of a job's events is in `lifecycle` and `state`; other journals, with a `decoder`
 of their own, have other events.
 
-A file beside the journal has its length and last checksum as of the last sync, the item that the job created, and its
-unfinished remote files. A journal that is shorter was cut off, which is damage: a line that is only torn was never
-synced.
+A file beside the journal has its length and last checksum as of the last sync, and what of the job must survive a cut.
+A journal that is shorter was cut off, which is damage: a line that is only torn was never synced.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -29,6 +28,7 @@ from uploader.disk import Disk, as_resumable, is_at
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.system import system_errors
 from uploader.transfer.journal.events import AnyEvent
+from uploader.transfer.journal.state import Kept
 
 E = TypeVar("E", bound=msgspec.Struct)
 
@@ -36,7 +36,7 @@ FORMAT = 1
 _SUM = 16
 _LAST_SUM = re.compile(rb" ([0-9a-f]{16})\Z")
 _SEED = 0
-_SYNCED = re.compile(rb"(\d+) ([0-9a-f]{16})(?: (\d+))?((?: \d+:\d+)*)")
+_SYNCED = re.compile(rb"(\d+) ([0-9a-f]{16})(?: (\d+))?(?: by (\d+))?((?: \d+:\d+)*)")
 """The record of a sync, before its own checksum: see `Synced`."""
 _MOST_FILES = 1000
 """Files in the record of a sync, which is written with each; the newest ones. A run has far fewer open at a time."""
@@ -72,16 +72,11 @@ def encode(events: Iterable[msgspec.Struct]) -> tuple[bytes, int]:
 
 
 class Synced(msgspec.Struct, frozen=True):
-    """A journal as it was synced last: its length in bytes, and the checksum of its last line.
-
-    `item` is the item that the job had created by then; None if it had not, and in records of earlier versions.
-    `files` are the remote files that it had created and not verified, by the index of their transfer.
-    """
+    """A journal as it was synced last: its length in bytes, the checksum of its last line, and what was kept then."""
 
     length: int
     checksum: int
-    item: int | None = None
-    files: Mapping[int, int] = {}
+    kept: Kept = msgspec.field(default_factory=Kept)
 
 
 class Replay(msgspec.Struct, Generic[E], kw_only=True):
@@ -132,21 +127,24 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
     found = _SYNCED.fullmatch(body)
     if found is None or _checksum(line) != xxhash.xxh3_64_intdigest(body):
         return None
-    length, checksum, item, files = found.groups()
+    length, checksum, item, account, files = found.groups()
     pairs = (pair.split(b":") for pair in files.split())
-    return Synced(
-        int(length),
-        int(checksum, 16),
-        None if item is None else int(item),
-        {int(transfer): int(file) for transfer, file in pairs},
+    kept = Kept(
+        item=None if item is None else int(item),
+        account=None if account is None else int(account),
+        files={int(transfer): int(file) for transfer, file in pairs},
     )
+    return Synced(int(length), int(checksum, 16), kept)
 
 
 def _encode_synced(synced: Synced) -> bytes:
     body = b"%d %016x" % (synced.length, synced.checksum)
-    if synced.item is not None:
-        body += b" %d" % synced.item
-    body += b"".join(b" %d:%d" % pair for pair in synced.files.items())
+    kept = synced.kept
+    if kept.item is not None:
+        body += b" %d" % kept.item
+    if kept.account is not None:
+        body += b" by %d" % kept.account
+    body += b"".join(b" %d:%d" % pair for pair in kept.files.items())
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 
 
@@ -227,13 +225,10 @@ class Journal:
         fd: int,
         seed: int,
         length: int,
-        item: int | None = None,
-        unfinished: Mapping[int, int] | None = None,
+        kept: Kept | None = None,
     ) -> None:
-        self.item = item
-        """The item that the job has created, kept in the record of each sync; None without one."""
-        self.unfinished = dict(unfinished or {})
-        """The remote files that the job has created and not verified, by transfer; also kept in that record."""
+        self.kept = kept or Kept()
+        """What the record of the next sync has of the job, to be changed as the job does."""
         self._path = path
         self._disk = disk
         self._fd = fd
@@ -244,43 +239,26 @@ class Journal:
         self._turn = anyio.Lock()
 
     @classmethod
-    def create(
-        cls,
-        path: Path,
-        events: Iterable[msgspec.Struct],
-        disk: Disk,
-        item: int | None = None,
-        unfinished: Mapping[int, int] | None = None,
-    ) -> Journal:
-        """Write a whole new journal in place of `path`, durably, and open it. Blocks.
-
-        `item` and `unfinished`: see the attributes of these names.
-        """
+    def create(cls, path: Path, events: Iterable[msgspec.Struct], disk: Disk, kept: Kept | None = None) -> Journal:
+        """Write a whole new journal in place of `path`, durably, and open it. Blocks."""
         data, seed = encode(events)
         disk.replace(path, data)
-        journal = cls(path, disk, disk.open_append(path), seed, len(data), item, unfinished)
-        journal._note_synced(seed, journal._newest_files())
+        journal = cls(path, disk, disk.open_append(path), seed, len(data), kept)
+        journal._note_synced(seed, journal._to_keep())
         return journal
 
     @classmethod
-    def reopen(
-        cls,
-        path: Path,
-        replay: Replay[E],
-        disk: Disk,
-        item: int | None = None,
-        unfinished: Mapping[int, int] | None = None,
-    ) -> Journal:
-        """Open a journal that was read as `replay`, to append to it. `item` and `unfinished`: see `create`. Blocks.
+    def reopen(cls, path: Path, replay: Replay[E], disk: Disk, kept: Kept | None = None) -> Journal:
+        """Open a journal that was read as `replay`, to append to it. Blocks.
 
         A torn or damaged journal is rewritten from what could be read; the original of a damaged one is kept beside it
         for diagnosis, an empty one of a journal that is gone.
         """
         if replay.clean:
-            return cls(path, disk, disk.open_append(path), replay.seed, replay.length, item, unfinished)
+            return cls(path, disk, disk.open_append(path), replay.seed, replay.length, kept)
         if replay.damaged:
             disk.replace(damaged_path(path), disk.read(path) or b"")
-        return cls.create(path, replay.events, disk, item, unfinished)
+        return cls.create(path, replay.events, disk, kept)
 
     def record(self, event: msgspec.Struct) -> None:
         """Queue an event; it reaches the file with the next `commit`."""
@@ -300,29 +278,29 @@ class Journal:
                     # Also for a caller with nothing to write: the failed batch may have contained its events.
                     # No line may follow one that was written in part: the next run repairs that first.
                     raise self._broken
-                count, seed, files = len(self._pending), self._seed, self._newest_files()
+                count, seed, kept = len(self._pending), self._seed, self._to_keep()
                 data = b"".join(self._pending)
                 if data:
                     with system_errors():
-                        await anyio.to_thread.run_sync(self._write, data, seed, files)
+                        await anyio.to_thread.run_sync(self._write, data, seed, kept)
                     del self._pending[:count]
 
-    def _newest_files(self) -> dict[int, int]:
-        return dict(list(self.unfinished.items())[-_MOST_FILES:])
+    def _to_keep(self) -> Kept:
+        return msgspec.structs.replace(self.kept, files=dict(list(self.kept.files.items())[-_MOST_FILES:]))
 
-    def _write(self, data: bytes, seed: int, files: Mapping[int, int]) -> None:
+    def _write(self, data: bytes, seed: int, kept: Kept) -> None:
         try:
             with system_errors():
                 with as_resumable():
                     self._disk.write(self._fd, data, self._path)
                     self._disk.sync(self._fd, self._path)
                 self._length += len(data)
-                self._note_synced(seed, files)
+                self._note_synced(seed, kept)
         except FigupError as error:
             self._broken = error
             raise
 
-    def _note_synced(self, seed: int, files: Mapping[int, int]) -> None:
+    def _note_synced(self, seed: int, kept: Kept) -> None:
         """Record the sync, not durably: after a power failure an outdated record does no harm.
 
         A process that took over the job has replaced the journal: the record is that one's.
@@ -330,7 +308,7 @@ class Journal:
         with suppress(FigupError, OSError):
             if not is_at(self._path, self._fd):
                 return
-            self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed, self.item, files)))
+            self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed, kept)))
 
     def close(self) -> None:
         """Close the file; queued events that were not committed are lost."""

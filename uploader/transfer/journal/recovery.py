@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
-from uploader.transfer.journal.state import ItemState, JobState, StateLoader
+from uploader.transfer.journal.state import ItemState, JobState, Kept, StateLoader
 
 _SLACK = timedelta(hours=1)
 """How far this machine's clock, which dates the plan, may be ahead of the server's."""
@@ -23,7 +23,7 @@ _PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
 def recover(
     events: Iterable[ev.AnyEvent],
     plan: Sequence[ev.AnyEvent] | None,
-    item: int | None = None,
+    kept: Kept,
     *,
     without_item: bool = False,
     newer: bool = False,
@@ -31,9 +31,9 @@ def recover(
     """Return the consistent events and the state they lead to; None if the plan is lost, or a part of it.
 
     `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
-    from what is left of the journal's own is not used, since file indices would refer to other sources. `item` is the
-    item that the job had created by the last sync, None if unknown; `without_item`: it had certainly created none.
-    `newer`: that sync is not older than the remaining journal.
+    from what is left of the journal's own is not used, since file indices would refer to other sources. `kept` is as of
+    the last sync; `without_item`: the job had certainly created no item by then. `newer`: that sync is
+    not older than the remaining journal.
     """
     salvaged = list(events)
     _, state = replay(salvaged)
@@ -42,8 +42,8 @@ def recover(
     taken, state = replay(salvaged)
     if not is_whole(state):
         return taken, None
-    changes = _changes_of_item(state, item) if newer else []
-    for event in [*changes, *_possible_intents(state, item, without_item=without_item)]:
+    changes = _changes_of_item(state, kept.item) if newer else []
+    for event in [*changes, *_possible_intents(state, kept, without_item=without_item)]:
         state.apply(event)
         taken.append(event)
     return taken, state
@@ -93,19 +93,20 @@ def _changes_of_item(state: JobState, item: int | None) -> list[ev.AnyEvent]:
     return [] if state.item_state is ItemState.UNWANTED else [ev.ItemUnwanted(lost)]
 
 
-def _possible_intents(state: JobState, item: int | None, *, without_item: bool) -> list[ev.AnyEvent]:
+def _possible_intents(state: JobState, kept: Kept, *, without_item: bool) -> list[ev.AnyEvent]:
     """Make intents for everything that may have happened and whose record may be lost."""
     plan, at = state.plan, _earliest(state)
     intents: list[ev.AnyEvent] = []
     if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
-        if item is not None:
-            intents.append(ev.ItemCreated(item))
+        if kept.item is not None:
+            intents.append(ev.ItemCreated(kept.item))
         else:
             # The mark of a remaining intent may have been removed since: it is no longer the only evidence.
             left = state.item_intent if state.item_state is ItemState.INTENDED else None
+            account = kept.account if kept.account is not None or left is None else left.account
             intents += [
                 *([ev.ItemNotCreated(looked=True)] if left is not None else []),
-                ev.ItemIntended(at, unpublished=without_item, account=left.account if left is not None else None),
+                ev.ItemIntended(at, unpublished=without_item, account=account),
             ]
     elif plan.item is not None and state.item_id is None and any(t.state is not State.PLANNED for t in state.transfers):
         intents.append(ev.ItemCreated(plan.item))

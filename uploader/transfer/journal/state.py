@@ -27,6 +27,19 @@ class ItemState(enum.Enum):
     UNWANTED = "unwanted"
 
 
+class Kept(msgspec.Struct, kw_only=True):
+    """What the record of each sync has of the job, whose journal may be cut off later.
+
+    `item` is the item that the job has created; None if it has not, and in records of earlier versions. `account` is
+    the one that may have created an item which is not on record; None without one. `files` are the remote files that
+    the job has created and not verified, by the index of their transfer.
+    """
+
+    item: int | None = None
+    account: int | None = None
+    files: dict[int, int] = {}
+
+
 @dataclass(kw_only=True)
 class JobState:
     """The state of a job after its events, the first of which is `plan`."""
@@ -230,12 +243,18 @@ class JobState:
         ids = sorted(file_id for file_id in there if file_id is not None)
         return xxhash.xxh3_64_hexdigest(",".join(map(str, ids)).encode())
 
-    def unfinished_files(self) -> dict[int, int]:
-        """Return what the record of the next sync has of the job's remote files: see `keep_unfinished`."""
+    @property
+    def creating_account(self) -> int | None:
+        """The account that may have created an item of this job which is not on record; None without one."""
+        intents = self.item_intents if self.creates_item and self.item_id is None else []
+        return intents[-1].account if intents else None
+
+    def to_keep(self) -> Kept:
+        """Return what the record of the next sync has of the job; of its files, see `keep_unfinished`."""
         files = dict(self.unfinished_on_record)
         for transfer in self.transfers:
             keep_unfinished(files, transfer)
-        return files
+        return Kept(item=self.created_item, account=self.creating_account, files=files)
 
     def is_done(self, step: str) -> bool:
         """Return True if a final step is done and need not be repeated: see `FinalStepsRequested`.

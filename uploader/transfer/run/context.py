@@ -139,9 +139,10 @@ class JobRun:
         """
         await self.lock.check()
         self.record(event)
-        self.journal.item = self.state.created_item
+        kept = self.journal.kept
+        kept.item, kept.account = self.state.created_item, self.state.creating_account
         if isinstance(event, FileEvent):
-            keep_unfinished(self.journal.unfinished, self.state.transfers[event.file])
+            keep_unfinished(kept.files, self.state.transfers[event.file])
         await self.journal.commit()
 
     async def commit_intent(self, intent: AnyEvent) -> None:

@@ -25,7 +25,7 @@ from uploader.transfer.journal.lifecycle import IllegalEvent
 from uploader.transfer.journal.log import EVENTS, Replay, damaged_path, decode, read_synced, recovered_path, scan
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.journal.recovery import is_whole, recover, replay
-from uploader.transfer.journal.state import JobState, StateLoader
+from uploader.transfer.journal.state import JobState, Kept, StateLoader
 
 if TYPE_CHECKING:
     from uploader.transfer.store.archives import Archives
@@ -122,16 +122,17 @@ class JobStore:
         """
         check_private(self.folder(job))
         log, state = self.load(job)
+        kept = log.synced.kept if log.synced is not None else Kept()
         if not is_whole(state) and not log.damaged:
             # The plan is written as a whole: it was cut off, and the record of the last sync is lost, too.
             log.damaged.append(1)
         if log.damaged:
-            item, synced = (log.synced.item, log.synced.length) if log.synced is not None else (None, -1)
+            newer = log.synced is not None and log.length <= log.synced.length
             events, without_item = plan() if plan is not None else None, self._had_no_item(job, log, state)
             salvaged = self.log(job).events
-            log.events, state = recover(salvaged, events, item, without_item=without_item, newer=log.length <= synced)
+            log.events, state = recover(salvaged, events, kept, without_item=without_item, newer=newer)
         state = self._whole(job, state)
-        state.unfinished_on_record = log.synced.files if log.synced is not None else {}
+        state.unfinished_on_record = kept.files
         state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
         return log, state
 
@@ -140,7 +141,7 @@ class JobStore:
 
         A record of the last sync that was written since an earlier damage, or is older than the journal, is no proof.
         """
-        if log.synced is None or log.synced.item is not None or log.length > log.synced.length:
+        if log.synced is None or log.synced.kept.item is not None or log.length > log.synced.length:
             return False
         if state is not None and state.item_intent is not None and state.item_intent.unpublished:
             return True
