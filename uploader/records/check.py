@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio.lowlevel
+import msgspec
 
 from uploader.concurrency import in_batches, in_thread
 from uploader.errors import FigupError, MetadataInvalid
@@ -115,6 +116,8 @@ class _Check:
 
     async def _record(self, record: Record, known: set[str]) -> Iterable[CheckedRecord]:
         """Return the record if it has no problem."""
+        if self.file.is_harvested:
+            record = await self._with_known_license(record)
         part = Loaded(source="", kind="figup", metadata=record.metadata)
         try:
             found = await resolve(Description((part,)), self.names, publish=False)
@@ -131,11 +134,25 @@ class _Check:
             return ()
         return (CheckedRecord(record=record, payload=found.spec),)
 
+    async def _with_known_license(self, record: Record) -> Record:
+        """Return the record with the licence of the defaults in place of a publisher's that Figshare does not have."""
+        own, default = record.metadata.license, self.file.default_license
+        if own is None or default is None:
+            return record
+        try:
+            await self.names.license(own)
+        except (UnknownName, Unresolvable):
+            self.remarks[f"license: Figshare does not have {own!r}; that of the defaults, {default}, is used"] = None
+            return msgspec.structs.replace(record, metadata=msgspec.structs.replace(record.metadata, license=default))
+        return record
+
     def _problem(self, record: Record, error: FigupError) -> Problem:
-        name = error.field if isinstance(error, MetadataInvalid) else ""
+        name, hint = error.field if isinstance(error, MetadataInvalid) else "", error.hint
+        if name == "license" and self.file.is_harvested:
+            hint = "Give a licence in the defaults: it takes the place of those that Figshare does not have."
         return Problem(
             message=_bare(error), field=name, line=record.line, unit=self.file.unit,
-            hint=error.hint, situation=error.facts.situation,
+            hint=hint, situation=error.facts.situation,
         )  # fmt: skip
 
 

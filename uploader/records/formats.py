@@ -53,6 +53,16 @@ class RecordFile:
     remarks: list[str]
     defaults: Loaded | None = None
 
+    @property
+    def is_harvested(self) -> bool:
+        """Whether the records are those of a service, which who harvests them cannot correct."""
+        return self.kind in _SERVICES
+
+    @property
+    def default_license(self) -> str | int | None:
+        """The licence of the defaults."""
+        return self.defaults.metadata.license if self.defaults is not None else None
+
     def raise_problems(self) -> None:
         """Raise MetadataInvalid with all problems, if there are any."""
         if self.problems:

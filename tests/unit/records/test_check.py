@@ -131,6 +131,27 @@ def test_every_unknown_name_has_its_place(tmp_path: Path) -> None:
     assert [one.record.line for one in found] == [1]
 
 
+def test_the_default_takes_the_place_of_a_publishers_licence_that_figshare_does_not_have(tmp_path: Path) -> None:
+    address = "http://onlinelibrary.wiley.com/termsAndConditions#vor"
+    works = [
+        {"DOI": f"10.1002/abc.{number}", "title": ["A dam"], "license": [{"URL": url, "content-version": "vor"}]}
+        for number, url in enumerate([address, "http://creativecommons.org/licenses/by/4.0/", address])
+    ]
+    planned: list[CheckedRecord] = []
+    result, _ = checked(tmp_path, works, "license: CC BY-NC 4.0\n", take=planned.extend)
+    result.raise_problems()
+    assert [one.payload.fields["license"] for one in planned] == [12, 1, 12]
+    assert result.remarks == [
+        f"license: Figshare does not have {address!r}; that of the defaults, CC BY-NC 4.0, is used"
+    ]
+    result, _ = checked(tmp_path, works)
+    assert [(one.text, "defaults" in (one.hint or "")) for one in result.problems] == [
+        (f"record {number}, license: unknown licence {address!r}", True) for number in (1, 3)
+    ]
+    result, _ = checked(tmp_path, [{**RECORD, "license": "none"}], "license: CC BY-NC 4.0\n")
+    assert [one.field for one in result.problems] == ["license"], "a mistake of the user's own is not replaced"
+
+
 def test_a_mistake_in_the_defaults_is_reported_once(tmp_path: Path) -> None:
     own = {name: value for name, value in RECORD.items() if name != "categories"}
     result, _ = checked(tmp_path, [own, own], "categories: [Zoolgy]\n")
