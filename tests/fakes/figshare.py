@@ -564,6 +564,7 @@ class FakeItems:
             files=tuple(self._figshare.row(file) for file in item.files.values() if file.visible_at <= now),
             folders={} if self._figshare.folders_in_names else folders_of(item),
             description=str(item.fields.get("description", "")),
+            handle=str(item.fields.get("handle", "")),
             authors=tuple(item.authors),
             categories=tuple(Category(id=number) for number in _numbers(item.fields.get("categories"))),
             keywords=tuple(map(str, _sequence(item.fields.get("keywords")))),

@@ -5,10 +5,9 @@ Every step is journaled, and looked up before it is repeated.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,7 @@ from uploader.items.describe import describe
 from uploader.items.mark import bears_mark, mark_prefix, marked_title, new_mark
 from uploader.items.reconcile import confirm, seconds_to_search
 from uploader.records import journal as ev
+from uploader.records.changes import begins_anew, is_as_the_job_left_it, seen_of, was_edited
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
 from uploader.records.links import SETTLE_TIMEOUT, Links
@@ -40,11 +40,6 @@ from uploader.transfer.run.stop import Stop
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
-
-CLOCK_SLACK = timedelta(minutes=1)
-"""The time of what one request or a few of one record do may differ by so much from when they began."""
-_RENEWED_AFTER = timedelta(seconds=10)
-"""A change whose requests were waited for or repeated for so long begins anew."""
 
 
 @dataclass(kw_only=True)
@@ -170,16 +165,29 @@ class Steps:
             if state.described is not None:
                 raise
             return  # it is not visible yet
-        if not is_as_the_job_left_it(state, detail):
+        await self._note_change(detail, interrupted=state.seen is None)
+
+    async def _note_change(self, detail: ItemDetail, *, interrupted: bool = False) -> None:
+        """Record that the item was changed. `interrupted`: the run that created it did not read it."""
+        if not self.state.created or self.state.touched:
+            return
+        is_ours = is_as_the_job_left_it(self.state, detail)
+        if not is_ours or (interrupted and was_edited(detail, self.record.payload)):
             await self.job.commit(ev.Touched(key=self.record.key))
 
     async def _on_turn(self) -> None:
-        """Check the lease before an attempt of a request, and record the time if the change began long before it."""
+        """Check the lease before an attempt of a request, and record the time if the change began long before it.
+
+        What somebody changed until then is recorded first: it would count as the job's own.
+        """
         await self.job.lock.check()
-        begun, now = self.state.changing, self.api.server_now()
-        if begun and now - datetime.fromisoformat(begun) > _RENEWED_AFTER:
-            with anyio.CancelScope(shield=True):
-                await self.job.commit_intent(ev.ChangeIntended(key=self.record.key, at=now.isoformat()))
+        if not begins_anew(self.state.changing, self.api.server_now()):
+            return
+        with suppress(ItemNotFound):  # it is not visible yet, or the request tells
+            await self._note_change(await self.api.items.detail(self.item_id))
+        at = self.api.server_now().isoformat()
+        with anyio.CancelScope(shield=True):
+            await self.job.commit_intent(ev.ChangeIntended(key=self.record.key, at=at))
 
     async def _describe(self) -> None:
         """Set metadata and title, which takes the mark off, and the authors, which takes off the account's owner."""
@@ -311,46 +319,6 @@ async def look_up(api: Figshare, job: OpenJob, stop: Stop, intent: ev.CreateInte
 
 async def _marked(api: Figshare, mark: str) -> int | None:
     return min((row.id for row in await items_with_mark(api, [mark])), default=None)
-
-
-def seen_of(item: ItemDetail) -> ev.Seen:
-    """Return the record of an item that shows later whether it was changed."""
-    content = [
-        *(item.title, item.description, [one.id for one in item.authors], [one.id for one in item.categories]),
-        *(item.keywords, item.license, item.type, item.references, item.related_materials, item.funding),
-        *(item.custom_fields, item.group_id, item.timeline, item.embargo, item.doi, item.handle, item.metadata_reason),
-        [(file.id, file.name, file.size, file.download_url) for file in item.files],
-    ]
-    digest = hashlib.blake2b(msgspec.json.encode(content, order="deterministic"), digest_size=8).hexdigest()
-    visibility = release.visibility(item)
-    is_published = visibility == "public" or (visibility == "embargoed" and item.status != "draft")
-    return ev.Seen(
-        url=item.public_url if visibility == "public" else item.url,
-        doi=item.doi,
-        modified=item.modified.isoformat() if item.modified is not None else "",
-        content=digest,
-        published=visibility if is_published else "",
-    )
-
-
-def is_as_the_job_left_it(record: ev.RecordState, item: ItemDetail) -> bool:
-    """Return whether only the job changed an item, as far as its content and times say.
-
-    A change that was interrupted, and may have had its effect in part, is recognised by its time, as for an item that
-    the job only created.
-    """
-    if record.seen is not None and seen_of(item) == record.seen:
-        return True
-    if record.seen is None and record.described is None and not record.changing:
-        return not was_changed(item)
-    if not record.changing or item.modified is None:
-        return False
-    return item.modified - datetime.fromisoformat(record.changing) <= CLOCK_SLACK
-
-
-def was_changed(item: ItemDetail) -> bool:
-    """Return whether an item was changed after its creation, as far as its times say."""
-    return item.modified is not None and item.created is not None and item.modified - item.created > CLOCK_SLACK
 
 
 async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], None]) -> bool:

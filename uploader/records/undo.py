@@ -15,9 +15,10 @@ from uploader.errors import Interrupted, ItemNotFound, PermissionDenied, Records
 from uploader.figshare.models import Account, ItemDetail
 from uploader.items.mark import bears_mark, mark_prefix
 from uploader.records import journal as ev
+from uploader.records.changes import is_as_the_job_left_it, was_changed
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
-from uploader.records.steps import is_as_the_job_left_it, remove_late_items, was_changed
+from uploader.records.steps import remove_late_items
 from uploader.transfer.run.stop import Stop
 from uploader.units import format_count
 

@@ -134,6 +134,41 @@ async def test_a_change_that_was_repeated_for_long_and_killed_is_the_job_s(
     assert await fates(world) == [("removed", "")]
 
 
+async def test_undo_keeps_what_was_changed_between_two_attempts_of_a_request(
+    world: RecordWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figshare asks to wait, and the second attempt would hide by its time that somebody else changed the item."""
+    await world.run([record(1)])
+    monkeypatch.setattr(fake, "THROTTLED_FOR", 300)
+    world.figshare.fail("update", Fault.THROTTLED)
+
+    async def edit_while_it_waits(name: str) -> None:
+        if name == "update" and world.figshare.log[-1:] != ["update"]:
+            await world.clock.sleep(30)
+            world.items()[0].fields["keywords"] = ["by hand"]
+            world.items()[0].change(world.clock.now())
+
+    world.figshare.gate = edit_while_it_waits
+    assert await world.run([record(1, description="Higher")], UPDATED) == 0
+    assert await fates(world) == [("kept", "it was changed since")]
+
+
+@pytest.mark.parametrize("killed", ["update", "set_authors", "link", "detail"])
+@pytest.mark.parametrize("how", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
+@pytest.mark.parametrize("field", ["description", "handle", None])
+async def test_undo_keeps_what_was_changed_at_once_after_a_kill(
+    world: RecordWorld, killed: str, how: Fault, field: str | None
+) -> None:
+    """The time of the change does not tell whose it is; the next run may overwrite the description, not the handle."""
+    world.figshare.fail(killed, how)
+    assert await world.run([record(1)]) == KILLED
+    if field is not None:
+        world.items()[0].fields[field] = "by hand"
+        world.items()[0].change(world.clock.now())
+    assert await world.run([record(1)]) == 0
+    assert await fates(world) == [("kept", "it was changed since") if field else ("removed", "")]
+
+
 @pytest.mark.parametrize("edited", [False, True])
 @pytest.mark.parametrize("killed", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
 async def test_undo_keeps_a_new_item_that_was_changed_before_its_first_description(
