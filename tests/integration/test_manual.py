@@ -1,7 +1,7 @@
 """README.md and the manual are correct: every command and snippet in them is run as written against the sandbox.
 
-Each test covers all blocks of its page, so that a new block needs a test. Commands inside sentences and tables are
-checked against the command line's own definitions.
+Each test covers all blocks of its page, so that a new block needs a test. `test_manual_commands` runs the commands
+inside sentences and tables.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ import venv
 import zipfile
 from pathlib import Path
 
-import click
 import pytest
 
 from tests.support.command import Figup, write_forking_program, write_program
 from tests.support.invariants import check_exactly_once, files, items, md5_of
 from tests.support.sandbox import Sandbox
-from uploader.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 MANUAL = ROOT / "uploader" / "manual"
@@ -289,30 +287,6 @@ def test_every_block_of_every_page_has_a_test() -> None:
     for page in PAGES:
         if page.stem not in tested:
             assert not re.search(r"^ *```(sh|python)$", page.read_text("utf-8"), re.MULTILINE), page
-
-
-def spans() -> list[str]:
-    """Commands inside sentences and tables: code spans that begin with `figup `."""
-    text = "\n".join(
-        re.sub(r"^ *```.*?^ *```$", "", p.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE) for p in PAGES
-    )
-    return sorted({" ".join(span.split()) for span in re.findall(r"`(figup [^`]+)`", text)})
-
-
-@pytest.mark.parametrize("span", spans())
-def test_commands_in_sentences_exist(span: str) -> None:
-    command: click.Command = main
-    words = span.split()[1:]
-    if words[0] == "COMMAND":
-        return
-    while words and isinstance(command, click.Group) and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-        found = command.get_command(click.Context(command), words[0])
-        assert found is not None, span
-        command, words = found, words[1:]
-    known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
-    for word in words:
-        if word.startswith("-") and word != "-":
-            assert word.split("=")[0] in known, span
 
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
