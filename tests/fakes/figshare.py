@@ -712,6 +712,7 @@ def _record(item: StoredItem) -> Record:
         resource_doi=str(item.fields.get("resource_doi", "")),
         url=f"https://example.org/{item.id}",
         created=item.created,
+        modified=item.modified,
         published=item.created if item.version else None,
         raw={"published_date": f"{item.created:%Y-%m-%d}", "is_public": item.version > 0, **item.fields},
     )

@@ -16,6 +16,7 @@ from uploader.errors import ItemNotFound, PermissionDenied, ProtocolViolation, R
 from uploader.figshare.ids import comparable_doi
 from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record, own_list, search_of
 from uploader.items.mark import bears_mark
+from uploader.records.journal import ExistingRead
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
@@ -29,7 +30,8 @@ _VISIBLE: Final = {"draft": "", "unpublished": "", "embargoed-item": "embargoed"
 class Row:
     """An item that exists. `owner`: the account, or another one of its institution.
 
-    `published`: public, embargoed, or "" for a draft; None if unknown: its row in a list does not say.
+    `published`: public, embargoed, or "" for a draft; None if unknown: its row in a list does not say. `modified` is
+    ISO 8601, "" if not stated.
     """
 
     id: int
@@ -37,6 +39,16 @@ class Row:
     doi: str
     owner: Owner
     published: str | None = None
+    modified: str = ""
+
+    def read_before(self, before: ExistingRead | None) -> Row | None:
+        """Return the row as an earlier run completed it, None if the item may have changed since.
+
+        Nothing may have changed an item whose embargo ended.
+        """
+        if before is None or not self.modified or (before.id, before.modified) != (self.id, self.modified):
+            return None
+        return replace(self, published=before.published) if before.published != "embargoed" else None
 
 
 @dataclass(kw_only=True)
@@ -71,7 +83,8 @@ async def look(
 
     def add(row: Record, owner: Owner) -> None:
         for doi in {comparable_doi(row.doi), comparable_doi(row.resource_doi)} & dois:
-            seen = Row(id=row.id, url=row.url, doi=row.doi, owner=owner)
+            modified = row.modified.isoformat() if row.modified is not None else ""
+            seen = Row(id=row.id, url=row.url, doi=row.doi, owner=owner, modified=modified)
             found.by_doi.setdefault(doi, []).append(seen)
 
     async for row in _rows(api, own_list("item"), {}, warn):

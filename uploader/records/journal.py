@@ -91,6 +91,20 @@ class ItemFound(RecordEvent, frozen=True, kw_only=True, tag="found"):
         return {"item_id": self.id}
 
 
+class ExistingRead(RecordEvent, frozen=True, kw_only=True, tag="existing"):
+    """An item with the record's DOI, which the job leaves as it is, was read. `modified` is that of its row in a list.
+
+    `published` is public, embargoed, or "" for a draft.
+    """
+
+    id: int
+    modified: str
+    published: str
+
+    def changes(self) -> dict[str, Any]:
+        return {"existing": self}
+
+
 class ChangeIntended(RecordEvent, frozen=True, kw_only=True, tag="changing"):
     """The item's metadata or link is about to be changed. `at` is by the server's clock."""
 
@@ -219,9 +233,9 @@ class Removed(RecordEvent, frozen=True, kw_only=True, tag="removed"):
 
 
 AnyEvent = (
-    JobPlanned | JobEnded | ReportWritten | CreateIntended | NotCreated | ItemCreated | ItemFound | Described
-    | ChangeIntended | LinkIntended | Linked | PublishIntended | NotPublished | Published | Observed | Touched | Failed
-    | Removed
+    JobPlanned | JobEnded | ReportWritten | CreateIntended | NotCreated | ItemCreated | ItemFound | ExistingRead
+    | Described | ChangeIntended | LinkIntended | Linked | PublishIntended | NotPublished | Published | Observed
+    | Touched | Failed | Removed
 )  # fmt: skip
 EVENTS = msgspec.json.Decoder(AnyEvent)
 
@@ -251,6 +265,8 @@ class RecordState(msgspec.Struct, array_like=True):
     touched: bool = False
     """The item was found changed by something else than the job, which concerns its removal."""
     done: bool = False
+    existing: ExistingRead | None = None
+    """The item with the record's DOI that the job leaves as it is."""
     failure: tuple[str, str] | None = None
     """Code and message of its last error; None after a success."""
 

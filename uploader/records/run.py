@@ -229,8 +229,7 @@ class Run:
         if steps.state.item_id is None:
             row = self._duplicate(record, existing)
             if row is not None and (refusal := self._may_not_update(row)) is not None:
-                with self._stop.interruptible():
-                    return "existing", refusal, await with_state(self._api, row)
+                return "existing", refusal, await self._read(record.key, row)
             if row is not None:
                 await self._job.commit(ev.ItemFound(key=record.key, id=row.id))
             elif self._is_update:
@@ -283,6 +282,17 @@ class Run:
             raise ItemNotFound(f"Figshare has no item {steps.item_id}, or this account may not see it")
         self._warn(f"item {steps.item_id} ({steps.record.key}) was deleted; it is created again")
         await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
+
+    async def _read(self, key: str, row: Row) -> Row:
+        """Return the row of an item that is left as it is, with whether it is published; it is read once."""
+        if (known := row.read_before(self._job.state.of(key).existing)) is not None:
+            return known
+        with self._stop.interruptible():
+            found = await with_state(self._api, row)
+        if found.modified and found.published is not None:
+            read = ev.ExistingRead(key=key, id=row.id, modified=found.modified, published=found.published)
+            await self._job.commit(read)
+        return found
 
     def _duplicate(self, record: Planned, existing: Existing) -> Row | None:
         """Return the item that is this record's already. Raises Conflict if it must not be there, or several are."""

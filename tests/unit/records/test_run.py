@@ -321,6 +321,31 @@ async def test_whether_an_existing_item_is_published_is_read_of_it(world: Record
     assert world.figshare.log.count("record") == 5, "it was retried enough"
 
 
+async def test_an_existing_item_is_read_again_only_if_it_changed_or_its_embargo_may_have_ended(
+    world: RecordWorld,
+) -> None:
+    hidden = {"is_public": False, "status": "private", "is_embargoed": True, "embargo_type": "article"}
+    items = [world.figshare.add_item(f"older {number}") for number in (1, 2, 3, 4)]
+    for number, item in enumerate(items, start=1):
+        item.doi, item.version = f"10.1234/{number}", 1
+        item.fields |= hidden if number == 3 else {}
+        item.modified = world.clock.now() if number < 4 else None
+    records = [record(number) for number in (1, 2, 3, 4)]
+    for unchanged, read in ((True, 4), (True, 2), (False, 3)):
+        if not unchanged:
+            items[1].fields |= {"is_public": False, "status": "private"}
+            items[1].change(world.clock.now())
+        before = world.figshare.log.count("record")
+        assert await world.run(records) == 0
+        assert [one.published for one in world.outcomes] == [
+            "public",
+            "public" if unchanged else "",
+            "embargoed",
+            "public",
+        ]
+        assert world.figshare.log.count("record") - before == read
+
+
 async def test_a_stop_ends_the_reading_of_an_existing_item(world: RecordWorld) -> None:
     world.figshare.add_item("older").doi = "10.1234/1"
 
