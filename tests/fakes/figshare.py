@@ -130,6 +130,7 @@ class StoredItem:
     """The published versions, as the item was then."""
     doi: str = ""
     embargo: Embargo | None = None
+    curation_status: str = ""
     modified: datetime | None = None
     """When it was changed last, None if never."""
 
@@ -155,6 +156,10 @@ class FakeFigshare:
         """True: a file in a folder is called "set/a.bin", and the item has no folder structure."""
         self.md5_delay = 0.0
         """Seconds from completing a file until its MD5 is known."""
+        self.publish_lag = 0.0
+        """Seconds until a request to publish has its effect."""
+        self.reviews = False
+        """Whether publishing waits for a curator."""
         self.account_id = 1
         """The account of the token."""
         self.shared = True
@@ -178,6 +183,7 @@ class FakeFigshare:
         self.records = FakeRecords(self)
         self.clock = clock
         self.ids = itertools.count(100)
+        self._to_publish: list[tuple[float, StoredItem]] = []
         self._counts: Counter[str] = Counter()
         self._aged: tuple[str, int, int] | None = None
         self._earlier: list[dict[int, StoredItem]] = []
@@ -229,6 +235,20 @@ class FakeFigshare:
         item.version += 1
         item.versions[item.version] = copy.deepcopy(item)
 
+    def submit(self, item: StoredItem) -> None:
+        """Publish the item once it is time, or have it reviewed."""
+        self._to_publish.append((self.clock.monotonic() + self.publish_lag, item))
+        self._publish_due()
+
+    def _publish_due(self) -> None:
+        now = self.clock.monotonic()
+        for at, item in [entry for entry in self._to_publish if entry[0] <= now]:
+            self._to_publish.remove((at, item))
+            if self.reviews:
+                item.curation_status = "pending"
+            else:
+                self.publish(item)
+
     # --- how ------------------------------------------------------------------------------------------------------
 
     async def request(self, name: str, effect: Callable[[], T], on_turn: OnTurn | None = None) -> T:
@@ -241,6 +261,7 @@ class FakeFigshare:
         self._counts[name] += 1
         self.log.append(name)
         count = self._counts[name]
+        self._publish_due()
         fault = next((fault for request, when, fault in self._script if request == name and count in when), None)
         if isinstance(fault, Exception):
             raise fault
@@ -571,6 +592,7 @@ class FakeItems:
             license="CC BY 4.0",
             type="dataset",
             embargo=item.embargo,
+            curation_status=item.curation_status,
         )
 
     async def create(
@@ -646,7 +668,7 @@ class FakeItems:
 
     async def publish(self, item_id: int, *, on_turn: OnTurn | None = None) -> None:
         def publish() -> None:
-            self._figshare.publish(self._figshare.stored(item_id))
+            self._figshare.submit(self._figshare.stored(item_id))
 
         await self._figshare.request("publish", publish, on_turn)
 

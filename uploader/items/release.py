@@ -32,6 +32,10 @@ _GIVEN_DATES = ("firstOnline", "publisherPublication", "publisherAcceptance")
 LATER_LOOKS = (3.0, 12.0)
 """Seconds before each further look at a draft that seems unchanged: a server may answer with an old copy of its data.
 Together as long as the effect of any request is searched for."""
+_PUBLISHING = 3
+"""How much longer than for that of other requests to look for the effect of publishing: other clients allow a minute
+(observed), and what was published twice stays so."""
+_IN_REVIEW = "pending"
 _VERSION = re.compile(r"\.v\d+\Z")
 
 
@@ -65,8 +69,8 @@ async def is_published(
 ) -> bool | None:
     """Return whether the newest public version has the item's files and metadata; None if that cannot be known.
 
-    It can only be known of a public item without embargo, because an embargo hides the files of a version. A version
-    that is not visible yet is waited for.
+    It can only be known of a public item without embargo, because an embargo hides the files of a version, and not of
+    changes that are in review. A version that is not visible yet is waited for.
 
     A needless version is harmless, a change that is not published is not. So the draft must look unchanged until any
     change made before must be visible, and the version must have the `files` (ids) that the caller knows to be in the
@@ -97,9 +101,10 @@ async def _is_in_version(api: ItemService, item: ItemDetail, needed: Collection[
     if found is None:
         return None
     public, files = found
-    if not {file_id for file_id, _, _ in files}.issuperset(needed):
-        return False
-    return _metadata(public) == _metadata(item) and files == await _file_keys(api.files(item.id), item.folders)
+    has_all = {file_id for file_id, _, _ in files}.issuperset(needed) and _metadata(public) == _metadata(item)
+    if has_all and files == await _file_keys(api.files(item.id), item.folders):
+        return True
+    return None if item.curation_status == _IN_REVIEW else False
 
 
 _FileKey = tuple[int, str, int]
@@ -125,12 +130,25 @@ def _metadata(item: ItemDetail) -> dict[str, object]:
     }
 
 
+def seconds_to_publish(time_limit: float) -> float:
+    """Return the seconds to look for the effect of publishing, where that of others is looked for `time_limit`."""
+    return _PUBLISHING * time_limit
+
+
+def was_published_since(item: ItemDetail, version: int, curation: str | None) -> bool:
+    """Return whether the item was published, or submitted for review, since it had this version and curation status.
+
+    A curation status of None is unknown.
+    """
+    return item.version > version or curation not in (None, item.curation_status)
+
+
 async def publish(
     api: ItemService, item: ItemDetail, *, time_limit: float = TIME_LIMIT, on_turn: OnTurn | None = None
 ) -> ItemDetail:
     """Publish the item and return its new state. `on_turn` is called before each attempt.
 
-    An item under full embargo or in review stays closed.
+    `time_limit`: see `seconds_to_publish`. An item under full embargo or in review stays closed.
     """
 
     async def ask() -> ItemDetail:
@@ -139,10 +157,11 @@ async def publish(
 
     async def check() -> ItemDetail | None:
         now = await api.items.detail(item.id)
-        done = now.version > item.version or (now.is_public and not item.is_public)
-        return now if done or now.curation_status != item.curation_status else None
+        done = was_published_since(now, item.version, item.curation_status)
+        return now if done or (now.is_public and not item.is_public) else None
 
-    return await confirm(api, ask, check, f"publishing item {item.id}", time_limit=time_limit)
+    seconds = seconds_to_publish(time_limit)
+    return await confirm(api, ask, check, f"publishing item {item.id}", time_limit=seconds)
 
 
 def visibility(item: ItemDetail) -> str:

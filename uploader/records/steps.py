@@ -268,9 +268,10 @@ class Steps:
     async def _published_since(self, intent: ev.PublishIntended) -> ItemDetail | None:
         async def check() -> ItemDetail | None:
             item = await self.api.items.detail(self.item_id)
-            return item if item.version > intent.version or item.curation_status != intent.curation else None
+            return item if release.was_published_since(item, intent.version, intent.curation) else None
 
-        return await poll(check, SETTLE_TIMEOUT if self.state.publish_unanswered else 0.0, self._clock)
+        limit = release.seconds_to_publish(SETTLE_TIMEOUT) if self.state.publish_unanswered else 0.0
+        return await poll(check, limit, self._clock)
 
     # --- outcomes --------------------------------------------------------------------------------------------------
 

@@ -443,6 +443,15 @@ async def test_a_refusal_does_not_hide_that_an_earlier_request_published(world: 
     assert world.outcomes[0].published == "public"
 
 
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.KILLED_AFTER])
+async def test_a_request_to_publish_that_takes_a_minute_is_not_repeated(world: RecordWorld, fault: Fault) -> None:
+    world.figshare.publish_lag = 60.0
+    world.figshare.fail("publish", fault)
+    await world.run([record(1)], PUBLISHED)
+    assert await world.run([record(1)], PUBLISHED) == 0
+    assert (world.items()[0].version, world.figshare.log.count("publish")) == (1, 1)
+
+
 async def test_only_an_unanswered_request_to_publish_is_waited_for(world: RecordWorld) -> None:
     world.figshare.fail("publish", RequestRejected("no"))
     assert await world.run([record(1)], PUBLISHED) == 1

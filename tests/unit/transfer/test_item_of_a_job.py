@@ -241,7 +241,7 @@ async def test_a_publish_request_on_its_way_is_waited_for(world: World) -> None:
     assert await publish(world) == 0
     assert (item.version, world.figshare.log.count("publish")) == (1, 1)
     reported = [notice.reason for notice in world.notices if isinstance(notice, no.Retrying)]
-    assert reported == [f"publishing item {item.id}: the outcome was not recorded; searching for up to 30 s"]
+    assert reported == [f"publishing item {item.id}: the outcome was not recorded; searching for up to 90 s"]
 
 
 async def test_a_publish_request_without_effect_is_waited_for_once(world: World) -> None:
@@ -251,7 +251,32 @@ async def test_a_publish_request_without_effect_is_waited_for_once(world: World)
     assert await publish(world) == 0
     (item,) = world.figshare.stored_items.values()
     assert item.version == 1
-    assert 30 <= world.clock.monotonic() - since < 40
+    assert 90 <= world.clock.monotonic() - since < 100
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.KILLED_AFTER])
+async def test_a_publish_request_that_takes_a_minute_is_not_repeated(world: World, fault: Fault) -> None:
+    world.figshare.publish_lag = 60.0
+    world.figshare.fail("publish", fault)
+    assert await publish(world) == (KILLED if fault is Fault.KILLED_AFTER else 0)
+    assert await publish(world) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert (item.version, world.figshare.log.count("publish")) == (1, 1)
+
+
+@pytest.mark.parametrize("public", [False, True])
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.KILLED_AFTER])
+async def test_an_item_is_submitted_for_review_once(world: World, fault: Fault, public: bool) -> None:
+    world.figshare.reviews, world.figshare.publish_lag = True, 20.0
+    world.figshare.fail("publish", fault)
+    item = world.figshare.add_item(TITLE)
+    item.fields |= {"description": "d", "keywords": ["k"], "categories": [1]}
+    if public:
+        world.figshare.publish(item)
+    source, options = world.source("a", CONTENT), ItemOptions(publish=True)
+    for expected in (KILLED if fault is Fault.KILLED_AFTER else 0, 0):
+        assert await world.upload(source, item=item.id, item_options=options) == expected
+    assert (item.version, world.figshare.log.count("publish")) == (public, 1)
 
 
 @pytest.mark.parametrize("change", ["nothing", "metadata", "a file"])

@@ -79,7 +79,7 @@ async def _publish(run: JobRun, unfinished: Sequence[File]) -> ev.FinalStepDone:
         is_published = found is not None and intent is not None and intent.files == mark
     if not is_published:
         release.check_publishable(item, unfinished)
-        await run.commit_intent(ev.PublishIntended(item.version, mark))
+        await run.commit_intent(ev.PublishIntended(item.version, mark, item.curation_status))
         try:
             item = await release.publish(run.api, item, time_limit=run.options.settle_timeout, on_turn=run.lock.check)
         except (RequestRejected, PermissionDenied, TokenRejected):

@@ -14,6 +14,7 @@ from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
 from uploader.items.mark import bears_mark, mark_prefix
 from uploader.items.reconcile import seconds_to_search
+from uploader.items.release import seconds_to_publish, was_published_since
 from uploader.text import composed, printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import FAILED_STATUSES, needs_md5
@@ -157,16 +158,16 @@ async def is_as_created(run: JobRun, item_id: int) -> bool:
 
 
 async def find_published(run: JobRun, intent: ev.PublishIntended) -> ItemDetail | None:
-    """Find the version that a publish intent led to, or None: the request may still be on its way.
+    """Find the version, or the review, that a publish intent led to, or None: the request may still be on its way.
 
     One that Figshare refused is not waited for. Raises Stopped.
     """
 
     async def check() -> ItemDetail | None:
         item = await run.api.items.detail(run.item_id)
-        return item if item.version > intent.version else None
+        return item if was_published_since(item, intent.version, intent.curation) else None
 
-    time_limit = run.options.settle_timeout if run.state.publish_unanswered else 0.0
+    time_limit = seconds_to_publish(run.options.settle_timeout) if run.state.publish_unanswered else 0.0
     return await _poll(run, check, time_limit, f"publishing item {run.item_id}")
 
 

@@ -183,14 +183,15 @@ class FinalStepsRequested(JobEvent, frozen=True, kw_only=True, tag="end?"):
         return tuple(step for step in self.__struct_fields__ if getattr(self, step))
 
 
-class PublishIntended(JobEvent, frozen=True, tag="public?"):
-    """The item, currently at `version` (0: never published), is about to be published.
+class PublishIntended(JobEvent, frozen=True, tag="public?", omit_defaults=True):
+    """The item, now of this version (0: never published) and curation status, is about to be published.
 
-    `files` is `JobState.files_fingerprint` at that time; "" in journals of earlier versions.
+    `files` is `JobState.files_fingerprint` at that time. It is "", and `curation` None, in earlier journals.
     """
 
     version: int
     files: str = ""
+    curation: str | None = None
 
 
 class NotPublished(JobEvent, frozen=True, tag="public-"):
@@ -221,8 +222,7 @@ class Resumed(JobEvent, frozen=True, tag="run"):
 
 
 class UploadIntended(FileEvent, frozen=True, kw_only=True, tag="init?"):
-    """An upload is about to be initiated. `known`: ids of the item's files of this name before that; None if the
-    record of them is lost."""
+    """An upload is about to be initiated. `known`: ids of the item's files of this name by then; None if it is lost."""
 
     at: str
     known: tuple[int, ...] | None = ()
