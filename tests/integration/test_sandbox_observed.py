@@ -249,3 +249,25 @@ async def test_a_client_can_be_tried_against_either_reading_of_the_documentation
     async with sandbox_api(tmp_path / "s", upload_auth="refuse") as api:
         assert (await api.call("GET", upload, headers={}))[0] == 200
         assert (await api.call("GET", upload, headers=AUTH))[0] == 403
+
+
+async def test_scripts_of_web_pages_may_use_the_api(tmp_path: Path) -> None:
+    origin = {"Origin": "https://example.org"}
+    asking = {**origin, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization"}
+    async with sandbox_api(tmp_path / "s") as api:
+        upload = await api.upload_url(await api.initiate(await api.item()))
+        for url in (f"{api.at.url}/account/articles", upload):
+            async with api.http.options(url, headers=asking) as answer:
+                assert (answer.status, await answer.read()) == (200, b"")
+                assert answer.headers["Access-Control-Allow-Headers"] == "authorization"
+            async with api.http.get(url, headers={**AUTH, **origin}) as answer:
+                assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, "https://example.org")
+                assert answer.headers["Access-Control-Allow-Methods"] == "GET, POST, PUT, DELETE, OPTIONS"
+        own = api.at.url.removesuffix("/v2")
+        async with api.http.get(f"{api.at.url}/account/articles") as refused:  # an error can be read, too
+            assert (refused.status, refused.headers["Access-Control-Allow-Origin"]) == (403, own)
+        async with api.http.options(f"{api.at.url}/articles", headers=origin) as answer:
+            assert answer.status == 404
+        async with api.http.get(api.at.pages_url, headers=origin) as page:
+            assert page.status == 200
+            assert "Access-Control-Allow-Origin" not in page.headers

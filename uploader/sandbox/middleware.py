@@ -11,6 +11,7 @@ import anyio
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from uploader.sandbox import cors
 from uploader.sandbox.answers import NOT_FOUND_HTML, THROTTLED_HTML, ApiError, empty, json_answer
 from uploader.sandbox.connection import end
 from uploader.sandbox.context import AUTHORIZED, Context, context_of
@@ -84,6 +85,8 @@ async def _serve(
 ) -> web.StreamResponse:
     """Return the normal response, including errors."""
     try:
+        if cors.is_preflight(request):
+            return cors.preflight(request)
         if service == "api" and route is not None:
             revoked = context.effects.revoked and route.kind != "control"
             request[AUTHORIZED] = allowed(request, context, revoked=revoked)

@@ -21,6 +21,7 @@ from uploader._version import __version__
 from uploader.sandbox import (
     archive_routes,
     control_routes,
+    cors,
     download_routes,
     file_routes,
     files_db,
@@ -246,8 +247,9 @@ def _app(service: str, table: RouteTable, context: Context) -> web.Application:
     return app
 
 
-async def _signed(_: web.Request, answer: web.StreamResponse) -> None:
+async def _signed(request: web.Request, answer: web.StreamResponse) -> None:
     answer.headers["Server"] = f"figup-sandbox/{__version__}"
+    cors.add_headers(request, answer.headers)
 
 
 def _ports(port: int, last: int) -> list[int]:
