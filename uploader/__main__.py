@@ -1,14 +1,16 @@
 """Entry point of the command `figup` and of `python -m uploader`."""
 
-import gc
-import signal
+# Not from `signal`, whose imports take a while, in which Ctrl-C would show a traceback.
+from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
+
+# Until the command is loaded there is nothing to stop gracefully: let Ctrl-C end the process without a traceback.
+_handler = signal(SIGINT, SIG_DFL)
+
+import gc  # noqa: E402
 
 # Modules make many objects and hardly any garbage: looking for it all the time delays the start.
 _thresholds = gc.get_threshold()
 gc.set_threshold(20_000)
-
-# Until the command is loaded there is nothing to stop gracefully: let Ctrl-C end the process without a traceback.
-_handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import os  # noqa: E402
 import sys  # noqa: E402
@@ -26,7 +28,7 @@ from uploader.cli.main import main  # noqa: E402
 
 gc.freeze()  # what was imported lasts as long as the process
 gc.set_threshold(*_thresholds)
-signal.signal(signal.SIGINT, _handler)
+signal(SIGINT, _handler)
 
 if __name__ == "__main__":
     main()

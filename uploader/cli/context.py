@@ -141,7 +141,9 @@ def open_context(common: GlobalOptions, *, job: JobOverview | None = None) -> It
         return
     if of_job and job is not None and job.endpoint is not None and job.endpoint != common.endpoint:
         common = dataclasses.replace(common, endpoint=job.endpoint, endpoint_given=True)
-    endpoint = check_endpoint(common.endpoint or PUBLIC_ENDPOINT, insecure_http=common.insecure_http)
+    endpoint = check_endpoint(
+        PUBLIC_ENDPOINT if common.endpoint is None else common.endpoint, insecure_http=common.insecure_http
+    )
     yield Context(endpoint=endpoint, token=None, common=common)
 
 

@@ -27,8 +27,12 @@ class ParsedParam(click.ParamType[Any]):
             return self.fail(str(error), param, ctx)
 
 
-def _check_home(value: object, param: click.Parameter | None, ctx: click.Context | None) -> None:
-    """Raise BadParameter for a path that begins with a "~" that the shell should have replaced."""
+def _check_path(value: object, param: click.Parameter | None, ctx: click.Context | None) -> None:
+    """Raise BadParameter for an empty path, which would mean the current folder (a variable of a script that is not
+    set), and for one that begins with a "~" that the shell should have replaced.
+    """
+    if value == "":
+        raise click.BadParameter("the path is empty", ctx, param)
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
     first = text.partition("/")[0]
     if first.startswith("~") and (first == "~" or first != text) and not os.path.lexists(first):
@@ -43,7 +47,7 @@ class LocalPath(click.Path):
     """A path on this machine."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        _check_home(value, param, ctx)
+        _check_path(value, param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -51,7 +55,7 @@ class ParsedFile(ParsedParam):
     """A path on this machine, parsed by a function."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        _check_home(value, param, ctx)
+        _check_path(value, param, ctx)
         return super().convert(value, param, ctx)
 
 

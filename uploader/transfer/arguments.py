@@ -122,7 +122,7 @@ def _parsed(kind: Kind, value: int | str, parse: Callable[[str, Kind], T]) -> T:
     try:
         return parse(shown(value) if isinstance(value, int) else value, kind)
     except ValueError as error:
-        raise UsageError(f"invalid {kind} {shown(value)}: {error}") from None
+        raise UsageError(str(error)) from None
 
 
 def shown(value: object) -> str:
@@ -209,7 +209,7 @@ def as_day(name: str, value: date | str | None) -> date | None:
     try:
         return date_of(value)
     except ValueError as error:
-        raise UsageError(f"invalid {name}: {error}") from None
+        raise UsageError(f"{name}: {error}") from None
 
 
 def check_packing(packing: Packing | None) -> None:

@@ -102,10 +102,10 @@ class Client:
         check_instance("options", options, Options)
         check_settings(settings)
         folder = as_path("state_dir", state_dir)
-        chosen = endpoint or (settings.endpoint if settings else None) or os.environ.get("FIGSHARE_ENDPOINT")
-        self.endpoint = check_endpoint(
-            chosen or PUBLIC_ENDPOINT, insecure_http=settings.insecure_http if settings else False
-        )
+        if endpoint is None:
+            of_settings = settings.endpoint if settings else None
+            endpoint = of_settings or os.environ.get("FIGSHARE_ENDPOINT") or PUBLIC_ENDPOINT
+        self.endpoint = check_endpoint(endpoint, insecure_http=settings.insecure_http if settings else False)
         self._settings = dataclasses.replace(settings or Settings(self.endpoint), endpoint=self.endpoint)
         self._options = options or Options()
         self._token: AnyToken | None = None

@@ -232,7 +232,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Raise UsageError if the job belongs to another endpoint, or acts for another account."""
         plan = job.state.plan
         if plan.endpoint != self.settings.endpoint:
-            raise UsageError(f"job {job.name} belongs to {plan.endpoint}, not to {self.settings.endpoint}")
+            raise UsageError(
+                f"job {job.name} belongs to {plan.endpoint}, not to {self.settings.endpoint}",
+                hint="Continue it with its own endpoint.",
+            )
         if plan.account != self.settings.impersonate:
             whose = (
                 f"acts for account {plan.account}" if plan.account is not None else "acts for the token's own account"

@@ -358,7 +358,7 @@ def _parsed(name: str, value: str, parse: Callable[[str], T]) -> T:
     try:
         return parse(value)
     except ValueError as error:
-        raise UsageError(f"invalid {name}: {error}") from None
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _integer(name: str, value: object, expected: str) -> int:

@@ -1,13 +1,43 @@
-"""Prompts for secrets."""
+"""Prompts: confirmation, and secrets."""
 
 from __future__ import annotations
 
 import getpass
+import os
+import pty
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from uploader.cli.confirm import ask_secret
+from uploader.cli.confirm import ask_secret, confirm
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The other end of a terminal that is stdin: what is written to it is typed."""
+    typing, there = pty.openpty()
+    os.set_blocking(typing, False)
+    with os.fdopen(typing), os.fdopen(there) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield typing
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("answer", "agreed"), [(b"y\n", True), (b"n\n", False), (b"\n", False)])
+async def test_what_was_typed_before_the_question_is_no_answer(terminal: int, answer: bytes, agreed: bool) -> None:
+    os.write(terminal, b"y\n" if not agreed else b"n\n")
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        shown.append(text)
+        os.write(terminal, answer)
+
+    console = SimpleNamespace(output=SimpleNamespace(err=show), note=shown.append)
+    session: Any = SimpleNamespace(common=SimpleNamespace(json=False), console=console)
+    assert await confirm(session, "Delete item 1?", yes=False) is agreed
+    assert shown == ["figup: Delete item 1? [y/N]", *(() if agreed else ("nothing was done",))]
 
 
 def test_a_secret_is_asked_for_on_stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,24 @@ def test_garbage_is_collected_as_usual_once_the_command_is_loaded() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_ctrl_c_shows_no_traceback_while_modules_are_imported() -> None:
+    code = """if True:
+        import _signal, sys
+
+        class Watch:
+            def find_spec(self, name, *_):
+                print(name, _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL)
+
+        sys.modules.pop("signal", None)
+        sys.meta_path.insert(0, Watch())
+        import uploader.__main__
+    """
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    exposed = {line.partition(" ")[0] for line in done.stdout.splitlines() if line.endswith("False")}
+    assert exposed <= {"uploader", "uploader.__main__", "uploader._version", "__future__"}
+    assert "signal True" in done.stdout
+
+
 def test_jobs_are_completed_in_the_state_directory_of_the_command_line(tmp_path: Path) -> None:
     add_job(tmp_path, "abc")
     for line in (f"figup --state-dir {tmp_path} status a", f"figup status --state-dir {tmp_path} a"):
@@ -206,6 +224,23 @@ def test_a_home_that_the_shell_did_not_replace(
     assert error.startswith(f"figup: invalid value for '{option}'")
     assert "'~" in error
     assert "the shell replaces ~" in error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["upload", ""], "invalid value for '[PATH]...': the path is empty."),
+        (["upload", "x", "--state-dir", ""], "the path is empty."),
+        (["upload", "x", "--from-file="], "invalid value for '--from-file': the path is empty."),
+        (["upload", "x", "--endpoint", ""], "the endpoint is not an http(s) address."),
+    ],
+)
+def test_a_value_from_a_variable_that_is_not_set(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said in _error_of(words, capsys)
     assert not list(tmp_path.iterdir())
 
 

@@ -132,13 +132,13 @@ WRONG_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"paths": [1]}, TypeError, "paths must contain only str or os.PathLike, not int"),
     ({"paths": ["a", None]}, TypeError, "paths must contain only str or os.PathLike, not None"),
     ({"paths": [b"a"]}, TypeError, "paths must contain only str or os.PathLike, not bytes"),
-    ({"item": "abc"}, errors.UsageError, "invalid item 'abc': 'abc' is not an item"),
-    ({"item": ""}, errors.UsageError, "invalid item ''"),
-    ({"item": -1}, errors.UsageError, "invalid item -1"),
-    ({"item": 0}, errors.UsageError, "invalid item 0"),
+    ({"item": "abc"}, errors.UsageError, "^'abc' is not an item"),
+    ({"item": ""}, errors.UsageError, "'' is not an item"),
+    ({"item": -1}, errors.UsageError, "'-1' is not an item"),
+    ({"item": 0}, errors.UsageError, "'0' is not an item"),
     ({"item": 1.0}, TypeError, r"item must be an id, an address or a DOI \(int or str\), not float"),
     ({"item": True}, TypeError, r"item must be an id, .* not bool"),
-    ({"project": "abc"}, errors.UsageError, "invalid project 'abc'"),
+    ({"project": "abc"}, errors.UsageError, "'abc' is not a project"),
     ({"project": [1]}, TypeError, r"project must be an id, .* not list"),
     ({"title": 5}, TypeError, "title must be a string or None, not int"),
     ({"new_job": "yes"}, TypeError, "new_job must be True or False, not str"),
@@ -157,6 +157,23 @@ async def test_wrong_arguments_are_rejected_before_anything_is_done(
             await getattr(client, call)(**arguments)
     assert world.figshare.stored_items == {}
     assert not (world.folder / "state").exists()
+
+
+async def test_a_job_of_another_endpoint(world: World) -> None:
+    async with world.client() as client:
+        job = (await client.upload(world.source("a", b"a"), title="A title")).job
+    other = "https://example.org/v2"
+    async with uploader.Client("t0ken", endpoint=other, state_dir=world.folder / "state") as client:
+        with pytest.raises(errors.UsageError, match=f"job {job} belongs to {ENDPOINT}, not to {other}") as refused:
+            await client.resume(job)
+    assert refused.value.hint == "Continue it with its own endpoint."
+
+
+def test_an_empty_endpoint_is_not_the_default(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIGSHARE_ENDPOINT", "")
+    with pytest.raises(errors.UsageError, match="not an http"):
+        uploader.Client("t0ken", endpoint="", state_dir=world.folder)
+    assert uploader.Client("t0ken", state_dir=world.folder).endpoint == "https://api.figshare.com/v2"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +239,7 @@ HUGE = 10**5000
         (lambda client: client.download(5, on_conflict="keep"), "invalid on_conflict='keep'; expected one of 'fail'"),
         (lambda client: client.verify(5, "a", packing=PACKING(format="rar")), "invalid format='rar'"),
         (lambda client: client.report("own", "a.csv", kinds=["page"]), "invalid kinds='page'"),
-        (lambda client: client.report("own", "a.csv", deadline="soon"), "invalid deadline: .*'soon'"),
+        (lambda client: client.report("own", "a.csv", deadline="soon"), "^deadline: invalid deadline 'soon'; use"),
         (lambda client: anext(client.own("page")), "invalid kind='page'"),
         (lambda client: client.verify(5), "nothing to compare"),
         (lambda client: client.stats.totals(5, "item"), "invalid kind='item'; expected one of 'article', 'collection'"),
@@ -230,11 +247,11 @@ HUGE = 10**5000
         (lambda client: client.stats.timeline(5, by="week"), "invalid by='week'; expected one of 'day', 'month'"),
         (lambda client: client.stats.places(5, counter="cites"), "invalid counter='cites'"),
         (lambda client: client.stats.top(count=0), "invalid count=0"),
-        (lambda client: client.stats.totals(5, until="2024-02-30"), "invalid until: invalid date"),
+        (lambda client: client.stats.totals(5, until="2024-02-30"), "^until: invalid date"),
         (lambda client: client.stats.portal("../total"), "invalid institution '../total'"),
         (lambda client: client.stats.count(HUGE), "invalid group=a number with too many digits"),
-        (lambda client: client.item(HUGE), "invalid item a number with too many digits"),
-        (lambda client: client.upload("a", item=-HUGE), "invalid item a number with too many digits"),
+        (lambda client: client.item(HUGE), "'a number with too many digits' is not an item"),
+        (lambda client: client.upload("a", item=-HUGE), "'a number with too many digits' is not an item"),
         (lambda client: client.report("own", "a.csv", max_requests=HUGE), "invalid max_requests=a number with"),
         (lambda client: client.report("own", "a.csv", deadline=HUGE), "invalid deadline=a number with"),
     ],
