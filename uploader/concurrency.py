@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -102,6 +102,29 @@ async def in_thread(call: Callable[..., T], *args: object) -> T:
     """Make a blocking call in a thread. Raises what it raises; system errors become errors of figup."""
     with system_errors():
         return await anyio.to_thread.run_sync(call, *args)
+
+
+PATIENCE = 2.0
+"""Seconds that storage may take to answer before others no longer wait for it."""
+
+
+@asynccontextmanager
+async def for_a_while(limiter: anyio.CapacityLimiter) -> AsyncIterator[None]:
+    """Hold a place of `limiter`, but at most for `PATIENCE` seconds: who waits for storage that hangs gives it up."""
+    holder = object()
+    await limiter.acquire_on_behalf_of(holder)
+    timer = asyncio.get_running_loop().call_later(PATIENCE, limiter.release_on_behalf_of, holder)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        with suppress(RuntimeError):  # it was given up
+            limiter.release_on_behalf_of(holder)
+
+
+async def in_own_thread(call: Callable[..., T], *args: object) -> T:
+    """Make a call that may hang in a thread that nothing else waits for."""
+    return await anyio.to_thread.run_sync(call, *args, limiter=anyio.CapacityLimiter(1))
 
 
 async def in_batches(values: Iterable[T], size: int = 100) -> AsyncIterator[list[T]]:

@@ -138,16 +138,17 @@ class Digest:
             self.advance(self._recorded[-1].end)
             await self.wait_for_position(self._recorded[-1].end)
 
-    async def wait_for_window(self, offset: int, since: int = 0) -> None:
-        """Wait until the digest is so close to `offset` that the pages will still be in memory when it gets there.
+    def awaited(self, offset: int, since: int = 0) -> int:
+        """Return the position to wait for before `offset` is sent, so that its pages are still in memory when the
+        digest gets there; 0 for none.
 
         Everything from `since` to `offset` is sent in this run. If the digest has not reached `since` or is far behind,
         it must read these pages again in any case, so do not wait.
         """
         self.advance(offset)
         if MAX_LAG < offset - self._position <= DETACH and self._position >= since - MAX_LAG:
-            # Wait until it is much closer, so that not every chunk has to wait.
-            await self.wait_for_position(offset - MAX_LAG // 2)
+            return offset - MAX_LAG // 2  # much closer, so that not every chunk has to wait
+        return 0
 
     @property
     def position(self) -> int:

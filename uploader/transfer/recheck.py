@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from uploader.concurrency import in_thread
+from uploader.concurrency import for_a_while, in_own_thread, in_thread
 from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
@@ -304,7 +304,8 @@ async def check_source(
     if transfer.md5 is not None:
         as_expected(transfer, transfer.md5)
     try:
-        stamp = await anyio.to_thread.run_sync(archives.stamp, transfer, limiter=looks)
+        async with for_a_while(looks) if looks is not None else nullcontext():
+            stamp = await in_own_thread(archives.stamp, transfer)
     except SourceChanged as error:  # a member of an archive
         raise error.with_context(hint=SEND_NEW_VERSION, situation="changed-since-verified") from error
     except SourceNotFound as error:

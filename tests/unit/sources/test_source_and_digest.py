@@ -141,12 +141,12 @@ async def test_the_digest_stays_within_its_window(source: Source, monkeypatch: p
         with anyio.fail_after(5):
             while digest._position < 1 << 20:
                 await anyio.lowlevel.checkpoint()
-        await digest.wait_for_window(1 << 19)
+        await digest.wait_for_position(digest.awaited(1 << 19))
         await anyio.sleep(0.05)
         assert digest._position == 2 << 20, "the digest ran away from the senders"
         # A part that begins far behind the hashed bytes, as when a job is resumed: the sender waits for the digest.
         with anyio.fail_after(5):
-            await digest.wait_for_window(5 << 20)
+            await digest.wait_for_position(digest.awaited(5 << 20))
         assert 4 << 20 <= digest._position <= 6 << 20
         assert not results
         digest.all_sent()
@@ -163,11 +163,11 @@ async def test_a_sender_far_into_a_file_does_not_wait_for_the_digest(
     monkeypatch.setattr(Digest, "_hash_all", lambda digest: digest._ended.wait() and "")
     digest = Digest(source)
     with anyio.fail_after(5):
-        await digest.wait_for_window((1 << 20) + 1)
+        await digest.wait_for_position(digest.awaited((1 << 20) + 1))
         # The bytes between them are not sent now: the digest needs time to get there.
-        await digest.wait_for_window(1 << 20, since=1 << 19)
+        await digest.wait_for_position(digest.awaited(1 << 20, since=1 << 19))
     with anyio.move_on_after(0.05) as patience:
-        await digest.wait_for_window(1 << 20)
+        await digest.wait_for_position(digest.awaited(1 << 20))
     assert patience.cancelled_caught, "a sender that is near waits until its pages are hashed"
 
 
@@ -181,7 +181,7 @@ async def test_a_waiting_digest_is_cancelled_at_once(source: Source, monkeypatch
             while not digest._position:
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
-        await digest.wait_for_window(1 << 60)
+        await digest.wait_for_position(digest.awaited(1 << 60))
 
 
 async def test_a_digest_cancelled_before_its_start_leaves_no_thread(tmp_path: Path) -> None:

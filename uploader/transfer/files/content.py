@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 import xxhash
 from anyio.abc import TaskGroup
 
+from uploader.concurrency import for_a_while, in_own_thread
 from uploader.errors import SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.sources.archive.reader import ArchiveSource
@@ -112,13 +112,14 @@ class SourceSession:
     async def _look(self, look: Callable[[Transfer], T]) -> T:
         """Look at the source. An archive of which nothing was sent is planned again if a member has changed."""
         with _report_missing():
-            try:
-                return await anyio.to_thread.run_sync(look, self._transfer, limiter=self._run.looks)
-            except SourceChanged:
-                if self._is_begun:
-                    raise
-            await self._replace(await anyio.to_thread.run_sync(self._run.archives.renewed, self._transfer))
-            return await anyio.to_thread.run_sync(look, self._transfer, limiter=self._run.looks)
+            async with for_a_while(self._run.looks):
+                try:
+                    return await in_own_thread(look, self._transfer)
+                except SourceChanged:
+                    if self._is_begun:
+                        raise
+                await self._replace(await in_own_thread(self._run.archives.renewed, self._transfer))
+                return await in_own_thread(look, self._transfer)
 
     @property
     def _is_begun(self) -> bool:
@@ -170,7 +171,7 @@ class SourceSession:
         """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""
         if self._digest is None:
             source = await self.source()
-            keeping = await anyio.to_thread.run_sync(_may_keep, source)
+            keeping = await in_own_thread(_may_keep, source)
             reader, checkpoint = await self._reader(source, self._checkpoint(source.snapshot) if keeping else None)
             self._continued = checkpoint is not None
             self._log_checkpoint(source, checkpoint, keeping=keeping)
@@ -189,8 +190,8 @@ class SourceSession:
         """Return what the digest reads, and the checkpoint where it begins; None if that is damaged."""
         if checkpoint is not None:
             with suppress(ValueError):
-                return await anyio.to_thread.run_sync(source.in_order, checkpoint.reader), checkpoint
-        return await anyio.to_thread.run_sync(source.in_order), None
+                return await in_own_thread(source.in_order, checkpoint.reader), checkpoint
+        return await in_own_thread(source.in_order), None
 
     @property
     def is_unread(self) -> bool:
@@ -225,10 +226,10 @@ class SourceSession:
         digest.all_sent()
         with self._run.stop.interruptible():
             await self._hashed.wait()
-        while await anyio.to_thread.run_sync(source.changed_since_open):
+        while await in_own_thread(source.changed_since_open):
             # Touched, or changed with its mtime restored: only the content shows. Compare all of it with what was sent.
             source.close()
-            self._source = source = await anyio.to_thread.run_sync(self._run.archives.open, self._transfer)
+            self._source = source = await in_own_thread(self._run.archives.open, self._transfer)
             self._stamp = source.snapshot
             with self._run.stop.interruptible():
                 on_read = report_reading(self._run.notify, source.path)
@@ -335,6 +336,6 @@ class SourceSession:
         source = await self.source()
         self.known_md5 = await digest.run()
         if self._transfer.archive is not None:
-            await anyio.to_thread.run_sync(self._run.archives.keep_sums, source)
+            await in_own_thread(self._run.archives.keep_sums, source)
         self._run.record(ev.SourceHashed(self._transfer.index, self.known_md5))
         self._hashed.set()

@@ -26,8 +26,8 @@ from uploader.transfer.run.progress import FileProgress
 
 SMALL = 16 << 20
 """Maximum size of a small file, in bytes."""
-_MAX_RETRYING = 2
-"""Parts of one file that may be in backoff before the file yields its connections."""
+_MAX_HELD_UP = 2
+"""Parts of one file that may be in backoff, or wait long for the source, before the file yields its connections."""
 _LOOK_AHEAD = 16
 """Parts among which one is chosen that need not wait for the digest."""
 _SETTLE_LIMIT = 5.0
@@ -69,7 +69,7 @@ class FileSend:
         self._elsewhere: dict[int, Part] = {}
         """Parts handed to other processes, by number."""
         self._in_flight_count = 0
-        self._retrying = 0
+        self._held_up = 0
         self._changed = anyio.Event()
         self._in_flight: set[anyio.CancelScope] = set()
 
@@ -91,7 +91,7 @@ class FileSend:
 
     def take(self) -> Part | None:
         """Take the next part, which is in flight until `done`; None if none can be sent now."""
-        index = self._first_readable() if self._retrying < _MAX_RETRYING else None
+        index = self._first_readable() if self._held_up < _MAX_HELD_UP else None
         if index is None:
             return None
         part = self._waiting[index]
@@ -149,8 +149,8 @@ class FileSend:
 
     @property
     def ready(self) -> bool:
-        """True if a part may be taken now: not while too many parts of this file are in backoff."""
-        return self._retrying < _MAX_RETRYING and self._first_readable() is not None
+        """True if a part may be taken now: not while too many parts of this file are held up."""
+        return self._held_up < _MAX_HELD_UP and self._first_readable() is not None
 
     def _first_readable(self) -> int | None:
         """Find the first waiting part that need not wait for the digest; None if there is none.
@@ -190,13 +190,13 @@ class FileSend:
         return self._waiting[0].size if self._waiting else 0
 
     @contextmanager
-    def retrying(self) -> Iterator[None]:
-        """Mark one part as being in backoff."""
-        self._retrying += 1
+    def held_up(self) -> Iterator[None]:
+        """Mark one part as being in backoff, or as waiting for a source that does not answer."""
+        self._held_up += 1
         try:
             yield
         finally:
-            self._retrying -= 1
+            self._held_up -= 1
 
     def done(self) -> None:
         """End a part that was taken, sent or not."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import math
 
-import anyio
 from anyio.abc import TaskGroup
 
 from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import PartQueue
-from uploader.transfer.parts.worker import WORKERS, PartWorker, SendingRun
+from uploader.transfer.parts.worker import WORKERS, Connections, PartWorker, SendingRun
 from uploader.units import format_count, format_rate
 
 log = logging.getLogger("uploader.transfer.senders")
@@ -29,8 +28,8 @@ class PartSenders:
         self._run = run
         self._pace = pace
         self._queue = queue
-        self._slots = anyio.CapacityLimiter(pace.limit)
-        self._worker = PartWorker(run, pace, queue, self._slots)
+        self._connections = Connections(pace.limit)
+        self._worker = PartWorker(run, pace, queue, self._connections)
         self._ticks = 0
         self._limit = pace.limit
         self._accepted, self._at = run.progress.accepted, -math.inf
@@ -67,10 +66,10 @@ class PartSenders:
     @property
     def in_use(self) -> int:
         """Connections that send a part, or are about to."""
-        return self._slots.borrowed_tokens
+        return self._connections.in_use
 
     def _apply_limit(self) -> None:
-        self._slots.total_tokens = max(1, min(self._most, self._pace.limit_for(self._queue.left)))
+        self._connections.allow(max(1, min(self._most, self._pace.limit_for(self._queue.left))))
 
     def _may_begin(self, size: int) -> bool:
         """Return True if a part of this size can be finished before the deadline."""

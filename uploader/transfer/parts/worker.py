@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Protocol
 
 import anyio
-import anyio.to_thread
-import xxhash
 
 from uploader.clock import Clock
-from uploader.concurrency import Stopped
+from uploader.concurrency import PATIENCE, Stopped
 from uploader.errors import Facts, RequestRejected, ServerFailing, UploadFailing
 from uploader.figshare.models import Part, Upload
 from uploader.figshare.outcomes import PartFailed, PartLocked, UploadGone
-from uploader.figshare.part_body import Chunk
 from uploader.figshare.retry import Backoff, poll
-from uploader.sources.digest import Digest
-from uploader.sources.source import Readable
 from uploader.text import printable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
 from uploader.transfer.parts.queue import FileSend, PartQueue
+from uploader.transfer.parts.reader import PartReader
 from uploader.transfer.run.deadline import DeadlinePolicy
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import PartService
@@ -58,110 +56,97 @@ class SendingRun(Protocol):
         """Record that the upload service has a part; `xxh3` is None if this run did not send it."""
 
 
-READ_AHEAD = 1 << 20
-"""Bytes that a thread reads at once: each switch to one and back costs as much as sending some 100 kB."""
-
-
-class ReusableBuffer:
-    """Memory for successive chunks, reused once no view of it is held, since allocation costs time."""
-
-    def __init__(self) -> None:
-        self._memory = bytearray()
-
-    def view(self, length: int) -> memoryview:
-        """Return a writable view of this many bytes; memory is not reused while a view of it is held."""
-        if len(self._memory) < length or not self._is_free():
-            self._memory = bytearray(length)
-        return memoryview(self._memory)[:length]
-
-    def _is_free(self) -> bool:
-        try:
-            # Python refuses to resize memory with views; transports may hold views longer than documented.
-            self._memory.append(0)
-        except BufferError:
-            return False
-        del self._memory[-1]
-        return True
-
-
-class PartReader:
-    """Streams one part of the source; `xxh3` is the hash of all its bytes, None until the last was read."""
-
-    def __init__(
-        self, source: Readable, digest: Digest | None, part: Part, throttle: Throttle, *, run_start: int
-    ) -> None:
-        """All parts from the offset `run_start` to this one are sent in this run."""
-        self._source = source
-        self._digest = digest
-        self._run_start = run_start
-        self._part = part
-        self._throttle = throttle
-        self._hasher = xxhash.xxh3_64()
-        self._memory = ReusableBuffer()
-        self._read_ahead = memoryview(b"")
-        """Bytes that were read from storage and are to be sent next."""
-        self.xxh3: int | None = None
-
-    async def chunks(self) -> AsyncIterator[Chunk]:
-        """Yield the part's bytes. Raises SourceChanged or SourceUnreadable."""
-        offset, end = self._part.start, self._part.end + 1
-        digest = self._digest
-        while offset < end:
-            if digest is not None:
-                await digest.wait_for_window(offset, self._run_start)
-            block = await self._read(offset, min(self._throttle.chunk_size, end - offset))
-            self._hasher.update(block)
-            offset += len(block)
-            if digest is not None:
-                digest.advance(offset)
-            await self._throttle.take(len(block))
-            yield block
-            del block
-        self.xxh3 = self._hasher.intdigest()
-
-    async def _read(self, offset: int, length: int) -> Chunk:
-        """Read from the page cache if possible: the digest has usually read these bytes before.
-
-        Where that cannot be done without blocking, a thread reads several chunks at a time.
-        """
-        if not self._read_ahead:
-            buffer = self._memory.view(length)
-            if count := self._source.read_into(offset, buffer):
-                return buffer[:count]
-            del buffer
-            block = self._memory.view(min(READ_AHEAD, self._part.end + 1 - offset))
-            await anyio.to_thread.run_sync(self._source.fill, offset, block)
-            self._read_ahead = block
-        chunk, self._read_ahead = self._read_ahead[:length], self._read_ahead[length:]
-        return chunk
-
-
 _MAX_UNKNOWN = 1
 """How often a part may be refused as unknown although the upload service knows its upload."""
 WORKERS = 4 * MAX_CONNECTIONS
 """Number of workers: more than connections, since parts in backoff use none."""
 
 
+class Connections:
+    """How many parts may be sent at the same time. One that waits long for its source does not count meanwhile."""
+
+    def __init__(self, most: int) -> None:
+        self.slots = anyio.CapacityLimiter(most)
+        self._most = most
+        self._lent = 0
+
+    @property
+    def in_use(self) -> int:
+        """Connections that send a part, or are about to."""
+        return self.slots.borrowed_tokens - self._lent
+
+    def allow(self, most: int) -> None:
+        """Use at most this many from now on; parts that are being sent continue."""
+        self._most = most
+        self.slots.total_tokens = self._most + self._lent
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let another part be sent instead of one that is not released."""
+        self._lent += 1
+        self.allow(self._most)
+        try:
+            yield
+        finally:
+            self._lent -= 1
+            self.allow(self._most)
+
+
 class Slot:
     """A connection slot, released during backoff."""
 
-    def __init__(self, run: SendingRun, slots: anyio.CapacityLimiter) -> None:
+    def __init__(self, run: SendingRun, connections: Connections) -> None:
         self._run = run
-        self._slots = slots
-        self._held = False
+        self._connections = connections
+        self._held = self._busy = False
+        self._lent = ExitStack()
+        """What ends when the source has answered."""
         self.backoff = run.new_backoff()
 
     async def take(self) -> None:
         """Wait for a connection. Raises Stopped."""
         with self._run.stop.interruptible():
-            await self._slots.acquire_on_behalf_of(self)
+            await self._connections.slots.acquire_on_behalf_of(self)
             self._held = True
 
     def release(self) -> None:
         """Release the connection."""
+        self._lent.close()
         if self._held:
             self._held = False
-            self._slots.release_on_behalf_of(self)
+            self._connections.slots.release_on_behalf_of(self)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count the connection as busy."""
+        self._run.progress.busy += 1
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._lent.close()
+            self._busy = False
+            self._run.progress.busy -= 1
+
+    @contextmanager
+    def waiting(self, sending: FileSend) -> Iterator[None]:
+        """Wait for the source of a file. If that takes long, the connection is lent to parts of others."""
+        timer = asyncio.get_running_loop().call_later(PATIENCE, self._lend, sending)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._lent.close()
+
+    def _lend(self, sending: FileSend) -> None:
+        self._lent.enter_context(self._connections.lent())
+        self._lent.enter_context(sending.held_up())
+        if self._busy:
+            self._run.progress.busy -= 1
+            self._lent.callback(self._count_again)
+
+    def _count_again(self) -> None:
+        self._run.progress.busy += 1
 
     async def wait(self, reason: str, retry_after: float | None) -> None:
         """Wait without a connection, then take one. Raises ServerFailing, Stopped."""
@@ -173,14 +158,11 @@ class Slot:
 class PartWorker:
     """Sends parts and retries transient failures."""
 
-    def __init__(
-        self, run: SendingRun, pace: AdaptiveConcurrency, queue: PartQueue, slots: anyio.CapacityLimiter
-    ) -> None:
-        """`slots` are the connections."""
+    def __init__(self, run: SendingRun, pace: AdaptiveConcurrency, queue: PartQueue, connections: Connections) -> None:
         self._run = run
         self._pace = pace
         self._queue = queue
-        self._slots = slots
+        self._connections = connections
         self._last_accepted = -math.inf
         """When the server last accepted a part."""
 
@@ -189,7 +171,7 @@ class PartWorker:
         while not self._run.stop.requested:
             # An idle worker holds no slot: one with a part to retry may need it.
             await self._queue.wait()
-            turn = Slot(self._run, self._slots)
+            turn = Slot(self._run, self._connections)
             try:
                 await turn.take()
                 if (taken := self._queue.take()) is not None:
@@ -208,16 +190,18 @@ class PartWorker:
             sending.done()
 
     async def _send(self, sending: FileSend, part: Part, slot: Slot) -> None:
-        source, digest = await sending.content()
+        waiting = functools.partial(slot.waiting, sending)
+        with waiting():
+            source, digest = await sending.content()
         start = sending.run_start(part.start)
         if part.locked or sending.contested:
             part = await self._wait_unlocked(sending, part, slot)
         unknown: list[UploadGone] = []
         while not part.complete:
-            reader = PartReader(source, digest, part, self._run.throttle, run_start=start)
+            reader = PartReader(source, digest, part, self._run.throttle, run_start=start, waiting=waiting)
             refused = False
             try:
-                await self._attempt(sending, part, reader, fresh_connection=slot.backoff.since is not None)
+                await self._attempt(sending, part, reader, slot)
             except (PartLocked, UploadGone) as outcome:
                 refused = True
                 unknown += [outcome] if isinstance(outcome, UploadGone) else []
@@ -245,7 +229,7 @@ class PartWorker:
         message = f"{self._label(sending, part)}: {outcome.reason}"
         return RequestRejected(message, hint=hint, path=sending.transfer.path, facts=Facts(situation))
 
-    async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, *, fresh_connection: bool) -> None:
+    async def _attempt(self, sending: FileSend, part: Part, reader: PartReader, slot: Slot) -> None:
         meter, progress = sending.meter, self._run.progress
         accepted = 0
 
@@ -257,14 +241,17 @@ class PartWorker:
             progress.in_flight += count
             progress.unsent -= count
 
-        progress.busy += 1
         progress.unsent += part.size
         try:
-            await self._run.api.send_part(
-                sending.upload_url, part, reader.chunks, on_accepted=on_accepted, fresh_connection=fresh_connection
-            )
+            with slot.busy():
+                await self._run.api.send_part(
+                    sending.upload_url,
+                    part,
+                    reader.chunks,
+                    on_accepted=on_accepted,
+                    fresh_connection=slot.backoff.since is not None,
+                )
         finally:
-            progress.busy -= 1
             progress.in_flight -= accepted
             progress.unsent -= part.size - accepted
             meter.add_in_flight(-accepted)
@@ -307,7 +294,7 @@ class PartWorker:
         """Wait before a retry. Raises ServerFailing, or UploadFailing if other parts were accepted meanwhile."""
         reason = f"{self._label(sending, part)}: {outcome.reason}"
         try:
-            with sending.retrying():
+            with sending.held_up():
                 await slot.wait(reason, outcome.retry_after)
         except ServerFailing as error:
             if slot.backoff.since is None or self._last_accepted <= slot.backoff.since:
