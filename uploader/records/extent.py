@@ -17,9 +17,14 @@ from uploader.metadata.problems import raise_problem
 _SHEET = re.compile(r"xl/worksheets/[^/]+[.]xml", re.IGNORECASE)
 _CELL = re.compile(rb"""<(?:\w+:)?c\b[^>]*?\sr\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["'][^>]*(?<!/)>""")
 """The beginning of a cell that is not empty."""
-_MAX_CELLS = 2**24
-"""Cells of the rectangle that a sheet occupies; the library takes 32 bytes for each. An .xls file has not more."""
+_MAX_CELLS, _FEW_CELLS, _MAX_BLANK = 2**24, 2**21, 16
+"""Cells of the rectangle that a sheet occupies: those read at most, those read always, and between these the number
+for each one that is not empty. The library takes 32 bytes for each cell. An .xls file has at most 2**24.
+"""
+_MAX_UNPACKED = 2**31
+"""Bytes of all parts of a workbook."""
 _CHUNK, _OVERLAP = 2**20, 2**10
+_AS_XLSX = "Save it as .xlsx, or as CSV UTF-8."
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -28,17 +33,21 @@ def check_extent(content: BinaryIO, origin: str) -> None:
     all memory for those between them.
     """
     with suppress(*_DAMAGED), zipfile.ZipFile(content) as archive:
-        for width, height in _extents(archive):
-            if width * height > _MAX_CELLS:
+        if "xl/workbook.bin" in archive.namelist():
+            raise_problem(origin, "is a binary Excel workbook (.xlsb)", hint=_AS_XLSX)
+        if sum(part.file_size for part in archive.infolist()) > _MAX_UNPACKED:
+            raise_problem(origin, "is larger than 2 GiB when it is unpacked", hint="Divide it.")
+        for width, height, filled in _extents(archive):
+            if width * height > min(_MAX_CELLS, max(_FEW_CELLS, _MAX_BLANK * filled)):
                 last = f"{_letters(width)}{height}"
                 hint = "Remove the cells far from the records, or save it as CSV UTF-8."
                 raise_problem(origin, f"a sheet has cells as far as {last}, which are too many to read", hint=hint)
     content.seek(0)
 
 
-def _extents(archive: zipfile.ZipFile) -> Iterator[tuple[int, int]]:
-    """Yield columns and rows of the sheets that the library reads: of .xlsx files the first, or all if it is not clear
-    which one that is; of .ods files all.
+def _extents(archive: zipfile.ZipFile) -> Iterator[tuple[int, int, int]]:
+    """Yield columns, rows, and the number of cells that are not empty, of the sheets that the library reads: of .xlsx
+    files the first, or all if it is not clear which one that is; of .ods files all.
     """
     if "content.xml" in archive.namelist():
         with archive.open("content.xml") as content:
@@ -71,16 +80,17 @@ def _local(name: str) -> str:
     return name.rpartition("}")[2]
 
 
-def _extent(chunks: Iterable[bytes]) -> tuple[int, int]:
-    """Return columns and rows up to the last cells of an .xlsx sheet that are not empty."""
-    columns, height, before = {b"A"}, 1, b""
+def _extent(chunks: Iterable[bytes]) -> tuple[int, int, int]:
+    """Return columns and rows up to the last cells of an .xlsx sheet that are not empty, and how many these are."""
+    columns, height, filled, before = {b"A"}, 1, 0, b""
     for chunk in chunks:
         cells = _CELL.findall(before + chunk)
+        filled += len(cells)
         columns |= {letters.upper() for letters, _ in cells}
         height = max([height, *map(int, {row for _, row in cells})])
         before = chunk[-_OVERLAP:]
     last = max(columns, key=lambda letters: (len(letters), letters))
-    return functools.reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last, 0), height
+    return functools.reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, last, 0), height, filled
 
 
 def _letters(column: int) -> str:
@@ -93,31 +103,33 @@ def _letters(column: int) -> str:
 
 
 class _OdsCells:
-    """Takes the tags of an .ods file, and counts columns and rows up to the last cells with a value of each sheet. Rows
-    and cells may be repeated.
+    """Takes the tags of an .ods file, and counts columns and rows up to the last cells with a value of each sheet, and
+    these cells. Rows and cells may be repeated.
     """
 
     def __init__(self) -> None:
-        self.extents: list[tuple[int, int]] = []
+        self.extents: list[tuple[int, int, int]] = []
         self._row = self._column = self._repeated = 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Take the beginning of an element."""
         name, values = _local(tag), {_local(key): value for key, value in attributes.items()}
         if name == "table":
-            self.extents.append((1, 1))
+            self.extents.append((1, 1, 0))
             self._row = self._repeated = 0
         elif name == "table-row":
             self._row, self._column = self._row + self._repeated, 0
             self._repeated = int(values.get("number-rows-repeated", 1))
         elif name in ("table-cell", "covered-table-cell"):
-            self._column += int(values.get("number-columns-repeated", 1))
+            repeated = int(values.get("number-columns-repeated", 1))
+            self._column += repeated
             if "value-type" in values and self.extents:
-                width, height = self.extents[-1]
-                self.extents[-1] = max(width, self._column), max(height, self._row + self._repeated)
+                width, height, filled = self.extents[-1]
+                last_row, filled = self._row + self._repeated, filled + repeated * self._repeated
+                self.extents[-1] = max(width, self._column), max(height, last_row), filled
 
 
-def _extents_of_ods(chunks: Iterable[bytes]) -> list[tuple[int, int]]:
+def _extents_of_ods(chunks: Iterable[bytes]) -> list[tuple[int, int, int]]:
     cells = _OdsCells()
     parser = ET.XMLParser(target=cells)  # noqa: S314 - see above
     with suppress(ET.ParseError):

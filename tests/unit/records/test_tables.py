@@ -12,6 +12,7 @@ import pytest
 import xlsxwriter
 
 from uploader.errors import FigupError, MetadataInvalid, UsageError
+from uploader.records import extent
 from uploader.records.formats import RecordFile, read_records
 from uploader.sources.tables import MAX_COLUMNS
 
@@ -127,6 +128,21 @@ def test_a_cell_far_from_the_others_does_not_take_all_memory(tmp_path: Path, val
         read(tmp_path, content.getvalue(), "records.xlsx")
 
 
+@pytest.mark.parametrize(("row", "column"), [(1_048_575, 2), (999, 16_383)])
+def test_a_far_cell_is_told_before_the_library_takes_memory_for_the_blanks(
+    tmp_path: Path, row: int, column: int
+) -> None:
+    """A table of that many cells is read; one that has few of them is a mistake."""
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ("title", "id", "link"))
+        sheet.write_row(1, 0, ("A dam", "1", "https://a.org/"))
+        sheet.write(row, column, "x")
+    with pytest.raises(MetadataInvalid, match=f"cells as far as [A-Z]+{row + 1}, which are too many to read"):
+        read(tmp_path, content.getvalue(), "records.xlsx")
+
+
 @pytest.mark.parametrize(
     "cell", [b"<c s='0' r='XFD1048576'>", b'<x:c s="0"\n r = "xfd1048576">', b'<c r="XFD1048576">']
 )
@@ -186,6 +202,17 @@ def test_a_cell_of_an_ods_file_far_from_the_others_does_not_take_all_memory(tmp_
     for sheets in ((records + empty + far, records), (records, records + many)):
         with pytest.raises(MetadataInvalid, match=r"a sheet has cells as far as [A-Z]+1\d{6}, which"):
             read(tmp_path, ods(*sheets), "records.ods")
+
+
+def test_workbooks_that_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("xl/workbook.bin", b"")
+    with pytest.raises(MetadataInvalid, match="is a binary Excel workbook"):
+        read(tmp_path, content.getvalue(), "records.xlsb")
+    monkeypatch.setattr(extent, "_MAX_UNPACKED", 1000)
+    with pytest.raises(MetadataInvalid, match="is larger than 2 GiB when it is unpacked"):
+        read(tmp_path, workbook(("title", "id", "link"), ("A dam", 1, "https://a.org/")), "records.xlsx")
 
 
 def test_a_file_that_is_not_a_workbook(tmp_path: Path) -> None:
