@@ -93,7 +93,7 @@ def read_accounts(text: str, name: str, groups: Sequence[Group]) -> list[NewAcco
                 continue
             line = reader.line_num
             try:
-                account = new_account(dict(zip(header, (cell.strip() for cell in cells), strict=False)), groups)
+                account = new_account(_values(header, cells), groups)
             except ValueError as error:
                 problems.append(MetadataInvalid(f"{name}: line {line}: {error}", line=line, path=name))
                 continue
@@ -123,6 +123,14 @@ def _columns(header: Sequence[str], name: str) -> list[str]:
         problem = f"no column {lacking[0]!r}" if lacking else "a column occurs twice"
         raise MetadataInvalid(f"{name}: line 1: {problem}", line=1, path=name)
     return found
+
+
+def _values(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Return the values of a line by column. Raises ValueError for more than the header names."""
+    values = [cell.strip() for cell in cells]
+    if any(values[len(header) :]):
+        raise ValueError("more values than columns; those with a separator in them need quotes")
+    return dict(zip(header, values, strict=False))
 
 
 def new_account(values: Mapping[str, str], groups: Sequence[Group]) -> NewAccount:

@@ -93,7 +93,7 @@ async def test_many_accounts_are_compared_with_one_list() -> None:
 
 def test_a_table_is_read_as_spreadsheets_write_it() -> None:
     header = "\ufeffE-Mail;Last Name;First name;Group;Quota;institution user id\r\n"
-    (one,) = read_accounts(f"{header}a@b.org;Bee;Ann;library;20G;77\r\n;;;;;\r\n", "users.csv", GROUPS)
+    (one,) = read_accounts(f"{header}a@b.org;Bee;Ann;library;20G;77;;\r\n;;;;;\r\n", "users.csv", GROUPS)
     assert one == NewAccount(
         email="a@b.org", last_name="Bee", first_name="Ann", group=2102, quota=20_000_000_000, institution_user_id="77"
     )
@@ -115,8 +115,9 @@ def test_a_table_is_read_as_spreadsheets_write_it() -> None:
         ("email,last_name,group\na@b.org,X,7\n", "line 2: unknown group 7"),
         (f"email,last_name\na@b.org,{'x' * 256}\n", "have more than 255 characters"),
         ('email,last_name\na@b.org,"X\n', "unexpected end of data"),
+        ("email,last_name\na@b.org,Bee, PhD\n", "line 2: more values than columns"),
     ],
-    ids=["nothing", "header", "column", "unknown", "twice", "name", "quota", "group", "length", "quote"],
+    ids=["nothing", "header", "column", "unknown", "twice", "name", "quota", "group", "length", "quote", "comma"],
 )
 def test_all_mistakes_of_a_table_are_reported(text: str, message: str) -> None:
     with pytest.raises(MetadataInvalid) as caught:
