@@ -14,7 +14,7 @@ from uploader.figshare.models import PAGE
 from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.pipeline import Pipeline
 from uploader.figshare.records import AuthorRecord, Institution, Listing, Page, Record, VersionRecord
-from uploader.figshare.responses import list_spec, not_found, object_spec, record_not_found, rows_spec
+from uploader.figshare.responses import list_spec, not_found, record_not_found, record_spec, rows_spec
 from uploader.text import printable
 
 Criteria = Mapping[str, str | int]
@@ -100,25 +100,25 @@ class Records:
         path = f"{'' if public else '/account'}/{SEGMENTS[kind]}/{number}"
         path += "" if version is None else f"/versions/{version}"
         which = f"{kind} {number}" + ("" if version is None else f", version {version}")
-        spec = object_spec(Record, which, public=public, on_not_found=record_not_found(which, public=public))
+        spec = record_spec(Record, which, public=public, on_not_found=record_not_found(which, public=public))
         return await self._calls.api("GET", path, spec)
 
     async def review(self, number: int) -> Record:
         """Return a review with its item, under "item". Raises ItemNotFound."""
         path, which = f"/account/institution/review/{number}", f"review {number}"
-        spec = object_spec(Record, which, on_not_found=record_not_found(which, public=False))
+        spec = record_spec(Record, which, on_not_found=record_not_found(which, public=False))
         return await self._calls.api("GET", path, spec)
 
     async def account(self, number: int) -> Record:
         """Return an account of the institution in full. Raises ItemNotFound."""
         path, which = f"/account/institution/accounts/{number}", f"account {number}"
-        spec = object_spec(Record, which, on_not_found=record_not_found(which, public=False))
+        spec = record_spec(Record, which, on_not_found=record_not_found(which, public=False))
         return await self._calls.api("GET", path, spec)
 
     async def usage(self, account: int, *, own: bool) -> Record:
         """Return an account with what it uses. `own`: it is the token's, which cannot impersonate itself (observed)."""
         path, which = "/account" if own else f"/account?impersonate={account}", f"account {account}"
-        spec = object_spec(Record, which, on_not_found=record_not_found(which, public=False))
+        spec = record_spec(Record, which, on_not_found=record_not_found(which, public=False))
         return await self._calls.api("GET", path, spec)
 
     async def versions(self, kind: Literal["item", "collection"], number: int) -> list[VersionRecord]:

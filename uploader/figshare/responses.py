@@ -72,11 +72,24 @@ def object_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]
     return ResponseSpec(resource=resource, parse=lambda answer: parse_object(kind, answer.body, resource), **options)
 
 
+def record_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]:
+    """Like `object_spec`, for reading what may be answered by an error with status 200, as rows are."""
+
+    def parse(answer: Response) -> S:
+        try:
+            return parse_object(kind, answer.body, resource)
+        except ProtocolViolation:
+            _check_no_error(answer)
+            raise
+
+    return ResponseSpec(resource=resource, parse=parse, **options)
+
+
 def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list[S]]:
     """Return the spec of an answer that is a list of objects of this kind; `options` as for ResponseSpec."""
 
     def parse(answer: Response) -> list[S]:
-        _check_rows(answer)
+        _check_no_error(answer)
         return parse_list(kind, answer.body, resource)
 
     return ResponseSpec(resource=resource, parse=parse, **options)
@@ -86,14 +99,14 @@ def rows_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[tupl
     """Like `list_spec`, with the rows that are not objects of this kind beside the others."""
 
     def parse(answer: Response) -> tuple[list[S], list[Any]]:
-        _check_rows(answer)
+        _check_no_error(answer)
         return parse_rows(kind, answer.body, resource)
 
     return ResponseSpec(resource=resource, parse=parse, **options)
 
 
-def _check_rows(answer: Response) -> None:
-    """Raise ErrorInstead for an error with status 200 where rows were due, as was observed."""
+def _check_no_error(answer: Response) -> None:
+    """Raise ErrorInstead for an error with status 200, as was observed where rows were due."""
     if answer.body.lstrip().startswith(b"{") and (words := server_message(answer.body)):
         raise ErrorInstead(words)
 
@@ -316,7 +329,9 @@ def _parse_success(answer: Response, reader: ResponseSpec[T], peer: Peer) -> T |
     except ErrorInstead as fault:
         if not peer.identified:
             raise NotFigshare(f"{peer.host} does not answer as Figshare does: {fault}") from None
-        return TransientFailure(reason=f"{peer.host} answered {answer.status} with an error instead of rows: {fault}")
+        return TransientFailure(
+            reason=f"{peer.host} answered {answer.status} with an error instead of {reader.resource}: {fault}"
+        )
     except ProtocolViolation as fault:
         if peer.identified:
             raise

@@ -131,7 +131,7 @@ async def test_a_refusal_with_a_message_is_about_permission(service: Service, co
 
 ODD: list[Any] = [
     pytest.param(
-        reply(200, {"message": "oops", "code": "X", "data": {}}), ServerFailing, "an error instead of rows: oops"
+        reply(200, {"message": "oops", "code": "X", "data": {}}), ServerFailing, "an error instead of the search"
     ),
     pytest.param(reply(200, json.dumps([ROW])[:-9]), ServerFailing, "with no JSON"),
     pytest.param(reply(200, {"rows": []}), ProtocolViolation, "unexpected answer"),
@@ -150,6 +150,18 @@ async def test_odd_answers_are_not_rows(
     await session.records.page(search_of("item"), {}, page=1)
     with pytest.raises(error, match=words):
         await session.records.page(search_of("item"), {}, page=2)
+
+
+async def test_an_error_instead_of_a_record_is_tried_again(service: Service, connect: Connect) -> None:
+    error = reply(200, {"message": "oops", "code": "X", "data": {}})
+    service.answers = [reply(200, ROW), error, reply(200, ROW), reply(200, {"title": "no id"})]
+    records = connect(retry=RetryPolicy(elapsed_cap=30)).records
+    assert [(await records.record("item", 5, public=True)).id for _ in range(2)] == [ROW["id"]] * 2
+    with pytest.raises(ProtocolViolation, match="no valid id for item 5"):
+        await records.record("item", 5, public=True)
+    service.script = lambda _: error
+    with pytest.raises(ServerFailing, match="an error instead of item 5: oops"):
+        await records.record("item", 5, public=True)
 
 
 async def test_institutions_are_read_to_the_end_whatever_the_page_size(service: Service, connect: Connect) -> None:
