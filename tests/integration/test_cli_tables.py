@@ -141,8 +141,9 @@ def test_a_token_that_expires_keeps_what_was_read(figup: Figup, figshare: Served
 
 def test_limits_and_signals_end_in_good_order(figup: Figup, figshare: Served, tmp_path: Path) -> None:
     output = tmp_path / "t.csv"
-    few = figup.run(*PUBLIC, "--output", output, "--max-requests", "30").expect(75)
+    few = figup.run(*PUBLIC, "--output", output, "--max-requests", "30", "--json").expect(75)
     assert "stopped after 30 requests: " in few.stderr
+    assert sum(few.summary["records"]["requests_by_host"].values()) >= 30
     assert "Run the same command again to continue" in few.stderr
     slow = [*PUBLIC[:4], "--api-rate", "5", "--output", str(output)]
     running = figup.start(*slow)

@@ -14,7 +14,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.output.console import MAX_REPORTED
 from uploader.cli.output.progress import Display
 from uploader.cli.parameters import LocalPath, ParsedParam
-from uploader.cli.prices import HostCost, requests_by_host, show_long_price
+from uploader.cli.prices import HostCost, noting_requests, show_long_price
 from uploader.cli.records_result import PROGRESS_EVERY
 from uploader.cli.runner import Session, on_figshare, run
 from uploader.cli.stats_service import SCOPE, SERVICE, Service, kept_answers, with_service
@@ -223,6 +223,7 @@ async def _add_and_finish(
 
     additions = Additions()
     async with AsyncExitStack() as stack:
+        stack.enter_context(noting_requests(session, service.api if service is not None else None, api))
         content, remark = await in_thread(lambda: open_batch(file))
         stack.callback(content.close)
         batch = await in_thread(lambda: Batch(content, str(file)))
@@ -243,10 +244,7 @@ async def _add_and_finish(
         if api is not None and kept is not None:
             for number in _with_progress(session, numbers, "asked for funders"):
                 await additions.find_funders(api.records, kept, number)
-        status = await finish(session, batch, additions)
-        asked = requests_by_host(service.api if service is not None else None, api)
-        session.summary.records = {**(session.summary.records or {}), **({"requests_by_host": asked} if asked else {})}
-        return status
+        return await finish(session, batch, additions)
 
 
 def _with_progress(session: Session, numbers: Sequence[int], done: str) -> Iterator[int]:

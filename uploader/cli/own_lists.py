@@ -9,7 +9,7 @@ import click
 from uploader.catalog.report.values import PUBLISHED_STATES, STATES
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.parameters import ParsedParam, names_among
-from uploader.cli.prices import HostCost, show_long_price
+from uploader.cli.prices import HostCost, noting_requests, show_long_price
 from uploader.cli.records_result import conclude, output_options, put_rows
 from uploader.cli.report_output import ProgressNotes
 from uploader.cli.runner import Session, on_figshare
@@ -61,8 +61,9 @@ def own_list_command(kind: Kind) -> click.Command:
             if wanted is not None and _PUBLISHED in wanted:
                 wanted |= PUBLISHED_STATES
             rows = _rows(session, api, kind, result, wanted, as_author=as_author)
-            result.found = await put_rows(session, rows, kind, output, replace=force, progress=wanted is None)
-            return conclude(session, api, result, output)
+            with noting_requests(session, api):
+                result.found = await put_rows(session, rows, kind, output, replace=force, progress=wanted is None)
+                return conclude(session, api, result, output)
 
         return on_figshare(common, work, requests=requests)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -65,8 +66,11 @@ def shortest_time(costs: Sequence[HostCost], *, in_turn: bool = False) -> float 
     return (sum(known) if in_turn else max(known)) if known else None
 
 
-def show_long_price(session: Session, records: int, costs: Sequence[HostCost], *, in_turn: bool = False) -> None:
-    """Say what is about to be asked about records, if it takes more than a minute; `in_turn` as in `shortest_time`."""
+def show_long_price(session: Session, records: int | None, costs: Sequence[HostCost], *, in_turn: bool = False) -> None:
+    """Say what is about to be asked about records, if it takes more than a minute; `in_turn` as in `shortest_time`.
+
+    `records` None: how many there are is not known yet.
+    """
     seconds = shortest_time(costs, in_turn=in_turn)
     if seconds is None or seconds <= _LONG:
         return
@@ -79,12 +83,23 @@ def show_long_price(session: Session, records: int, costs: Sequence[HostCost], *
         seconds=seconds,
     )
     text = ", ".join(map(str, asked))
-    session.console.note(f"{format_count(records, 'record')}: {text}; at least {units.format_duration(seconds)}")
+    of_records = "" if records is None else f"{format_count(records, 'record')}: "
+    session.console.note(f"{of_records}{text}; at least {units.format_duration(seconds)}")
 
 
 def requests_by_host(*services: Figshare | StatisticsApi | None) -> dict[str, int]:
     """Return the requests that were made of these services, retries included."""
     return _by_host((one.endpoint, one.requests) for one in services if one is not None)
+
+
+@contextmanager
+def noting_requests(session: Session, *services: Figshare | StatisticsApi | None) -> Iterator[None]:
+    """Put the requests that were made of these services into the summary, however the work ends."""
+    try:
+        yield
+    finally:
+        if asked := requests_by_host(*services):
+            session.summary.records = {"requests_by_host": asked, **(session.summary.records or {})}
 
 
 def cost_by_host(costs: Sequence[HostCost]) -> dict[str, int]:

@@ -23,7 +23,7 @@ from uploader.cli.options import (
     with_options,
 )
 from uploader.cli.parameters import LocalPath, ParsedParam, names_among
-from uploader.cli.prices import show_long_price
+from uploader.cli.prices import noting_requests, show_long_price
 from uploader.cli.report_output import ProgressNotes, conclude, costs_of, show_price, write_failed
 from uploader.cli.runner import Session, on_context, run
 from uploader.cli.signals import REQUEST_GRACE
@@ -201,6 +201,7 @@ def _make(name: ReportName, common: GlobalOptions, requests: RequestOptions, val
                 numbers = await stack.enter_async_context(
                     open_statistics(session, context, endpoint, request.scope, requests)
                 )
+            stack.enter_context(noting_requests(session, api, numbers))
             return await _report(session, api, request, table, numbers, values)
 
     return on_context(common, work, anonymous=not DEFINITIONS[name].private, requests=requests)

@@ -131,9 +131,8 @@ def conclude(
         "candidates": {str(number): list(one) for number, one in made.candidates.items()},
         "changes": dict(made.changes),
         "requests": api.requests,
-        "requests_by_host": (asked := requests_by_host(api, numbers)),
     }
-    by_host = f" {text_of_requests(asked)}." if numbers is not None else ""
+    by_host = f" {text_of_requests(requests_by_host(api, numbers))}." if numbers is not None else ""
     console.result(f"{_written(made, output)}{by_host}")
     for note in _notes(made):
         console.note(note)

@@ -20,6 +20,7 @@ from uploader.cli.options import (
     with_options,
 )
 from uploader.cli.parameters import ParsedParam
+from uploader.cli.prices import HostCost, noting_requests, show_long_price
 from uploader.cli.records_result import RESULT, conclude, output_options, put_rows, with_progress
 from uploader.cli.runner import Session, on_figshare
 from uploader.cli.transfer_options import request_options
@@ -140,15 +141,18 @@ def search(
         searching = SearchRun(api.records, wanted)
         if values["explain"]:
             return _explain(session, searching)
-        if values["count"]:
-            async for _ in with_progress(session, searching.rows()):
-                pass
-        else:
-            await put_rows(session, searching.rows(), wanted.kind, output, replace=force)
-            if not searching.conclusion.found:
-                with suppress(FigupError):  # only a remark
-                    await _note_unknown(session, api, wanted)
-        return conclude(session, api, searching.conclusion, output, count=values["count"])
+        # The length of a list shows at its end, but each group has one.
+        show_long_price(session, None, [HostCost.of(api, len(searching.requests()), more=True)])
+        with noting_requests(session, api):
+            if values["count"]:
+                async for _ in with_progress(session, searching.rows()):
+                    pass
+            else:
+                await put_rows(session, searching.rows(), wanted.kind, output, replace=force)
+                if not searching.conclusion.found:
+                    with suppress(FigupError):  # only a remark
+                        await _note_unknown(session, api, wanted)
+            return conclude(session, api, searching.conclusion, output, count=values["count"])
 
     return on_figshare(common, work, anonymous=not values["own"], requests=requests)
 

@@ -15,7 +15,7 @@ from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context, state
 from uploader.cli.options import GlobalOptions, grouped
 from uploader.cli.output.progress import Display
 from uploader.cli.parameters import ParsedParam
-from uploader.cli.prices import HostCost, requests_by_host, show_long_price
+from uploader.cli.prices import HostCost, noting_requests, show_long_price
 from uploader.cli.runner import Session, run
 from uploader.cli.stats_output import check_output
 from uploader.concurrency import in_thread
@@ -191,12 +191,11 @@ def with_service(
             scope = values.get("scope")
             retry = INTERACTIVE_RETRY if requests is None else None
             async with open_statistics(session, context, endpoint, scope, requests, login) as api:
-                status = await work(session, Service(
-                    api=api, scope=scope,
-                    open_client=lambda: context.client(requests=requests, retry=retry, anonymous=True),
-                ))  # fmt: skip
-                session.summary.records = {"requests_by_host": requests_by_host(api), **(session.summary.records or {})}
-                return status
+                with noting_requests(session, api):
+                    return await work(session, Service(
+                        api=api, scope=scope,
+                        open_client=lambda: context.client(requests=requests, retry=retry, anonymous=True),
+                    ))  # fmt: skip
 
         return run(common, connected)
 

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from uploader.cli import batch
-from uploader.cli.prices import HostCost, requests_by_host, shortest_time, show_long_price, text_of_requests
+from uploader.cli.prices import (
+    HostCost,
+    noting_requests,
+    requests_by_host,
+    shortest_time,
+    show_long_price,
+    text_of_requests,
+)
 from uploader.cli.stats_service import Service
 from uploader.errors import ServerFailing
 from uploader.transfer.client import Client
@@ -17,7 +24,7 @@ from uploader.transfer.client import Client
 API, NUMBERS = "https://api.figshare.com/v2", "https://stats.figshare.com"
 
 
-def shown(*costs: HostCost, records: int = 5) -> tuple[list[dict[str, Any]], list[str]]:
+def shown(*costs: HostCost, records: int | None = 5) -> tuple[list[dict[str, Any]], list[str]]:
     events: list[dict[str, Any]] = []
     notes: list[str] = []
     console = SimpleNamespace(event=lambda name, **fields: events.append({"event": name, **fields}), note=notes.append)
@@ -57,6 +64,27 @@ def test_services_that_are_not_asked_are_not_named() -> None:
     assert shown(*costs)[1] == ["5 records: 61 requests to api.figshare.com; at least 1 min 01 s"]
 
 
+def test_a_price_may_be_known_before_the_number_of_records() -> None:
+    events, notes = shown(HostCost(endpoint=API, requests=200, rate=1.0, burst=20, more=True), records=None)
+    assert (events[0]["records"], events[0]["at_least"]) == (None, True)
+    assert notes == ["200 requests or more to api.figshare.com; at least 3 min 00 s"]
+
+
+def test_requests_are_in_the_summary_however_a_command_ends() -> None:
+    api: Any = SimpleNamespace(endpoint=API, requests=3)
+    session: Any = SimpleNamespace(summary=SimpleNamespace(records=None))
+    with pytest.raises(ServerFailing), noting_requests(session, api, None):
+        raise ServerFailing("down")
+    assert session.summary.records == {"requests_by_host": {"api.figshare.com": 3}}
+    session.summary.records = None
+    with noting_requests(session, None):
+        pass
+    assert session.summary.records is None
+    with noting_requests(session, api):
+        session.summary.records = {"found": 2, "requests_by_host": {"api.figshare.com": 90}}  # of a dry run
+    assert session.summary.records == {"found": 2, "requests_by_host": {"api.figshare.com": 90}}
+
+
 def test_requests_are_named_by_host() -> None:
     assert text_of_requests({"a": 1, "b:80": 2}) == "1 request to a and 2 requests to b:80"
 
@@ -82,7 +110,7 @@ async def test_statistics_and_funders_have_one_price_before_the_first_request(tm
     events: list[tuple[str, dict[str, Any]]] = []
     console = SimpleNamespace(event=lambda name, **fields: events.append((name, fields)), note=lambda _: None)
     common = SimpleNamespace(state_dir=tmp_path / "state", json=True)
-    session: Any = SimpleNamespace(console=console, common=common)
+    session: Any = SimpleNamespace(console=console, common=common, summary=SimpleNamespace(records=None))
     budget = {"request_rate": 1.0, "request_burst": 5, "requests": 0}
     api: Any = SimpleNamespace(endpoint=API, records=None, **budget)
     service = Service(api=SimpleNamespace(endpoint=NUMBERS, totals=down, **budget), scope=None, open_client=Client)  # type: ignore[arg-type]
