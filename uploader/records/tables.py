@@ -128,7 +128,9 @@ def _row(line: int, header: Sequence[str], cells: Sequence[str], remarks: Sequen
         if number < len(header) and not header[number]:
             problems.append(f"column {number + 1} has no name in the header, but contains {cell[:60]!r}")
     for name, cell in named.items():
-        if cell.strip() in _ERRORS:
+        if "\0" in cell:
+            problems.append(f"column {name!r} contains a NUL character")
+        elif cell.strip() in _ERRORS:
             problems.append(f"column {name!r} contains Excel's error {cell.strip()}")
         elif _SHORTENED.fullmatch(cell.strip()):
             problems.append(f"column {name!r}: Excel shortened a number to {cell.strip()}; format the column as text")

@@ -12,6 +12,8 @@ from typing import BinaryIO
 from uploader.errors import Facts, UsageError
 
 _CHUNK = 1 << 20
+_PROBED = 4096
+"""Bytes at the beginning that show whether it is text."""
 _MAY_BE_PATH = re.compile(r"#[^\s#!]")
 
 
@@ -66,8 +68,7 @@ def check_text(content: BinaryIO, where: str, hint: str) -> str:
     Raises UsageError naming `where` and the line if it is neither. Reads it once, with little memory.
     """
     content.seek(0)
-    begin = content.read(2)
-    encoding = "utf-16" if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    encoding = "utf-16" if is_utf16(content.read(_PROBED), where, hint) else "utf-8-sig"
     content.seek(0)
     decoder, lines = codecs.getincrementaldecoder(encoding)(), 0
     try:
@@ -81,6 +82,15 @@ def check_text(content: BinaryIO, where: str, hint: str) -> str:
         lines += error.object.count(b"\n", 0, error.start)
         raise _not_utf8(where, f" (line {lines + 1})", hint) from None
     return encoding
+
+
+def is_utf16(begin: bytes, where: str, hint: str) -> bool:
+    """Return whether a text that begins so is UTF-16. Raises UsageError naming `where` if NULs show that it is none."""
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    if begin[:_PROBED].count(0) > len(begin[:_PROBED]) // 10:
+        raise UsageError(f"{where}: is not text, or UTF-16 without a byte order mark", hint=hint)
+    return False
 
 
 def decoded(data: bytes, where: str, hint: str) -> str:

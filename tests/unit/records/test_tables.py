@@ -54,6 +54,7 @@ def test_a_table_in_any_spelling(tmp_path: Path, content: bytes) -> None:
     ("content", "message"),
     [
         (TABLE.encode("windows-1252"), "is not UTF-8 (line 2); perhaps ANSI (Windows-1252)"),
+        (TABLE.encode("utf-16-le"), "is not text, or UTF-16 without a byte order mark"),
         (b"title,id,Title\nA,1,B\n", "line 1: columns 1 and 3 are both called 'Title'"),
         (b'title,id,link\n"A dam,1,x\n', "line 2: a quoted cell of this row has no closing quote"),
         (b"name,id\nA dam,1\n", "has no column for the title"),
@@ -61,7 +62,7 @@ def test_a_table_in_any_spelling(tmp_path: Path, content: bytes) -> None:
         (b"", "has no line with the names of columns"),
         (b"title" + b"," * 10**6, f"has 1000001 columns; at most {MAX_COLUMNS} are read"),
     ],
-    ids=["ansi", "duplicate", "quote", "untitled", "empty", "nothing", "million-columns"],
+    ids=["ansi", "utf-16", "duplicate", "quote", "untitled", "empty", "nothing", "million-columns"],
 )
 def test_files_that_are_not_tables(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(FigupError) as caught:
@@ -74,7 +75,8 @@ def test_rows_with_mistakes_have_their_line(tmp_path: Path) -> None:
     file = read(
         tmp_path,
         b'title,id,link,,keywords\n"A\ndam",1,https://a.org/,,\nB dam,2,https://a.org/,,a,b\n'
-        b"C dam,1.2E+11,https://a.org/,x,\nD dam,4,#REF!,,\nE dam,5\n",
+        b"C dam,1.2E+11,https://a.org/,x,\nD dam,4,#REF!,,\nE dam,5\n"
+        b"F\0dam,6,https://a.org/\n",
     )
     assert [one.text for one in file.problems] == [
         "line 4: has 6 columns, but the header has 5",
@@ -82,6 +84,7 @@ def test_rows_with_mistakes_have_their_line(tmp_path: Path) -> None:
         "line 5: column 'id': Excel shortened a number to 1.2E+11; format the column as text",
         "line 6: column 'link' contains Excel's error #REF!",
         "line 7: a record needs the address of its file (link), or the reason why it has none (metadata_only)",
+        "line 8: column 'title' contains a NUL character",
     ]
     assert [(one.metadata.title, one.line) for one in file.records] == [("A dam", 2)]
 

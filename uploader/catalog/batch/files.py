@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import tempfile
 import zipfile
 import zlib
@@ -14,7 +13,7 @@ from typing import BinaryIO, Final
 
 from uploader.disk import temporary_errors
 from uploader.errors import UsageError
-from uploader.sources.lists import check_text
+from uploader.sources.lists import check_text, is_utf16
 from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 
@@ -95,16 +94,14 @@ def _in_utf8(content: BinaryIO, name: str) -> tuple[BinaryIO, str]:
     begin = content.read(_PROBED)
     if len(begin) < _PROBED and not begin.strip():
         raise UsageError(f"{name}: is empty")
-    is_utf16 = begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if not is_utf16 and begin.count(0) > len(begin) // 10:
-        raise UsageError(f"{name}: is not text, or UTF-16 without a byte order mark", hint=_AS_CSV)
+    utf16 = is_utf16(begin, name, _AS_CSV)
     try:
         check_text(content, name, _AS_CSV)
     except UsageError:
-        if is_utf16:
+        if utf16:
             raise
         return _temporary(_from_cp1252(content, name), name), "read as Windows-1252"
-    return content, "read as UTF-16" if is_utf16 else ""
+    return content, "read as UTF-16" if utf16 else ""
 
 
 def _from_cp1252(content: BinaryIO, name: str) -> Iterator[bytes]:
