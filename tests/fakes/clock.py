@@ -44,6 +44,10 @@ class VirtualClock(Clock):
     def random(self) -> float:
         return 1.0
 
+    def suspend(self, seconds: float) -> None:
+        """Let time pass while no task runs, as in a process that is suspended."""
+        self._time += seconds
+
     async def sleep(self, seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
         if self._time > TIME_LIMIT:
@@ -68,7 +72,8 @@ class VirtualClock(Clock):
         self._idle_rounds = self._idle_rounds + 1 if _is_idle(loop) else 0
         if self._idle_rounds >= (1 if hasattr(loop, "_ready") else _IDLE_ROUNDS) and self._sleepers:
             self._idle_rounds = 0
-            self._time, _, woken = heapq.heappop(self._sleepers)
+            deadline, _, woken = heapq.heappop(self._sleepers)
+            self._time = max(self._time, deadline)
             woken.set()
         self._watching = bool(self._sleepers)
         if self._watching:

@@ -84,7 +84,9 @@ class Engine:
         self._run = run
         self._lock = lock
         self._team = team
-        self._queue = PartQueue() if team is None else PartQueue(shared=True, may_take=team.may_send)
+        # After a suspension, another process may have the job, and send the parts that are waiting here.
+        may_send = lock.is_fresh if team is None else team.may_send
+        self._queue = PartQueue(shared=team is not None, may_take=may_send)
         self._wakeup = anyio.Event()
         """Set when another file may be started."""
         self._finished: set[int] = set()

@@ -99,3 +99,24 @@ async def test_nothing_is_removed_if_the_lease_was_lost(world: World, monkeypatc
     status = await world.upload(world.source("a", CONTENT), item=item.id, options=Options(on_conflict="replace"))
     assert status == BUSY
     assert "delete_file" not in world.figshare.log
+
+
+async def test_after_a_suspension_no_part_is_begun_before_the_lease_is_confirmed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine has the job by then, and may have sent the parts that are waiting here."""
+    figshare = world.figshare
+
+    async def suspend(name: str) -> None:
+        if name == "send_part":
+            world.clock.suspend(100)
+            monkeypatch.setattr(JobLock, "still_held", lose)
+
+    def lose(lock: JobLock) -> bool:
+        lock.lost = True
+        return False
+
+    figshare.gate = suspend
+    options = Options(connections=1)
+    assert await world.upload(world.source("a", CONTENT * 10), title="title", options=options) == BUSY
+    assert figshare.log.count("send_part") == 1
