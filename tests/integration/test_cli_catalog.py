@@ -54,9 +54,10 @@ def test_public_items_are_found_and_shown_without_a_token(figup: Figup, figshare
     days = ["--type", "dataset", "--since", "2020-01-01", "--until", "2099-01-01", "--institution", "2000"]
     found = figup.run("search", "beavers", *conditions, *days, "--limit", "all", "--json").expect(0)
     assert [event["record"]["id"] for event in found.events if event["event"] == "record"] == [beavers]
-    assert found.summary["records"] | {"requests": 0} == {
+    assert found.summary["records"] | {"requests": 0, "requests_by_host": {}} == {
         "found": 1, "written": 1, "output": None, "complete": True, "more": False, "gaps": [],
         "checked": ["type", "since", "until"], "left_out": 0, "requests": 0,
+        "requests_by_host": {},
     }  # fmt: skip
     assert figup.run("search", "--count").expect(0).stdout == "2\n"
     more = figup.run("search", "--limit", "1").expect(0)
@@ -114,6 +115,9 @@ def test_a_file_of_rows_is_complete_or_not_there(figup: Figup, figshare: Served)
     figup.run("item", "list", "--output", "own.jsonl").expect(0)
     lines = (figup.cwd / "own.jsonl").read_text().splitlines()
     assert [json.loads(line)["defined_type"] for line in lines] == [3, 3]
+    figup.run("search", "beavers", "--own", "--output", "rows.csv", "--force").expect(0)
+    # Drafts are nobody else's business.
+    assert {(figup.cwd / name).stat().st_mode & 0o077 for name in ("own.jsonl", "rows.csv")} == {0}
     assert "must end in .csv or .jsonl" in figup.run("search", "--output", "rows.txt").expect(2).stderr
     figup.run("search", "--output", "none/rows.csv").expect(2)
     figup.env["FIGSHARE_TOKEN"] = "wrong"

@@ -165,11 +165,11 @@ class RowFile:
     Raises what `NewFile` raises.
     """
 
-    def __init__(self, path: Path, kind: Kind, *, replace: bool = False) -> None:
+    def __init__(self, path: Path, kind: Kind, *, replace: bool = False, private: bool = False) -> None:
         check_ending(path, FORMATS)
         self._kind = kind
         self._csv = path.suffix.lower() == ".csv"
-        self._new = NewFile(path, replace=replace)
+        self._new = NewFile(path, replace=replace, private=private)
         if self._csv:
             self._new.write(csv_header(["record_type", *COLUMNS]))
 

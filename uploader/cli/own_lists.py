@@ -62,7 +62,9 @@ def own_list_command(kind: Kind) -> click.Command:
                 wanted |= PUBLISHED_STATES
             rows = _rows(session, api, kind, result, wanted, as_author=as_author)
             with noting_requests(session, api):
-                result.found = await put_rows(session, rows, kind, output, replace=force, progress=wanted is None)
+                result.found = await put_rows(
+                    session, rows, kind, output, replace=force, private=True, progress=wanted is None
+                )
                 return conclude(session, api, result, output)
 
         return on_figshare(common, work, requests=requests)

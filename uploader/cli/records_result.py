@@ -19,6 +19,7 @@ from uploader.text import printable
 from uploader.units import format_count
 
 if TYPE_CHECKING:
+    from uploader.catalog.rows import RowFile
     from uploader.catalog.search import Conclusion
     from uploader.figshare.client import Figshare
     from uploader.figshare.records import Record
@@ -59,15 +60,19 @@ async def put_rows(
     output: Path | None = None,
     *,
     replace: bool = False,
+    private: bool = False,
     progress: bool = True,
 ) -> int:
     """Print rows, or write them to a file, which appears once all are written; return how many they were.
 
-    `progress`: report how many were written so far. Raises OutputExists, UsageError.
+    `private`: only this user can read it. `progress`: report how many were written so far. Raises OutputExists,
+    UsageError.
     """
     if output is not None:
+        from uploader.catalog.rows import RowFile
+
         noted = with_progress(session, rows) if progress else rows
-        return await _write_rows(noted, kind, output, replace=replace)
+        return await _write_rows(noted, lambda: RowFile(output, kind, replace=replace, private=private))
     count = 0
     async for row in rows:
         count += 1
@@ -76,10 +81,8 @@ async def put_rows(
     return count
 
 
-async def _write_rows(rows: AsyncIterator[Record], kind: Kind, output: Path, *, replace: bool) -> int:
-    from uploader.catalog.rows import RowFile
-
-    file = await in_thread(lambda: RowFile(output, kind, replace=replace))
+async def _write_rows(rows: AsyncIterator[Record], open_file: Callable[[], RowFile]) -> int:
+    file = await in_thread(open_file)
     some: list[Record] = []
     count, written = 0, False
     try:

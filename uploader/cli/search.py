@@ -148,7 +148,7 @@ def search(
                 async for _ in with_progress(session, searching.rows()):
                     pass
             else:
-                await put_rows(session, searching.rows(), wanted.kind, output, replace=force)
+                await put_rows(session, searching.rows(), wanted.kind, output, replace=force, private=wanted.own)
                 if not searching.conclusion.found:
                     with suppress(FigupError):  # only a remark
                         await _note_unknown(session, api, wanted)
