@@ -25,6 +25,8 @@ _LABEL: Final = 9
 """Width of a character of a label and its share of the gap to the next one."""
 _LEGEND: Final = 4
 """Names of lines beside one another."""
+_TOPS: Final = (4, 6, 8, 10, 12, 16, 20, 24, 30, 40, 60, 80, 100)
+"""Upper ends of the scale, times a power of ten."""
 _STYLE: Final = "font:13px system-ui,sans-serif;fill:#222"
 
 
@@ -59,7 +61,8 @@ def drawn(plot: Lines | Bars, path: Path) -> bytes:
     svg = _lines(plot) if isinstance(plot, Lines) else _bars(plot)
     if path.suffix.lower() == ".svg":
         return svg.encode()
-    head = f'<head><meta charset="utf-8"><title>{escape(plot.title)}</title></head>'
+    scaling = '<meta name="viewport" content="width=device-width"><style>svg{max-width:100%;height:auto}</style>'
+    head = f'<head><meta charset="utf-8"><title>{escape(plot.title)}</title>{scaling}</head>'
     return f'<!doctype html>\n<html lang="en">{head}\n<body>{svg}</body></html>\n'.encode()
 
 
@@ -155,13 +158,8 @@ def _short(text: str, most: int) -> str:
 
 def _round_up(value: int) -> int:
     """Return the next value that quarters evenly and has few digits, at least 4."""
-    step = 4
-    while step < value:
-        for factor in (1, 2, 5):
-            if step * factor >= value:
-                return step * factor
-        step *= 10
-    return step
+    scale: int = 10 ** max(0, len(str(value)) - 2)
+    return next(top * scale for top in _TOPS if top * scale >= value and top * scale % 4 == 0)
 
 
 def _matplotlib() -> Any:

@@ -37,6 +37,20 @@ def test_labels_are_those_of_days_months_or_years_and_do_not_touch(days: int, pa
     assert all(right - left >= width for left, right in itertools.pairwise(places))
 
 
+def test_the_scale_fits_the_values() -> None:
+    for most in (*range(400), 4321, 10**9 + 1):
+        svg = drawn(Lines(title="Views", steps=["2024"], series={"1": [most]}), Path("a.svg")).decode()
+        labels = [int(text.replace(",", "")) for text in re.findall(r'text-anchor="end"[^>]*>([\d,]+)<', svg)]
+        assert labels == [step * (labels[-1] // 4) for step in range(5)]
+        assert most <= labels[-1] <= max(4, 1.6 * most)
+
+
+def test_a_page_is_as_wide_as_its_screen() -> None:
+    page = drawn(Bars(title="Views", values=[("A", 1)]), Path("a.html")).decode()
+    assert '<meta name="viewport"' in page
+    assert "max-width:100%" in page
+
+
 def test_names_of_lines_do_not_overlap() -> None:
     series = {f"3100000{number} downloads": [number] for number in range(6)}
     svg = drawn(Lines(title="Downloads", steps=["2024"], series=series), Path("a.svg")).decode()
