@@ -185,6 +185,8 @@ def test_mistakes_are_named_before_anything_is_read(figup: Figup, figshare: Serv
     assert f"cannot write {closed}" in figup.run(*PUBLIC, "--output", closed).expect(2).stderr
     assert "must end in .csv, .xlsx or .jsonl" in figup.run(*PUBLIC, "--output", "t.ods").expect(2).stderr
     assert "unknown column 'x'" in figup.run(*PUBLIC, "--output", "t.csv", "--columns", "x").expect(2).stderr
+    as_received = figup.run(*PUBLIC, "--output", "t.jsonl", "--columns", "id,title").expect(2)
+    assert as_received.stderr == "figup: JSON Lines has records as received, without columns; write .xlsx or .csv\n"
     unknown = figup.run("report", "public", "--institution", "Nowhere", "--output", "t.csv").expect(4)
     assert "unknown institution 'Nowhere'" in unknown.stderr
     assert "search-public-items" not in figshare.kinds()

@@ -229,6 +229,17 @@ def test_an_existing_table_is_replaced_only_on_request(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_long_texts_belong_to_the_workbook_of_their_name(tmp_path: Path) -> None:
+    beside = tmp_path / "t.long.jsonl"
+    write(tmp_path / "t.xlsx", [entry({"id": 1, "title": "x" * 40_000})])
+    whole = beside.read_bytes()
+    for ending in (".csv", ".jsonl"):
+        write(tmp_path / f"t{ending}", replace=True)
+        assert beside.read_bytes() == whole
+    write(tmp_path / "t.xlsx", replace=True)
+    assert not beside.exists()
+
+
 def test_columns_are_chosen_by_name() -> None:
     layout = Layout.of(parse_columns("title,custom:Sex,custom,id", RECORDS), {"Sex", "sex"})
     assert layout.header == ["title", "custom:Sex", "id", "custom:sex"]

@@ -84,17 +84,21 @@ MISSING = Column(name="missing", meaning="what could not be read, and why", read
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The columns of a table, in order; `all_custom`: also those of all custom fields, before the column "missing"."""
+    """The columns of a table, in order; `all_custom`: also those of all custom fields, before the column "missing".
+
+    `chosen`: they are others than those by default.
+    """
 
     columns: tuple[Column, ...]
     all_custom: bool = False
     prefix: str = CUSTOM
+    chosen: bool = True
 
 
 def parse_columns(text: str, columns: Columns) -> Selection:
     """Parse "default", "notebook", or names joined by commas; "custom" is all custom fields. Raises ValueError."""
     if text == "default":
-        return Selection(columns=(*columns.default, MISSING), all_custom=columns.custom)
+        return Selection(columns=(*columns.default, MISSING), all_custom=columns.custom, chosen=False)
     if text == "notebook":
         if not columns.notebook:
             raise ValueError("Figshare's notebooks have no such table")

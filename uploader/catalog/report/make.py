@@ -30,7 +30,7 @@ from uploader.catalog.statistics.periods import Period
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
 from uploader.disk import Disk, check_private
-from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy, NameNotFound
+from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy, NameNotFound, UsageError
 from uploader.text import printable
 from uploader.transfer.store.lock import JobLock
 from uploader.units import format_count
@@ -54,13 +54,17 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The table to be written: its columns, the choice of rows, and separate tables beside it."""
+    """The table to be written: its columns, the choice of rows, and separate tables beside it. Raises UsageError."""
 
     output: Path
     selection: Selection
     choice: Choice
     sides: Sequence[SideTable] = ()
     replace: bool = False
+
+    def __post_init__(self) -> None:
+        if self.output.suffix.lower() == ".jsonl" and self.selection.chosen:
+            raise UsageError("JSON Lines has records as received, without columns; write .xlsx or .csv")
 
 
 @dataclass(frozen=True, kw_only=True)

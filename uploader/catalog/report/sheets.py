@@ -70,12 +70,11 @@ def write_table(
     """
     check_format(path, tables=bool(sides))
     new = NewFile(path, replace=replace, private=private)
-    long_texts = LongTexts(path, replace=replace, private=private)
     table: Table | None = None
     layouts = [Layout(columns=one.columns) for one in sides]
     count, kept = 0, False
     try:
-        table = _open(path, new, layout, sides, long_texts, scratch, private=private, check=check)
+        table = _open(path, new, layout, sides, scratch, replace=replace, private=private, check=check)
         for entry in entries:
             table.write(entry, () if isinstance(table, _JsonLines) else layout.cells(entry))
             count += 1
@@ -90,14 +89,12 @@ def write_table(
         changes = table.changes
         changes["replaced"] += layout.replaced.total()
         table.finish(lambda: about(changes))
-        long_texts.close(keep=True)
         new.close(keep=True)
         kept = True
     finally:
         if not kept:
             if table is not None:
                 table.abandon()
-            long_texts.close(keep=False)
             new.close(keep=False)
     return count, +changes
 
@@ -131,13 +128,16 @@ def _side_path(path: Path, side: SideTable) -> Path:
 
 
 def _open(
-    path: Path, new: NewFile, layout: Layout, sides: Sequence[SideTable], long_texts: LongTexts, scratch: Path, *,
-    private: bool, check: Callable[[], None],
+    path: Path, new: NewFile, layout: Layout, sides: Sequence[SideTable], scratch: Path, *,
+    replace: bool, private: bool, check: Callable[[], None],
 ) -> Table:  # fmt: skip
     ending = path.suffix.lower()
     if ending == ".csv":
         return _Csv(path, new, layout, sides, private=private)
-    return _JsonLines(new) if ending == ".jsonl" else XlsxTable(path, new, layout, sides, long_texts, scratch, check)
+    if ending == ".jsonl":
+        return _JsonLines(new)
+    long_texts = LongTexts(path, replace=replace, private=private)
+    return XlsxTable(path, new, layout, sides, long_texts, scratch, check)
 
 
 class _Csv:

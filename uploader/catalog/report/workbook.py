@@ -159,7 +159,10 @@ class _Output:
 
 
 class XlsxTable:
-    """A workbook, written row by row: sheets "Records", those of separate tables, and "About"."""
+    """A workbook, written row by row: sheets "Records", those of separate tables, and "About".
+
+    `long_texts` is closed with it.
+    """
 
     def __init__(
         self, path: Path, new: NewFile, layout: Layout, sides: Sequence[SideTable], long_texts: LongTexts,
@@ -167,7 +170,7 @@ class XlsxTable:
     ) -> None:  # fmt: skip
         from xlsxwriter import Workbook
 
-        self._path, self._scratch = path, str(scratch.parent)
+        self._path, self._scratch, self._long_texts = path, str(scratch.parent), long_texts
         self.changes = Counter[str]()
         self._output = _Output(new.file, check)
         self._book: Workbook = Workbook(self._output, {
@@ -212,6 +215,7 @@ class XlsxTable:
                 else:
                     sheet.write_string(row, 1, fitting(value)[0], style)
             self._book.close()
+            self._long_texts.close(keep=True)
         except OSError as fault:
             raise self._error(fault) from None
         except XlsxWriterException as fault:
@@ -228,6 +232,8 @@ class XlsxTable:
         return output_error(fault, self._path)
 
     def abandon(self) -> None:
+        with suppress(FigupError):
+            self._long_texts.close(keep=False)
         self._book.fileclosed = True  # its destructor would complete it
         self._output.abandon()
         for sheet in self._book.worksheets():
