@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support.command import Figup
+from tests.support.control import add_faults, times_met
 from tests.support.environment import plugged
 from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
+from tests.support.waiting import until
 
 ORCID = "0000-0002-1825-0097"
 DESCRIPTION = f"""\
@@ -33,7 +35,9 @@ timeline: {{first_online: 2024-01-02}}
 @pytest.fixture
 def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
     """A sandbox in which a PUT replaces all fields of an item, as documented. Files are available at once."""
-    return start_sandbox("--put", "wipe", "--checking-delay", "0", "--success-delay", "0", "--moving-delay", "0")
+    return start_sandbox(
+        "--control", "--put", "wipe", "--checking-delay", "0", "--success-delay", "0", "--moving-delay", "0"
+    )
 
 
 @pytest.fixture
@@ -264,17 +268,39 @@ def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> 
     assert shown(figup, item)["is_public"]
 
 
-def test_only_what_changed_is_published_again(figup: Figup, item: str) -> None:
-    """A command that was killed after its request is repeated. The looks at an unchanged item follow quickly here."""
+@pytest.fixture
+def quick_looks(figup: Figup) -> None:
+    """Let the looks at an unchanged item follow quickly."""
     figup.env["PYTHONPATH"] = plugged(
         figup.cwd / "plug", "from uploader.items import release\nrelease.LATER_LOOKS = (0.1, 0.1)\n"
     )
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_only_what_changed_is_published_again(figup: Figup, item: str) -> None:
     figup.run("item", "publish", item, "--yes").expect(0)
     again = figup.run("item", "publish", item).expect(0)
     assert f"Item {item} is public, version 1; nothing has changed since." in again.stdout
     assert f"DOI: {shown(figup, item)['doi']}" in again.stdout
     figup.run("item", "update", item, "--title", "Another title").expect(0)
     assert f"Item {item} is public, version 2." in figup.run("item", "publish", item, "--yes").expect(0).stdout
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_killed_command_does_not_publish_an_item_under_embargo_twice(
+    figup: Figup, sandbox: Sandbox, item: str
+) -> None:
+    """Its versions cannot be compared; the request takes effect after the command that sent it is gone."""
+    figup.run("item", "embargo", item, "--until", "2090-01-01").expect(0)
+    rule = "publish-item:1=late,seconds=2"
+    add_faults(sandbox, rule)
+    run = figup.start("item", "publish", item, "--yes")
+    until(lambda: times_met(sandbox, rule))
+    run.kill()
+    figup.run("item", "publish", item, "--yes").expect(0)
+    assert len(sandbox.requests(kind="publish-item")) == 1
+    assert shown(figup, item)["version"] == 1
+    assert list((figup.state_dir / "publishing").iterdir()) == []
 
 
 def test_an_item_with_unfinished_files_is_not_published(figup: Figup, sandbox: Sandbox, item: str) -> None:

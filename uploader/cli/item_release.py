@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader.cli.confirm import confirm
+from uploader.cli.context import state_dir
 from uploader.cli.item_views import fields, state
 from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
 from uploader.cli.parameters import ITEM_ID
 from uploader.cli.runner import Session, on_item
+from uploader.disk import Disk
 from uploader.errors import ExitStatus
 from uploader.figshare.ids import Reference
 from uploader.figshare.models import ItemDetail
 from uploader.items import release
+from uploader.items.publishing import PublishIntents, publish_once
 from uploader.metadata.description import embargo_body
 from uploader.text import printable
 
@@ -149,25 +152,26 @@ def publish(item: Reference, yes: bool, common: GlobalOptions) -> int:
     """Publish an item in its current state. Asks first: a public item cannot be deleted.
 
     This creates a new public version, unless nothing has changed since the last one. A version under embargo does not
-    show its files, so an item under embargo gets a new one each time.
+    show its files, so an item under embargo gets a new one each time. A command that was interrupted is finished by the
+    next one.
     """
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
-        is_published = await release.is_published(api, found)
-        if is_published:
-            now = found
-        else:
-            release.check_publishable(found, await release.unfinished_files(api, found.id))
-            question = f'Publish item {found.id}, "{printable(found.title)}"? This cannot be undone.'
-            if not await confirm(session, question, yes=yes):
-                return ExitStatus.SOME_FAILED
-            now = await release.publish(api, found)
+        async def agree(now: ItemDetail) -> bool:
+            question = f'Publish item {now.id}, "{printable(now.title)}"? This cannot be undone.'
+            return await confirm(session, question, yes=yes)
+
+        intents = PublishIntents(state_dir(common) / "publishing", Disk(), api.endpoint)
+        published = await publish_once(api, found, intents, agree)
+        if published is None:
+            return ExitStatus.SOME_FAILED
+        now, was_published = published
         summary = session.summary
         summary.doi, summary.published = now.doi or None, release.visibility(now)
         summary.public_url = now.public_url or None if summary.published == "public" else None
         session.console.event("published", **fields(now))
         page = now.public_url or now.url
-        since = "; nothing has changed since" if is_published else ""
+        since = "; nothing has changed since" if was_published else ""
         session.console.result(f"Item {now.id} is {state(now)}{since}.{f' {page}' if page else ''}")
         if now.doi:
             session.console.result(f"DOI: {printable(now.doi)}")

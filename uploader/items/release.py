@@ -6,8 +6,11 @@ An item is published only on request, and only if it is complete.
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+
+import msgspec
 
 from uploader.errors import Facts, ItemNotFound, NotPublishable
 from uploader.figshare.models import File, ItemDetail, PrivateLink
@@ -29,6 +32,7 @@ _VERSIONED = (
 """Fields that are the same in a public version and in the draft that it was made of."""
 _GIVEN_DATES = ("firstOnline", "publisherPublication", "publisherAcceptance")
 """Dates of the timeline that a user can set (documented)."""
+_SET_BY_PUBLISHING = frozenset({"doi", "handle", "timeline"})
 LATER_LOOKS = (3.0, 12.0)
 """Seconds before each further look at a draft that seems unchanged: a server may answer with an old copy of its data.
 Together as long as the effect of any request is searched for."""
@@ -105,6 +109,23 @@ async def _is_in_version(api: ItemService, item: ItemDetail, needed: Collection[
     if has_all and files == await _file_keys(api.files(item.id), item.folders):
         return True
     return None if item.curation_status == _IN_REVIEW else False
+
+
+async def is_draft(api: ItemService, item: ItemDetail, digest: str) -> bool:
+    """Return whether the draft has this digest, at each of the looks that `is_published` takes."""
+    for pause in LATER_LOOKS:
+        if await draft_digest(api, item) != digest:
+            return False
+        await api.clock.sleep(pause)
+        item = await api.items.detail(item.id)
+    return await draft_digest(api, item) == digest
+
+
+async def draft_digest(api: ItemService, item: ItemDetail) -> str:
+    """Identify the files and metadata of a draft, without what publishing itself may set."""
+    metadata = {name: value for name, value in _metadata(item).items() if name not in _SET_BY_PUBLISHING}
+    content = [metadata, await _file_keys(api.files(item.id), item.folders)]
+    return hashlib.blake2b(msgspec.json.encode(content, order="deterministic"), digest_size=8).hexdigest()
 
 
 _FileKey = tuple[int, str, int]

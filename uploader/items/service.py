@@ -6,6 +6,7 @@ Protocols only, no behaviour. The methods' contracts are those of `uploader.figs
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from uploader.clock import Clock
@@ -107,6 +108,9 @@ class ItemService(Protocol):
     @property
     def clock(self) -> Clock:
         """The clock that `wait` goes by."""
+
+    def server_now(self) -> datetime:
+        """Return the present time by the server's clock."""
 
     def files(self, item_id: int) -> AsyncIterator[File]:
         """Return every file of the item, unfinished ones included. Raises ItemNotFound."""
