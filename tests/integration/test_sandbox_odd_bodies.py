@@ -128,3 +128,13 @@ async def test_no_nested_body_causes_a_server_error(tmp_path: Path) -> None:
                         failed.append((method, path, body, status))
     assert failed == []
     assert sent > 1000
+
+
+async def test_no_form_causes_a_server_error(tmp_path: Path) -> None:
+    async with sandbox_api(tmp_path / "s") as api:
+        origin = api.at.url.removesuffix("/v2")
+        pages = (f"{origin}/account/applications/authorize", f"{origin}/v1/pbl/oauth/authorize", f"{api.at.url}/token")
+        kinds = ("application/x-www-form-urlencoded", "multipart/form-data", "multipart/form-data; boundary=x")
+        for url, kind, form in itertools.product(pages, kinds, (b"", b"\xff", b"ticket=%ff&ticket=", b"--x", b"{}")):
+            async with api.http.post(url, data=form, headers={"Content-Type": kind}) as answer:
+                assert answer.status == 400, (url, kind, form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -43,6 +44,11 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 async def optional_body_of(request: web.Request) -> dict[str, Any]:
     """Return the JSON object of an optional body; without a body, an empty object."""
     return await body_of(request) if await request.read() else {}
+
+
+async def form_of(request: web.Request) -> dict[str, str]:
+    """Return the fields of the form in the body, as a browser sends it. Bytes that are no UTF-8 are replaced."""
+    return dict(parse_qsl((await request.read()).decode("utf-8", "replace"), keep_blank_values=True))
 
 
 async def search_of(request: web.Request) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from uploader.sandbox.answers import ApiError
+from uploader.sandbox.bodies import form_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.grants import Consent
 from uploader.sandbox.hosts import is_loopback
@@ -49,8 +50,8 @@ def page(html: str, *, form_action: str = "'none'") -> web.Response:
 
 async def decision_of(request: web.Request) -> tuple[Consent, bool]:
     """Return what a form of `consent_page` is about, and whether the owner allows it. ApiError 400."""
-    form = await request.post()
-    consent = context_of(request).grants.redeem(str(form.get("ticket", "")))
+    form = await form_of(request)
+    consent = context_of(request).grants.redeem(form.get("ticket", ""))
     if consent is None:
         raise ApiError(400, "BadRequest", "This page has expired")
     return consent, form.get("decision") == "allow"

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from uploader.sandbox.answers import ApiError, json_answer
-from uploader.sandbox.bodies import optional_body_of
+from uploader.sandbox.bodies import form_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.grants import Consent
 from uploader.sandbox.oauth.consent import check_redirect, consent_page, decision_of, redirect_to
@@ -84,7 +84,7 @@ async def create(request: web.Request) -> web.Response:
 async def _given(request: web.Request) -> Mapping[str, Any]:
     """Return the parameters: a form or JSON."""
     if request.content_type == "application/x-www-form-urlencoded":
-        return await request.post()
+        return await form_of(request)
     try:
         return await optional_body_of(request)
     except ApiError:
