@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -19,6 +19,7 @@ from uploader.sources.packing import pack
 from uploader.sources.select import raise_problems, select
 from uploader.text import composed
 from uploader.transfer.compare import Expected, Match, other_spelling, paths_in_item, rank_matches
+from uploader.transfer.download.plan import stored_paths
 from uploader.transfer.notices import ItemKnown, Listener, Skipped
 from uploader.transfer.recheck import source_md5
 from uploader.transfer.run.listing import files_by_path
@@ -49,7 +50,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: str | None = None
     """For a missing file: another path in the item with the same name."""
     spelling: str | None = None
-    """The path that the item gives the file if its letters are composed otherwise; None if it is the same."""
+    """The path that the item gives the file if its letters are composed otherwise, or if `download` had to rename it;
+    None if it is the same.
+    """
     reason: str | None = None
 
 
@@ -127,6 +130,9 @@ async def verify(
         selection = await in_thread(_packed, sources, packing, remote)
     for skip in selection.skipped:
         notify(Skipped(skip.path, skip.reason))
+    wanted = {remote_path(one.folder, one.name) for one in selection.files}
+    wanted |= {remote_path(line.folder, line.name) for line in listed}
+    downloaded = _move_downloaded(remote, wanted)
     by_name = {composed(path.rpartition("/")[2]): path for path in remote}
     results: list[Comparison] = []
 
@@ -134,13 +140,12 @@ async def verify(
         results.append(result)
         on_result(result)
 
-    wanted = {remote_path(one.folder, one.name) for one in selection.files}
-    paths = paths_in_item(wanted | {remote_path(line.folder, line.name) for line in listed}, remote)
+    paths = paths_in_item(wanted, remote)
     for chosen in selection.files:
         places = paths.get(remote_path(chosen.folder, chosen.name), [])
         files = [file for place in places for file in remote[place]]
         for result in await _compare_source(chosen, notify, files, by_name.get(composed(chosen.name))):
-            report(_with_spelling(result, places))
+            report(_with_spelling(result, places, downloaded))
     for line in listed:
         places = paths.get(remote_path(line.folder, line.name), [])
         files = [file for place in places for file in remote[place]]
@@ -149,7 +154,7 @@ async def verify(
             path=line.path, name=line.name, size=None, md5=line.md5, status="missing", folder=line.folder
         )
         for result in _compare(local, files, elsewhere):
-            report(_with_spelling(result, places))
+            report(_with_spelling(result, places, downloaded))
     left_out = {
         composed(skip.remote_path): skip.reason
         for skip in selection.skipped
@@ -198,9 +203,30 @@ def _without_list(chosen: SourceFile, sizes: Sequence[int]) -> SourceFile:
     return dataclasses.replace(chosen, size=plan.layout.size, archive=plan) if plan.layout.size in sizes else chosen
 
 
-def _with_spelling(result: Comparison, places: Sequence[str]) -> Comparison:
+def _move_downloaded(remote: dict[str, list[File]], wanted: Collection[str]) -> dict[int, str]:
+    """Move the files of an item that a download stores under other names there, if they are among the local ones.
+
+    These are names that file systems cannot hold, and those that differ only in case. Returns the paths in the item.
+    """
+    stored = stored_paths([(file, path) for path, files in remote.items() for file in files])
+    moved = [
+        (path, file)
+        for path, files in remote.items()
+        if path not in wanted or len(files) > 1
+        for file in files
+        if stored[file.id] in wanted and stored[file.id] not in remote
+    ]
+    for path, file in moved:
+        remote[path].remove(file)
+        remote[stored[file.id]] = [file]
+    return {file.id: path for path, file in moved}
+
+
+def _with_spelling(result: Comparison, places: Sequence[str], downloaded: Mapping[int, str]) -> Comparison:
     """Add how the item spells the path, if otherwise. `places` are its paths for the local one, as `paths_in_item`."""
     spelling = other_spelling(remote_path(result.folder, result.name), places)
+    if result.file_id is not None and spelling is None:
+        spelling = downloaded.get(result.file_id)
     return result if spelling is None else msgspec.structs.replace(result, spelling=spelling)
 
 

@@ -107,6 +107,22 @@ async def test_checksums_are_compared_without_sizes() -> None:
     ]
 
 
+async def test_files_that_a_download_had_to_rename_are_recognized(tmp_path: Path) -> None:
+    existing = [complete_file(number, name=name) for number, name in enumerate(["a.csv", "A.csv", "a.csv", "b\tc"], 1)]
+    for name in ("a.csv", "A.2.csv", "a.3.csv", "b_c"):
+        (tmp_path / name).write_bytes(CONTENT)
+    results = await verified(*existing, paths=tuple(tmp_path.iterdir()))
+    assert {(one.status, one.name, one.file_id, one.spelling) for one in results} == {
+        ("same", "a.csv", 1, None),
+        ("same", "A.2.csv", 2, "A.csv"),
+        ("same", "a.3.csv", 3, "a.csv"),
+        ("same", "b_c", 4, "b\tc"),
+    }
+    (tmp_path / "A.csv").write_bytes(CONTENT)
+    results = await verified(*existing[:2], paths=(tmp_path / "A.csv", tmp_path / "A.2.csv"))
+    assert {(one.status, one.name) for one in results} == {("same", "A.csv"), ("missing", "A.2.csv")}
+
+
 def comparison(status: str, name: str = "a", folder: str = "", size: int | None = 1) -> Comparison:
     return Comparison(path=None, name=name, size=size, md5=None, status=status, folder=folder)
 

@@ -106,16 +106,22 @@ _Placed: TypeAlias = "tuple[File, str, str]"
 
 
 def _placed(files: Iterable[File], folders: Mapping[int, str]) -> list[_Placed]:
-    """Give every file of the item its path, so that a file downloaded alone gets the same path.
+    """Give every file of the item its path, so that a file downloaded alone gets the same path."""
+    remotes = [(file, file.path_among(folders).strip("/") or str(file.id)) for file in files]
+    paths = stored_paths(remotes)
+    return [(file, remote, paths[file.id]) for file, remote in remotes]
+
+
+def stored_paths(remotes: Sequence[tuple[File, str]]) -> dict[int, str]:
+    """Return the path below the target folder of each of an item's files, by id. `remotes` are all, with their paths.
 
     Of files with one name, the oldest keeps it, whatever the order of the listing; one without content has no claim.
     """
-    remotes = [(file, file.path_among(folders).strip("/") or str(file.id)) for file in files]
     paths = {file.id: safe_path(remote) for file, remote in remotes}
     taken = {alike(folder) for path in paths.values() for folder in _folders_of(path)}
     for file, _ in sorted(remotes, key=lambda pair: (_reason(pair[0]) is not None, pair[0].id)):
         paths[file.id] = _unique(paths[file.id], file.id, taken)
-    return [(file, remote, paths[file.id]) for file, remote in remotes]
+    return paths
 
 
 def _folders_of(path: str) -> Iterator[str]:
