@@ -152,6 +152,17 @@ def test_what_ends_a_sign_in(person: Figup) -> None:
     assert not store(person).exists()
 
 
+def test_a_sign_in_that_could_not_be_stored_is_not_begun(person: Figup, provider: Sandbox) -> None:
+    (person.cwd / "file").touch()
+    person.env["XDG_CONFIG_HOME"] = str(person.cwd / "file")
+    before = len(provider.requests())
+    done = login(person).expect(2)
+    assert "tokens cannot be stored" in done.stderr
+    assert "XDG_CONFIG_HOME" in done.stderr
+    assert "--state-dir" not in done.stderr
+    assert len(provider.requests()) == before
+
+
 def test_a_port_in_use_is_named(person: Figup) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -298,12 +298,12 @@ HINTS: dict[str, Hint] = {
     ),
     "unfinished-files": Hint("Finish their uploads (`figup resume{job_options}`), or remove them.", complete=True),
     "another-author": Hint(
-        "Check the ORCID iD. If it is the same person: figup item authors add {item_id} {author_id}{options}",
-        complete=True,
+        "Check the iD. If they are the same: figup item authors add {item_id} {author_id}{options}", complete=True
     ),
     "metadata-format": Hint(_METADATA_FORMAT, complete=True),
     "found-metadata": Hint("{hint} --metadata names your own file, --no-found-metadata ignores sidecar files."),
     "unknown-category": Hint("`figup metadata categories WORD{options}` searches them.", complete=True),
+    "token-store": Hint("Make it writable, or set XDG_CONFIG_HOME; FIGSHARE_TOKEN needs no file.", complete=True),
     "token-store-damaged": Hint("Remove it and run `figup auth login{login_options}`.", complete=True),
     "no-token-for-loopback": Hint(
         "Set FIGSHARE_TOKEN, give --token-file, or run `figup auth login{login_options}`. For the local Figshare of "

@@ -151,6 +151,23 @@ def replace_text(text: str, *, endpoint: str, config_dir: Path, is_due: Callable
         _write_store(path, {**_read_store(path), endpoint: text})
 
 
+def check_storable(config_dir: Path) -> None:
+    """Raise StateUnusable if no token could be stored, before one is obtained that would be lost."""
+    if _keyring() is None:
+        with writing_tokens():
+            Disk().make_folder(config_dir)
+            os.close(open_lock_file(config_dir / _LOCK_NAME))
+
+
+@contextlib.contextmanager
+def writing_tokens() -> Iterator[None]:
+    """Tell a folder of tokens that cannot be written from the state directory, which is another one."""
+    try:
+        yield
+    except StateUnusable as error:
+        raise error.with_context(prefix="tokens cannot be stored", situation="token-store") from None
+
+
 def forget_token(*, endpoint: str, config_dir: Path) -> list[str]:
     """Delete the stored token of this endpoint everywhere; return the places it was in, for a message."""
     stores = []
@@ -303,8 +320,9 @@ def _read_store(path: Path, *, exposed: bool = False) -> dict[str, str]:
 def _write_store(path: Path, tokens: Mapping[str, str]) -> None:
     """Raise StateUnusable or StateDiskFull if the file cannot be written; it is then unchanged."""
     disk = Disk()
-    disk.make_folder(path.parent)
-    disk.replace(path, json.dumps({"version": 1, "tokens": dict(tokens)}, indent=1).encode())
+    with writing_tokens():
+        disk.make_folder(path.parent)
+        disk.replace(path, json.dumps({"version": 1, "tokens": dict(tokens)}, indent=1).encode())
 
 
 # --- the keyring ------------------------------------------------------------------------------------------------

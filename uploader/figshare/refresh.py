@@ -166,8 +166,9 @@ async def _locked(folder: Path, clock: Clock) -> AsyncIterator[bool]:
 
     Raises StateUnusable if the folder cannot be written to: then a refreshed token could not be kept.
     """
-    await in_thread(Disk().make_folder, folder)
-    fd = await in_thread(open_lock_file, folder / _LOCK_FILE)
+    with auth.writing_tokens():
+        await in_thread(Disk().make_folder, folder)
+        fd = await in_thread(open_lock_file, folder / _LOCK_FILE)
     try:
         while (taken := await in_thread(take_flock, fd)) is False:
             await clock.sleep(_LOCK_POLL)

@@ -193,6 +193,26 @@ def test_the_store_is_replaced_atomically(tmp_path: Path, monkeypatch: pytest.Mo
     assert {path.name for path in tmp_path.iterdir()} == {"tokens.json", "tokens.lock"}
 
 
+def test_a_folder_that_cannot_be_written_is_not_the_state_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "figup"
+    monkeypatch.setattr(os, "fsync", refuse)
+    for store in (
+        lambda: auth.check_storable(folder),
+        lambda: store_token(Token("one"), endpoint=ENDPOINT, config_dir=tmp_path, environ={}),
+    ):
+        with pytest.raises(StateUnusable, match="tokens cannot be stored") as caught:
+            store()
+        assert caught.value.facts.situation == "token-store"
+    Ring().use(monkeypatch)
+    auth.check_storable(folder)
+
+
 def no_locks(*_: object) -> None:
     raise OSError(errno.ENOLCK, "No locks available")
 
