@@ -55,7 +55,7 @@ def whole_number(text: str) -> int | None:
 @dataclass
 class Dates:
     """Dates of one file. Excel writes them in the format of the computer's locale; a day after the twelfth shows the
-    order.
+    order, and in a file with both orders it is the only one that is clear.
     """
 
     day_first: bool = False
@@ -79,8 +79,9 @@ class Dates:
         if found is None:
             return text
         first, second, year = int(found[1]), int(found[3]), int(found[4])
-        day_first = self.day_first or found[2] == "."  # no locale has points and the month first
-        month_first = self.month_first and found[2] != "."
+        # No locale has points and the month first. A day after the twelfth needs no other date to be clear.
+        day_first = found[2] == "." or first > 12 >= second or (self.day_first and not self.month_first)
+        month_first = found[2] != "." and (second > 12 >= first or (self.month_first and not self.day_first))
         if day_first == month_first and first != second:
             self.unclear += 1
             return text

@@ -225,7 +225,8 @@ def _put_own(record: dict[str, Any], name: str, cell: str) -> None:
     elif name == "embargo_date":
         record[name] = cell
     else:
-        record[_PLAIN[name]] = cell
+        number = whole_number(cell) if name in _API_NUMBERS else None
+        record[_PLAIN[name]] = cell if number is None else number
         if name == "status":
             record["is_public"] = cell == "public"
         elif name == "linked_file":
