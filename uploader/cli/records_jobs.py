@@ -280,7 +280,8 @@ async def _show(session: Session, api: Figshare, job: OpenJob, run: Run) -> None
         if noted[kind] > MAX_REPORTED:
             console.note(f"and {noted[kind] - MAX_REPORTED} more; --report FILE has all")
     shown = ", ".join(f"{count} {result}" for result, count in counts.items())
-    console.result(f"{format_count(counts.total(), 'record')}: {shown}. Job {job.name}.")
+    now = f" ({run.made} of them now)" if run.made != counts["created"] + counts["updated"] else ""
+    console.result(f"{format_count(counts.total(), 'record')}: {shown}{now}. Job {job.name}.")
 
 
 def _conclude(run: Run, count: int) -> int:

@@ -257,7 +257,7 @@ class Run:
                 return "existing", self._left_as_it_is(steps), None
             result = "updated"
         await steps.complete()
-        return result, "", None
+        return result, steps.remark, None
 
     def _left_as_it_is(self, steps: Steps) -> str:
         """Return why an item is not updated though its record changed. Raises Conflict if that is not wanted."""

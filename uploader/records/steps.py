@@ -55,6 +55,8 @@ class Steps:
     """This run created the item."""
     begun: bool = False
     """This run may have changed the item."""
+    remark: str = ""
+    """What to report of the record although it is complete."""
 
     @property
     def state(self) -> ev.RecordState:
@@ -173,6 +175,7 @@ class Steps:
             return
         is_ours = is_as_the_job_left_it(self.state, detail)
         if not is_ours or (interrupted and was_edited(detail, self.record.payload)):
+            self.remark = "somebody had changed the item on Figshare before this run"
             await self.job.commit(ev.Touched(key=self.record.key))
 
     async def _on_turn(self) -> None:
