@@ -244,17 +244,14 @@ HINTS: dict[str, Hint] = {
     ),
     "put-back": Hint(f"Put it back and {_RERUN}.", complete=True),
     "put-back-to-compare": Hint(f"Put it back and {_RERUN} to compare it; the item holds it.", complete=True),
-    "changed-since-verified": Hint(
-        "Add --restart-changed to send the new version in its place, or send it to another item to keep both."
-    ),
+    "changed-since-verified": Hint("Add --restart-changed to replace the sent version, or keep both in two items."),
     "no-longer-held": Hint("Add --new-job to send it again."),
     "lost-in-item": Hint("Run the same command again to send it again.", complete=True),
     "md5-differs-twice": Hint(f"Check this machine's disk and memory; {_RERUN} to try once more.", complete=True),
     "verify-later": Hint("Later: figup verify {item_id} {path}{options}", complete=True),
     "verify-packed-later": Hint("Later: figup verify {item_id} {path} --packed{options}", complete=True),
     "several-of-that-name": Hint(
-        f"Remove all others on the item's page, then {_RERUN} with --on-conflict replace; or keep them all with "
-        "--on-conflict keep.",
+        f"Remove all others on the item's page, then {_RERUN} with --on-conflict replace; or add --on-conflict keep.",
         complete=True,
     ),
     "being-sent": Hint(f"Wait until it ends, then {_RERUN}.", complete=True),
@@ -296,7 +293,10 @@ HINTS: dict[str, Hint] = {
         "`figup item delete {item_id}{options}` deletes the item.",
         complete=True,
     ),
-    "unfinished-files": Hint("Finish their uploads (`figup resume{job_options}`), or remove them.", complete=True),
+    "unfinished-files": Hint(
+        "Finish them (`figup resume{job_options}`), or remove them: figup item files rm {item_id} FILE{options}", True
+    ),
+    "unfinished-kept": Hint("If nobody needs it: figup item files rm {item_id} FILE{options}", complete=True),
     "another-author": Hint(
         "Check the iD. If they are the same: figup item authors add {item_id} {author_id}{options}", complete=True
     ),

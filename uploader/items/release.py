@@ -64,7 +64,7 @@ def check_publishable(item: ItemDetail, unfinished: Sequence[File]) -> None:
         raise NotPublishable(
             f"item {item.id} has {count} that would not be published: {names}",
             hint="Finish their uploads, or remove them.",
-            facts=Facts("unfinished-files"),
+            facts=Facts("unfinished-files", item_id=item.id),
         )
 
 

@@ -15,6 +15,7 @@ from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
 from uploader.errors import Conflict
 from uploader.figshare.outcomes import UploadGone
+from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.journal.log import damaged_path, read_synced, synced_path
 from uploader.transfer.options import OnConflict, Options
@@ -399,3 +400,24 @@ async def test_an_unreadable_or_older_record_of_the_last_sync_is_ignored(world: 
         assert read_synced(job / "journal", Disk()) is None
         assert await world.upload(source, title=TITLE) == 0
         assert not (job / "journal.damaged").exists()
+
+
+async def test_an_upload_whose_intent_was_cut_off_is_named_with_what_removes_it(world: World) -> None:
+    """In an item that the user named it may be another's: the file is sent beside it, and publishing names it, too."""
+    item = world.figshare.add_item(TITLE)
+    item.fields |= {"description": "d", "keywords": ["k"], "categories": [1]}
+    source, options = world.source("a", FILES["a"]), ItemOptions(publish=True)
+    world.figshare.fail("initiate", Fault.KILLED_AFTER)
+    assert await world.upload(source, item=item.id, item_options=options) == KILLED
+    (left,) = item.files
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"init?"'))
+    for _ in range(2):
+        assert await world.upload(source, item=item.id, item_options=options) == 1
+        assert world.error is not None
+        assert (world.error.facts.situation, world.error.facts.item_id) == ("unfinished-files", item.id)
+    named = [n for n in world.notices if isinstance(n, no.Warned) and f"(file {left})" in n.message]
+    assert [(n.facts.situation, n.facts.item_id) for n in named] == [("unfinished-kept", item.id)]
+    del item.files[left]
+    assert await world.upload(source, item=item.id, item_options=options) == 0
+    assert (world.contents(item.id), item.version) == ([("a", md5(FILES["a"]))], 1)

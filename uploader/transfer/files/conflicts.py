@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio.to_thread
 
-from uploader.errors import Conflict
+from uploader.errors import Conflict, Facts
 from uploader.figshare.models import File, Upload
 from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
@@ -129,7 +129,8 @@ def _without_unfinished(run: JobRun, transfer: Transfer, others: Sequence[File])
                 f"the item holds an unfinished upload of that name (file {file.id}), which may belong "
                 "to this job (its journal was damaged) or to another user; it is kept"
             )
-            run.notify(no.Warned(message=f"{printable(transfer.remote_path)}: {text}"))
+            text = f"{printable(transfer.remote_path)}: {text}"
+            run.notify(no.Warned(message=text, facts=Facts("unfinished-kept", item_id=run.item_id)))
     return [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
 
 

@@ -211,7 +211,8 @@ def name_doubtful(run: JobRun, transfer: Transfer, file_id: int) -> None:
         no.Warned(
             message=f"{printable(transfer.path)}: item {run.item_id} also holds an unfinished file {file_id} of "
             "this name, which may come from a request of this job whose response was lost, or from another user; "
-            "it is kept"
+            "it is kept",
+            facts=Facts("unfinished-kept", item_id=run.item_id),
         )
     )
 
