@@ -7,22 +7,15 @@ from typing import Final, Protocol
 
 import anyio
 
+from uploader.catalog.failures import OF_ONE_RECORD, Failures
 from uploader.catalog.pager import Gap
-from uploader.catalog.report.phase import AT_ONCE, MAX_OUTAGE
+from uploader.catalog.report.phase import AT_ONCE
 from uploader.catalog.report.values import state
 from uploader.concurrency import unwrap_group
-from uploader.errors import (
-    FigupError,
-    ItemNotFound,
-    PermissionDenied,
-    ProtocolViolation,
-    RequestRejected,
-    ServerFailing,
-)
+from uploader.errors import FigupError, ItemNotFound
 from uploader.figshare.ids import Kind
 from uploader.figshare.records import Record
 
-_OF_ONE_RECORD: Final = (PermissionDenied, ProtocolViolation, RequestRejected, ServerFailing)
 _MAX_NAMED: Final = 3
 
 
@@ -41,9 +34,9 @@ class StateFilter:
     def __init__(
         self, source: RecordService, kind: Kind, wanted: frozenset[str], verify: Callable[[], Awaitable[object]]
     ) -> None:
-        self._source, self._kind, self._wanted, self._verify = source, kind, wanted, verify
+        self._source, self._kind, self._wanted = source, kind, wanted
         self._unread: dict[int, FigupError] = {}
-        self._in_a_row = 0
+        self._failures = Failures(verify)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -84,21 +77,14 @@ class StateFilter:
                 found[number] = state((await self._source.record(self._kind, number, public=public)).raw)
             except ItemNotFound:
                 pass
-            except _OF_ONE_RECORD as error:
-                await self._note(number, error)
+            except OF_ONE_RECORD as error:
+                await self._failures.accept(error)
+                self._unread[number] = error
                 return
-            self._in_a_row = 0
+            self._failures.reset()
 
         with unwrap_group():
             async with anyio.create_task_group() as group:
                 for row in rows:
                     group.start_soon(read, row.id)
         return found
-
-    async def _note(self, number: int, error: FigupError) -> None:
-        if isinstance(error, PermissionDenied):
-            await self._verify()
-        self._unread[number] = error
-        self._in_a_row += 1
-        if self._in_a_row >= MAX_OUTAGE:
-            raise error.with_context(prefix=f"{MAX_OUTAGE} records in a row could not be read") from error

@@ -15,6 +15,7 @@ from blockbuster import BlockBuster
 
 from tests.fakes.catalog import COUNT, Figshare
 from tests.fakes.clock import VirtualClock, run_inline
+from uploader.catalog.failures import MAX_OUTAGE
 from uploader.catalog.report import phase
 from uploader.catalog.report import values as v
 from uploader.catalog.report.collect import Collector, Extras
@@ -114,7 +115,7 @@ def test_an_outage_ends_the_run(figshare: Figshare, store: Store) -> None:
     figshare.broken = dict.fromkeys(range(30, COUNT), ServerFailing("503"))
     with pytest.raises(ServerFailing):
         run_once(figshare, store)
-    assert len(figshare.asked) < 30 + phase.MAX_OUTAGE + phase.AT_ONCE
+    assert len(figshare.asked) < 30 + MAX_OUTAGE + phase.AT_ONCE
     figshare.broken = {}
     whole(figshare, store)
     assert titles(store) == list(figshare.titles.values())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from uploader.catalog.failures import MAX_OUTAGE
 from uploader.catalog.pager import check_complete
-from uploader.catalog.report.phase import MAX_OUTAGE
 from uploader.catalog.states import StateFilter
 from uploader.errors import (
     FigupError,
@@ -16,6 +16,7 @@ from uploader.errors import (
     RequestRejected,
     ServerFailing,
     TokenRejected,
+    Unreachable,
 )
 from uploader.figshare.decode import decode
 from uploader.figshare.ids import Kind
@@ -58,7 +59,7 @@ async def chosen(server: Server, count: int) -> tuple[list[int], list[str]]:
     return found, [gap.message for gap in states.gaps]
 
 
-@pytest.mark.parametrize("error", [ServerFailing, ProtocolViolation, PermissionDenied])
+@pytest.mark.parametrize("error", [ServerFailing, Unreachable, ProtocolViolation, PermissionDenied])
 async def test_a_record_that_cannot_be_read_is_a_gap(error: type[FigupError]) -> None:
     server = Server({3: error("item 3: odd")})
     assert await chosen(server, 8) == ([1, 5, 7], ["the state could not be read of item 3 (odd)"])

@@ -9,32 +9,19 @@ from typing import Final
 
 import anyio
 
+from uploader.catalog.failures import OF_ONE_RECORD, Failures
 from uploader.catalog.report.limits import StopReading
 from uploader.catalog.report.parts import Outcome, Part, PartToRead
 from uploader.catalog.report.store import Store
 from uploader.catalog.report.values import Raw
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
-from uploader.errors import (
-    FigupError,
-    ItemNotFound,
-    NotFigshare,
-    PermissionDenied,
-    ProtocolViolation,
-    RequestRejected,
-    ServerFailing,
-    Throttled,
-    Unreachable,
-)
+from uploader.errors import FigupError, ItemNotFound, PermissionDenied, Throttled
 
 COMMIT_RECORDS: Final = 50
 COMMIT_SECONDS: Final = 2.0
 AT_ONCE: Final = 4
 """Requests at the same time: enough that slow answers do not halve the one request a second that Figshare asks for."""
-MAX_OUTAGE: Final = 10
-"""Maximum number of records in a row that fail as if Figshare were down; then the run ends and can be continued."""
-_OUTAGE = (ServerFailing, Unreachable, NotFigshare)
-_OF_ONE_RECORD = (*_OUTAGE, PermissionDenied, ProtocolViolation, RequestRejected)
 _NAMES: Final[dict[Part, str]] = {
     "record": "", "numbers": "no numbers: ", "places": "no countries: ", "versions": "no earlier versions: ",
     "items": "no items: ",
@@ -73,8 +60,8 @@ class Phase:
         self._part, self._read_part = part, read
         self._store, self._lock, self._tally, self._clock = store, lock, tally, clock
         self._undated = undated
-        self._fence, self._verify, self._on_progress = fence, verify, on_progress
-        self._outage = 0
+        self._fence, self._on_progress = fence, on_progress
+        self._failures = Failures(verify)
         self._only_failed = False
         self._buffer: list[Outcome] = []
         self._queue: deque[PartToRead] = deque()
@@ -144,23 +131,21 @@ class Phase:
             return self._failure(wanted, error)
         except Throttled as error:
             # One record may be refused like this every time. It comes last, also in the next run, and then only fails.
-            self._outage += 1
             failure = self._failure(wanted, error)
-            if self._only_failed and self._outage < MAX_OUTAGE:
-                return failure
-            self._buffer.append(failure)
-            raise
-        except _OF_ONE_RECORD as error:
+            try:
+                if not self._only_failed:
+                    raise
+                await self._failures.accept(error)
+            except Throttled:
+                self._buffer.append(failure)
+                raise
+            return failure
+        except OF_ONE_RECORD as error:
             if isinstance(error, PermissionDenied) and self._part in ("numbers", "places"):
                 raise  # the statistics service asks for a login, whatever the record
-            if isinstance(error, PermissionDenied) and self._verify is not None:
-                # An expired token gets the same answer as a record of somebody else.
-                await self._verify()
-            self._outage = self._outage + 1 if isinstance(error, _OUTAGE) else 0
-            if self._outage >= MAX_OUTAGE:
-                raise
+            await self._failures.accept(error)
             return self._failure(wanted, error)
-        self._outage = 0
+        self._failures.reset()
         self._tally.done += 1
         self._tally.read += self._part == "record"
         self._tally.failed.discard((wanted.kind, wanted.id))
