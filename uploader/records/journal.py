@@ -240,7 +240,7 @@ AnyEvent = (
 EVENTS = msgspec.json.Decoder(AnyEvent)
 
 
-class RecordState(msgspec.Struct, array_like=True):
+class RecordState(msgspec.Struct, array_like=True, kw_only=True):
     """What is known of one record. `created`: the job created its item; otherwise it only updates it."""
 
     item_id: int | None = None
@@ -297,7 +297,7 @@ class RecordStates(Mapping[str, RecordState]):
 _STATES = msgspec.msgpack.Decoder(RecordState)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class JobState:
     """The state of a job. `marks` are of requests whose effect may appear late, by mark."""
 

@@ -37,7 +37,7 @@ class Spec:
     stage: Stage
     words: str
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
-    requests: frozenset[str] | None = None
+    requests: frozenset[str] | None = field(default=None, kw_only=True)
 
 
 def _seconds(text: str) -> float:
@@ -103,20 +103,22 @@ SPECS: dict[str, Spec] = {
     "invalid-json": Spec(Stage.ANSWER, "request processed, invalid JSON in the response"),
     "flip-bit": Spec(
         Stage.ANSWER, "the part is stored with one bit flipped and acknowledged", {"byte": _count},
-        frozenset({"put-part"}),
+        requests=frozenset({"put-part"}),
     ),
-    "lock": Spec(Stage.STATE, "the part is locked for a while", {"seconds": _seconds}, PART_REQUESTS),
-    "abort-upload": Spec(Stage.STATE, "the upload becomes ABORTED", {}, UPLOAD_REQUESTS | FILE_REQUESTS),
-    "lose-upload": Spec(Stage.STATE, "the upload responds 404 from now on", {}, UPLOAD_REQUESTS | FILE_REQUESTS),
+    "lock": Spec(Stage.STATE, "the part is locked for a while", {"seconds": _seconds}, requests=PART_REQUESTS),
+    "abort-upload": Spec(Stage.STATE, "the upload becomes ABORTED", requests=UPLOAD_REQUESTS | FILE_REQUESTS),
+    "lose-upload": Spec(Stage.STATE, "the upload responds 404 from now on", requests=UPLOAD_REQUESTS | FILE_REQUESTS),
     "stale": Spec(
         Stage.ANSWER, "an earlier response to it, at most `seconds` old",
-        {"seconds": _seconds}, READINGS,
+        {"seconds": _seconds}, requests=READINGS,
     ),
-    "hide": Spec(Stage.STATE, "the new file is invisible for a while", {"seconds": _seconds}, frozenset({"initiate"})),
-    "insert-record": Spec(Stage.STATE, "another item has just been published", {}, LIST_REQUESTS),
-    "remove-record": Spec(Stage.STATE, "the newest public item has just been unpublished", {}, LIST_REQUESTS),
-    "wrong-md5": Spec(Stage.STATE, "computed_md5 will be wrong", {}, frozenset({"complete"})),
-    "no-md5": Spec(Stage.STATE, "computed_md5 stays empty", {}, frozenset({"complete"})),
+    "hide": Spec(
+        Stage.STATE, "the new file is invisible for a while", {"seconds": _seconds}, requests=frozenset({"initiate"})
+    ),
+    "insert-record": Spec(Stage.STATE, "another item has just been published", requests=LIST_REQUESTS),
+    "remove-record": Spec(Stage.STATE, "the newest public item has just been unpublished", requests=LIST_REQUESTS),
+    "wrong-md5": Spec(Stage.STATE, "computed_md5 will be wrong", requests=frozenset({"complete"})),
+    "no-md5": Spec(Stage.STATE, "computed_md5 stays empty", requests=frozenset({"complete"})),
     "quota-full": Spec(Stage.STATE, "the account's quota is used up from now on"),
     "revoke-token": Spec(Stage.STATE, "the token is rejected from now on"),
 }  # fmt: skip

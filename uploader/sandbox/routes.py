@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
@@ -13,13 +13,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `open_to_all`: no token is required."""
+    """One operation, a row of a table. `public`: no token is required."""
 
     kind: str
     method: str
     path: str
     handler: Handler
-    public: bool = False
+    public: bool = field(default=False, kw_only=True)
 
 
 class Operations(Protocol):

@@ -52,7 +52,7 @@ def whole_number(text: str) -> int | None:
     return int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Dates:
     """Dates of one file. Excel writes them in the format of the computer's locale; a day after the twelfth shows the
     order, and in a file with both orders it is the only one that is clear.

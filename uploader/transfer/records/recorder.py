@@ -118,7 +118,11 @@ class RunRecorder:
         if latest is not None and latest is not self._reported:
             self._reported = latest
             sample = run_log.Sample(
-                self._latest_at, latest.bytes_sent, latest.bytes_done, latest.files_done, latest.connections
+                at=self._latest_at,
+                sent=latest.bytes_sent,
+                done=latest.bytes_done,
+                files=latest.files_done,
+                connections=latest.connections,
             )
             self._lines.append(run_log.encode(sample))
             self._samples = (self._samples or 0) + 1

@@ -37,7 +37,7 @@ class RunBegan(Entry, frozen=True, tag="run"):
     term: int = 0
 
 
-class Sample(Entry, frozen=True, tag="s"):
+class Sample(Entry, frozen=True, kw_only=True, tag="s"):
     """Progress. `sent`: bytes handed to the network in this run; `done`: bytes of the job that Figshare has."""
 
     at: float

@@ -121,7 +121,7 @@ def test_the_history_of_a_run(tmp_path: Path) -> None:
         run_log.Restart(1.0, "/data/b", "Figshare aborted the upload"),
         run_log.FileError(1.0, "/data/c", "conflict", "c: other file"),
         run_log.WarningEntry(1.0, "look out"),
-        run_log.Sample(1.0, 100, 100, 0, 4),
+        run_log.Sample(at=1.0, sent=100, done=100, files=0, connections=4),
         run_log.RetryEntry(1.0, "h answered 503", 3),
         run_log.RetryEntry(1.0, "h: reset", 1),
         run_log.RunEnded(2.0, None, None, 150, TERM),
@@ -147,7 +147,7 @@ def test_samples_become_rarer_so_that_a_week_fits(tmp_path: Path) -> None:
 
 
 def test_a_run_of_a_long_job_keeps_to_its_spacing(tmp_path: Path) -> None:
-    line = run_log.encode(run_log.Sample(1.0, 1, 1, 0, 1))
+    line = run_log.encode(run_log.Sample(at=1.0, sent=1, done=1, files=0, connections=1))
     run_log.append(tmp_path, line * 1300, Disk())
     clock = FakeClock()
     historian = RunRecorder(tmp_path, Disk(), clock, Held(tmp_path))
