@@ -59,6 +59,9 @@ def test_verify_compares_without_making_the_archive(figup: Figup, survey: Path, 
     naming = options if "--pack-name" in options else []
     compared = figup.run("verify", item, "survey", "--packed", "--json", *naming).expect(0)
     assert {file["status"] for file in compared.summary["files"]} == {"same"}
+    shown = figup.run("verify", item, "survey", "--packed", *naming).expect(0).stdout
+    archive = "x.zip" if naming else f"survey.{kind}"
+    assert f"{survey} as {archive}: the same" in shown
     (survey / "empty").write_bytes(b"no more")
     figup.run("verify", item, "survey", "--packed", *naming).expect(5)
     figup.run("verify", item, "survey", "--packed", "--pack-name", "other.zip").expect(1)
@@ -100,6 +103,7 @@ def test_the_job_and_its_reports_show_the_archive(figup: Figup, survey: Path) ->
         (["--no-pack-manifest"], "--no-pack-manifest needs --pack"),
         (["--pack", "rar"], "'rar' is not one of"),
         (["--pack", "zip", "--pack-name", "a/b.zip"], "invalid name of an archive"),
+        (["--pack", "zip", "--pack-below", "0"], "invalid value for '--pack-below': the size must be more than 0"),
         (["--pack", "zip", "--pack-limit", "1k"], "too large for an archive of at most"),
     ],
 )

@@ -16,7 +16,7 @@ import msgspec
 from uploader import units
 from uploader.cli.context import Context, job_store
 from uploader.cli.output.progress import Display
-from uploader.cli.output.summary import MAX_LISTED, skipped_lines
+from uploader.cli.output.summary import MAX_LISTED, named_in_item, skipped_lines
 from uploader.cli.output.writer import RED, Mark
 from uploader.cli.runner import Session
 from uploader.clock import Clock
@@ -217,9 +217,9 @@ def _file_line(file: FilePlan) -> str:
     is_link = not file.path.startswith("/")
     if file.reason is not None:
         number += f": {printable(file.reason)}"
-    renamed = "" if is_link or file.path.endswith(f"/{remote}") else f" as {printable(remote)}"
+    named = printable(file.path) if is_link else named_in_item(file.path, remote)
     packed = f", {units.format_count(file.members, 'member')}" if file.members is not None else ""
-    return f"  {printable(file.path)}{renamed}{packed}  {units.format_bytes(file.size)}{note}{number}"
+    return f"  {named}{packed}  {units.format_bytes(file.size)}{note}{number}"
 
 
 def _space_line(space: Space | None, files: Sequence[FilePlan]) -> str:

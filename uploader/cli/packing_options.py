@@ -15,7 +15,16 @@ from uploader.cli.parameters import ParsedParam
 from uploader.sources.archive.layout import Format
 from uploader.sources.models import Packing
 
-_SIZE = ParsedParam("size", units.parse_size)
+
+def _parse_size(text: str) -> int:
+    """Parse bytes, more than 0. Raises ValueError."""
+    size = units.parse_size(text)
+    if not size:
+        raise ValueError("the size must be more than 0")
+    return size
+
+
+_SIZE = ParsedParam("size", _parse_size)
 _pack = grouped("Packing")
 _CHOICES = (
     _pack("--pack-name", metavar="NAME", help="Name of the archive.  [default: that of the first path]"),

@@ -13,7 +13,7 @@ from uploader import units
 from uploader.cli.context import open_context
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.progress import Display
-from uploader.cli.output.summary import reason_text, skipped_lines
+from uploader.cli.output.summary import named_in_item, reason_text, skipped_lines
 from uploader.cli.output.writer import GREEN, RED, YELLOW, Mark
 from uploader.cli.packing_options import packed_options
 from uploader.cli.parameters import ITEM_ID, LocalPath
@@ -150,18 +150,19 @@ def _in_bytes(size: int | None) -> str:
 
 def line(result: Comparison) -> str:
     """Format one comparison for a user."""
-    path = printable(result.path if result.path is not None else remote_path(result.folder, result.name))
-    text = f"{path}: {_STATUS_TEXTS[result.status]}"
+    remote = remote_path(result.folder, result.name)
+    named = printable(remote) if result.path is None else named_in_item(result.path, remote)
+    text = f"{named}: {_STATUS_TEXTS[result.status]}"
     if result.spelling is not None:
         text += f", there under another spelling, {result.spelling!a}"
     local = _content(result.size, result.md5)
-    remote = _content(result.remote_size, result.remote_md5)
+    there = _content(result.remote_size, result.remote_md5)
     if result.status == "left-out":
         return f"{text}: {reason_text(result.reason or '')}"
     if result.status in ("missing-here", "extra-copy"):
-        return f"{text} (file {result.file_id}, {remote})"
+        return f"{text} (file {result.file_id}, {there})"
     if result.status == "different":
-        return f"{text} ({local}; there {remote})"
+        return f"{text} ({local}; there {there})"
     if result.elsewhere is not None:
         text += f", but {printable(result.elsewhere)}"
     return f"{text} ({local})" if local else text

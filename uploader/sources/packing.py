@@ -26,6 +26,8 @@ from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
 from uploader.units import format_exact_bytes
 
+_ENDINGS = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
+"""Endings of names by which programs choose how to unpack a file."""
 _SHARES = 16
 """Shares in which names are compared."""
 _ENTRY, _LINE, _ENDING = 128, 64, 4096
@@ -131,14 +133,13 @@ class _Packer:
             self._selection.problems.append(problem)
 
     def _add_archive(self, beside: FilesBySource, path: str, name: str, members: Members) -> None:
-        names = (members.name(index) for index in range(len(members)))
-        if self._packing.manifest and any(name == NAME or name.startswith(NAME + b"/") for name in names):
+        plan = Plan.of(self._packing.format, members, manifest=self._packing.manifest, expected=self._expected)
+        if self._packing.manifest and plan.has_listed_name:
             raise UsageError(
                 f"the archive would have two members {NAME.decode()}: one of the sources, and its list of MD5s",
                 hint="Rename the source, or leave the list out.",
                 facts=Facts("two-manifests"),
             )
-        plan = Plan.of(self._packing.format, members, manifest=self._packing.manifest, expected=self._expected)
         now = plan.stamp
         beside.add(
             SourceFile(
@@ -194,6 +195,9 @@ class _Packer:
             name = f"{title}.{self._packing.format}"
         if not name.strip() or "/" in name or "\0" in name or name in (".", ".."):
             raise UsageError(f"invalid name of an archive: {printable(name)!r}")
+        ending, form = os.path.splitext(name)[1].lower(), self._packing.format
+        if ending in _ENDINGS and ending != f".{form}":
+            self._selection.warnings.append(f"the archive {printable(name)} is a {form} file that is not compressed")
         return name
 
     def _divided(self) -> Iterator[Members]:

@@ -318,7 +318,7 @@ def _format(value: Format | None) -> Format | None:
 
 
 def _size(name: str, value: int | str | None) -> int | None:
-    expected = "bytes, or a string such as '50M', more than 0"
+    expected = "a size in bytes (or a string such as '50M')"
     if value is None:
         return None
     size = _parsed(name, value, parse_size) if isinstance(value, str) else _integer(name, value, expected)

@@ -177,11 +177,11 @@ def _packed(sources: Sources, packing: Packing, remote: Mapping[str, Sequence[Fi
     """Pack the sources as the item's archives of these names seem to be: sizes tell formats apart. Blocks."""
     best: Selection | None = None
     for form in ("zip", "tar"):
-        selection = pack(sources, dataclasses.replace(packing, format=form))
+        selection = pack(sources, dataclasses.replace(packing, format=form, manifest=False))
         raise_problems(selection, purpose=_PURPOSE)
         sizes = [[file.size for file in remote.get(chosen.name, ())] for chosen in selection.files]
         pairs = zip(selection.files, sizes, strict=True)
-        selection.files = [_without_list(chosen, existing) for chosen, existing in pairs]
+        selection.files = [_with_list(chosen, existing) for chosen, existing in pairs]
         if any(
             chosen.archive and chosen.size in existing for chosen, existing in zip(selection.files, sizes, strict=True)
         ):
@@ -195,12 +195,13 @@ def _has_names(selection: Selection, remote: Mapping[str, Sequence[File]]) -> bo
     return any(chosen.archive is not None and chosen.name in remote for chosen in selection.files)
 
 
-def _without_list(chosen: SourceFile, sizes: Sequence[int]) -> SourceFile:
-    """Return an archive without its list of MD5s if then it has one of these sizes, else as it is."""
-    if chosen.archive is None or chosen.size in sizes:
+def _with_list(chosen: SourceFile, sizes: Sequence[int]) -> SourceFile:
+    """Return an archive with its list of MD5s, unless it has one of these sizes, or only could be made, without it."""
+    plan = chosen.archive
+    if plan is None or chosen.size in sizes or plan.has_listed_name:
         return chosen
-    plan = chosen.archive.without_manifest()
-    return dataclasses.replace(chosen, size=plan.layout.size, archive=plan) if plan.layout.size in sizes else chosen
+    plan = plan.with_manifest()
+    return dataclasses.replace(chosen, size=plan.layout.size, archive=plan)
 
 
 def _move_downloaded(remote: dict[str, list[File]], wanted: Collection[str]) -> dict[int, str]:

@@ -16,7 +16,8 @@ from tests.fakes.figshare import PART_SIZE, Fault
 from tests.fakes.world import KILLED, World, md5
 from uploader.errors import ExitStatus
 from uploader.figshare.outcomes import PartFailed
-from uploader.sources.models import Sources
+from uploader.sources.models import Packing, Sources
+from uploader.sources.packing import pack
 from uploader.transfer.notices import AnyNotice, FileSent, FileStarted, JobStarted
 from uploader.transfer.options import Options
 from uploader.transfer.preview import Preview
@@ -396,6 +397,24 @@ async def test_a_manifest_of_its_own(world: World, survey: Path) -> None:
     listed = Path(world.report.manifest_members or "").read_text().splitlines()
     assert len(listed) == 6
     assert f"{md5(b'')}  MANIFEST.md5" in listed
+    (item_id,) = world.figshare.stored_items
+    async with world.client() as client:
+        (same,) = await client.verify(item_id, inside, packing=Packing(format="zip", name="survey.zip"))
+        (other,) = await client.verify(item_id, str(survey), packing=Packing(format="zip"))
+    assert (same.status, same.size) == ("same", len(archive(world)))
+    assert other.status == "different"
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "warned"),
+    [("zip", "x.tar", True), ("tar", "x.TAR.gz", True), ("zip", "x.ZIP", False), ("tar", "x", False)],
+)
+async def test_a_name_that_belies_the_format_is_named(
+    world: World, survey: Path, form: Literal["zip", "tar"], name: str, warned: bool
+) -> None:
+    packed = pack(Sources((str(survey),)), Packing(format=form, name=name))
+    assert packed.warnings == ([f"the archive {name} is a {form} file that is not compressed"] if warned else [])
+    assert [file.name for file in packed.files] == [name]
 
 
 async def test_a_folder_with_the_name_of_the_list_is_refused(world: World, survey: Path) -> None:

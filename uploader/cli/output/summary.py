@@ -152,6 +152,12 @@ def reason_text(reason: str, count: int = 1) -> str:
     return one if count == 1 else several
 
 
+def named_in_item(path: str, remote: str) -> str:
+    """Format the path of a source, and its path in the item if that does not follow from it."""
+    renamed = "" if path == remote or path.endswith(f"/{remote}") else f" as {printable(remote)}"
+    return f"{printable(path)}{renamed}"
+
+
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> list[str]:
     """List skipped paths by reason; `skipped` has paths with reasons."""
     by_reason: dict[str, list[str]] = {}

@@ -71,9 +71,10 @@ class Plan:
             members.append(Member(NAME, f"/{NAME.decode()}", Kind.MANIFEST, size, newest, 0, 0))
         return cls(format, members, expected)
 
-    def without_manifest(self) -> Plan:
-        """Return the plan of the archive without its list of MD5s."""
-        return Plan(self.format, self.members.chosen(range(self.sources)), self.expected)
+    def with_manifest(self) -> Plan:
+        """Return the plan of the archive with a list of MD5s, which it does not have."""
+        members = self.members.chosen(range(len(self.members)))
+        return Plan.of(self.format, members, manifest=True, expected=self.expected)
 
     @cached_property
     def layout(self) -> Layout:
@@ -84,6 +85,12 @@ class Plan:
     def has_manifest(self) -> bool:
         """Whether the archive carries the MD5s of its members."""
         return bool(self.members.kinds) and self.members.kinds[-1] == Kind.MANIFEST
+
+    @property
+    def has_listed_name(self) -> bool:
+        """Whether a source has the name of the list of MD5s, or is in a folder of that name."""
+        names = (self.members.name(index) for index in range(self.sources))
+        return any(name == NAME or name.startswith(NAME + b"/") for name in names)
 
     @property
     def sources(self) -> int:
