@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import random
+import struct
 import subprocess
 import tarfile
 import zipfile
@@ -181,6 +182,29 @@ def test_sizes_beyond_32_bits(format: Format, tmp_path: Path) -> None:
         with tarfile.open(fileobj=Seekable(source)) as tar:
             assert [member.size for member in tar] == sizes
             assert tar.extractfile("large/2").read() == b"begin"  # type: ignore[union-attr]
+
+
+def test_the_local_header_has_the_sizes_of_a_large_member(tmp_path: Path) -> None:
+    """Without them, unzip refuses a member of 4 GiB - 1, the largest on FAT32, and all that follow."""
+    size = (1 << 32) - 1
+    plan = sparse_plan(tmp_path, "zip", {"1": size, "2": 5})
+    source = ArchiveSource(plan, "archive")
+    head = bytes(source.read(0, plan.layout.head_size(0)))
+    assert head[-20:] == struct.pack("<HHQQ", 1, 16, size, size + 5 * -(-size // BLOCK))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(600)
+def test_unzip_reads_the_largest_member_of_fat32(tmp_path: Path) -> None:
+    plan = sparse_plan(tmp_path, "zip", {"1": (1 << 32) - 1, "2": 5})
+    in_order, archive = ArchiveSource(plan, "archive").in_order(), tmp_path / "large.zip"
+    with archive.open("wb") as file:
+        for at in range(0, plan.layout.size, 1 << 20):
+            file.write(in_order.read(at, min(1 << 20, plan.layout.size - at)))
+    done = subprocess.run(
+        [require_program("unzip", "unzip"), "-tq", archive], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.exhaustive

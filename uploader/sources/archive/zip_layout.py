@@ -170,8 +170,10 @@ class ZipLayout(Layout):
     def _head(self, index: int) -> bytes:
         name, extra, size = self._name(index), self._time(index), 0
         if self._is_large(index):
-            # Says that the descriptor has sizes of eight bytes.
-            extra, size = extra + _ZIP64.pack(1, 16, 0, 0), _MAX32
+            # Says that the descriptor has sizes of eight bytes. unzip takes the member's size from here, and not
+            # from the directory, if it is 4 GiB - 1.
+            sizes = (self.members.sizes[index], self.body_size(index))
+            extra, size = extra + _ZIP64.pack(1, 16, *sizes), _MAX32
         common = self._common(index, name)
         return _LOCAL.pack(b"PK\3\4", *common, 0, size, size, len(name), len(extra)) + name + extra
 
