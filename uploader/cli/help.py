@@ -1,4 +1,4 @@
-"""`figup help`, `figup completion` and `figup version`."""
+"""`figup help` and `figup completion`, which import little."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from importlib import resources
 
 import click
 
-from uploader._version import __version__
 from uploader.cli.main import COMMANDS
 from uploader.text import suggest
 
@@ -84,11 +83,4 @@ def completion(ctx: click.Context, shell: str) -> int:
     if maker is None:
         raise click.UsageError(f"unknown shell {shell!r}")
     click.echo(maker(ctx.find_root().command, {}, "figup", "_FIGUP_COMPLETE").source())
-    return 0
-
-
-@click.command("version")
-def version() -> int:
-    """Print the version."""
-    click.echo(f"figup, version {__version__}")
     return 0

@@ -55,7 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("uploader.cli.demo:demo", "Watch an upload survive a kill, without an account."),
     "help": ("uploader.cli.help:help_", "Show a page of the manual, or the help of a command."),
     "completion": ("uploader.cli.help:completion", "Print the completion script of a shell."),
-    "version": ("uploader.cli.help:version", "Print the version."),
+    "version": ("uploader.cli.version:version", "Print the version."),
 }
 """Command name → module:attribute and summary in `figup --help`, in order."""
 POINTERS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -77,6 +78,13 @@ def test_the_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
     assert run(words, capsys)[:2] == (0, f"figup, version {__version__}\n")
 
 
+def test_the_version_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(["--json", "version"], capsys)
+    first, summary = map(json.loads, out.splitlines())
+    assert (status, first["event"], first["version"]) == (0, "version", __version__)
+    assert (summary["event"], summary["exit_status"]) == ("summary", 0)
+
+
 @pytest.mark.parametrize("word", POINTERS)
 def test_likely_guesses_point_to_the_command(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run([word], capsys)
@@ -94,7 +102,10 @@ def test_likely_guesses_point_to_the_command(word: str, capsys: pytest.CaptureFi
         (["--quiet", "upload", "--", "--json"], ["upload", "--quiet", "--", "--json"]),
         (["jobs", "--json"], ["jobs", "--json"]),
         (["--version"], ["--version"]),
-        (["--json", "--help"], ["--json", "--help"]),
+        (["--json", "--help"], ["--help"]),
+        (["--no-color", "--profile", "x", "help", "datasets"], ["help", "datasets"]),
+        (["-q", "completion", "bash"], ["completion", "bash"]),
+        (["--json", "version"], ["version", "--json"]),
         (["--state-dir"], ["--state-dir"]),
         ([], []),
     ],
