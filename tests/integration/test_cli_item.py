@@ -231,6 +231,14 @@ def test_a_tag_with_a_comma_in_it_can_be_removed(figup: Figup, item: str, datase
     assert shown(figup, item)["keywords"] == ["a"]
 
 
+def test_a_private_link_works_on_its_last_day(sandbox: Sandbox, figup: Figup, item: str) -> None:
+    figup.run("item", "private-link", item, "--expires", "2090-01-01").expect(0)
+    (link,) = ask(sandbox, f"/account/articles/{item}/private_links")
+    assert link["expires_date"] == "2090-01-01T23:59:59"
+    refused = figup.run("item", "private-link", item, "--expires", "soon").expect(2).stderr
+    assert "'--expires': invalid date 'soon'; use e.g. 2024-05-17" in refused
+
+
 def test_doi_link_and_embargo_are_idempotent(figup: Figup, item: str) -> None:
     doi = figup.run("item", "reserve-doi", item).expect(0).stdout
     assert doi.startswith("10.")

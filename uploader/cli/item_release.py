@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +12,7 @@ from uploader.cli.context import state_dir
 from uploader.cli.item_views import fields, state
 from uploader.cli.metadata_options import read_description
 from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
-from uploader.cli.parameters import ITEM_ID
+from uploader.cli.parameters import ITEM_ID, ParsedParam
 from uploader.cli.runner import Session, on_item
 from uploader.disk import Disk
 from uploader.errors import ExitStatus
@@ -21,6 +21,7 @@ from uploader.figshare.models import ItemDetail
 from uploader.items import release
 from uploader.items.publishing import PublishIntents, publish_once
 from uploader.metadata.description import embargo_body
+from uploader.metadata.identifiers import date_of
 from uploader.text import printable
 
 if TYPE_CHECKING:
@@ -69,19 +70,19 @@ def reserve_doi(item: Reference, common: GlobalOptions) -> int:
 
 @click.command("private-link", cls=FigupCommand, epilog=ENVIRONMENT)
 @_ITEM
-@click.option("--expires", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]),
+@click.option("--expires", metavar="DATE", type=ParsedParam("date", date_of),
               help="Last day of a new link.  [default: Figshare's, one year]")  # fmt: skip
 @click.option("--renew", is_flag=True, help="Replace an existing link; the old one stops working.")
 @click.option("--remove", is_flag=True, help="Remove the link instead.")
 @common_options
-def private_link(item: Reference, expires: datetime | None, renew: bool, remove: bool, common: GlobalOptions) -> int:
+def private_link(item: Reference, expires: date | None, renew: bool, remove: bool, common: GlobalOptions) -> int:
     """Print the item's private link, creating it if needed.
 
     Anyone with the link can see the unpublished item.
     """
     check_exclusive({"--remove": remove, "--renew": renew})
     check_exclusive({"--remove": remove, "--expires": expires})
-    until = f"{expires:%Y-%m-%d} 00:00:00" if expires is not None else None
+    until = f"{expires} 23:59:59" if expires is not None else None
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         if remove:

@@ -51,7 +51,12 @@ def parse_id(text: str, kind: Kind = "item") -> int:
         return _id_in_doi(doi, shown, kind)
     if "/" in text:
         return _id_in_address(text if "://" in text else f"https://{text}", shown, kind)
-    raise ValueError(f"{shown!r} is not {_article(kind)}: use its number, the address of its page or its DOI")
+    known = (
+        "its number or the address of its page"
+        if kind == "project"
+        else "its number, the address of its page or its DOI"
+    )
+    raise ValueError(f"{shown!r} is not {_article(kind)}: use {known}")
 
 
 def parse_version(text: str) -> int | None:

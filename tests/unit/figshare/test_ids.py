@@ -91,6 +91,11 @@ def test_collections_and_projects(text: str, kind: Kind) -> None:
         parse_id(text, "item")
 
 
+def test_a_project_has_no_doi() -> None:
+    with pytest.raises(ValueError, match=r"'abc' is not a project: use its number or the address of its page$"):
+        parse_id("abc", "project")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
