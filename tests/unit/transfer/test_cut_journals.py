@@ -14,6 +14,7 @@ from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
 from uploader.errors import Conflict
+from uploader.figshare.models import Embargo
 from uploader.figshare.outcomes import UploadGone
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
@@ -400,6 +401,24 @@ async def test_an_unreadable_or_older_record_of_the_last_sync_is_ignored(world: 
         assert read_synced(job / "journal", Disk()) is None
         assert await world.upload(source, title=TITLE) == 0
         assert not (job / "journal.damaged").exists()
+
+
+@pytest.mark.parametrize("how", ["embargo", "review", "review of a public one"])
+async def test_what_cannot_be_compared_is_published_once_wherever_the_journal_is_cut(world: World, how: str) -> None:
+    item = world.figshare.add_item(TITLE)
+    item.fields |= {"description": "d", "keywords": ["k"], "categories": [1]}
+    if how == "embargo":
+        item.embargo = Embargo(scope="file")
+    elif how == "review of a public one":
+        world.figshare.publish(item)
+    world.figshare.reviews = how != "embargo"
+    source, options = world.source("a", FILES["a"]), ItemOptions(publish=True)
+    assert await world.upload(source, item=item.id, item_options=options) == 0
+    stored, published = Stored(world), item.version
+    for length in stored.cuts:
+        stored.restore(length)
+        assert await world.upload(source, item=item.id, item_options=options) == 0
+        assert (world.figshare.log.count("publish"), world.figshare.stored_items[item.id].version) == (1, published)
 
 
 async def test_an_upload_whose_intent_was_cut_off_is_named_with_what_removes_it(world: World) -> None:

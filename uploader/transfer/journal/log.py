@@ -27,7 +27,7 @@ import xxhash
 from uploader.disk import Disk, as_resumable, is_at
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.system import system_errors
-from uploader.transfer.journal.events import AnyEvent
+from uploader.transfer.journal.events import AnyEvent, PublishIntended
 from uploader.transfer.journal.state import Kept
 
 E = TypeVar("E", bound=msgspec.Struct)
@@ -36,7 +36,10 @@ FORMAT = 1
 _SUM = 16
 _LAST_SUM = re.compile(rb" ([0-9a-f]{16})\Z")
 _SEED = 0
-_SYNCED = re.compile(rb"(\d+) ([0-9a-f]{16})(?: (\d+))?(?: by (\d+))?((?: \d+:\d+)*)")
+_SYNCED = re.compile(
+    rb"(\d+) ([0-9a-f]{16})(?: (\d+))?(?: by (\d+))?"
+    rb"(?: public (\d+) ([0-9a-f]{16}) ((?:[0-9a-f]{2})*))?((?: \d+:\d+)*)"
+)
 """The record of a sync, before its own checksum: see `Synced`."""
 _MOST_FILES = 1000
 """Files in the record of a sync, which is written with each; the newest ones. A run has far fewer open at a time."""
@@ -127,14 +130,19 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
     found = _SYNCED.fullmatch(body)
     if found is None or _checksum(line) != xxhash.xxh3_64_intdigest(body):
         return None
-    length, checksum, item, account, files = found.groups()
+    length, checksum, item, account, version, published, curation, files = found.groups()
     pairs = (pair.split(b":") for pair in files.split())
     kept = Kept(
         item=None if item is None else int(item),
         account=None if account is None else int(account),
+        publishing=None if version is None else _publishing(version, published, curation),
         files={int(transfer): int(file) for transfer, file in pairs},
     )
     return Synced(int(length), int(checksum, 16), kept)
+
+
+def _publishing(version: bytes, files: bytes, curation: bytes) -> PublishIntended:
+    return PublishIntended(int(version), files.decode(), bytes.fromhex(curation.decode()).decode(errors="replace"))
 
 
 def _encode_synced(synced: Synced) -> bytes:
@@ -144,6 +152,8 @@ def _encode_synced(synced: Synced) -> bytes:
         body += b" %d" % kept.item
     if kept.account is not None:
         body += b" by %d" % kept.account
+    if (to := kept.publishing) is not None and to.curation is not None:
+        body += b" public %d %b %b" % (to.version, to.files.encode(), to.curation.encode().hex().encode())
     body += b"".join(b" %d:%d" % pair for pair in kept.files.items())
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 

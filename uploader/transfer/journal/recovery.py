@@ -43,6 +43,8 @@ def recover(
     if not is_whole(state):
         return taken, None
     changes = _changes_of_item(state, kept.item) if newer else []
+    if newer and kept.publishing is not None and state.last_publish_intent != kept.publishing:
+        changes.append(kept.publishing)
     for event in [*changes, *_possible_intents(state, kept, without_item=without_item)]:
         state.apply(event)
         taken.append(event)

@@ -31,12 +31,14 @@ class Kept(msgspec.Struct, kw_only=True):
     """What the record of each sync has of the job, whose journal may be cut off later.
 
     `item` is the item that the job has created; None if it has not, and in records of earlier versions. `account` is
-    the one that may have created an item which is not on record; None without one. `files` are the remote files that
-    the job has created and not verified, by the index of their transfer.
+    the one that may have created an item which is not on record; None without one. `publishing` is the last request to
+    publish the item. `files` are the remote files that the job has created and not verified, by the index of their
+    transfer.
     """
 
     item: int | None = None
     account: int | None = None
+    publishing: ev.PublishIntended | None = None
     files: dict[int, int] = {}
 
 
@@ -59,6 +61,8 @@ class JobState:
     final_steps: ev.FinalStepsRequested = field(default_factory=ev.FinalStepsRequested)
     publish_intent: ev.PublishIntended | None = None
     """Set while the outcome of a publish request is unknown."""
+    last_publish_intent: ev.PublishIntended | None = None
+    """The same, also when the outcome is known."""
     publish_unanswered: bool = False
     """True while the effect of that request may still appear: nothing has answered it."""
     published: str | None = None
@@ -199,6 +203,7 @@ class JobState:
     def _intend_publishing(self, event: ev.PublishIntended) -> None:
         self._version_intended, self.publish_unanswered = event.version + 1, True
         self.publish_intent = event if event.files else msgspec.structs.replace(event, files=self.files_fingerprint)
+        self.last_publish_intent = self.publish_intent
 
     def _note_published(self, event: ev.FinalStepDone) -> None:
         intent, self.publish_intent, self.publish_unanswered = self.publish_intent, None, False
@@ -254,7 +259,8 @@ class JobState:
         files = dict(self.unfinished_on_record)
         for transfer in self.transfers:
             keep_unfinished(files, transfer)
-        return Kept(item=self.created_item, account=self.creating_account, files=files)
+        publishing = self.last_publish_intent
+        return Kept(item=self.created_item, account=self.creating_account, publishing=publishing, files=files)
 
     def is_done(self, step: str) -> bool:
         """Return True if a final step is done and need not be repeated: see `FinalStepsRequested`.

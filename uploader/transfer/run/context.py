@@ -141,6 +141,7 @@ class JobRun:
         self.record(event)
         kept = self.journal.kept
         kept.item, kept.account = self.state.created_item, self.state.creating_account
+        kept.publishing = self.state.last_publish_intent
         if isinstance(event, FileEvent):
             keep_unfinished(kept.files, self.state.transfers[event.file])
         await self.journal.commit()
