@@ -29,6 +29,7 @@ _NOT_OPEN = ("tdm", "stm-asf")
 
 def extract(value: dict[str, Any], _: date) -> Extracted:
     """Extract the metadata of a work."""
+    value = work(value)
     found, doi, title = Findings(), text(value, "DOI"), _title(value)
     licenses = [one for one in as_list(value, "license") if text(one, "content-version") not in _NOT_OPEN]
     online, printed = _date(value, "published-online"), _date(value, "published-print")
@@ -49,6 +50,12 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
         **published(doi, title, text(value, "URL")),
     )
     return found.extracted(fields)
+
+
+def work(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the work without the wrapper of an answer about one work."""
+    inner = value.get("message")
+    return inner if isinstance(inner, dict) and "DOI" in inner else value
 
 
 def _title(value: dict[str, Any]) -> str | None:

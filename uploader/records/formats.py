@@ -170,7 +170,7 @@ def _reader(path: Path, unit: str, entry: Entry, mapped: Map | None, today: date
 
 def _kind_of(value: dict[str, Any]) -> str:
     """Return the format of a JSON object."""
-    if "DOI" in value or ("indexed" in value and "deposited" in value):
+    if "DOI" in crossref.work(value) or ("indexed" in value and "deposited" in value):
         return "crossref"
     if isinstance(value.get("attributes"), dict) or "titles" in value or "creators" in value:
         return "datacite"

@@ -71,6 +71,15 @@ def test_a_work_of_crossref(read: Read, wrap: Callable[[Any], Any]) -> None:
     assert file.unused.items() >= {("container-title", 1), ("reference", 1)}
 
 
+def test_answers_about_one_work_each_as_json_lines(read: Read) -> None:
+    answers = ({"status": "ok", "message-type": "work", "message": {**WORK, "DOI": f"10.1234/{n}"}} for n in range(2))
+    file = read("\n".join(map(json.dumps, answers)), name="records.jsonl")
+    assert (file.kind, file.problems, [record.key for record in file.records]) == (
+        "crossref", [], ["10.1234/0", "10.1234/1"],
+    )  # fmt: skip
+    assert file.unused["message.reference"] == 2
+
+
 def test_html_of_an_abstract_is_made_safe(read: Read) -> None:
     file = read([{**WORK, "abstract": "<p>a<script>alert(1)</script><b onclick='x'>b</b></p>"}])
     (record,) = file.records
