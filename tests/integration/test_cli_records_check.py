@@ -7,7 +7,7 @@ import json
 from tests.support.command import Figup
 
 WORKS = [
-    {"DOI": "10.1234/a", "title": ["A dam"], "type": "journal-article", "reference": [{"key": "1"}]},
+    {"DOI": "10.1234/a", "title": ["A dam"], "author": [{"family": "Doe"}], "reference": [{"key": "1"}]},
     {"DOI": "10.1234/A", "title": ["B dam"], "author": [{"family": "Doe", "ORCID": "0000-0002-1825-0098"}]},
 ]
 

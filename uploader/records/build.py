@@ -29,6 +29,7 @@ _NEEDED: dict[ItemKey | None, str] = {
 _DISPENSABLE = frozenset({"keywords", "type", "references", "related_materials", "funding", "timeline"})
 """Fields of a service's records whose invalid values are left out with a remark; who harvests cannot correct them."""
 
+_NO_AUTHORS = "authors: none; the item keeps the account's owner as its author"
 _INDEX = re.compile(r"\[[0-9]+\]")
 
 
@@ -71,6 +72,8 @@ class Builder:
         self.fail(line, found)
         if record is not None and not found:
             self.records.append(record)
+            if self.key is None and not record.metadata.authors:
+                self.remark(line, [_NO_AUTHORS])
 
     def reported(self) -> list[Problem]:
         """Return the problems; one that all records have, such as a missing column, only once."""

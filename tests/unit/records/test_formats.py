@@ -124,6 +124,14 @@ def test_an_item_without_files_has_the_reason(read: Read) -> None:
     ]
 
 
+def test_a_record_without_authors_is_named(read: Read) -> None:
+    """Its item keeps the account's owner, such as an administrator, as its author."""
+    content = "title,id,link,authors\nA dam,1,https://a.org/,Doe\nB dam,2,https://a.org/,\n"
+    assert read("records.csv", content).remarks == [
+        "line 3: authors: none; the item keeps the account's owner as its author"
+    ]
+
+
 def test_defaults_fill_what_a_record_lacks(read: Read, tmp_path: Path) -> None:
     common = tmp_path / "defaults.yaml"
     common.write_text("license: CC0\ncategories: [Zoology]\ncustom_fields: {A: x, B: y}\nmetadata_only: Elsewhere\n")

@@ -105,6 +105,7 @@ def test_cells_that_excel_turned_into_numbers_and_dates(tmp_path: Path) -> None:
     assert first.metadata.keywords == ("2024-03-01",)
     assert file.remarks == [
         "row 2: column 'keywords': a value is a date in Excel, and read as such: 2024-05-17",
+        "row 2 and 1 more: authors: none; the item keeps the account's owner as its author",
         "row 4: column 'id': Excel keeps 15 digits of a number; the others are lost",
     ]
 
