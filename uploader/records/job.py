@@ -20,7 +20,7 @@ from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
 from uploader.disk import Disk
-from uploader.errors import FigupError, JobNotFound, JournalDamaged
+from uploader.errors import FigupError, JobBusy, JobNotFound, JournalDamaged
 from uploader.records.journal import EVENTS, Action, AnyEvent, JobPlanned, JobState
 from uploader.transfer.journal.log import Journal, Replay, read_synced, scan
 from uploader.transfer.store.jobs import JobStore, has_journal
@@ -139,7 +139,10 @@ class OpenJob:
         await in_thread(self._states.check_private)
         if self._plan is not None:
             await in_thread(self._states.disk.make_folder, self._folder)
-        await self.lock.acquire()
+        try:
+            await self.lock.acquire()
+        except JobBusy as busy:  # a front end's hint is about jobs of transfers
+            raise busy.with_context(hint="Let it finish, or stop it where it runs.") from None
         try:
             await in_thread(self._open_journal)
         except BaseException:

@@ -230,6 +230,8 @@ async def test_a_second_process_is_refused_and_disturbs_nothing(world: RecordWor
             first = world.disk
             refused[-1] = await world.run(RECORDS)
             world.disk = first
+            assert world.error is not None
+            assert (world.error.hint, world.error.facts.situation) == ("Let it finish, or stop it where it runs.", "")
 
     world.figshare.gate = second
     assert await world.run(RECORDS) == 0
