@@ -279,7 +279,7 @@ async def _asked(
     check_exclusive(flags)
     kind = next((flag.removeprefix("--") for flag, given in flags.items() if given), "item")
     file = values["from_file"]
-    texts = [*ids, *(await in_thread(lambda: read_ids(file)) if file is not None else ())]
+    texts = [*ids, *(await in_thread(lambda: read_ids(file, kind)) if file is not None else ())]
     references = list(dict.fromkeys(_reference(text, kind) for text in texts))
     if not references:
         raise UsageError("no ids were given", facts=Facts("no-ids"))

@@ -21,34 +21,48 @@ _MAX_SIZE = 64 * 2**20
 """Bytes of a list of ids."""
 
 
-def read_ids(path: Path) -> list[str]:
+def read_ids(path: Path, kind: str) -> list[str]:
     """Return the ids in a file ("-": stdin): one a line, or in the column `id` of CSV or JSON Lines.
 
-    Blocks. Raises UsageError, and what a file that cannot be read raises.
+    Blocks. Raises UsageError, also for rows that say that they are of another kind, and what a file that cannot be read
+    raises.
     """
     try:
-        raw = sys.stdin.buffer.read(_MAX_SIZE) if str(path) == "-" else path.read_bytes()[:_MAX_SIZE]
+        raw = sys.stdin.buffer.read(_MAX_SIZE + 1) if str(path) == "-" else path.read_bytes()
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{printable(str(path))} is not UTF-8 text") from None
     except PATH_FAULTS as fault:
         raise path_error(fault, str(path)) from None
+    if len(raw) > _MAX_SIZE:
+        raise UsageError(f"{printable(str(path))} is longer than {_MAX_SIZE // 2**20} MiB")
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].lstrip().startswith("{"):
-        return [_id_in(line, number, path) for number, line in enumerate(lines, start=1)]
-    header = next(csv.reader(lines[:1]), [])
-    if "id" in header:
-        return [row["id"] for row in csv.DictReader(io.StringIO(text, newline="")) if row["id"]]
-    if len(header) > 1:
+        found = [_id_in(line, number, path, kind) for number, line in enumerate(lines, start=1)]
+    elif "id" in (header := next(csv.reader(lines[:1]), [])):
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        found = [(row["id"], row.get("record_type") or kind) for row in rows if row["id"]]
+    elif len(header) > 1:
         raise UsageError(f"{printable(str(path))} has no column 'id'")
-    return [line.strip() for line in lines]
+    else:
+        return [line.strip() for line in lines]
+    # The service counts nothing for the id of another kind, instead of reporting it.
+    other = next(((text, of) for text, of in found if of != kind), None)
+    if other is not None:
+        message = f"{printable(str(path))}: {printable(other[0])} is of the type {printable(other[1])}, not {kind}"
+        raise UsageError(message, hint="Count one type at a time: --collection, --project, or none of them for items.")
+    return [text for text, _ in found]
 
 
-def _id_in(line: str, number: int, path: Path) -> str:
+def _id_in(line: str, number: int, path: Path, kind: str) -> tuple[str, str]:
+    """Return the id in a line, and the type of record that a report says it has, else `kind`."""
     try:
-        return str(msgspec.json.decode(line)["id"])
+        row = msgspec.json.decode(line)
+        found = str(row["id"])
     except (msgspec.MsgspecError, KeyError, TypeError):
         raise UsageError(f"{printable(str(path))}: line {number} is not a JSON object with an id") from None
+    added = row.get("_figup")
+    return found, str(added.get("record_type", kind)) if isinstance(added, dict) else kind
 
 
 def check_output(path: Path, *, replace: bool) -> None:
