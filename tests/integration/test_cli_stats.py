@@ -143,6 +143,8 @@ def test_bad_input(figup: Figup) -> None:
         ("stats-totals=html", 2, "--stats-endpoint"),
         ("stats-totals:every=400", 0, "views"),
         ("stats-total:every=422", 1, "answered 422"),
+        (f"stats-totals@{ITEM}:every=422", 1, f"{OTHER}: "),
+        (f"stats-totals@{ITEM}:every=422", 1, f"{ITEM} was not counted: "),
     ],
     ids=str,
 )

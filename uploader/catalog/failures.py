@@ -26,9 +26,12 @@ MAX_OUTAGE: Final = 10
 class Failures:
     """The failures of records that are read one after the other, or a few at a time."""
 
-    def __init__(self, verify: Callable[[], Awaitable[object]] | None) -> None:
-        """`verify` raises TokenRejected if the token is no longer valid; None if none is used."""
-        self._verify = verify
+    def __init__(self, verify: Callable[[], Awaitable[object]] | None, most: int = MAX_OUTAGE) -> None:
+        """`verify` raises TokenRejected if the token is no longer valid; None if none is used.
+
+        `most` records in a row that fail as if Figshare were down are an outage.
+        """
+        self._verify, self._most = verify, most
         self._in_a_row = 0
 
     async def accept(self, error: FigupError) -> None:
@@ -37,8 +40,8 @@ class Failures:
             # An expired token gets the same answer as a record of somebody else.
             await self._verify()
         self._in_a_row = self._in_a_row + 1 if isinstance(error, _OUTAGE) else 0
-        if self._in_a_row >= MAX_OUTAGE:
-            raise error.with_context(prefix=f"{MAX_OUTAGE} records in a row could not be read") from error
+        if self._in_a_row >= self._most:
+            raise error.with_context(prefix=f"{self._most} records in a row could not be read") from error
 
     def reset(self) -> None:
         """Note that a record was read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -21,7 +22,7 @@ from uploader.cli.options import (
 from uploader.cli.parameters import LocalPath, ParsedParam, names_among
 from uploader.cli.runner import Session
 from uploader.cli.stats_output import read_ids, write_bytes, write_table
-from uploader.cli.stats_service import SCOPE, SERVICE, Service, with_service
+from uploader.cli.stats_service import SCOPE, SERVICE, Service, Uncounted, with_service
 from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
 from uploader.errors import Facts, UsageError
@@ -96,19 +97,20 @@ def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, 
         kind, numbers = await _asked(session, service, ids, values)
         each = None if period is None else len(COUNTERS) * _slices(period, "year")
         async with service.counting(session, kind, numbers, each) as counting:
-            rows = []
+            rows, uncounted = [], Uncounted(session)
             for number in numbers:
-                totals = await counting.totals(kind, number, period)
-                counts = {name: getattr(totals, name) for name in (*COUNTERS, "cites")}
-                rows.append({"id": number, "kind": kind, **counts, **_stamp(values, period)})
-                session.console.event("totals", **rows[-1])
-                words = ", ".join(_counted(value, name) for name, value in counts.items() if value is not None)
-                session.console.result(f"{number}: {words}")
+                async with uncounted.skipping(number):
+                    totals = await counting.totals(kind, number, period)
+                    counts = {name: getattr(totals, name) for name in (*COUNTERS, "cites")}
+                    rows.append({"id": number, "kind": kind, **counts, **_stamp(values, period)})
+                    session.console.event("totals", **rows[-1])
+                    words = ", ".join(_counted(value, name) for name, value in counts.items() if value is not None)
+                    session.console.result(f"{number}: {words}")
             await _note_unknown(session, service, kind, [row for row in rows if not any(row[one] for one in COUNTERS)])
             if len(rows) > 1:
                 sums = {name: sum(row[name] or 0 for row in rows) for name in COUNTERS}
                 session.console.result("All: " + ", ".join(_counted(value, name) for name, value in sums.items()))
-            return await _finish(session, rows, values, _scope_text(values, period))
+            return await _finish(session, rows, values, _scope_text(values, period), uncounted)
 
     return with_service(common, work, values, requests=requests)
 
@@ -141,9 +143,9 @@ def timeline(
         kind, numbers = await _asked(session, service, ids, values)
         each = len(counters) * _slices(period, by)
         async with service.counting(session, kind, numbers, each) as counting:
-            rows, series = [], {}
-            for number in numbers:
-                for counter in counters:
+            rows, series, uncounted = [], {}, Uncounted(session)
+            for number, counter in itertools.product(numbers, counters):
+                async with uncounted.skipping(number):
                     found = await counting.timeline(counter, kind, number, period, by)
                     name = str(number) if len(counters) == 1 else f"{number} {counter}"
                     series[name] = found
@@ -158,7 +160,7 @@ def timeline(
                 await _draw(
                     session, stats_plot.Lines(title=title, steps=steps, series=lines), plot, force=values["force"]
                 )
-            return await _finish(session, rows, values, _scope_text(values, period))
+            return await _finish(session, rows, values, _scope_text(values, period), uncounted)
 
     return with_service(common, work, values, plot, requests=requests)
 
@@ -188,8 +190,9 @@ def places(
         async with service.counting(session, kind, numbers, each) as counting:
             rows: list[dict[str, Any]] = []
             sums: dict[str, int] = {}
-            for number in numbers:
-                for counter in counters:
+            uncounted = Uncounted(session)
+            for number, counter in itertools.product(numbers, counters):
+                async with uncounted.skipping(number):
                     for country in await counting.places(counter, kind, number, period):
                         sums[country.name] = sums.get(country.name, 0) + country.total
                         row = {"id": number, "kind": kind, "counter": counter, "country": country.name}
@@ -202,7 +205,7 @@ def places(
             if plot is not None:
                 title = f"{', '.join(counters).capitalize()} by country, {period}"
                 await _draw(session, stats_plot.Bars(title=title, values=ranked), plot, force=values["force"])
-            return await _finish(session, rows, values, _scope_text(values, period))
+            return await _finish(session, rows, values, _scope_text(values, period), uncounted)
 
     return with_service(common, work, values, plot, requests=requests)
 
@@ -361,11 +364,21 @@ async def _draw(session: Session, plot: stats_plot.Lines | stats_plot.Bars, path
     session.console.result(f"Drawn in {path}.")
 
 
-async def _finish(session: Session, rows: list[dict[str, Any]], values: dict[str, Any], text: str) -> int:
-    """Write the rows if asked for, and say what they are."""
+async def _finish(
+    session: Session,
+    rows: list[dict[str, Any]],
+    values: dict[str, Any],
+    text: str,
+    uncounted: Uncounted | None = None,
+) -> int:
+    """Write the rows if asked for, and say what they are. Raises what `Uncounted` raises."""
+    if uncounted is not None:
+        uncounted.report()  # no file if the same command may write all
     session.console.result(text)
     if values["output"] is not None:
         await in_thread(lambda: write_table(values["output"], rows, replace=values["force"]))
         session.console.event("file", path=str(values["output"]))
         session.console.result(f"{format_count(len(rows), 'row')} in {values['output']}.")
+    if uncounted is not None:
+        uncounted.check()
     return 0

@@ -19,7 +19,9 @@ from uploader.cli.prices import HostCost, noting_requests, show_long_price
 from uploader.cli.runner import Session, run
 from uploader.cli.stats_output import check_output
 from uploader.concurrency import in_thread
+from uploader.errors import Facts, FigupError, ProtocolViolation, RecordsMissing, RequestRejected, ServerFailing
 from uploader.figshare.ids import parse_portal
+from uploader.units import format_count
 
 if TYPE_CHECKING:
     from uploader.catalog.kept import Kept
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from uploader.transfer.options import RequestOptions
 
 VARIABLE = "FIGSHARE_STATS_ENDPOINT"
+_MAX_FAILING = 3
+"""Records in a row for which the service may fail; then it is down."""
 _SANDBOX_PASSWORD = "statistics"  # noqa: S105 - of every sandbox, and documented
 
 
@@ -93,6 +97,43 @@ class Service:
                         except ItemNotFound:
                             missing.append(number)
         return missing
+
+
+class Uncounted:
+    """The records whose events could not be counted: they do not keep the others back, and are reported at the end."""
+
+    def __init__(self, session: Session) -> None:
+        from uploader.catalog.failures import Failures
+
+        self._session, self._failures = session, Failures(None, _MAX_FAILING)
+        self._errors: dict[int, FigupError] = {}
+        self._counted = False
+
+    @asynccontextmanager
+    async def skipping(self, number: int) -> AsyncIterator[None]:
+        """Note a failure of the block that concerns this record alone. Raises what concerns all records."""
+        try:
+            yield
+        except (ServerFailing, ProtocolViolation, RequestRejected) as error:
+            await self._failures.accept(error)
+            self._errors[number] = error
+        else:
+            self._failures.reset()
+            self._counted = True
+
+    def report(self) -> None:
+        """Name the records that were not counted. Raises an error that may pass, and any if nothing was counted."""
+        for number, error in self._errors.items():
+            self._session.console.note(f"{number} was not counted: {error.message}")
+        for error in self._errors.values():
+            if isinstance(error, ServerFailing) or not self._counted:
+                raise error
+
+    def check(self) -> None:
+        """Raise RecordsMissing if some were not counted."""
+        if self._errors:
+            text = f"{format_count(len(self._errors), 'record')} could not be counted"
+            raise RecordsMissing(text, facts=Facts("records-failed"))
 
 
 Work = Callable[[Session, Service], Awaitable[int]]
