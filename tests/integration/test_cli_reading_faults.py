@@ -86,6 +86,22 @@ def test_a_record_that_always_fails_is_named(figup: Figup, figshare: Served) -> 
     assert f"{len(rows)} of {len(rows)} records written to t.csv; 1 read" in figup.run(*words).expect(0).stdout
 
 
+def test_the_same_command_completes_its_own_table(figup: Figup, figshare: Served) -> None:
+    record = figshare.get("/articles?institution=2000&page_size=10")[5]
+    faults(figshare, f"get-public-item@{record['id']}:every=422")
+    words, path = (*REPORT, "--output", "own.csv"), figup.cwd / "own.csv"
+    for _ in range(2):
+        figup.run(*words).expect(1)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"notes of a person\r\n")
+    assert "own.csv exists" in figup.run(*words).expect(2).stderr
+    figup.run(*words, "--force").expect(1)
+    assert "own.csv exists" in figup.run(*words, "--columns", "id").expect(2).stderr
+    faults(figshare)
+    figup.run(*words).expect(0)
+    assert "own.csv exists" in figup.run(*words).expect(2).stderr
+
+
 def test_lists_that_shift_and_end_at_a_cap_are_whole(figup: Figup, figshare: Served) -> None:
     faults(figshare, "search-public-items:2=insert-record", "search-public-items:3=remove-record")
     figup.run(*REPORT, "--output", "t.jsonl").expect(1)

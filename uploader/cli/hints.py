@@ -88,7 +88,7 @@ HINTS: dict[str, Hint] = {
     "some-records-failed": Hint(
         "Fix what the messages report, and run the same command again; completed work is not repeated.", complete=True
     ),
-    "records-failed": Hint("Run the same command again, with --force if there is a file, to read them.", complete=True),
+    "records-failed": Hint("Run the same command again to read them once more.", complete=True),
     "records-missing": Hint("Narrow the search, for example with --since and --until, or by --type.", complete=True),
     "rows-unread": Hint("{hint}", complete=True),
     "name-missing": Hint("Check its spelling, or give its id."),

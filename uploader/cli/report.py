@@ -36,6 +36,7 @@ from uploader.text import printable
 from uploader.transfer.options import RequestOptions
 
 if TYPE_CHECKING:
+    from uploader.catalog.report.incomplete import IncompleteTable
     from uploader.catalog.report.make import ReportRun, Table
     from uploader.catalog.report.price import CostEstimate
     from uploader.cli.context import Context
@@ -186,12 +187,15 @@ def _make(name: ReportName, common: GlobalOptions, requests: RequestOptions, val
     request = _request(name, values)
 
     async def work(session: Session, context: Context, api: Figshare) -> int:
-        from uploader.catalog.report.make import Table
+        from uploader.catalog.report.incomplete import IncompleteTable
+        from uploader.catalog.report.make import FOLDER, Table
+        from uploader.cli.context import state_dir
 
         session.resumable = True
+        before = IncompleteTable(state_dir(common) / FOLDER, request, values["output"])
         table = Table(
             output=values["output"], selection=request.selection, choice=request.choice, sides=request.sides,
-            replace=values["force"],
+            replace=values["force"] or await in_thread(before.exists),
         )  # fmt: skip
         await in_thread(lambda: _check_files(table, values["failed_to"]))
         async with AsyncExitStack() as stack:
@@ -202,7 +206,7 @@ def _make(name: ReportName, common: GlobalOptions, requests: RequestOptions, val
                     open_statistics(session, context, endpoint, request.scope, requests)
                 )
             stack.enter_context(noting_requests(session, api, numbers))
-            return await _report(session, api, request, table, numbers, values)
+            return await _report(session, api, request, table, before, numbers, values)
 
     return on_context(common, work, anonymous=not DEFINITIONS[name].private, requests=requests)
 
@@ -224,6 +228,7 @@ async def _report(
     api: Figshare,
     request: ReportRequest,
     table: Table,
+    before: IncompleteTable,
     numbers: StatisticsApi | None,
     values: dict[str, Any],
 ) -> int:
@@ -258,6 +263,7 @@ async def _report(
         )
     finally:
         await _write_failed(making, values["failed_to"])
+    await in_thread(lambda: before.update(incomplete=bool(made.failed or made.gaps)))
     session.report_written = True
     return conclude(session, api, numbers, made, table.output, private=private)
 
