@@ -251,3 +251,10 @@ def test_the_last_parts_are_given_late() -> None:
     assert amount_for(busy, rest) == Amount(parts=0, size=0.0), "it has four seconds of work"
     assert amount_for(Load(connections=4, rate=10.0, parts=2, size=15.0), rest) == Amount(parts=2, size=7.5)
     assert amount_for(Load(connections=4, rate=10.0), Amount(parts=0, size=0)) == Amount(parts=0, size=0)
+
+
+def test_a_taker_that_uses_less_keeps_what_it_is_given() -> None:
+    allotment = Allotment(32)
+    allotment.divide({"a": 16, "b": 16})
+    allotment.uses("a", 3)
+    assert allotment.divide({"b": 29, "a": 16}) == {"b": 16, "a": 16}

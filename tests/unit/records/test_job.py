@@ -12,6 +12,7 @@ from tests.fakes.world import ENDPOINT, KILLED
 from uploader.catalog.report.limits import Limits
 from uploader.disk import Disk
 from uploader.errors import JobBusy, RequestRejected, StateLost
+from uploader.figshare.outcomes import PageLimitReached
 from uploader.records.job import OpenJob, job_store, overview, overviews, plan, recorded
 from uploader.records.run import RunOptions
 from uploader.transfer.store.removal import remove_job
@@ -81,3 +82,14 @@ async def test_a_job_whose_lease_cannot_be_read_hides_no_other(world: RecordWorl
         assert [(one.job, one.state) for one in overviews(states)] == [(other.job, "running")]
     with pytest.raises(StateLost):
         overview(states, world.job)
+
+
+async def test_an_undo_that_could_not_list_all_items_is_not_over(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_BEFORE, first=2)
+    assert await world.run(RECORDS) == KILLED
+    world.figshare.fail("list /account/articles", PageLimitReached("no further"), times=100)
+    await world.undo()
+    assert state(world)[0] == "interrupted"
+    world.figshare.clear_faults()
+    await world.undo()
+    assert state(world)[0] == "undone"

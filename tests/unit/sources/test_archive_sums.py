@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from array import array
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import pytest
 
 from tests.support.archives import make_tree, plan_of
 from uploader.disk import Disk
+from uploader.errors import ChecksumWrong
 from uploader.sources.archive.layout import Format
+from uploader.sources.archive.plan import Plan
 from uploader.sources.archive.reader import ArchiveSource
 from uploader.sources.archive.sums import Sums, SumsFile
 
@@ -101,3 +105,23 @@ def test_a_second_reader_starts_the_file_again(path: Path, tmp_path: Path, compl
             reader.read(size, plan.layout.size - size)
             assert source.file is not None
             source.file.complete(source.sums)
+
+
+def test_no_state_is_kept_of_a_member_that_is_not_the_planned_one(path: Path, tmp_path: Path) -> None:
+    top = make_tree(tmp_path / "survey")
+    plan = plan_of(top, "zip")
+    shutil.copy2(top / "a/table.csv", tmp_path / "copy")
+    (tmp_path / "copy").replace(top / "a/table.csv")
+    reader = ArchiveSource(plan, "archive", SumsFile(Disk(), path)).in_order()
+    reader.read(0, plan.layout.size)
+    assert reader.save() is None
+
+
+def test_a_member_with_another_md5_than_expected_is_named_once_it_was_read(tmp_path: Path) -> None:
+    planned = plan_of(make_tree(tmp_path / "survey"), "tar")
+    name = next(
+        planned.members.name(n) for n in range(planned.sources) if planned.members.path(n).endswith("table.csv")
+    )
+    plan = Plan("tar", planned.members, {os.fsdecode(name): "0" * 32})
+    with pytest.raises(ChecksumWrong, match=r"table\.csv: has the MD5 \w{32}, expected 0{32}"):
+        ArchiveSource(plan, "archive").in_order().read(0, plan.layout.size)

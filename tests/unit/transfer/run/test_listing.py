@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,20 @@ import pytest
 
 from tests.support.walks import PLAN
 from tests.unit.figshare.service import FakeClock
-from uploader.figshare.models import File
+from uploader.errors import ItemNotFound
+from uploader.figshare.models import PAGE, File
 from uploader.figshare.outcomes import FileGone
+from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.journal.state import JobState
-from uploader.transfer.run.listing import BULK_FROM, RemoteListing, files_by_path, is_listing_cheaper
+from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.run.listing import (
+    BULK_FROM,
+    RemoteListing,
+    _Batch,
+    files_by_path,
+    is_listing_cheaper,
+    visible_within,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +49,9 @@ class Api:
         self.looks: list[tuple[int, bool]] = []
         self.items = 0
         self.folders: dict[int, str] = {}
+
+    def server_now(self) -> datetime:
+        return self.clock.now()
 
     async def item(self, item_id: int) -> Any:
         self.items += 1
@@ -259,3 +272,53 @@ def test_one_listing_is_cheaper_than_a_request_for_each_of_many_unfinished_files
     assert is_listing_cheaper(state)
     state.transfers[0].state = State.VERIFIED
     assert not is_listing_cheaper(state)
+
+
+async def test_an_item_whose_listing_breaks_off_is_not_listed_again() -> None:
+    """Its files would be counted twice."""
+    api = Api(file(1))
+    files = api.files
+
+    async def break_off(item_id: int) -> AsyncIterator[File]:
+        async for one in files(item_id):
+            yield one
+        raise ItemNotFound("gone")
+
+    api.files = break_off  # type: ignore[method-assign]
+    at = remote(api)
+    at._state.item_state, at._state.item_intent = ItemState.CREATED, created_at(api.clock.now())
+    with pytest.raises(ItemNotFound):
+        await at.load()
+    assert api.listings == 1
+
+
+def created_at(moment: datetime) -> ev.ItemIntended:
+    return ev.ItemIntended(at=moment.isoformat())
+
+
+@pytest.mark.parametrize(("state", "hours", "seconds"), [
+    (ItemState.CREATED, 2, 15.0), (ItemState.CREATED, 25, 0.0), (ItemState.READY, 0, 15.0), (ItemState.READY, 2, 0.0),
+])  # fmt: skip
+def test_an_item_that_was_seen_once_is_visible_everywhere_sooner(state: ItemState, hours: int, seconds: float) -> None:
+    api = Api()
+    job = JobState(plan=PLAN, item_state=state, item_intent=created_at(api.clock.now() - timedelta(hours=hours)))
+    assert visible_within(api, job, 15.0) == seconds  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("files", "seconds"), [(10, 60.0), (9 * PAGE, 200.0)])
+async def test_a_listing_counts_as_current_for_longer_if_it_costs_more(files: int, seconds: float) -> None:
+    at = remote(Api(*(file(number) for number in range(files))))
+    await at.load()
+    clock = at._clock
+    assert isinstance(clock, FakeClock)
+    clock.time += seconds
+    assert not at.is_old
+    clock.time += 1
+    assert at.is_old
+
+
+def test_a_batch_with_much_to_send_is_due_only_while_no_part_waits() -> None:
+    batch = _Batch()
+    batch.ids, batch.pending_bytes = {1}, 1 << 30
+    assert batch.is_due(1, idle=True)
+    assert not batch.is_due(1, idle=False)

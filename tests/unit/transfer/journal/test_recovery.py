@@ -1,0 +1,74 @@
+"""What a damaged journal may have lost becomes intents, which are checked with the server."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.support.walks import AT, PLAN
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.recovery import recover
+from uploader.transfer.journal.state import ItemState, JobState, Kept
+
+SOURCE = ev.SourcePlanned(0, path="/data/a", name="a", size=90, mtime_ns=1, inode=2)
+CREATED = (ev.ItemIntended(at=AT, mark="m", account=3), ev.ItemCreated(7), ev.ItemReady(id=7, url="https://e/7"))
+
+
+def recovered(
+    *events: ev.AnyEvent, plan: ev.JobPlanned = PLAN, kept: Kept | None = None, newer: bool = False
+) -> tuple[list[ev.AnyEvent], JobState]:
+    """The events that recovery adds to these, which follow the plan; and the state after them."""
+    taken, state = recover([plan, SOURCE, *events], None, kept or Kept(), newer=newer)
+    assert state is not None
+    return taken[2 + len(events) :], state
+
+
+def test_a_job_that_lost_everything_may_have_created_its_item_and_begun_its_file() -> None:
+    added, state = recovered(kept=Kept(account=3))
+    assert [type(event) for event in added] == [ev.ItemIntended, ev.UploadIntended]
+    assert (state.item_state, state.creating_account) == (ItemState.INTENDED, 3)
+
+
+def test_the_mark_of_an_intent_is_no_longer_the_only_evidence() -> None:
+    added, state = recovered(CREATED[0])
+    assert added[:1] == [ev.ItemNotCreated(looked=True)]
+    assert [(intent.mark, intent.account) for intent in state.item_intents] == [("m", 3), (None, 3)]
+
+
+def test_a_file_whose_initiation_was_intended_may_have_parts() -> None:
+    intent = ev.UploadIntended(0, at=AT)
+    added, state = recovered(*CREATED, intent)
+    assert added[0] == ev.NotInitiated(0, looked=True)
+    assert [event.known for event in added[1:] if isinstance(event, ev.UploadIntended)] == [None]
+    assert state.transfers[0].unanswered
+
+
+def test_a_transfer_with_a_file_to_remove_has_begun_no_other_one() -> None:
+    lost = (
+        *CREATED,
+        ev.UploadIntended(0, at=AT),
+        ev.UploadInitiated(0, id=9),
+        ev.SourceReplaced(0, size=90, mtime_ns=2, inode=2, ctime_ns=2),
+    )
+    added, state = recovered(*lost)
+    assert state.transfers[0].remnants == (9,)
+    assert added == []
+
+
+def test_the_item_of_a_newer_sync_replaces_that_of_the_journal() -> None:
+    other = Kept(item=8)
+    added, state = recovered(*CREATED, kept=other, newer=True)
+    assert added[:2] == [ev.ItemRemoved(7), ev.ItemCreated(8)]
+    assert state.item_id == 8
+    assert not any(isinstance(event, ev.ItemRemoved) for event in recovered(*CREATED, kept=other)[0])
+
+
+def test_an_item_that_a_newer_sync_does_not_have_is_removed_only_if_no_file_is_in_it() -> None:
+    assert recovered(*CREATED, newer=True)[0][0] == ev.ItemUnwanted(7)
+    begun = (*CREATED, ev.UploadIntended(0, at=AT), ev.UploadInitiated(0, id=9))
+    assert recovered(*begun, newer=True)[0] == []
+
+
+def test_a_given_item_is_in_use_once_a_file_was_begun() -> None:
+    plan = msgspec.structs.replace(PLAN, item=5, title=None)
+    begun = (ev.UploadIntended(0, at=AT), ev.UploadInitiated(0, id=9))
+    assert recovered(*begun, plan=plan)[0] == [ev.ItemCreated(5)]
