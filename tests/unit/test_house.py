@@ -34,6 +34,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.search
 def test_this_checkout_keeps_the_rules() -> None:
     if not (CHECKOUT / ".git").exists():
         pytest.skip("not a git checkout: which files are committed is unknown")

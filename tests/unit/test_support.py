@@ -151,12 +151,14 @@ def either_figup(request: pytest.FixtureRequest, bare_figup: Figup) -> Figup:
     return bare_figup
 
 
+@pytest.mark.search
 def test_a_run_ends_with_the_status_and_the_words_of_the_command(either_figup: Figup) -> None:
     assert either_figup.run("--version").expect(0).stdout.startswith("figup, version ")
     wrong = either_figup.run("jobs", "--no-such-option").expect(2)
     assert (wrong.stdout, wrong.stderr.startswith("figup: ")) == ("", True)
 
 
+@pytest.mark.search
 def test_a_run_has_its_own_session_folder_and_environment(either_figup: Figup) -> None:
     either_figup.env["FIGUP_STATE_DIR"] = "elsewhere"
     assert either_figup.run("jobs").expect(0).stdout == "No jobs in elsewhere.\n"
@@ -168,6 +170,7 @@ def test_a_run_has_its_own_session_folder_and_environment(either_figup: Figup) -
     assert running.process.returncode == 0
 
 
+@pytest.mark.search
 def test_a_run_that_is_killed_says_so(either_figup: Figup) -> None:
     running = either_figup.start("sandbox", "--dir", "sandbox", "--port", "0")
     assert running.process.stdout.wait_for(lambda line: line.startswith("ready "), 20)
@@ -178,6 +181,7 @@ def test_a_run_that_is_killed_says_so(either_figup: Figup) -> None:
     assert running.wait().returncode == -signal.SIGKILL
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM], ids=["int", "hup", "term"])
 def test_a_signal_that_the_tests_ignore_is_not_ignored_by_a_run(either_figup: Figup, signum: int) -> None:
     before = signal.signal(signum, signal.SIG_IGN)
@@ -192,6 +196,7 @@ def test_a_signal_that_the_tests_ignore_is_not_ignored_by_a_run(either_figup: Fi
         assert not int(ignored.split()[1], 16) & 1 << signum - 1
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("fresh", [False, True], ids=["forked", "fresh"])
 def test_a_run_ends_when_the_tests_are_killed(home: Path, fresh: bool) -> None:
     code = (
@@ -234,6 +239,7 @@ done
 """
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("more", [{}, {"PYTHONUTF8": "1"}], ids=["forked", "fresh"])
 def test_a_shell_runs_the_command_as_any_program(bare_figup: Figup, home: Path, more: dict[str, str]) -> None:
     write_forking_program(home / "bin")

@@ -157,6 +157,7 @@ def test_nasty_values_are_read_back_and_long_ones_are_beside(tmp_path: Path) -> 
     assert changes == {"characters": 3, "lines": 1, "long": 2}
 
 
+@pytest.mark.search
 def test_libreoffice_opens_a_workbook(tmp_path: Path) -> None:
     soffice = require_program("soffice", "libreoffice-calc")
     texts = [text for text in NASTY if len(text) < 1000 and "\n" not in text and "\r" not in text]

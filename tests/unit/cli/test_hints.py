@@ -37,7 +37,10 @@ def situations() -> set[str]:
     """All situations in the package: in `Facts(...)` and as `situation=`."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        if "Facts" not in text and "situation" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
             if not isinstance(node, ast.Call):
                 continue
             of_facts = node.args[:1] if isinstance(node.func, ast.Name) and node.func.id == "Facts" else []

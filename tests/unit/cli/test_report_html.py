@@ -201,6 +201,7 @@ def test_only_http_urls_become_links() -> None:
     assert "javascript:alert(1)" in page.text
 
 
+@pytest.mark.search
 def test_ten_thousand_files_render_quickly_and_small() -> None:
     started = time.process_time()
     text = report_html(job_report(*(file(number) for number in range(10_000))))

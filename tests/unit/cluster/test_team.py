@@ -95,6 +95,7 @@ async def play_at_random(new_crew: NewCrew, seed: int) -> None:
         raise
 
 
+@pytest.mark.search
 async def test_after_any_faults_there_is_one_item_with_every_file_once(new_crew: NewCrew) -> None:
     for seed in range(SEEDS):
         await play_at_random(new_crew, seed)
@@ -128,6 +129,7 @@ async def crash_at(new_crew: NewCrew, role: int, point: int) -> bool:
     return statuses[role] == KILLED
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("role", [0, 1], ids=["leader", "member"])
 async def test_killed_at_a_write_to_the_files_of_the_team(new_crew: NewCrew, role: int) -> None:
     point = 1 + role

@@ -225,6 +225,7 @@ def test_programs_read_a_large_member(format: Format, tmp_path: Path) -> None:
         assert reader.wait() == 0
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("format", FORMATS)
 def test_seventy_thousand_members(format: Format, tmp_path: Path) -> None:
     members, status = Members(), tmp_path.stat()

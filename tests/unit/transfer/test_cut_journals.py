@@ -225,6 +225,7 @@ async def test_a_published_item_is_not_made_twice(world: World) -> None:
         assert list(world.figshare.stored_items) == [item.id]
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("named", [False, True])
 async def test_what_is_public_already_is_not_published_again(world: World, named: bool) -> None:
     target = await prepare(world, "never", named, "skip")

@@ -137,6 +137,7 @@ def test_of_a_verified_file_only_the_numbers_of_its_parts_are_kept() -> None:
     assert (meter.bytes_done, meter.files_done) == (9 * FILES, FILES)
 
 
+@pytest.mark.search
 def test_a_journal_is_not_read_as_a_whole_to_open_its_job(tmp_path: Path) -> None:
     states = JobStore(tmp_path / "state", Disk())
     journal = states.folder("job") / "journal"

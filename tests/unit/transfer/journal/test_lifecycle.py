@@ -167,6 +167,7 @@ def test_parts_are_counted_once_and_forgotten_on_reset() -> None:
     assert parts.xxh3(3) is None
 
 
+@pytest.mark.search
 @given(lives())
 def test_no_history_forgets_a_remote_file_of_the_job(events: list[ev.AnyEvent]) -> None:
     loader = StateLoader()

@@ -189,6 +189,7 @@ async def test_garbage_in_the_lease_is_not_a_holder(tmp_path: Path) -> None:
     await mine.release()
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("links", [True, False])
 def test_of_several_machines_that_begin_at_the_same_moment_one_holds_the_job(links: bool, tmp_path: Path) -> None:
     jobs, rounds, machines = 12, 8, ("one", "two", "three")
