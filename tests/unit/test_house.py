@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,17 @@ def test_this_checkout_keeps_the_rules() -> None:
         pytest.skip("not a git checkout: which files are committed is unknown")
     found = house(CHECKOUT)
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
+
+
+@pytest.mark.parametrize("package", ["cluster", "records", "transfer"])
+def test_the_layout_names_every_module_and_no_other(package: str) -> None:
+    folder = CHECKOUT / "uploader" / package
+    layout = (folder / "README.md").read_text("utf-8").partition("| module | contents |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(\w+)/?`", layout))
+    modules = {path.stem for path in folder.rglob("*.py")} - {"__init__"}
+    first = {name for row in layout.splitlines()[2:] for name in re.findall(r"`(\w+)/?`", row.split("|")[1])}
+    assert modules - named == set()
+    assert first - modules - {path.name for path in folder.iterdir()} == set()
 
 
 def test_a_checkout_that_keeps_the_rules_passes(checkout: Path) -> None:
