@@ -207,10 +207,13 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
 
 def _no_connection(fault: aiohttp.ClientConnectorError, host: str) -> ExchangeFailed | TlsFailure:
     if isinstance(fault, aiohttp.ClientConnectorCertificateError):
-        return _tls_failure(fault.certificate_error, host)
+        return _tls_failure(fault.certificate_error, fault.host)
     if isinstance(fault, aiohttp.ClientConnectorSSLError):
-        return _tls_failure(fault.os_error, host)
+        return _tls_failure(fault.os_error, fault.host)
     if isinstance(fault, aiohttp.ClientConnectorDNSError):
+        # A proxy's name is not reported as a ClientProxyConnectionError. An encoded host is not compared.
+        if host.isascii() and fault.host != host:
+            return ExchangeFailed(f"the name of the proxy {fault.host} cannot be resolved", sent=False)
         return ExchangeFailed("its name cannot be resolved", sent=False)
     if isinstance(fault, aiohttp.ClientProxyConnectionError):
         return ExchangeFailed(f"no connection to the proxy {fault.host}: {_safe_message(fault.os_error)}", sent=False)

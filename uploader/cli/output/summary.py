@@ -115,9 +115,9 @@ def _failures(files: Sequence[FileReport]) -> list[str]:
 
 
 def _parts_found(file: FileReport) -> int:
-    """Return the number of parts already present; all of them for a file verified by an earlier run."""
+    """Return the number of parts already present; those of the journal for a file that this run did not look at."""
     untouched = file.parts_found == file.parts_sent == 0
-    return file.parts_total or 0 if untouched else file.parts_found
+    return file.parts_done if untouched else file.parts_found
 
 
 def _file_line(file: FileReport) -> str:

@@ -22,15 +22,18 @@ REPORT = Report(
 
 
 @pytest.mark.parametrize(
-    ("found", "sent", "words"),
+    ("found", "sent", "done", "words"),
     [
-        (0, 5, "Parts: 0 already there, 5 sent."),
-        (3, 2, "Parts: 3 already there, 2 sent."),
-        (0, 0, "Parts: 5 already there, 0 sent."),
+        (0, 5, 5, "Parts: 0 already there, 5 sent."),
+        (3, 2, 5, "Parts: 3 already there, 2 sent."),
+        (0, 0, 5, "Parts: 5 already there, 0 sent."),
+        (0, 0, 2, "Parts: 2 already there, 0 sent."),
+        (0, 0, 0, "Parts: 0 already there, 0 sent."),
     ],
+    ids=["sent", "continued", "verified earlier", "interrupted before it was looked at", "interrupted after it began"],
 )
-def test_parts_of_files_verified_earlier_were_already_there(found: int, sent: int, words: str) -> None:
-    file = msgspec.structs.replace(FILE, parts_found=found, parts_sent=sent)
+def test_parts_that_figshare_has_were_already_there(found: int, sent: int, done: int, words: str) -> None:
+    file = msgspec.structs.replace(FILE, parts_found=found, parts_sent=sent, parts_done=done)
     text = summary_text(msgspec.structs.replace(REPORT, files=(file,)), sent_before=False)
     assert text.splitlines() == [
         f"a\\n: 2.50 MB (2500000 bytes), MD5 {'0' * 32}, verified",
