@@ -153,6 +153,16 @@ def test_a_differently_named_folder_is_suggested(figup: Figup) -> None:
     assert refused == f"figup: nothing to compare: everything found is skipped ({path}/: an empty folder)\n"
 
 
+def test_the_contents_of_a_folder_that_is_not_in_the_item_are_suggested(figup: Figup) -> None:
+    path = source(figup, "data.bin")
+    item = str(figup.run("upload", "data.bin", "--json").expect(0).summary["item_id"])
+    (figup.cwd / "copy").mkdir()
+    path.rename(figup.cwd / "copy" / "data.bin")
+    hint = "the missing files are in the item, but not in a folder copy: name its contents, with /. after the folder"
+    assert figup.run("verify", item, "copy").expect(1).stderr == f"figup: {hint}\n"
+    assert figup.run("verify", item, "copy/.").expect(0).stderr == ""
+
+
 def test_what_cannot_be_compared(figup: Figup) -> None:
     source(figup, "a")
     assert "no item 999" in figup.run("verify", "999", "a").expect(4).stderr

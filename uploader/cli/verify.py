@@ -24,7 +24,7 @@ from uploader.figshare.ids import Reference
 from uploader.sources.models import STDIN, Packing, Sources, remote_path
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.verify import Comparison, Total, exit_status, likely_folder, totals
+from uploader.transfer.verify import Comparison, Total, exit_status, likely_folder, surplus_folder, totals
 
 HELP = f"""\b
 Examples:
@@ -129,6 +129,9 @@ def verify(
             if (folder := likely_folder(results)) is not None:
                 where = f"the missing files are in the item's folder {printable(folder)}"
                 session.console.note(f"{where}: name the folder itself, not its contents")
+            if (folder := surplus_folder(results)) is not None:
+                where = f"the missing files are in the item, but not in a folder {printable(folder)}"
+                session.console.note(f"{where}: name its contents, with /. after the folder")
             return exit_status(results)
 
         return run(common, work)

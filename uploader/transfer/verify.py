@@ -105,6 +105,15 @@ def likely_folder(comparisons: Sequence[Comparison]) -> str | None:
     return folder if 2 * count > len(missing) else None
 
 
+def surplus_folder(comparisons: Sequence[Comparison]) -> str | None:
+    """Find the folder here without which most of the missing files have the item's paths; None if there is none."""
+    missing = [one for one in comparisons if one.status == "missing"]
+    split = ((one, remote_path(one.folder, one.name).partition("/")) for one in missing)
+    counts = Counter(folder for one, (folder, _, inner) in split if inner and inner == one.elsewhere)
+    folder, count = max(counts.items(), key=lambda pair: pair[1], default=(None, 0))
+    return folder if 2 * count > len(missing) else None
+
+
 async def verify(
     api: Service,
     item_id: int,

@@ -252,6 +252,8 @@ HUGE = 10**5000
         (lambda client: client.stats.count(HUGE), "invalid group=a number with too many digits"),
         (lambda client: client.item(HUGE), "'a number with too many digits' is not an item"),
         (lambda client: client.upload("a", item=-HUGE), "'a number with too many digits' is not an item"),
+        (lambda client: client.upload(__file__, title=""), "a title has 3 to 1000 characters, and '' has 0"),
+        (lambda client: client.preview(__file__, title=""), "a title has 3 to 1000 characters, and '' has 0"),
         (lambda client: client.report("own", "a.csv", max_requests=HUGE), "invalid max_requests=a number with"),
         (lambda client: client.report("own", "a.csv", deadline=HUGE), "invalid deadline=a number with"),
     ],

@@ -12,7 +12,16 @@ from uploader.figshare.models import File
 from uploader.sources.checksums import ChecksumEntry
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
-from uploader.transfer.verify import EXIT_STATUS, Comparison, Total, exit_status, likely_folder, totals, verify
+from uploader.transfer.verify import (
+    EXIT_STATUS,
+    Comparison,
+    Total,
+    exit_status,
+    likely_folder,
+    surplus_folder,
+    totals,
+    verify,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -149,3 +158,13 @@ def test_the_folder_with_most_of_the_missing_files_is_suggested() -> None:
     assert likely_folder([*missing, *beyond]) == "d"
     assert likely_folder([*missing, beyond[0]]) is None
     assert likely_folder(missing) is None
+
+
+async def test_the_folder_of_a_download_is_not_in_the_item(tmp_path: Path) -> None:
+    for path in ("copy/data.bin", "copy/sub/b"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(CONTENT)
+    existing = complete_file(), complete_file(4, name="b")
+    results = await verified(*existing, paths=(tmp_path / "copy",), folders={4: "sub"})
+    assert surplus_folder(results) == "copy"
+    assert surplus_folder(await verified(complete_file(), paths=(tmp_path / "copy" / "sub",))) is None

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from uploader import units
-from uploader.cli.output.progress_lines import Forecast, limit_text, requests_time_left
+from uploader.cli.output.progress_lines import Forecast, awaits_checksums, limit_text, requests_time_left
 from uploader.cli.output.writer import OutputThread
 from uploader.clock import RecentRate
 from uploader.text import shorten
@@ -169,8 +169,8 @@ class Bars:
             # Most wait for a request, which the line already says.
             shown = tuple(file for file in shown if 0 < file.bytes_done < file.size)
         else:
-            waiting = bool(progress.active) and all(file.waiting for file in progress.active)
-            total.show(progress.bytes_done, _TOTAL_WAITING if waiting else _TOTAL, of=progress.bytes_total)
+            style = _TOTAL_WAITING if awaits_checksums(progress) else _TOTAL
+            total.show(progress.bytes_done, style, of=progress.bytes_total)
         active = {file.path for file in shown}
         for path in [path for path in self._bars if path not in active]:
             self._bars.pop(path).close()

@@ -52,6 +52,13 @@ def requests_time_left(progress: no.Progress) -> str:
     return units.format_duration(progress.requests_left / progress.request_rate) if progress.request_rate else "?"
 
 
+def awaits_checksums(progress: no.Progress) -> bool:
+    """Return whether nothing but checksums is awaited: of many small files, those at hand often are all sent."""
+    waiting = bool(progress.active) and all(file.waiting for file in progress.active)
+    unfinished = progress.files_total - progress.files_done - progress.files_failed
+    return waiting and (not progress.rate or 0 < unfinished <= len(progress.active))
+
+
 def _files_text(progress: no.Progress) -> str:
     verified = f"{progress.files_done} of {units.format_count(progress.files_total, 'file')} verified"
     return f"{verified}, {progress.files_failed} failed" if progress.files_failed else verified
@@ -71,7 +78,7 @@ def progress_line(progress: no.Progress, left: float | None = None) -> str:
     left = time_left(progress) if left is None else left
     if progress.files_done + progress.files_failed >= progress.files_total:
         pass
-    elif progress.active and all(file.waiting for file in progress.active):
+    elif awaits_checksums(progress):
         parts.append("waiting for Figshare's checksum")
     else:
         if progress.rate is not None:

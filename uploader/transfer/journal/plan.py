@@ -60,7 +60,7 @@ def target_of(
     if item is not None and (title is not None or project is not None):
         named = "title" if title is not None else "project"
         raise UsageError(f"an existing item and a {named} for a new one are mutually exclusive")
-    chosen = None if item is not None else checked_title(title or default_title(selection))
+    chosen = None if item is not None else checked_title(default_title(selection) if title is None else title)
     return Target(endpoint=endpoint, item=item, title=chosen, project=project, account=account)
 
 

@@ -42,6 +42,8 @@ def test_many_small_files_show_the_limiting_resource(columns: int, words: str, m
     assert shown._total is not None
     assert bars.WAITING in str(shown._total)
     assert len(shown._bars) == 1
+    shown._draw(msgspec.structs.replace(small_files(request_rate=None), rate=50.0), 0.5)
+    assert "112 of 500 files, 50 bytes/s" in str(shown._total)
     shown._draw(small_files(request_rate=1.0), 1.0)
     assert words in str(shown._total)
     assert bars.WAITING not in str(shown._total)

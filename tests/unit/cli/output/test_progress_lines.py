@@ -91,6 +91,13 @@ def test_after_sending_the_line_says_what_is_awaited() -> None:
     assert line == "1.00 kB of 1.00 kB (100 %), 0 of 1 file verified, waiting for Figshare's checksum"
 
 
+def test_many_files_of_which_those_at_hand_were_sent_have_a_rate_and_an_end() -> None:
+    many = msgspec.structs.replace(progress(250, waiting=True), files_total=500, files_done=112)
+    assert progress_line(many).endswith("112 of 500 files verified, 50 bytes/s, 15 s left, 3 connections")
+    stuck = msgspec.structs.replace(many, rate=0.0)
+    assert progress_line(stuck).endswith("112 of 500 files verified, waiting for Figshare's checksum")
+
+
 def test_after_verification_the_line_is_short() -> None:
     done = progress(1000, verified=1)
     assert progress_line(done) == "1.00 kB of 1.00 kB (100 %), 1 of 1 file verified"
