@@ -184,13 +184,18 @@ def test_sizes_beyond_32_bits(format: Format, tmp_path: Path) -> None:
             assert tar.extractfile("large/2").read() == b"begin"  # type: ignore[union-attr]
 
 
-def test_the_local_header_has_the_sizes_of_a_large_member(tmp_path: Path) -> None:
-    """Without them, unzip refuses a member of 4 GiB - 1, the largest on FAT32, and all that follow."""
+def test_the_zip64_fields_are_complete(tmp_path: Path) -> None:
+    """Otherwise unzip refuses what follows a member of 4 GiB - 1, the largest on FAT32."""
     size = (1 << 32) - 1
     plan = sparse_plan(tmp_path, "zip", {"1": size, "2": 5})
     source = ArchiveSource(plan, "archive")
     head = bytes(source.read(0, plan.layout.head_size(0)))
-    assert head[-20:] == struct.pack("<HHQQ", 1, 16, size, size + 5 * -(-size // BLOCK))
+    packed = size + 5 * -(-size // BLOCK)
+    assert head[-20:] == struct.pack("<HHQQ", 1, 16, size, packed)
+    source.learned(0, 1, None)  # instead of reading it
+    directory = bytes(source.read(plan.layout.start_of(2), plan.layout.size - plan.layout.start_of(2)))
+    assert struct.pack("<HH3Q", 1, 24, size, packed, 0) in directory
+    assert struct.pack("<HH3Q", 1, 24, 5, 10, plan.layout.start_of(1)) in directory
 
 
 @pytest.mark.exhaustive

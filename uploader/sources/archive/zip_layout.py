@@ -21,7 +21,7 @@ _ENTRY = struct.Struct("<4s6H3I5H2I")
 _TIME = struct.Struct("<HHBl")
 """Info-ZIP's extended timestamp: the mtime in seconds, UTC."""
 _DESCRIPTOR, _DESCRIPTOR64 = struct.Struct("<4s3I"), struct.Struct("<4sI2Q")
-_ZIP64 = struct.Struct("<HHQQ")
+_ZIP64, _ZIP64_ENTRY = struct.Struct("<HHQQ"), struct.Struct("<HH3Q")
 _END, _END64, _LOCATOR = struct.Struct("<4s4H2IH"), struct.Struct("<4sQ2H2I4Q"), struct.Struct("<4sIQI")
 _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 _UNIX = 3 << 8
@@ -178,34 +178,32 @@ class ZipLayout(Layout):
         return _LOCAL.pack(b"PK\3\4", *common, 0, size, size, len(name), len(extra)) + name + extra
 
     def _entry_size(self, index: int) -> int:
-        extra = len(self._time(index)) + self._entry_zip64_size(index)
+        extra = len(self._time(index)) + (_ZIP64_ENTRY.size if self._needs_zip64(index) else 0)
         return _ENTRY.size + self._name_length(index) + extra
 
-    def _entry_zip64_size(self, index: int) -> int:
-        numbers = 2 * self._is_large(index) + (self._starts[index] >= _MAX32)
-        return 4 + 8 * numbers if numbers else 0
+    def _needs_zip64(self, index: int) -> bool:
+        return self._is_large(index) or self._starts[index] >= _MAX32
 
     def _entry(self, index: int, crc_of: Crcs) -> bytes:
         name, extra, start = self._name(index), self._time(index), self._starts[index]
         size, body = self.members.sizes[index], self.body_size(index)
-        large = [size, body] if self._is_large(index) else []
-        if start >= _MAX32:
-            large.append(start)
-        if large:
-            extra += struct.pack(f"<HH{len(large)}Q", 1, 8 * len(large), *large)
+        is_zip64 = self._needs_zip64(index)
+        if is_zip64:
+            # All numbers, even if one would do: unzip takes the first for the size if the entry before is of 4 GiB - 1.
+            extra += _ZIP64_ENTRY.pack(1, 24, size, body, start)
         version, *common = self._common(index, name)
-        if large:
+        if is_zip64:
             version = _WITH_ZIP64
         folder = self._is_folder(index)
         mode = 0o40755 if folder else 0o100755 if self.members.kinds[index] == Kind.EXECUTABLE else 0o100644
         numbers = (
             crc_of(index) if size else 0,
-            _MAX32 if self._is_large(index) else body,
-            _MAX32 if self._is_large(index) else size,
+            _MAX32 if is_zip64 else body,
+            _MAX32 if is_zip64 else size,
         )
         attributes = mode << 16 | (_FOLDER_FLAG if folder else 0)
         lengths = (len(name), len(extra), 0, 0, 0)
-        fields = (_UNIX | version, version, *common, *numbers, *lengths, attributes, min(start, _MAX32))
+        fields = (_UNIX | version, version, *common, *numbers, *lengths, attributes, _MAX32 if is_zip64 else start)
         return _ENTRY.pack(b"PK\1\2", *fields) + name + extra
 
     def _make_ending(self) -> bytes:
