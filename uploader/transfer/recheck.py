@@ -14,7 +14,7 @@ from uploader.concurrency import for_a_while, in_own_thread, in_thread
 from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
-from uploader.items.reconcile import TIME_LIMIT
+from uploader.items.reconcile import GONE_AFTER, TIME_LIMIT
 from uploader.sources.archive.reader import open_source
 from uploader.sources.digest import Digest, Recorded
 from uploader.sources.models import SourceFile
@@ -83,6 +83,8 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """True if the item has been published, by whomever."""
 
 
+_PAUSES = (0.0, 1.0, GONE_AFTER - 1.0)
+"""Seconds before each further look at files that seem to be gone; only one look at others, and at many."""
 _MAX_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
 _RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
@@ -130,8 +132,7 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
     suspects = [t for t in state.active if remote_match(t, remote.of(t), folders)[0] is not Match.SAME]
     if suspects:
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
-        remote = await _look_again(api, state, state.item_id, suspects, remote)
-        folders = (await read_item(api, state, state.item_id, settle)).folders
+        remote, folders = await _known_again(api, state, state.item_id, suspects, remote, settle)
     by_path = _by_path(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
     error: FigupError | None = None
@@ -225,6 +226,21 @@ class _RemoteFiles:
 def _is_as_sent(file: File, transfer: Transfer) -> bool:
     same_name = file.name == transfer.name and not file.is_link_only
     return same_name and classify(file, expected_of(transfer)) is Match.SAME
+
+
+async def _known_again(
+    api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles, settle: float
+) -> tuple[_RemoteFiles, Mapping[int, str]]:
+    """Return files and folders as further looks show them: one at files that differ, more at those that seem gone."""
+    folders: Mapping[int, str] = {}
+    for pause in _PAUSES if len(suspects) <= _MAX_SINGLE else _PAUSES[:1]:
+        await api.clock.sleep(min(pause, settle))
+        remote = await _look_again(api, state, item_id, suspects, remote)
+        folders = (await read_item(api, state, item_id, settle)).folders
+        suspects = [t for t in suspects if is_sent_again(t, remote_match(t, remote.of(t), folders)[0])]
+        if not suspects:
+            break
+    return remote, folders
 
 
 async def _look_again(

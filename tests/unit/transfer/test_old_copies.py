@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.figshare import READING, Fault
+from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import Options
 
 pytestmark = [pytest.mark.anyio, pytest.mark.search]
@@ -66,3 +68,36 @@ async def test_what_was_sent_before_a_crash_is_kept(world: World, service: str, 
     (item,) = world.figshare.stored_items.values()
     assert world.contents(item.id) == [("a", md5(CONTENT))]
     assert (world.figshare.log.count("initiate"), world.figshare.resent_parts) == (1, [])
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+async def test_a_finished_job_that_is_run_again_at_once_takes_nothing_for_lost(world: World, named: bool) -> None:
+    """What is sent again has a new id, and may be published again."""
+    source, options = world.source("a", CONTENT), ItemOptions(metadata=Metadata(), publish=True)
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    world.figshare.behind = lambda _: 0.0
+    assert await world.upload(source, item_options=options, **target) == 0
+    (item,) = world.figshare.stored_items.values()
+    sent = set(item.files)
+    world.figshare.behind = lambda request: 2.0 if request in SERVICES["files"] else 0.0
+    assert await world.upload(source, item_options=options, **target) == 0
+    assert (set(item.files), item.version, world.figshare.log.count("initiate")) == (sent, 1, 1)
+
+
+@pytest.mark.parametrize("seconds", [2.0, 10.0])
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_new_item_that_not_every_copy_has_is_not_called_missing(
+    world: World, seconds: float, cut: bool
+) -> None:
+    """By no request about its metadata, nor after its journal lost when it was created."""
+    source, options = world.source("a", CONTENT), ItemOptions(metadata=Metadata(), reserve_doi=True, publish=True)
+    world.figshare.behind = lambda request: seconds if request in ("authors", "detail") else 0.0
+    if cut:
+        world.figshare.fail("authors", Fault.KILLED_BEFORE)
+        assert await world.upload(source, title=TITLE, item_options=options) == KILLED
+        (job,) = world.jobs()
+        (job / "journal").write_bytes(b"")
+    assert await world.upload(source, title=TITLE, item_options=options) == 0, world.error
+    (item,) = world.figshare.stored_items.values()
+    assert (item.title, item.version) == (TITLE, 1)
+    assert [author.full_name for author in item.authors] == ["Jane Doe"]

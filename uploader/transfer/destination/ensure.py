@@ -6,13 +6,13 @@ urgent to answer (`learn_address`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import msgspec
 
 from uploader.errors import ItemNotFound, RequestRejected
-from uploader.figshare.models import Item
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
 from uploader.figshare.retry import Backoff, poll
 from uploader.items.describe import describe
@@ -25,6 +25,8 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.listing import visible_within
+
+T = TypeVar("T")
 
 
 async def ensure_item(run: JobRun) -> None:
@@ -48,7 +50,7 @@ async def learn_address(run: JobRun) -> None:
         if item_id is None:
             raise RuntimeError("the item is unknown")
         with run.stop.interruptible():
-            item = await _read_item(run, item_id)
+            item = await once_visible(run, lambda: run.api.item(item_id))
             async with _item_itself_first(run, item_id):
                 await remove_mark(run, item)
         await run.commit(
@@ -57,18 +59,19 @@ async def learn_address(run: JobRun) -> None:
     run.notify(no.ItemKnown(item_id=item_id, item_url=item.url, created=run.created_item))
 
 
-async def _read_item(run: JobRun, item_id: int) -> Item:
-    """Request the item; for a while, if the job created it a short time ago: it may not be visible everywhere yet."""
+async def once_visible(run: JobRun, ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask for the item; for a while, if the job created it a short time ago: it may not be visible everywhere yet."""
 
-    async def look() -> Item | None:
+    async def look() -> tuple[T] | None:
         try:
-            return await run.api.item(item_id)
+            return (await ask(),)
         except ItemNotFound:
             if not visible_within(run.api, run.state, run.options.settle_timeout):
                 raise
             return None
 
-    return await poll(look, run.options.settle_timeout, run.clock) or await run.api.item(item_id)
+    found = await poll(look, run.options.settle_timeout, run.clock)
+    return found[0] if found is not None else await ask()
 
 
 @asynccontextmanager
@@ -97,7 +100,7 @@ async def ensure_description(run: JobRun) -> None:
         rest = {name: value for name, value in requested.payload.fields.items() if name not in sent}
         payload = msgspec.structs.replace(requested.payload, fields=rest)
         async with _item_itself_first(run, run.item_id):
-            await describe(run.api, run.item_id, payload, on_turn=run.lock.check)
+            await once_visible(run, lambda: describe(run.api, run.item_id, payload, on_turn=run.lock.check))
         await run.commit(ev.MetadataApplied(requested.mark))
     run.described = True
     run.notify(no.Described(run.item_id, requested.payload.present_fields))

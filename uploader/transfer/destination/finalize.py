@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from uploader.errors import Facts, FigupError, PermissionDenied, RequestRejected, TokenRejected
-from uploader.figshare.models import File
+from uploader.figshare.models import File, ItemDetail
 from uploader.items import release
 from uploader.transfer import notices as no
+from uploader.transfer.destination.ensure import once_visible
 from uploader.transfer.destination.lookup import find_published
 from uploader.transfer.journal import events as ev
 from uploader.transfer.recheck import ItemCheck
@@ -52,7 +53,7 @@ async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[ev.FinalS
 
 
 async def _reserve_doi(run: JobRun) -> ev.FinalStepDone:
-    item = await run.api.items.detail(run.item_id)
+    item = await _detail(run)
     doi = await release.reserve_doi(run.api, item, on_turn=run.lock.check)
     return ev.FinalStepDone(step="reserve_doi", value=doi)
 
@@ -71,7 +72,7 @@ async def _publish(run: JobRun, unfinished: Sequence[File]) -> ev.FinalStepDone:
     """
     intent, mark = run.state.publish_intent, run.state.files_fingerprint
     found = await find_published(run, intent) if intent is not None else None
-    item = found or await run.api.items.detail(run.item_id)
+    item = found or await _detail(run)
     sent = {transfer.file_id for transfer in run.state.active if transfer.file_id is not None}
     is_published = await release.is_published(run.api, item, files=sent, time_limit=run.options.settle_timeout)
     # Where versions cannot be compared, a later one than the intent's with the same files is its effect.
@@ -88,6 +89,10 @@ async def _publish(run: JobRun, unfinished: Sequence[File]) -> ev.FinalStepDone:
     return ev.FinalStepDone(
         step="publish", value=release.visibility(item), url=item.public_url or None, doi=item.doi or None
     )
+
+
+async def _detail(run: JobRun) -> ItemDetail:
+    return await once_visible(run, lambda: run.api.items.detail(run.item_id))
 
 
 def _warn_not_public(run: JobRun) -> None:

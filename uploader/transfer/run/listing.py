@@ -47,11 +47,12 @@ def visible_within(api: Service, state: JobState, settle: float) -> float:
 
     For `settle` seconds not every copy of the server's data may have one that the job created a short time ago.
     """
-    intent = state.item_intent if state.creates_item else None
-    if intent is None:
+    intent = state.item_intent
+    if not state.creates_item or (intent is None and not state.recovered):
         return 0.0
     visible_after = _VISIBLE_EVERYWHERE if state.item_state is ItemState.READY else VISIBLE_AFTER
-    return seconds_to_search(intent.at, api.server_now(), settle, visible_after)
+    created = intent.at if intent is not None else state.plan.created  # the damaged journal lost the intent
+    return seconds_to_search(created, api.server_now(), settle, visible_after)
 
 
 async def read_item(api: Service, state: JobState, item_id: int, settle: float) -> Item:
