@@ -79,7 +79,7 @@ def test_the_retry_time_is_capped_as_configured(tmp_path: Path) -> None:
             order.retry_timeout = cap
             outcome, met, span = stage.attempts(order, "get-item:every=503")
             assert (outcome.exit_status, outcome.error.partition(":")[0]) == (75, "server-failing")
-            assert outcome.seconds < 10 * cap
+            assert outcome.seconds < 40 * cap
             tries.append(met)
             spans.append(span)
     assert 1 < tries[0] < tries[1] < 12

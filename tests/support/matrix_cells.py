@@ -232,7 +232,7 @@ class Cell:
     @property
     def longest(self) -> float:
         """Maximum seconds of a run. With a permanent fault its time is capped; a slow trickle takes its time."""
-        return 10 * SHORT if self.often and self.fault != "trickle" else _TIME_LIMIT
+        return 40 * SHORT if self.often and self.fault != "trickle" else _TIME_LIMIT
 
     def hurried(self, order: Order) -> Order:
         """The upload with a short limit for what this cell exhausts."""
