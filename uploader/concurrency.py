@@ -128,7 +128,7 @@ async def in_own_thread(call: Callable[..., T], *args: object) -> T:
 
 
 async def in_batches(values: Iterable[T], size: int = 100) -> AsyncIterator[list[T]]:
-    """Yield values whose reading blocks, so many at a time; they are read in a thread."""
+    """Yield values whose reading blocks in batches of `size`, which are read in a thread."""
     rest = iter(values)
     while batch := await in_thread(lambda: list(itertools.islice(rest, size))):
         yield batch

@@ -280,7 +280,7 @@ def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> 
 def quick_looks(figup: Figup) -> None:
     """Let the looks at an unchanged item follow quickly."""
     figup.env["PYTHONPATH"] = plugged(
-        figup.cwd / "plug", "from uploader.items import release\nrelease.LATER_LOOKS = (0.1, 0.1)\n"
+        figup.cwd / "plug", "from uploader.items import release\nrelease.LATER_READS = (0.1, 0.1)\n"
     )
 
 

@@ -295,7 +295,7 @@ def _run(order: Order, report: int) -> NoReturn:
     points = Points(order, report)
     log = _start_logging(order.log)
     mock.patch.object(client, "Disk", return_value=points.disk).start()
-    mock.patch.object(release, "LATER_LOOKS", (0.1,)).start()
+    mock.patch.object(release, "LATER_READS", (0.1,)).start()
     if order.how in ERRORS:
         BadDisk(Path(order.state_dir), order.how, lambda: points.disk_is_bad).put_in()
     _with_points_around_requests(points)

@@ -196,7 +196,7 @@ def _creation(api: AccountService, account: NewAccount) -> Callable[[], Awaitabl
 
 
 def _lookup(api: AccountService, email: str) -> Callable[[], Awaitable[int | None]]:
-    async def look() -> int | None:
+    async def check() -> int | None:
         return next((one.id for one in await api.accounts.with_email(email)), None)
 
-    return look
+    return check

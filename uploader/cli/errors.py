@@ -90,12 +90,12 @@ def from_click(error: click.ClickException) -> Failure:
         )
     context = getattr(error, "ctx", None)
     hint = f"See `{context.command_path} --help`." if context is not None else "See `figup --help`."
-    said = error.format_message()
+    text = error.format_message()
     if near := getattr(error, "possibilities", None):
-        said, hint = error.message, f"Did you mean {near[0]}? {hint}"
+        text, hint = error.message, f"Did you mean {near[0]}? {hint}"
     elif isinstance(error, click.NoSuchOption) and context is not None and _accepts_paths(context.command):
         hint = f"Put file names that begin with a dash after `--`. {hint}"
-    message = _line(" ".join(said.split())).rstrip(".")
+    message = _line(" ".join(text.split())).rstrip(".")
     message = message.replace("is not a valid integer range", "is not a whole number")
     return Failure(
         code="usage", message=message[:1].lower() + message[1:], hint=hint, path=None, exit_status=ExitStatus.USAGE

@@ -129,8 +129,8 @@ def update(item: Reference, title: str | None, metadata: str | None, common: Glo
         await describe(api, found.id, spec, title=description.metadata.title)
         now = await api.items.detail(found.id)
         session.console.event("updated", changed=list(description.metadata.present_fields()), **fields(now))
-        said = ", ".join(description.metadata.present_fields()).replace("_", " ")
-        session.console.result(f"Item {found.id} is updated: {said}." if said else "Nothing to change.")
+        updated = ", ".join(description.metadata.present_fields()).replace("_", " ")
+        session.console.result(f"Item {found.id} is updated: {updated}." if updated else "Nothing to change.")
         if found.is_public:
             again = common.repeated.command("item", "publish", found.id)
             session.console.note(f"the public version does not change until `{again}`")

@@ -36,7 +36,7 @@ class HostCost:
 
     @classmethod
     def of(cls, service: Figshare | StatisticsApi, requests: int, *, more: bool = False) -> HostCost:
-        """Return the cost of so many requests to a service."""
+        """Return the cost of this number of requests to a service."""
         return cls(
             endpoint=service.endpoint, requests=requests, rate=service.request_rate, burst=service.request_burst,
             more=more,

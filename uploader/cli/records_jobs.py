@@ -243,7 +243,7 @@ async def _check_report(job: OpenJob, values: dict[str, Any]) -> None:
 
 
 async def _write_report(session: Session, job: OpenJob, run: Run, count: int, values: dict[str, Any]) -> None:
-    """Write the report, unless another process has taken over the job: then it is that one's to write."""
+    """Write the report, unless another process has taken over the job, which then writes it."""
     from uploader.records.journal import ReportWritten
     from uploader.records.report import write_report
 

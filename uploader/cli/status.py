@@ -166,7 +166,7 @@ def _member_text(member: no.Member) -> str:
 
 
 def _changes(before: tuple[no.Member, ...], now: tuple[no.Member, ...]) -> list[str]:
-    """Describe which processes came or went between two looks."""
+    """Describe which processes came or went between two reports."""
     old, new = ({(m.host, m.pid): m for m in members} for members in (before, now))
     joined = [f"joined: {_member_text(new[key])}" for key in new.keys() - old.keys()]
     return joined + [f"left: {_member_text(old[key])}" for key in old.keys() - new.keys()]

@@ -44,7 +44,7 @@ DEADLINE_HELP = (
     "be finished by then. auto: before the end of the batch job.  [default: no deadline]"
 )
 _DEADLINE_SOURCE = "uploader.cli.deadline_source"
-"""Key in click's context: what said when the batch job ends, "" if nothing did."""
+"""Key in click's context: the source of the batch job's end, "" if there is none."""
 _NOT_RECORDED = {"restart_changed", "forget_missing", "reread", "deadline"}
 """Options that discard sent or planned files, read everything again, or are about the time apply to one run only."""
 

@@ -42,8 +42,8 @@ T = TypeVar("T")
 _release_worker_thread: Callable[[], None] = distributed.secede
 """Let the worker run other tasks beside the present one, which mostly waits."""
 
-_LIMIT_LOOK = 0.25
-"""Seconds between two looks whether a lowered limit is kept."""
+_LIMIT_POLL = 0.25
+"""Seconds between two checks whether a lowered limit is kept."""
 _FAILED = "failed"
 """Code of an order that failed for a reason that no error of figup describes."""
 
@@ -198,7 +198,7 @@ class Carrier:
         self._run.throttle.refresh()
         kept = self._senders.limit(connections)
         while not kept:
-            await self._run.clock.sleep(_LIMIT_LOOK)
+            await self._run.clock.sleep(_LIMIT_POLL)
             kept = self._senders.limit(connections)
 
     async def carry_out(self, term: int, order: Order) -> list[Entry]:

@@ -37,13 +37,13 @@ from uploader.transfer.run.throttle import Throttle
 log = logging.getLogger("uploader.cluster.member")
 
 POLL = 2.0
-"""Seconds between two looks at the orders."""
+"""Seconds between two reads of the orders."""
 POLL_SOON, SOON = 0.25, 10.0
 """The same while more orders are needed, for at most this many seconds after several parts came at once."""
 BEAT = 10.0
 """Seconds between two signs of life, and the longest that a report waits."""
 _FIRST_BEATS = 5
-"""Looks with a sign of life each, at first and when the leader changes: it soon knows that the member is alive."""
+"""Reads with a sign of life each, at first and when the leader changes: it soon knows that the member is alive."""
 KNOWN = 15.0
 """Seconds for which orders that were read are assumed to be current."""
 LEADERLESS = 30.0
@@ -151,7 +151,7 @@ class MemberRole:
                 await self._clock.sleep(self._pause())
 
     def _pause(self) -> float:
-        """Return the seconds until the next look at the orders."""
+        """Return the seconds until the next read of the orders."""
         now = self._clock.monotonic()
         if not self._is_nearly_idle():
             self._busy_at = now

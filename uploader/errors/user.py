@@ -245,7 +245,7 @@ class SomeRecordsFailed(UserError):
 
 
 class Conflict(UserError):
-    """Something else is there already: a file of this name, an item with this DOI; nothing was replaced."""
+    """Something else exists already: a file of this name, an item with this DOI; nothing was replaced."""
 
     code = "conflict"
     exit_status = ExitStatus.SOME_FAILED

@@ -45,7 +45,7 @@ SCOPE: Final = "all"
 _UNREAD: Final = (408, 425, 429, 503)
 """Statuses with which a server turns a request away without acting on it."""
 _PAGE_TIME_LIMIT: Final = 5.0
-"""Seconds to look at the page of consent before the user does."""
+"""Seconds to request the consent page, before the user opens it."""
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds for one request to the token endpoint, which a cancellation does not cut short."""
 

@@ -151,7 +151,7 @@ async def change_keywords(
     if changed(now) == now:
         return now
 
-    async def look() -> list[str] | None:
+    async def check() -> list[str] | None:
         nonlocal now
         now = list((await api.items.detail(item.id)).keywords)
         there = {plain(word) for word in now}  # Figshare may write a keyword in its own way
@@ -160,7 +160,7 @@ async def change_keywords(
 
     for _ in range(_ATTEMPTS):
         await api.items.update(item.id, {"keywords": changed(now)})
-        if await poll(look, TIME_LIMIT, api.clock) is not None:
+        if await poll(check, TIME_LIMIT, api.clock) is not None:
             return now
     raise Conflict(f"the keywords of item {item.id} are not as they were set: somebody else sets them, too")
 

@@ -33,8 +33,8 @@ _VERSIONED = (
 _GIVEN_DATES = ("firstOnline", "publisherPublication", "publisherAcceptance")
 """Dates of the timeline that a user can set (documented)."""
 _SET_BY_PUBLISHING = frozenset({"doi", "handle", "timeline"})
-LATER_LOOKS = (3.0, 12.0)
-"""Seconds before each further look at a draft that seems unchanged: a server may answer with an old copy of its data.
+LATER_READS = (3.0, 12.0)
+"""Seconds before each further read of a draft that seems unchanged: a server may answer with an old copy of its data.
 Together as long as the effect of any request is searched for."""
 _PUBLISHING = 3
 """How much longer than for that of other requests to look for the effect of publishing: other clients allow a minute
@@ -76,15 +76,15 @@ async def is_published(
     It can only be known of a public item without embargo, because an embargo hides the files of a version, and not of
     changes that are in review. A version that is not visible yet is waited for.
 
-    A needless version is harmless, a change that is not published is not. So the draft must look unchanged until any
-    change made before must be visible, and the version must have the `files` (ids) that the caller knows to be in the
-    draft, whatever a listing shows. A replaced file has a new id.
+    A needless version is harmless, a change that is not published is not. So the draft must be read as unchanged until
+    any change made before must be visible, and the version must have the `files` (ids) that the caller knows to be in
+    the draft, whatever a listing shows. A replaced file has a new id.
     """
     known = await _is_in_version(api, item, files, time_limit)
-    for pause in LATER_LOOKS:
+    for pause in LATER_READS:
         if not known:
             break
-        await api.clock.sleep(min(pause, max(time_limit, LATER_LOOKS[0])))
+        await api.clock.sleep(min(pause, max(time_limit, LATER_READS[0])))
         known = await _is_in_version(api, await api.items.detail(item.id), files, time_limit)
     return known
 
@@ -113,7 +113,7 @@ async def _is_in_version(api: ItemService, item: ItemDetail, needed: Collection[
 
 async def is_draft(api: ItemService, item: ItemDetail, digest: str) -> bool:
     """Return whether the draft has this digest, at each of the looks that `is_published` takes."""
-    for pause in LATER_LOOKS:
+    for pause in LATER_READS:
         if await draft_digest(api, item) != digest:
             return False
         await api.clock.sleep(pause)

@@ -16,9 +16,9 @@ from uploader.items.payload import ItemPayload
 from uploader.records import journal as ev
 
 _RENEWED_AFTER = timedelta(seconds=10)
-"""A change whose requests were waited for or repeated for so long begins anew."""
+"""A change whose requests were waited for or repeated for this long is recorded again."""
 _SLACK = timedelta(seconds=20)
-"""What a change does is at most so much later than its beginning: its last request begins before it is renewed."""
+"""What a change does is at most this much later than its beginning: its last request begins before it is renewed."""
 _RELATED = {"references", "related_materials", "resource_doi"}
 _SET_BY: Mapping[str, Set[str]] = {
     "description": {"description"}, "keywords": {"keywords"}, "categories": {"categories"}, "references": _RELATED,
@@ -48,8 +48,8 @@ def seen_of(item: ItemDetail) -> ev.Seen:
     )
 
 
-def begins_anew(begun: str, now: datetime) -> bool:
-    """Return whether a change, "" for none, began so long before that it is to be recorded again."""
+def must_be_recorded_again(begun: str, now: datetime) -> bool:
+    """Return whether a change, "" for none, began so long ago that its time must be recorded again."""
     return bool(begun) and now - datetime.fromisoformat(begun) > _RENEWED_AFTER
 
 

@@ -65,7 +65,7 @@ class Existing:
         return sorted(found.values(), key=lambda row: (row.owner != "own", row.id))
 
 
-async def look(
+async def find_existing(
     api: Figshare,
     dois: Set[str],
     marks: Collection[str],

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
 
 _CLEANUP = 10.0
-"""Seconds to take back what was done after the job had been lost."""
+"""Seconds to undo what was done after the job had been lost."""
 SETTLE_TIMEOUT = 30.0
 """Seconds to look for the effect of a request whose response was lost."""
 
@@ -46,7 +46,7 @@ class Links:
         return self.job.state.of(self.key)
 
     async def set(self, link: str) -> None:
-        """Make the item refer to this address; a link to another one is removed once this one is there."""
+        """Make the item refer to this address; a link to another one is removed once this one exists."""
 
         async def check() -> bool | None:
             return any(_is_link(file, link) for file in await self._files()) or None

@@ -1,4 +1,4 @@
-"""Create or update the items of a file's records, one after the other, until each is there once.
+"""Create or update the items of a file's records, one after the other, until each exists once.
 
 A record that fails does not stop the others. What concerns all of them ends the run, which the same call continues.
 """
@@ -31,7 +31,7 @@ from uploader.errors import (
 )
 from uploader.figshare.models import Account
 from uploader.records import journal as ev
-from uploader.records.existing import Existing, Row, look, with_state
+from uploader.records.existing import Existing, Row, find_existing, with_state
 from uploader.records.job import OpenJob, read_state
 from uploader.records.journal import JobPlanned
 from uploader.records.known import KnownRecords
@@ -139,7 +139,7 @@ class Run:
 
     async def _work(self) -> None:
         with self._stop.interruptible():
-            existing = await self._look()
+            existing = await self._find_existing()
         async for some in in_batches(self._records):
             for record in some:
                 self._check_may_go_on()
@@ -184,12 +184,12 @@ class Run:
         if self._stop.requested or self._budget_is_spent():
             raise Stopped
 
-    async def _look(self) -> Existing:
+    async def _find_existing(self) -> Existing:
         """List what exists: for new records by DOI, for interrupted ones by mark, for others whether they exist."""
         state = self._job.state
         marks = [*state.marks, *(one.intent.mark for one in state.records.values() if one.intent is not None)]
         creates = state.plan is not None and state.plan.action == "create"
-        existing = await look(
+        existing = await find_existing(
             self._api,
             await in_thread(self._records.dois),
             marks,
@@ -382,7 +382,7 @@ async def preview(
     known = KnownRecords(records, state)
     dois = await in_thread(known.dois)
     creates = plan.action == "create"
-    existing = await look(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)
+    existing = await find_existing(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)
 
     if creates:
         await _warn_of_look_alikes(known, existing, warn)

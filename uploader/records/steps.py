@@ -31,7 +31,7 @@ from uploader.items.describe import describe
 from uploader.items.mark import bears_mark, mark_prefix, marked_title, new_mark
 from uploader.items.reconcile import confirm, seconds_to_search
 from uploader.records import journal as ev
-from uploader.records.changes import begins_anew, is_as_the_job_left_it, seen_of, was_edited
+from uploader.records.changes import is_as_the_job_left_it, must_be_recorded_again, seen_of, was_edited
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
 from uploader.records.links import SETTLE_TIMEOUT, Links
@@ -184,7 +184,7 @@ class Steps:
         What somebody changed until then is recorded first: it would count as the job's own.
         """
         await self.job.lock.check()
-        if not begins_anew(self.state.changing, self.api.server_now()):
+        if not must_be_recorded_again(self.state.changing, self.api.server_now()):
             return
         with suppress(ItemNotFound):  # it is not visible yet, or the request tells
             await self._note_change(await self.api.items.detail(self.item_id))

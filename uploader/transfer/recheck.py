@@ -307,20 +307,20 @@ async def check_source(
     read_stamp: FileStamp | None = None,
     *,
     limiter: anyio.Semaphore | None = None,
-    looks: anyio.CapacityLimiter | None = None,
+    source_slots: anyio.CapacityLimiter | None = None,
     reread: bool = False,
 ) -> None:
     """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave.
 
     It is read again if its times or inode differ; with `reread` always: a memory mapping changes neither.
     `read_stamp` is its state when this run read it to the end; None if it did not: then the journal's record counts.
-    `limiter` limits how many sources are read again at the same time, `looks` how many are looked at; None: no limit.
+    `limiter` limits how many sources are read again at the same time, `source_slots` how many are examined.
     Raises SourceChanged, SourceNotFound, ChecksumWrong.
     """
     if transfer.md5 is not None:
         as_expected(transfer, transfer.md5)
     try:
-        async with for_a_while(looks) if looks is not None else nullcontext():
+        async with for_a_while(source_slots) if source_slots is not None else nullcontext():
             stamp = await in_own_thread(archives.stamp, transfer)
     except SourceChanged as error:  # a member of an archive
         raise error.with_context(hint=SEND_NEW_VERSION, situation="changed-since-verified") from error

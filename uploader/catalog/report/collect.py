@@ -308,7 +308,7 @@ class Collector:
                         group.start_soon(functools.partial(self._phase(part, len(some)).run, failed=failed))
 
     def _phase(self, part: Part, parts: int) -> Phase:
-        """Return the phase of one of so many parts that are read at the same time."""
+        """Return the phase of one of `parts` parts that are read at the same time."""
         return Phase(
             part, self._readers[part], self._store, self._lock, self._tally, self._clock, undated=self._undated,
             fence=self._fence, verify=self._verify if part not in ("numbers", "places") else None,

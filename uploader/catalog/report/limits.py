@@ -27,7 +27,7 @@ class StopReading(Exception):
 class Limits:
     """What ends a run early: a time (monotonic seconds), a number of requests without retries; None: no limit.
 
-    The list or record that has begun is read to its end after so many requests: every run gets further.
+    After that number of requests, the list or record that was begun is read to its end: every run makes progress.
     """
 
     deadline: float | None = None

@@ -106,10 +106,10 @@ async def get_file(request: web.Request) -> web.Response:
     now = context.now()
     file_id = int(request.match_info["file_id"])
 
-    def look(db: sqlite3.Connection) -> File | None:
+    def find(db: sqlite3.Connection) -> File | None:
         return files_db.read_visible(db, _inside(db, request).id, file_id, now)
 
-    file = await context.db.run(look)
+    file = await context.db.run(find)
     if file is None:
         raise not_found("File")
     return json_answer(file_view.file_object(file, context.addresses(request), now, context.settings.delays))

@@ -93,7 +93,7 @@ class OpenMembers:
             # Opening a pipe without a writer would block forever.
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except PATH_FAULTS as error:
-            self._plan.look(index)  # raises SourceChanged if it is gone
+            self._plan.source_status(index)  # raises SourceChanged if it is gone
             raise path_error(error, path) from error
         try:
             status = self._plan.check(index, os.fstat(fd))

@@ -124,14 +124,14 @@ class Plan:
 
         def rows() -> Iterator[tuple[int, int, int, int]]:
             for index in range(self.sources):
-                status = self.check(index, self.look(index))
+                status = self.check(index, self.source_status(index))
                 devices.add(status.st_dev)
                 yield _row(status)
 
         stamp = self._stamp(rows())
         return dataclasses.replace(stamp, device=devices.pop()) if len(devices) == 1 else stamp
 
-    def look(self, index: int) -> os.stat_result:
+    def source_status(self, index: int) -> os.stat_result:
         """Return the state of a member's source. Blocks. Raises SourceChanged if it is gone, else as `path_error`."""
         path = self.members.path(index)
         try:

@@ -31,7 +31,7 @@ async def check_files(run: JobRun) -> ItemCheck:
     """
     settle = run.options.settle_timeout
 
-    async def look() -> ItemCheck | None:
+    async def attempt() -> ItemCheck | None:
         try:
             found = await check_item(run.api, run.state, settle)
         except (Conflict, Md5Pending) as error:
@@ -42,7 +42,7 @@ async def check_files(run: JobRun) -> ItemCheck:
 
     with run.stop.interruptible():
         # What was sent in this run is not called lost or changed before every copy of the server's data must show it.
-        check = await poll(look, settle if run.verified else 0.0, run.clock) or await check_item(
+        check = await poll(attempt, settle if run.verified else 0.0, run.clock) or await check_item(
             run.api, run.state, settle
         )
     for transfer, _, exists in check.lost:

@@ -107,19 +107,19 @@ class SourceSession:
     async def check(self) -> None:
         """Check that the source is unchanged. Raises SourceChanged, SourceNotFound, SourceUnreadable."""
         if self._source is None:
-            await self._compare_with_plan(await self._look(self._run.archives.stamp))
+            await self._compare_with_plan(await self._examine(self._run.archives.stamp))
 
-    async def _look(self, look: Callable[[Transfer], T]) -> T:
-        """Look at the source. An archive of which nothing was sent is planned again if a member has changed."""
+    async def _examine(self, examine: Callable[[Transfer], T]) -> T:
+        """Examine the source. An archive of which nothing was sent is planned again if a member has changed."""
         with _report_missing():
-            async with for_a_while(self._run.looks):
+            async with for_a_while(self._run.source_slots):
                 try:
-                    return await in_own_thread(look, self._transfer)
+                    return await in_own_thread(examine, self._transfer)
                 except SourceChanged:
                     if self._is_begun:
                         raise
                 await self._replace(await in_own_thread(self._run.archives.renewed, self._transfer))
-                return await in_own_thread(look, self._transfer)
+                return await in_own_thread(examine, self._transfer)
 
     @property
     def _is_begun(self) -> bool:
@@ -137,7 +137,7 @@ class SourceSession:
                 await self._run.open_sources.acquire()
                 self._has_slot = True
         if self._source is None:
-            self._source = await self._look(self._run.archives.open)
+            self._source = await self._examine(self._run.archives.open)
             await self._compare_with_plan(self._source.snapshot)
             if isinstance(self._source, ArchiveSource):
                 self._reuse_sums(self._source)
@@ -163,7 +163,7 @@ class SourceSession:
             run.notify,
             self._stamp,
             limiter=run.rereading,
-            looks=run.looks,
+            source_slots=run.source_slots,
             reread=run.options.reread,
         )
 

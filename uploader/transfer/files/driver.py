@@ -365,7 +365,7 @@ class FileDriver:
         """
         run = self._run
 
-        async def look() -> str | None:
+        async def check() -> str | None:
             file = await steps.read_file(run, self._file_id)
             failing = file.status == "ic_failure" or file.supplied_md5 not in (None, "", local)
             if file.computed_md5 is not None:
@@ -375,7 +375,7 @@ class FileDriver:
 
         with run.stop.interruptible():
             remote = await poll(
-                look,
+                check,
                 run.options.verify_timeout,
                 run.clock,
                 first_pause=_FIRST_POLL,

@@ -45,24 +45,24 @@ async def read_upload(run: JobRun, upload_url: str, *, fresh: bool) -> Upload:
     `fresh`: it was just begun, and the upload service may learn of it later than the API.
     """
 
-    async def look() -> Upload | None:
+    async def check() -> Upload | None:
         with suppress(UploadGone):
             return await run.api.upload(upload_url)
         return None
 
     time_limit = run.options.settle_timeout if fresh else run.gone_after
-    return await poll(look, time_limit, run.clock) or await run.api.upload(upload_url)
+    return await poll(check, time_limit, run.clock) or await run.api.upload(upload_url)
 
 
 async def read_file(run: JobRun, file_id: int, *, fresh: bool = False, pending_bytes: int = 0) -> File:
     """Look up a file as `RemoteListing.file` does, more than once before it counts as gone. Raises FileGone."""
 
-    async def look() -> File | None:
+    async def check() -> File | None:
         with suppress(FileGone):
             return await run.listing.file(file_id, fresh=fresh, pending_bytes=pending_bytes)
         return None
 
-    return await poll(look, run.gone_after, run.clock) or await run.listing.file(file_id)
+    return await poll(check, run.gone_after, run.clock) or await run.listing.file(file_id)
 
 
 async def initiate(

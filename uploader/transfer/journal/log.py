@@ -313,7 +313,7 @@ class Journal:
     def _note_synced(self, seed: int, kept: Kept) -> None:
         """Record the sync, not durably: after a power failure an outdated record does no harm.
 
-        A process that took over the job has replaced the journal: the record is that one's.
+        A process that took over the job has replaced the journal: the record belongs to that process.
         """
         with suppress(FigupError, OSError):
             if not is_at(self._path, self._fd):

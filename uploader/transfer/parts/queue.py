@@ -258,7 +258,7 @@ class PartQueue:
     """Parts that drivers offer and workers take.
 
     `shared`: other processes take parts, too. `may_take`: False while this process may not begin a part. `may_begin`:
-    False if no part of this size, in bytes, may begin now. `reserved`: so many parts are left to other processes.
+    False if no part of this size, in bytes, may begin now. `reserved`: the number of parts left to other processes.
     """
 
     def __init__(self, *, shared: bool = False, may_take: Callable[[], bool] = lambda: True) -> None:

@@ -276,13 +276,13 @@ class PartWorker:
         The parts of an aborted one are refused like locked ones, but carry no lock.
         """
 
-        async def look() -> Upload | None:
+        async def check() -> Upload | None:
             with suppress(UploadGone):
                 return await self._run.api.upload(sending.upload_url)
             return None
 
         with self._run.stop.interruptible():
-            upload = await poll(look, self._run.gone_after, self._run.clock)
+            upload = await poll(check, self._run.gone_after, self._run.clock)
             upload = upload or await self._run.api.upload(sending.upload_url)
         if len(unknown) > _MAX_UNKNOWN:
             raise unknown[-1]

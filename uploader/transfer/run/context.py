@@ -41,9 +41,9 @@ REREADING = 4
 """Sources that are read again at the same time."""
 OPEN_SOURCES = 48
 """Maximum number of open sources: more than connections, so that these need not wait."""
-_OPEN_SHARE, _LOOKS_SHARE, _TURNS_SHARE = 0.2, 0.15, 0.1
+_OPEN_SHARE, _EXAMINED_SHARE, _TURNS_SHARE = 0.2, 0.15, 0.1
 """Fractions of the free descriptors for open sources, for sources being checked, and for locks of files to start."""
-_LOOKS = 32
+_EXAMINED = 32
 """Maximum number of sources being checked, each open briefly."""
 _TURNS = 64
 """Maximum number of files being started, each with a lock file open."""
@@ -86,8 +86,8 @@ class JobRun:
         default_factory=lambda: anyio.Semaphore(descriptor_share(OPEN_SOURCES, _OPEN_SHARE))
     )
     """Limits open sources, and so digest threads."""
-    looks: anyio.CapacityLimiter = field(
-        default_factory=lambda: anyio.CapacityLimiter(descriptor_share(_LOOKS, _LOOKS_SHARE))
+    source_slots: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(descriptor_share(_EXAMINED, _EXAMINED_SHARE))
     )
     """Limits threads that check a source."""
     turns: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(descriptor_share(_TURNS, _TURNS_SHARE)))

@@ -58,12 +58,12 @@ def visible_within(api: Service, state: JobState, settle: float) -> float:
 async def read_item(api: Service, state: JobState, item_id: int, settle: float) -> Item:
     """Request the job's item. Raises ItemNotFound after the time that `visible_within` gives."""
 
-    async def look() -> Item | None:
+    async def check() -> Item | None:
         with suppress(ItemNotFound):
             return await api.item(item_id)
         return None
 
-    return await poll(look, visible_within(api, state, settle), api.clock) or await api.item(item_id)
+    return await poll(check, visible_within(api, state, settle), api.clock) or await api.item(item_id)
 
 
 async def list_item(api: Service, state: JobState, item_id: int, settle: float) -> AsyncIterator[File]:

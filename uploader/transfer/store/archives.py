@@ -92,7 +92,7 @@ class Archives:
             return source_replaced(transfer, stat_source(transfer.path))
         old, members = self.plan(transfer.archive), Members()
         for index in range(old.sources):
-            status, was = old.look(index), old.members.get(index)
+            status, was = old.source_status(index), old.members.get(index)
             size = 0 if was.kind == Kind.FOLDER else status.st_size
             now = was._replace(size=size, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns, inode=status.st_ino)
             members.append(now)

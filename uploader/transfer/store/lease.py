@@ -115,7 +115,7 @@ class Leases:
 
     def refresh(self) -> None:
         """Change the folder, so that a network file system's client drops a cached listing."""
-        probe = self._folder / f".look-{os.getpid()}"
+        probe = self._folder / f".probe-{os.getpid()}"
         self._disk.put(probe, b"")
         with map_os_errors(probe):
             probe.unlink(missing_ok=True)
