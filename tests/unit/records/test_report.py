@@ -92,7 +92,8 @@ def test_the_outcomes_that_are_shown_do_not_grow_with_the_number_of_records() ->
 
     console = SimpleNamespace(event=lambda *_, **__: None, note=notes.append, result=lambda _: None)
     session: Any = SimpleNamespace(console=console, summary=SimpleNamespace())
-    run, api, job = SimpleNamespace(outcomes=outcomes), SimpleNamespace(requests=1), SimpleNamespace(name="k3v9")
+    run = SimpleNamespace(outcomes=outcomes, made=0)
+    api, job = SimpleNamespace(requests=1), SimpleNamespace(name="k3v9")
     anyio.run(records_jobs._show, session, cast("Any", api), cast("Any", job), cast("Any", run))
     assert most <= 2 * MAX_REPORTED + 2 * 100, "one batch, while the next one is read"
     assert [note.endswith("failed!") for note in notes[:-2]] == [False] * MAX_REPORTED + [True] * MAX_REPORTED
