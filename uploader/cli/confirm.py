@@ -7,7 +7,6 @@ import contextlib
 import getpass
 import os
 import sys
-import termios
 import threading
 
 from uploader.cli.runner import Session
@@ -22,20 +21,12 @@ async def confirm(session: Session, question: str, *, yes: bool) -> bool:
         return True
     if session.common.json or sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(f"{question} Cannot ask: not on a terminal", hint="In a script, add --yes.")
-    terminal = sys.stdin.fileno()
-    _discard_typed(terminal)
     session.console.output.err(f"figup: {question} [y/N]")
-    answer = await next_line(terminal)
+    answer = await next_line(sys.stdin.fileno())
     if answer.strip().lower() in (b"y", b"yes"):
         return True
     session.console.note("nothing was done")
     return False
-
-
-def _discard_typed(terminal: int) -> None:
-    """Discard what was typed before a question was shown: it cannot be the answer to it."""
-    with contextlib.suppress(termios.error):  # the terminal is gone
-        termios.tcflush(terminal, termios.TCIFLUSH)
 
 
 def ask_secret(what: str) -> str:
