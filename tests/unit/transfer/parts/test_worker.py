@@ -49,7 +49,7 @@ async def test_a_source_that_hangs_holds_up_no_other_file(
     monkeypatch.setattr(Source, "read_into", lambda *_: 0)  # nothing is in memory
     monkeypatch.setattr(worker, "PATIENCE", 0.01)
     monkeypatch.setattr(concurrency, "PATIENCE", 0.01)
-    monkeypatch.setattr(context, "_LOOKS", 1)
+    monkeypatch.setattr(context, "_EXAMINED", 1)
     async with world.client(Options(connections=connections)) as client:
         report = await client.upload([hanging, other], on_event=on_event)
     assert [file.status for file in report.files] == ["verified", "verified"]
