@@ -21,6 +21,7 @@ class Lines:
         self._rate = rate
         self._choice = choice
         self._rates: dict[tuple[str, int], float] = {}
+        self._slowed: dict[str, float] = {}
         self._in_flight: defaultdict[str, int] = defaultdict(int)
 
     async def carry(self, who: str, size: int, on_accepted: Callable[[int], None] | None) -> bool:
@@ -40,9 +41,13 @@ class Lines:
         self.ended = self._clock.monotonic()
         return True
 
+    def slow_down(self, who: str, factor: float) -> None:
+        """Let the line of a process carry only this fraction of its rate from now on."""
+        self._slowed[who] = factor
+
     def _rate_of(self, who: str) -> float:
         """Return the rate of a process, which changes by up to a tenth every few seconds."""
         key = (who, int(self._clock.monotonic() / 3))
         if key not in self._rates:
             self._rates[key] = self._rate * self._choice.uniform(0.9, 1.1)
-        return self._rates[key]
+        return self._rates[key] * self._slowed.get(who, 1.0)

@@ -167,6 +167,7 @@ class Crew:
         self.members: dict[str, Member] = {}
         self.options = Options()
         self.target: dict[str, object] = {"title": "title"}
+        self.slowed: set[str] = set()
         self._numbers = itertools.count()
         self._tasks: TaskGroup
         patch.setattr(client_module, "Disk", self._new_disk)
@@ -239,6 +240,10 @@ class Crew:
     def wake(self, name: str) -> None:
         """Continue a suspended process."""
         self.members[name].awake.set()
+
+    def slow_down(self, name: str) -> None:
+        """Let a process's connections be slow from now on, if `figshare.speed` heeds `slowed`."""
+        self.slowed.add(name)
 
     def stop(self, name: str) -> None:
         """Send SIGTERM."""

@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from uploader.clock import Clock
-from uploader.cluster.messages import UPLOAD_GONE, Entry, FileHashed, Order, OrderFailed, OrderOver, PartDone
+from uploader.cluster.messages import UPLOAD_GONE, Entry, FileHashed, Order, OrderFailed, OrderOver, PartDone, PartsLeft
 from uploader.concurrency import Stopped, in_thread, unwrap_group
 from uploader.errors import FigupError, ServerFailing, SourceChanged
 from uploader.figshare.models import Part
@@ -73,6 +73,7 @@ class Assignment:
         self.order = order
         self.term = term
         self.withdrawn = False
+        self._numbers = [number for number, _, _ in order.parts]
         self._contested = order.contested
         self.finished = anyio.Event()
         """Set once nothing of it is under way."""
@@ -93,11 +94,18 @@ class Assignment:
         if self._sending is not None:
             self._sending.contested = True
 
-    def withdraw(self) -> None:
-        """Start no further part; `carry_out` raises Stopped once those in flight are sent."""
+    def withdraw(self, *, abort: bool = False) -> list[Entry]:
+        """Begin no further part, and report which ones are left; `abort`: do not finish those in flight either."""
+        left: list[Entry] = []
+        if not self.withdrawn:
+            waiting = [part.no for part in self._sending.waiting] if self._sending is not None else self._numbers
+            left.append(PartsLeft(term=self.term, order=self.order.id, parts=tuple(waiting)))
         self.withdrawn = True
         if self._sending is not None:
             self._sending.stop()
+            if abort:
+                self._sending.abort()
+        return left
 
     def part_done(self, part: Part, xxh3: int | None) -> PartDone:
         """Return the report of a part."""
@@ -105,11 +113,13 @@ class Assignment:
         return PartDone(term=self.term, order=order.id, file_id=order.file_id, no=part.no, xxh3=xxh3)
 
     async def carry_out(self) -> list[Entry]:
-        """Send the missing parts; return what to report at the end. Raises Stopped."""
+        """Send the missing parts; return what to report at the end."""
         term, order = self.term, self.order.id
         ended: list[Entry] = []
         try:
             md5 = await self._carry_out()
+        except Stopped:
+            pass
         except UploadGone as gone:
             ended.append(OrderFailed(term=term, order=order, code=UPLOAD_GONE, message=gone.reason))
         except FigupError as error:
@@ -141,7 +151,9 @@ class Assignment:
         order, run = self.order, self._run
         with run.stop.interruptible():
             upload = await run.api.upload(order.upload.value)
-        wanted = {number for number, _, _ in order.parts}
+        if self.withdrawn:
+            raise Stopped
+        wanted = set(self._numbers)
         parts = [part for part in upload.parts if part.no in wanted]
         if upload.status == "aborted" or len(parts) < len(wanted):
             raise UploadGone("Figshare aborted the upload")
@@ -152,12 +164,11 @@ class Assignment:
         meter = run.progress.file(self._transfer)
         self._sending = sending = FileSend(self._transfer, meter, order.upload.value, self._open, missing)
         sending.contested = self._contested
-        if not self.withdrawn:
-            self._queue.offer(sending)
-            await sending.drain()
+        self._queue.offer(sending)
+        await sending.drain()
         if sending.error is not None:
             raise sending.error
-        if self.withdrawn or run.stop.requested:
+        if sending.stopped or run.stop.requested:
             raise Stopped
         if order.digest:
             _, digest = await sending.content()

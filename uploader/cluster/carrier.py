@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeVar
 
 import anyio
@@ -25,7 +25,6 @@ from uploader.cluster.assignment import Assignment, MemberRun
 from uploader.cluster.division import RateMeter
 from uploader.cluster.messages import Entry, Hello, LimitsApplied, Order, OrderFailed, OrderOver, Speed
 from uploader.cluster.share import task_name
-from uploader.concurrency import Stopped
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Part
 from uploader.figshare.settings import Settings
@@ -73,12 +72,11 @@ def carry_out(run: str, settings: Settings, term: int, order: Order) -> list[Ent
         return [failed, OrderOver(term=term, order=order.id)]
 
 
-def withdraw(run: str, settings: Settings, numbers: list[int]) -> list[Entry]:
-    """Withdraw orders: parts under way are finished. Runs in the worker."""
+def withdraw(run: str, settings: Settings, numbers: list[int], abort: bool) -> list[Entry]:
+    """Withdraw orders; return which parts are left: see `Assignment.withdraw`. Runs in the worker."""
     _release_worker_thread()
     with _carrier(run, settings) as carrier:
-        carrier.withdraw(frozenset(numbers))
-    return []
+        return carrier.call(carrier.withdraw(frozenset(numbers), abort=abort))
 
 
 def obey(run: str, settings: Settings, term: int, seq: int, connections: int, rate: float | None) -> list[Entry]:
@@ -182,15 +180,10 @@ class Carrier:
         """End the thread; calls in progress are cancelled."""
         self._loop.call_soon_threadsafe(self._end.set)
 
-    def withdraw(self, numbers: frozenset[int]) -> None:
-        """Begin no further part of these orders."""
-
-        def apply() -> None:
-            for assignment in self._running.values():
-                if assignment.order.id in numbers:
-                    assignment.withdraw()
-
-        self._loop.call_soon_threadsafe(apply)
+    async def withdraw(self, numbers: frozenset[int], *, abort: bool) -> list[Entry]:
+        """Withdraw these orders; return which parts are left."""
+        withdrawn = (each for each in self._running.values() if each.order.id in numbers)
+        return [entry for assignment in withdrawn for entry in assignment.withdraw(abort=abort)]
 
     async def limit(self, connections: int, rate: float | None) -> None:
         """Apply limits, and wait until they are kept."""
@@ -202,13 +195,12 @@ class Carrier:
             kept = self._senders.limit(connections)
 
     async def carry_out(self, term: int, order: Order) -> list[Entry]:
-        """Carry out an order; return its outcome. One that was withdrawn is not over."""
+        """Carry out an order; return its outcome."""
         index = next(self._numbers)
         entries = self._entries[index] = []
         assignment = self._running[index] = Assignment(order, term, index, self._run, self._queue)
         try:
-            with suppress(Stopped):
-                entries += await assignment.carry_out()
+            entries += await assignment.carry_out()
         finally:
             del self._running[index], self._entries[index]
         return [*entries, Speed(term=term, rate=self._meter.rate, in_flight=self._run.progress.in_flight)]

@@ -1,4 +1,4 @@
-"""Divide parts, and the account's limits, among the members. Pure: observations in, decisions out.
+"""Divide parts among the members. Pure: observations in, decisions out.
 
 Work follows measured speed: each member gets what it sends in some 45 seconds, less towards the end, so that all finish
 at about the same time: the last parts and files go, one by one, to the process that will have sent them first. Small
@@ -32,6 +32,10 @@ _MAX_FILES = 64
 _MIN_WINDOW = 1.0
 """Minimum seconds over which a rate is measured."""
 _SMOOTHING = 0.5
+_LATE = 10.0
+"""Seconds after everything could be sent at which a taker may still be sending what it has."""
+_MUCH, _MUCH_LATER = 4.0, 30.0
+"""It is much too late after this multiple of that time, and these seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +79,7 @@ def shares_of(files: Sequence[Waiting], loads: Mapping[str, Load]) -> tuple[dict
 
     True if each part is planned for one of them, as shortly before the end: then nobody should take another one's.
     """
-    known = [load.rate for load in loads.values() if load.rate]
-    usual = sum(known) / len(known) if known else 1.0
-    rates = {name: load.rate or usual for name, load in loads.items()}
+    known, rates = any(load.rate for load in loads.values()), _rates(loads)
     total, size = sum(rates.values()), sum(file.size for file in files)
     if size > _EXACT * total if known else sum(len(file.parts) for file in files) > _FEW:
         end = (size + sum(load.size for load in loads.values())) / total
@@ -90,6 +92,24 @@ def shares_of(files: Sequence[Waiting], loads: Mapping[str, Load]) -> tuple[dict
         ends[name] += size / rates[name]
         planned[name] = Amount(parts=planned[name].parts + parts, size=planned[name].size + size)
     return planned, True
+
+
+def late_takers(files: Sequence[Waiting], loads: Mapping[str, Load]) -> dict[str, bool]:
+    """Return the takers that have become too slow for what they have: others should send what they have not begun.
+
+    True if it is so much too late that others should send again even what is in flight.
+    """
+    rates = _rates(loads)
+    end = (sum(file.size for file in files) + sum(load.size for load in loads.values())) / sum(rates.values())
+    ends = {name: load.size / load.rate for name, load in loads.items() if load.rate}
+    return {name: own > _MUCH * end + _MUCH_LATER for name, own in ends.items() if own > end + _LATE}
+
+
+def _rates(loads: Mapping[str, Load]) -> dict[str, float]:
+    """Return the takers' rates, the mean one where it is unknown; 1 if all are."""
+    known = [load.rate for load in loads.values() if load.rate]
+    usual = sum(known) / len(known) if known else 1.0
+    return {name: load.rate or usual for name, load in loads.items()}
 
 
 def _pieces(files: Sequence[Waiting]) -> Iterable[tuple[int, int]]:
@@ -227,66 +247,3 @@ class RateMeter:
             measured = (sent - self._before) / (now - self._since)
             self.rate = measured if self.rate is None else self.rate + _SMOOTHING * (measured - self.rate)
             self._since, self._before = now, sent
-
-
-class Allotment:
-    """Divides a limit among takers so that they never use more than all of it, also while it is being redivided.
-
-    A taker's share is lowered at once and counts as used until the taker confirms; another one's is raised by what is
-    free then.
-    """
-
-    def __init__(self, total: float) -> None:
-        self.total = total
-        self._given: dict[str, float] = {}
-        self._held: dict[str, float] = {}
-        """What each taker may still use; at least what it is given."""
-
-    def confirm(self, taker: str) -> None:
-        """Note that the taker follows what it was given last."""
-        if taker in self._given:
-            self._held[taker] = self._given[taker]
-
-    def uses(self, taker: str, amount: float) -> None:
-        """Note what the taker uses; it may use more only when it is given more."""
-        if taker in self._given:
-            self._held[taker] = max(self._given[taker], min(self._held[taker], amount))
-
-    def drop(self, taker: str) -> None:
-        """Note that the taker no longer uses anything."""
-        self._given.pop(taker, None)
-        self._held.pop(taker, None)
-
-    def divide(self, wanted: Mapping[str, float]) -> Mapping[str, float]:
-        """Divide again; `wanted` are the shares to reach, of at most the total. Return what each may use now."""
-        for taker, want in wanted.items():
-            self._held.setdefault(taker, 0.0)
-            self._given[taker] = min(want, self._held[taker])
-        for taker, want in wanted.items():
-            free = self.total - sum(self._held.values())
-            if want > self._held[taker] and free > 0:
-                self._held[taker] = self._given[taker] = min(want, self._held[taker] + free)
-        return dict(self._given)
-
-
-def equal_shares(total: int, takers: Sequence[str]) -> dict[str, int]:
-    """Divide a number of connections; with more takers than connections, the first ones get one each."""
-    share, more = divmod(total, max(1, len(takers)))
-    return {taker: share + (place < more) for place, taker in enumerate(takers)}
-
-
-def rate_shares(total: float, rates: Mapping[str, float | None]) -> dict[str, float]:
-    """Divide bytes per second: bytes that a slow taker does not need go to the others.
-
-    `rates` are the measured ones, None while unknown.
-    """
-    shares: dict[str, float] = {}
-    left, open_takers = total, sorted(rates, key=lambda taker: rates[taker] or float("inf"))
-    while open_takers:
-        taker = open_takers.pop(0)
-        equal = left / (len(open_takers) + 1)
-        rate = rates[taker]
-        # Some margin, so that a taker that has become faster can show it.
-        shares[taker] = equal if rate is None or not open_takers else min(equal, max(1.5 * rate, equal / 2))
-        left -= shares[taker]
-    return shares

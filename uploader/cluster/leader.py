@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from operator import attrgetter
 
 from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.cluster.division import (
     EVERYTHING,
-    Allotment,
     Division,
     Load,
     RateMeter,
     Waiting,
     amount_for,
-    equal_shares,
-    rate_shares,
+    late_takers,
     shares_of,
 )
+from uploader.cluster.limits import SELF, AccountLimits
 from uploader.cluster.messages import (
     UPLOAD_GONE,
     End,
@@ -34,7 +34,9 @@ from uploader.cluster.messages import (
     OrderFailed,
     OrderOver,
     Orders,
+    Outcome,
     PartDone,
+    PartsLeft,
     Speed,
 )
 from uploader.cluster.roster import MemberView, PendingOrder
@@ -44,7 +46,6 @@ from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.queue import SMALL, FileSend, PartQueue
 from uploader.transfer.parts.senders import PartSenders
 from uploader.transfer.run.context import JobRun
@@ -60,8 +61,6 @@ SILENT = 60.0
 """Seconds without a sign of life after which a member is lost; a network file system may hide one almost as long."""
 SETTLE = 3.0
 """Seconds after which all members that are awake know of a new leader, and ask before they send a part."""
-_SELF = ""
-"""The leader's key among those that share the account's limits."""
 
 
 class LeaderRole:
@@ -81,8 +80,7 @@ class LeaderRole:
         self._settled_at = math.inf
         self._orders = 0
         self._division = Division()
-        self._connections = Allotment(MAX_CONNECTIONS)
-        self._rate = Allotment(0.0)
+        self._limits = AccountLimits()
         self._warned: set[str] = set()
         self._own = RateMeter()
         self._soon_until = -math.inf
@@ -131,7 +129,7 @@ class LeaderRole:
             await self._take_back_unsent(run, queue)
             self._own.observe(run.progress.accepted, self._clock.monotonic(), busy=run.progress.busy > 0)
             active = {name: seen for name, seen in self._seen.items() if self._is_active(seen)}
-            self._divide_limits(run, senders, active)
+            self._limits.divide(run, senders, active, self._own.rate)
             if self.is_settled() and not run.stop.requested:
                 self._divide_parts(run, queue, active)
             for name in active:
@@ -194,8 +192,7 @@ class LeaderRole:
 
     def _drop(self, name: str) -> None:
         self._division.forget(name)
-        self._connections.drop(name)
-        self._rate.drop(name)
+        self._limits.drop(name)
 
     # --- what they report -----------------------------------------------------------------------------------------
 
@@ -205,17 +202,14 @@ class LeaderRole:
             self._note_hash(run, entry)
             return
         if isinstance(entry, Speed):
-            seen.speed, seen.speed_at = entry, self._clock.monotonic()
+            seen.note_speed(entry, self._clock.monotonic())
         elif isinstance(entry, LimitsApplied):
             if entry.seq >= seen.limits:
-                self._connections.confirm(name)
-                self._rate.confirm(name)
+                self._limits.confirm(name)
         else:
             self._take_outcome(run, seen, entry)
 
-    def _take_outcome(
-        self, run: JobRun, seen: MemberView, entry: PartDone | FileHashed | OrderFailed | OrderOver
-    ) -> None:
+    def _take_outcome(self, run: JobRun, seen: MemberView, entry: Outcome) -> None:
         given = seen.given.get(entry.order)
         if given is None:
             self._note_hash(run, entry)
@@ -223,6 +217,10 @@ class LeaderRole:
             given.done.append(entry)
         elif isinstance(entry, PartDone):
             self._take_part(run, seen, given, entry)
+        elif isinstance(entry, PartsLeft):
+            left = [given.parts.pop(number) for number in entry.parts if number in given.parts]
+            given.sending.take_back(left)
+            given.returned = True
         elif isinstance(entry, FileHashed):
             given.sending.md5 = entry.md5
         elif isinstance(entry, OrderFailed):
@@ -276,8 +274,10 @@ class LeaderRole:
         """Take back unsent parts of members that are gone or failed."""
         for name, seen in self._seen.items():
             gone = self._is_gone(name, seen)
+            all_read = self._wire.reported(name) >= seen.hello.reported
             for order, given in tuple(seen.given.items()):
-                if (gone or given.over) and await self._take_back(run, queue, seen, given):
+                over = gone or given.over or (all_read and seen.missed(given, self._term))
+                if over and await self._take_back(run, queue, seen, given):
                     del seen.given[order]
             if gone:
                 self._drop(name)
@@ -304,30 +304,12 @@ class LeaderRole:
         for part in back:
             if part.complete:
                 self._received(run, sending, part, None)
+        sending.contested = True
         sending.take_back([part for part in back if not part.complete])
         queue.wake(sending.left)
         return True
 
     # --- what is given --------------------------------------------------------------------------------------------
-
-    def _divide_limits(self, run: JobRun, senders: PartSenders, active: dict[str, MemberView]) -> None:
-        """Divide connections and rate among all that send."""
-        fastest = sorted(active, key=lambda name: active[name].speed.rate or 0.0, reverse=True)
-        self._connections.total = run.options.connections or MAX_CONNECTIONS
-        wanted = equal_shares(int(self._connections.total), [_SELF, *fastest])
-        senders.limit(int(self._connections.divide(wanted)[_SELF]))
-        self._connections.uses(_SELF, senders.in_use)
-        connections = self._connections.divide(wanted)
-        rates: dict[str, float] = {}
-        if (limit := run.throttle.rate) is not None:
-            self._rate.total = limit
-            measured = {name: active[name].speed.rate for name in fastest if connections[name] > 0}
-            rates = dict(self._rate.divide(rate_shares(limit, {_SELF: self._own.rate, **measured})))
-        self._rate.confirm(_SELF)
-        run.throttle.share = rates.get(_SELF)
-        for name, seen in active.items():
-            seen.rate = rates.get(name, 0.0) if limit is not None else None
-            seen.connections = int(connections[name]) if seen.rate is None or seen.rate >= 1 else 0
 
     def _divide_parts(self, run: JobRun, queue: PartQueue, active: dict[str, MemberView]) -> None:
         """Assign work to the members, the one with the least work first; leave to them what they should get soon."""
@@ -337,7 +319,8 @@ class LeaderRole:
         loads = {name: seen.load(now) for name, seen in active.items() if seen.connections}
         able = {name: load for name, load in loads.items() if not active[name].unable & files.keys()}
         own = Load(connections=run.progress.busy, rate=self._own.rate, size=run.progress.unsent)
-        rest, exact = shares_of([*waiting.values()], {**able, _SELF: own})
+        rest, exact = shares_of([*waiting.values()], {**able, SELF: own})
+        self._withdraw_late([*waiting.values()], active, own)
         reserved = sum(rest[name].parts for name in able)
         for name, load in sorted(loads.items(), key=lambda item: item[1].size / (item[1].rate or 1.0)):
             seen, mine = active[name], rest.get(name, EVERYTHING)
@@ -353,6 +336,14 @@ class LeaderRole:
                 waiting[index] = _waiting(index, files[index])
                 reserved -= len(parts) if name in able else 0
         queue.reserved = max(0, reserved) if exact else 0
+
+    def _withdraw_late(self, waiting: Sequence[Waiting], active: dict[str, MemberView], own: Load) -> None:
+        """Withdraw the orders of members that have become too slow for them."""
+        now = self._clock.monotonic()
+        loads = {name: seen.load_at_best(now) for name, seen in active.items()}
+        for name, much in late_takers(waiting, {**loads, SELF: own}).items():
+            if name in active and (much or loads[name].parts > loads[name].connections):
+                active[name].withdraw(abort=much, now=now)
 
     def _hand_over(self, seen: MemberView, sending: FileSend, parts: list[Part]) -> None:
         transfer = sending.transfer
@@ -370,14 +361,13 @@ class LeaderRole:
         """Send a member its orders, if they have changed."""
         seen = self._seen[name]
         seen.given = {order: given for order, given in seen.given.items() if not given.sending.stopped}
-        before, orders = seen.orders, tuple(given.order for given in seen.given.values())
-        limits_changed = (before.connections, before.rate) != (seen.connections, seen.rate)
-        if orders == before.orders and not limits_changed:
+        before, seen.orders = seen.orders, seen.next_orders()
+        if seen.orders.seq == before.seq:
             return
-        seen.orders = Orders(seq=before.seq + 1, orders=orders, connections=seen.connections, rate=seen.rate)
-        if limits_changed:
+        if (before.connections, before.rate) != (seen.connections, seen.rate):
             seen.limits = seen.orders.seq
-        log.debug("%s: %d orders, %d connections, rate %s", name, len(orders), seen.connections, seen.rate)
+        count = len(seen.orders.orders)
+        log.debug("%s: %d orders, %d connections, rate %s", name, count, seen.connections, seen.rate)
         await self._wire.give(name, seen.orders)
 
 

@@ -224,7 +224,8 @@ class MemberRole:
             if assignment.term == term and assignment.order.id in wanted and not assignment.withdrawn:
                 del wanted[assignment.order.id]
             else:
-                assignment.withdraw()
+                self._entries += assignment.withdraw(abort=orders.abort and assignment.term == term)
+                self._urgent = True
         if term == self._term:
             # Completed ones stay in the orders until the leader has read the report.
             known = {order.id for order in self._orders.orders}
@@ -245,11 +246,9 @@ class MemberRole:
     # --- orders ---------------------------------------------------------------------------------------------------
 
     async def _carry_out(self, index: int) -> None:
-        """Carry out an order, and report that it is over; one that was withdrawn is not."""
+        """Carry out an order, and report that it is over."""
         try:
             ended = await self._running[index].carry_out()
-        except Stopped:
-            return
         finally:
             del self._running[index]
         self._entries += ended
@@ -264,7 +263,7 @@ class MemberRole:
         """Let parts in flight finish, within the grace period."""
         running = tuple(self._running.values())
         for assignment in running:
-            assignment.withdraw()
+            self._entries += assignment.withdraw()
         async with anyio.create_task_group() as tasks:
 
             async def limit() -> None:
@@ -284,7 +283,8 @@ class MemberRole:
     async def _report(self) -> None:
         entries, self._entries, self._urgent = self._entries, [], False
         self._reported_at = self._clock.monotonic()
-        if entries:
+        # The leader decides by the speed how long to wait for what is in flight of withdrawn orders.
+        if entries or any(assignment.withdrawn for assignment in self._running.values()):
             speed = Speed(term=self._term, rate=self._meter.rate, in_flight=self._run.progress.in_flight)
             length = await self._wire.report([*entries, speed])
             self._hello = msgspec.structs.replace(self._hello, reported=length)

@@ -71,7 +71,8 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """All current orders of one member; an order that is no longer listed is withdrawn.
+    """All current orders of one member. One that is no longer listed is withdrawn: no further part of it is begun, and
+    with `abort` none that is in flight is finished.
 
     `seq` increases with each change. `connections` may be used at a time, and `rate` bytes sent in a second; None for
     no limit.
@@ -81,6 +82,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[Order, ...] = ()
     connections: int = 0
     rate: float | None = None
+    abort: bool = False
     end: End | None = None
 
 
@@ -92,6 +94,14 @@ class PartDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="pa
     file_id: int
     no: int
     xxh3: int | None = None
+
+
+class PartsLeft(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="left"):
+    """The parts of a withdrawn order that were not begun, and will not be."""
+
+    term: int
+    order: int
+    parts: tuple[int, ...]
 
 
 class FileHashed(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="md5"):
@@ -133,7 +143,8 @@ class LimitsApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", ta
     seq: int
 
 
-Entry: TypeAlias = PartDone | FileHashed | OrderFailed | OrderOver | LimitsApplied | Speed
+Outcome: TypeAlias = PartDone | PartsLeft | FileHashed | OrderFailed | OrderOver
+Entry: TypeAlias = Outcome | LimitsApplied | Speed
 
 UPLOAD_GONE = "upload-gone"
 """Code of an `OrderFailed`: the upload service no longer has the upload."""

@@ -98,8 +98,9 @@ class DaskWire:
         known, wanted = ({order.id for order in each.orders} for each in (before, orders))
         if (before.connections, before.rate) != (orders.connections, orders.rate):
             self._submit(member, None, carrier.obey, self._term, orders.seq, orders.connections, orders.rate)
-        if gone := known - wanted:
-            self._submit(member, None, carrier.withdraw, sorted(gone))
+        withdrawn = {no for name, no in self._tasks.values() if name == member and no is not None} - wanted
+        if withdrawn and (known - wanted or orders.abort > before.abort):
+            self._submit(member, None, carrier.withdraw, sorted(withdrawn), orders.abort)
         for order in orders.orders:
             if order.id not in known:
                 self._submit(member, order.id, carrier.carry_out, self._term, order)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from uploader.cluster import carrier
-from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, Secret, Speed
+from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, PartsLeft, Secret, Speed
 from uploader.figshare.client import Figshare
-from uploader.figshare.models import Upload
+from uploader.figshare.models import Part, Upload
 from uploader.figshare.outcomes import UploadGone
 from uploader.figshare.settings import RetryPolicy, Settings
 
@@ -64,3 +64,26 @@ def test_a_carrier_ends_once_its_job_no_longer_uses_it(
     for thread in unused:
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_a_withdrawn_order_is_over_and_what_was_not_begun_is_reported(
+    carriers: dict[str, carrier.Carrier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    async def upload(_: Figshare, __: str) -> Upload:
+        asked.set()
+        while not answer.is_set():
+            await carriers["a"]._run.clock.sleep(0.01)
+        return Upload(token="t", status="pending", size=1, parts=(Part(no=1, start=0, end=0),))
+
+    monkeypatch.setattr(Figshare, "upload", upload)
+    found: list[Entry] = []
+    task = threading.Thread(target=lambda: found.extend(carrier.carry_out("a", SETTINGS, 1, ORDER)), daemon=True)
+    task.start()
+    assert asked.wait(30)
+    assert carrier.withdraw("a", SETTINGS, [1, 2], False) == [PartsLeft(term=1, order=1, parts=(1,))]
+    assert carrier.withdraw("a", SETTINGS, [1, 2], True) == []
+    answer.set()
+    task.join(30)
+    assert [type(entry) for entry in found] == [OrderOver, Speed]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uploader.cluster.division import (
-    Allotment,
     Amount,
     Division,
     Load,
     RateMeter,
     Waiting,
     amount_for,
-    equal_shares,
-    rate_shares,
+    late_takers,
     shares_of,
 )
+from uploader.cluster.limits import Allotment, equal_shares, rate_shares
 from uploader.figshare.models import Part
 
 NAMES = ("a", "b", "c", "d")
@@ -258,3 +258,13 @@ def test_a_taker_that_uses_less_keeps_what_it_is_given() -> None:
     allotment.divide({"a": 16, "b": 16})
     allotment.uses("a", 3)
     assert allotment.divide({"b": 29, "a": 16}) == {"b": 16, "a": 16}
+
+
+def test_takers_that_are_too_slow_for_what_they_have() -> None:
+    waiting = [Waiting(key=1, parts=parts_of([100] * 10), whole=False)]
+    fast = Load(connections=4, rate=100.0, parts=4, size=400)
+    assert late_takers(waiting, {"a": fast, "b": fast}) == {}
+    for rate, late in ((40.0, {}), (15.0, {"b": False}), (1.0, {"b": True})):
+        assert late_takers(waiting, {"a": fast, "b": replace(fast, rate=rate)}) == late
+    assert late_takers(waiting * 50, {"a": fast, "b": replace(fast, rate=4.0)}) == {}, "there is time"
+    assert late_takers(waiting, {"a": fast, "b": replace(fast, rate=None)}) == {}

@@ -87,11 +87,11 @@ async def test_a_member_is_gone_once_its_report_was_read_to_the_end_or_it_is_sil
 async def test_a_share_is_confirmed_by_the_orders_that_changed_it_last() -> None:
     role, clock = leader(Wire())
     role._seen["a"] = MemberView(hello=HELLO, changed=clock.monotonic(), alive=True, limits=5)
-    role._connections = role._rate = Mock()
+    role._limits = Mock()
     role._take(run(), "a", LimitsApplied(term=TERM, seq=4))
-    role._connections.confirm.assert_not_called()
+    role._limits.confirm.assert_not_called()
     role._take(run(), "a", LimitsApplied(term=TERM, seq=5))
-    role._connections.confirm.assert_called_with("a")
+    role._limits.confirm.assert_called_with("a")
 
 
 async def test_of_a_part_of_another_term_only_the_hash_is_kept() -> None:

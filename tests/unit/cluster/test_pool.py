@@ -11,8 +11,8 @@ import anyio
 import distributed
 import pytest
 
-from uploader.cluster import pool, slurm_pool
-from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, Orders, Secret
+from uploader.cluster import carrier, pool, slurm_pool
+from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, Orders, PartsLeft, Secret
 from uploader.cluster.pool import DaskWire
 from uploader.figshare.settings import Settings
 
@@ -47,6 +47,7 @@ class FakePool:
     def __init__(self, *tasks: Task) -> None:
         self.workers = {WORKER: 1.0, OTHER: 1.0}
         self.tasks = list(tasks)
+        self.calls: list[tuple[object, tuple[object, ...]]] = []
         self.cancelled: list[Task] = []
         self.scheduler = self
 
@@ -56,7 +57,8 @@ class FakePool:
     async def run(self, *_: object, workers: list[str], on_error: str) -> dict[str, Any]:
         return {}
 
-    def submit(self, *_: object, **__: object) -> Task:
+    def submit(self, call: object, _run: object, _settings: object, *args: object, **__: object) -> Task:
+        self.calls.append((call, args))
         return self.tasks.pop(0)
 
     async def cancel(self, tasks: list[Task]) -> None:
@@ -114,6 +116,20 @@ async def test_a_task_whose_result_is_lost_meanwhile_has_failed() -> None:
     task.status = "cancelled"
     found = [entry for _, entry in await wire.reports()]
     assert [type(entry) for entry in found] == [OrderFailed, OrderOver]
+
+
+async def test_withdrawn_orders_are_reported_and_can_be_aborted_later() -> None:
+    first, second = Task("pending"), Task("pending")
+    left: list[Entry] = [PartsLeft(term=1, order=1, parts=(1,))]
+    client = FakePool(first, second, Task("finished", left), Task("finished", []))
+    wire = await wire_to(client, (WORKER, 1), (WORKER, 2))
+    await wire.give(WORKER, Orders(seq=2, orders=(order(2),)))
+    assert client.calls[2:] == [(carrier.withdraw, ([1], False))]
+    assert await wire.reports() == [(WORKER, left[0])]
+    await wire.give(WORKER, Orders(seq=3, orders=(order(2),), abort=True))
+    assert client.calls[3:] == [(carrier.withdraw, ([1], True))]
+    await wire.give(WORKER, Orders(seq=4, orders=(order(2),), abort=True))
+    assert len(client.calls) == 4
 
 
 @pytest.mark.parametrize("answer", ["Submitted batch job 17\n", "Submitted batch job 17 on cluster east\n"])

@@ -62,12 +62,12 @@ async def test_the_next_leader_resumes_after_a_kill(new_crew: NewCrew) -> None:
 
 
 async def happen(crew: Crew, choice: random.Random) -> None:
-    """Start processes, and kill, freeze, wake and stop them at random, until one of them is left to finish."""
+    """Start processes, and kill, freeze, wake, stop and slow down some at random, until one is left to finish."""
     for _ in range(choice.randrange(1, 5)):
         crew.start()
     for _ in range(choice.randrange(1, 9)):
         await crew.clock.sleep(choice.choice((0.3, 2, 7, 15, 40, 90)) * choice.random())
-        what = choice.choice(("start", "kill", "freeze", "wake", "freeze", "stop"))
+        what = choice.choice(("start", "kill", "freeze", "wake", "freeze", "stop", "slow_down"))
         running = crew.running
         if what == "start" and len(running) < 6:
             crew.start(share=choice.choice((None, (0, 2), (1, 2))))
@@ -77,6 +77,8 @@ async def happen(crew: Crew, choice: random.Random) -> None:
 
 
 SEEDS = 12
+SLOW = 1.7
+"""Bytes per second at which the upload service just waits long enough for a part."""
 ALL_SEEDS, BLOCKS = 1000, 20
 
 
@@ -84,7 +86,8 @@ async def play_at_random(new_crew: NewCrew, seed: int) -> None:
     choice = random.Random(seed)
     contents = some_contents(choice, big=choice.randrange(3), small=choice.randrange(1, 25))
     crew = new_crew(contents, strangers=choice.random() < 0.7, name=str(seed))
-    crew.figshare.speed = lambda who: 2.0 + 6.0 * random.Random(f"{seed}{who}").random()
+    speed = {f"p{n}": 2.0 + 6.0 * random.Random(f"{seed}p{n}").random() for n in range(20)}
+    crew.figshare.speed = lambda who: SLOW if who in crew.slowed else speed[who]
     try:
         await crew.play(lambda crew: happen(crew, choice))
         assert {member.status for member in crew.members.values()} <= {0, 75, KILLED}

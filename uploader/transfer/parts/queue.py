@@ -136,7 +136,6 @@ class FileSend:
 
     def take_back(self, parts: Sequence[Part]) -> None:
         """Let parts that were handed out wait again. `parts` are as the upload service has them now."""
-        self.contested = True
         for part in parts:
             if self._elsewhere.pop(part.no, None) is not None and not self.stopped:
                 self._waiting.append(part)
@@ -145,7 +144,7 @@ class FileSend:
     def fail(self, error: FigupError | UploadGone) -> None:
         """End the file with an error that another process met."""
         self.error = self.error or error
-        self._cancel_in_flight()
+        self.abort()
 
     @property
     def ready(self) -> bool:
@@ -233,11 +232,12 @@ class FileSend:
 
     async def cancel(self) -> None:
         """Cancel parts in flight and wait until they released the source."""
-        self._cancel_in_flight()
+        self.abort()
         with anyio.move_on_after(_SETTLE_LIMIT, shield=True):
             await self.drain()
 
-    def _cancel_in_flight(self) -> None:
+    def abort(self) -> None:
+        """Cancel parts in flight, and hand out no more."""
         self.stop()
         for flight in tuple(self._in_flight):
             flight.cancel()

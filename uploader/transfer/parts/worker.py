@@ -291,7 +291,12 @@ class PartWorker:
         return upload
 
     async def _wait(self, sending: FileSend, part: Part, slot: Slot, outcome: PartFailed) -> None:
-        """Wait before a retry. Raises ServerFailing, or UploadFailing if other parts were accepted meanwhile."""
+        """Wait before a retry. Raises ServerFailing, or UploadFailing if other parts were accepted meanwhile.
+
+        Raises Stopped if the parts of the file are no longer to be sent here.
+        """
+        if sending.stopped:
+            raise Stopped
         reason = f"{self._label(sending, part)}: {outcome.reason}"
         try:
             with sending.held_up():
