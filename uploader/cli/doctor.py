@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import http.client
 import os
 import socket
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import anyio.to_thread
 import click
@@ -109,7 +111,7 @@ async def _network_findings(context: Context) -> list[Finding]:
         return [*found, *await anyio.to_thread.run_sync(_route_findings, host)]
     found.append(Finding(check="api", status="ok", text=f"{context.endpoint} answers"))
     if context.endpoint == PUBLIC_ENDPOINT:
-        found.append(await anyio.to_thread.run_sync(upload_host_finding))
+        found.append(await anyio.to_thread.run_sync(upload_host_finding, context.common.bind))
     found.append(
         Finding(check="token", status="ok", text=f"the token of {printable(account.email or str(account.id))}")
     )
@@ -119,18 +121,36 @@ async def _network_findings(context: Context) -> list[Finding]:
     return [*found, Finding(check="clock", status="problem" if wrong else "ok", text=text, hint=hint)]
 
 
-def upload_host_finding() -> Finding:
-    """Check that the host that receives parts can be reached, directly or by the proxy for https. Blocks."""
+def upload_host_finding(bind: str | None = None) -> Finding:
+    """Check that the host that receives parts can be reached, directly or by the proxy for https. Blocks.
+
+    `bind`: the address of this host to connect from.
+    """
     from uploader.cluster.node import Finding
 
-    address = _proxy_address(urllib.request.getproxies().get("https", "")) or (_UPLOAD_HOST, 443)
+    proxy = "" if urllib.request.proxy_bypass(_UPLOAD_HOST) else urllib.request.getproxies().get("https", "")
+    address = _proxy_address(proxy) or (_UPLOAD_HOST, 443)
+    source = (bind, 0) if bind is not None else None
+    connection = http.client.HTTPConnection(*address, timeout=_CONNECT_TIMEOUT, source_address=source)
+    if proxy:
+        connection.set_tunnel(_UPLOAD_HOST, 443, headers=_proxy_headers(proxy))
     try:
-        socket.create_connection(address, timeout=_CONNECT_TIMEOUT).close()
-    except OSError as fault:
+        connection.connect()
+    except (OSError, http.client.HTTPException) as fault:
         hint = f"Ask for access to {_UPLOAD_HOST}, port 443: parts go there, not to the API."
-        text = f"{address[0]}, port {address[1]}: {fault.strerror or 'no connection in time'}"
+        reason = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
+        text = f"{printable(address[0])}, port {address[1]}: {printable(reason)}"
         return Finding(check="upload-host", status="problem", text=text, hint=hint)
-    return Finding(check="upload-host", status="ok", text=f"{address[0]} accepts connections")
+    finally:
+        connection.close()
+    by = f" by the proxy {printable(address[0])}" if proxy else ""
+    return Finding(check="upload-host", status="ok", text=f"{_UPLOAD_HOST} accepts connections{by}")
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    user, password = (unquote(text or "") for text in (urlsplit(proxy).username, urlsplit(proxy).password))
+    encoded = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    return {"Proxy-Authorization": f"Basic {encoded}"} if user or password else {}
 
 
 def _route_findings(host: str) -> list[Finding]:

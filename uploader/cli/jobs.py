@@ -35,7 +35,7 @@ from uploader.cli.output.progress import Display
 from uploader.cli.parameters import ParsedParam
 from uploader.cli.report_files import report_option, write_reports
 from uploader.cli.runner import Session, run
-from uploader.cli.status import watch, write_job
+from uploader.cli.status import processes_lines, watch, write_job
 from uploader.clock import Clock
 from uploader.errors import ExitStatus, JobBusy, JobNotFound
 from uploader.text import columns, printable, shorten
@@ -88,7 +88,7 @@ _OPTIONAL = ("CHANGED", "SIZE")
 _MIN_WIDTH = 12
 """Minimum columns of a title."""
 _INDENT = "    "
-"""Before a title on a separate line."""
+"""Before what is on a separate line."""
 
 
 @click.group("jobs", cls=FigupGroup, epilog=JOBS_HELP + ENVIRONMENT, invoke_without_command=True)
@@ -258,15 +258,15 @@ def table(found: list[JobOverview], now: datetime, width: int | None = None) -> 
     """
     rows = [_HEADING, *(_row(job, now) for job in found)]
     *cells, titles = zip(*rows, strict=True)
-    lines = _padded(cells)
+    lines, team = _padded(cells), ["", *map(_team, found)]
     for name in _OPTIONAL:
         if width is not None and max(len(line.rstrip()) for line in lines) > width:
             cells = [column for column in cells if column[0] != name]
             lines = _padded(cells)
     if width is None or len(lines[0]) + max(map(columns, titles)) <= width:
-        return "\n".join(map(str.__add__, lines, titles))
+        return "\n".join(f"{line}{title}{others}" for line, title, others in zip(lines, titles, team, strict=True))
     below = [f"{_INDENT}{shorten(title, max(_MIN_WIDTH, width - len(_INDENT)))}" for title in titles[1:]]
-    jobs = [f"{line.rstrip()}\n{title}" for line, title in zip(lines[1:], below, strict=True)]
+    jobs = [f"{line.rstrip()}\n{title}{others}" for line, title, others in zip(lines[1:], below, team[1:], strict=True)]
     return "\n".join([lines[0].rstrip(), *jobs])
 
 
@@ -288,6 +288,11 @@ def _row(job: JobOverview, now: datetime) -> tuple[str, ...]:
         str(job.item_id) if job.item_id is not None else "-",
         printable(_subject(job)),
     )
+
+
+def _team(job: JobOverview) -> str:
+    """List the processes of a job that several work on, on lines of their own."""
+    return "".join(f"\n{_INDENT}{line}" for line in processes_lines(job)) if job.members else ""
 
 
 def _age(job: _AnyJob, now: datetime) -> float:

@@ -29,7 +29,7 @@ from uploader.transfer.report import FileReport
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.lease import current_holder
-from uploader.transfer.store.overview import JobSummary, summarize
+from uploader.transfer.store.overview import JobOverview, JobSummary, summarize
 
 _EVERY = 1.0
 _NEW_LEADER = 120.0
@@ -139,8 +139,7 @@ class _JobFollower:
 def format_job(job: JobSummary, repeated: Repeated = NOTHING) -> str:
     """Format the job for a user. `repeated`: options that the command to continue it repeats."""
     lines = [f"Job {job.job}: {job.state}{_progress_text(job)}"]
-    lines += [f"Running on {job.holder}"] if job.holder is not None else []
-    lines += [f"  with {_member_text(member)}" for member in job.members]
+    lines += processes_lines(job)
     if job.item_id is not None:
         lines.append(f"Item {job.item_id}: {job.item_url or 'its address is not known'}")
     elif job.title is not None:
@@ -154,6 +153,12 @@ def format_job(job: JobSummary, repeated: Repeated = NOTHING) -> str:
     if job.state == "interrupted":
         lines.append(f"To continue: {repeated.job_command('resume', job.job)}")
     return "\n".join(lines)
+
+
+def processes_lines(job: JobOverview) -> list[str]:
+    """Describe the process working on a job, and those that send parts for it."""
+    lines = [f"Running on {job.holder}"] if job.holder is not None else []
+    return lines + [f"  with {_member_text(member)}" for member in job.members]
 
 
 def _member_text(member: no.Member) -> str:

@@ -205,12 +205,26 @@ def limit_findings() -> Iterator[Finding]:
         )
     if (memory := _cgroup("memory.max")).isdecimal():
         yield Finding(check="memory", status="ok", text=f"{format_bytes(int(memory))} by the cgroup")
-    temporary = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - only looked at
+    if unusable := [place for place in _unpacking_places(os.environ) if _is_noexec(place)]:
+        text = f"programs in {', '.join(printable(str(place)) for place in unusable)} cannot be run (noexec)"
+        hint = "figup as one file unpacks elsewhere; if it finds no place, set FIGUP_UNPACK."
+        yield Finding(check="noexec", status="note", text=text, hint=hint)
+
+
+def _unpacking_places(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the directories of which figup as one file unpacks itself into the first usable one."""
+    named = [environ.get(name) for name in ("FIGUP_UNPACK", "SLURM_TMPDIR", "TMPDIR")]
+    home = environ.get("HOME")
+    cache = environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
+    found = dict.fromkeys([*named, "/tmp", cache])  # noqa: S108 - only looked at
+    yield from (Path(place) for place in found if place)
+
+
+def _is_noexec(place: Path) -> bool:
     with suppress(OSError):
-        if os.statvfs(temporary).f_flag & os.ST_NOEXEC:
-            text = f"programs in {printable(str(temporary))} cannot be run (noexec)"
-            hint = "figup as one file needs a place to unpack: set FIGUP_UNPACK."
-            yield Finding(check="noexec", status="note", text=text, hint=hint)
+        there = next((path for path in (place, *place.parents) if path.exists()), place)
+        return bool(os.statvfs(there).f_flag & os.ST_NOEXEC)
+    return False
 
 
 def _cgroup(name: str) -> str:

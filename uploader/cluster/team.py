@@ -98,6 +98,7 @@ class JoinedTeam:
         wire = LeaderFiles(job.folder, job.disk, job.lock.term)
         self._role = role = LeaderRole(wire, job.lock.term, job.clock, tasks=self._tasks)
         self._lock = job.lock
+        job.lock.name_task(self._task)
         end: End | None = None
         try:
             await role.begin()

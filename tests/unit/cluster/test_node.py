@@ -110,6 +110,16 @@ def test_the_limits_of_a_login_node(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "FIGUP_UNPACK" in (checks["noexec"].hint or "")
 
 
+def test_all_places_for_unpacking_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"SLURM_TMPDIR": "/scratch/7", "TMPDIR": "/local", "HOME": "/users/me"}
+    places = [str(place) for place in node._unpacking_places(environ)]
+    assert places == ["/scratch/7", "/local", "/tmp", "/users/me/.cache"]  # noqa: S108 - only named
+    assert "/var/cache/me" in map(str, node._unpacking_places({"XDG_CACHE_HOME": "/var/cache/me"}))
+    monkeypatch.setenv("TMPDIR", "/local")
+    monkeypatch.setattr(node, "_is_noexec", lambda place: place == Path("/local"))
+    assert found(node.limit_findings())["noexec"].text == "programs in /local cannot be run (noexec)"
+
+
 def test_the_limits_of_a_cgroup_may_be_those_of_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2].lstrip("/")
     (tmp_path / own).mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ import msgspec
 from uploader.disk import Disk, map_os_errors
 from uploader.errors import FigupError
 from uploader.system import file_system_of, process_exists
+from uploader.text import printable
 
 HEARTBEAT = 5.0
 """Seconds between two beats of a lease."""
@@ -33,7 +34,9 @@ _MAX_CHECKS = 20
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The holder of a job. `beat` increases while the holder is alive; `ended`: it released the job."""
+    """The holder of a job. `beat` increases while the holder is alive; `ended`: it released the job. `task`: see
+    `uploader.transfer.notices.Member`.
+    """
 
     nonce: str
     machine: str
@@ -42,10 +45,12 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     beat: int = 0
     ended: bool = False
+    task: str = ""
 
     def holder(self) -> str:
         """In words for a person."""
-        return f"process {self.pid} on {self.host}, since {self.since}"
+        task = f" ({printable(self.task)})" if self.task else ""
+        return f"process {self.pid} on {self.host}{task}, since {self.since}"
 
 
 class LeaseRecord(msgspec.Struct, frozen=True, kw_only=True):

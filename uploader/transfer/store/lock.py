@@ -95,6 +95,10 @@ class JobLock:
         """Identifies the processes that share this machine's kernel and mounts: see `machine_id`. Held locks only."""
         return self._lease.machine
 
+    def name_task(self, task: str) -> None:
+        """Show this task of a batch system with the holder, from the next beat on."""
+        self._lease = msgspec.structs.replace(self._lease, task=task)
+
     @property
     def term(self) -> int:
         """The number of the held lease; each holder has a higher one than those before."""
