@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -111,8 +112,7 @@ class LeaderFiles:
 
     @as_resumable()
     def _put_if_member(self, path: Path, data: bytes) -> None:
-        # A member that has left has removed its folder.
-        if path.parent.exists():
+        with _unless_removed(path.parent):  # by its member, which has left
             self._disk.put(path, data)
 
     async def reports(self) -> list[tuple[str, Entry]]:
@@ -170,6 +170,14 @@ class MemberFiles:
         await in_thread(self._write_hello, msgspec.json.encode(hello))
 
     def _write_hello(self, data: bytes) -> None:
+        try:
+            self._put_hello(data)
+        except FigupError:
+            if self._folder.exists():
+                raise
+            self._put_hello(data)  # it was removed meanwhile
+
+    def _put_hello(self, data: bytes) -> None:
         if not self._folder.exists():
             # New, or removed by a leader that considered this member dead: the report begins again, too.
             self._disk.make_folder(self._folder)
@@ -193,7 +201,7 @@ class MemberFiles:
 
     @as_resumable()
     def _append(self, entries: list[Entry]) -> None:
-        if self._folder.exists():
+        with _unless_removed(self._folder):  # by a leader that considered this member dead
             data, self._seed = encode_entries(entries, self._seed)
             self._disk.append(self._folder / REPORT, data)
             self._length += len(data)
@@ -217,10 +225,23 @@ class MemberFiles:
             await anyio.to_thread.run_sync(shutil.rmtree, self._folder, True)
 
 
+@contextmanager
+def _unless_removed(folder: Path) -> Iterator[None]:
+    """Raise what is raised inside, unless another process has removed the folder."""
+    try:
+        yield
+    except FigupError:
+        if folder.exists():
+            raise
+
+
 def _orders_in(folder: Path) -> list[tuple[int, Path]]:
     """Return the orders for a member with the terms of their leaders."""
     with map_os_errors(folder):
-        names = [path.name for path in folder.iterdir()] if folder.exists() else []
+        try:
+            names = [path.name for path in folder.iterdir()]
+        except FileNotFoundError:
+            return []
     return [
         (int(name.removeprefix(_ORDERS)), folder / name)
         for name in names

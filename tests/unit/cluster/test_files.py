@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -148,6 +149,59 @@ class LostDisk(Disk):
         with map_os_errors(path):
             if self.lost:
                 raise OSError(errno.EROFS, "Read-only file system")
+
+
+async def test_folders_that_members_remove_while_the_leader_clears_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member, leader = MemberFiles(tmp_path, Disk(), host="n1", pid=7), LeaderFiles(tmp_path, Disk(), 2)
+    await member.hello(HELLO)
+    await leader.give(member.name, Orders(seq=1))
+    folder, exists = tmp_path / FOLDER / member.name, Path.exists
+
+    def vanish(path: Path) -> bool:
+        found = exists(path)
+        if path == folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Path, "exists", vanish)
+    await leader.close([])
+    monkeypatch.undo()
+    await member.close()
+    assert not await leader.has_earlier_orders()
+    await leader.give(member.name, Orders(seq=2))
+
+
+async def test_a_folder_that_a_leader_removes_while_its_member_writes(tmp_path: Path) -> None:
+    class Late(Disk):
+        """A disk on which the folder vanishes just before a write, once."""
+
+        def put(self, path: Path, data: bytes) -> None:
+            remove_once(path)
+            super().put(path, data)
+
+        def append(self, path: Path, data: bytes) -> None:
+            remove_once(path)
+            super().append(path, data)
+
+    def remove_once(path: Path) -> None:
+        if path.name in pending:
+            pending.remove(path.name)
+            shutil.rmtree(path.parent)
+
+    pending: set[str] = set()
+    member = MemberFiles(tmp_path, Late(), host="n1", pid=7)
+    leader = LeaderFiles(tmp_path, Disk(), 1)
+    await member.hello(HELLO)
+    pending |= {"hello", "report"}
+    await member.hello(HELLO)
+    assert await leader.members() == {member.name: HELLO}
+    assert await member.report([OrderOver(term=1, order=1)]) == 0
+    await member.hello(HELLO)
+    assert await member.report([OrderOver(term=1, order=2)]) > 0
+    assert await leader.reports() == [(member.name, OrderOver(term=1, order=2))]
+    assert not pending
 
 
 async def test_a_member_that_loses_the_state_directory_can_be_started_again(tmp_path: Path) -> None:
