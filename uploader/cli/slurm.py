@@ -124,6 +124,8 @@ def script(command: tuple[str, ...], tasks: int | None, workers: int | None, lim
         raise click.UsageError(f"invalid command {command[0]!r} for a batch job; use {', '.join(_COMMANDS)}")
     if (tasks or workers) and command[:1] == ("download",):
         raise click.UsageError("a download cannot be shared by several tasks")
+    if "--new-job" in command:
+        raise click.UsageError("with --new-job, each restart of the script would begin another job: leave it out")
     if tasks and workers:
         raise click.UsageError("--array and --dask cannot be combined: a pool of Dask has one leader")
     text = slurm_script(command, tasks=tasks, workers=workers, limit=limit)

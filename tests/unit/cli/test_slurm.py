@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from uploader.cli.slurm import script as slurm
 from uploader.cli.slurm import slurm_script
@@ -49,6 +50,12 @@ def test_limits_of_slurm(limit: str) -> None:
 def test_a_limit_that_slurm_would_not_take(limit: str) -> None:
     with pytest.raises(click.BadParameter, match="invalid time limit"):
         slurm.make_context("script", ["--time", limit])
+
+
+def test_a_script_that_would_begin_another_job_at_each_restart_is_refused() -> None:
+    done = CliRunner().invoke(slurm, ["upload", "a", "--new-job"], standalone_mode=False)
+    assert isinstance(done.exception, click.UsageError)
+    assert "leave it out" in done.exception.message
 
 
 def test_the_workers_of_a_pool_have_the_limits_of_the_job() -> None:
