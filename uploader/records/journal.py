@@ -54,13 +54,17 @@ class RecordEvent(Event, frozen=True, kw_only=True):
 
 
 class CreateIntended(RecordEvent, frozen=True, kw_only=True, tag="intent"):
-    """An item with this mark in its title is about to be created. `at` is by the server's clock."""
+    """An item with this mark in its title is about to be created. `at` is by the server's clock.
+
+    `fingerprint` is that of the record, "" if not recorded.
+    """
 
     at: str
     mark: str
+    fingerprint: str = ""
 
     def changes(self) -> dict[str, Any]:
-        return {"intent": self}
+        return {"intent": self, "content": self.fingerprint}
 
 
 class NotCreated(RecordEvent, frozen=True, kw_only=True, tag="none"):
@@ -106,12 +110,16 @@ class ExistingRead(RecordEvent, frozen=True, kw_only=True, tag="existing"):
 
 
 class ChangeIntended(RecordEvent, frozen=True, kw_only=True, tag="changing"):
-    """The item's metadata or link is about to be changed. `at` is by the server's clock."""
+    """The item's metadata or link is about to be changed. `at` is by the server's clock.
+
+    `fingerprint` is that of the record if the item was created with it and got no other one since, otherwise "".
+    """
 
     at: str
+    fingerprint: str = ""
 
     def changes(self) -> dict[str, Any]:
-        return {"changing": self.at}
+        return {"changing": self.at, "content": self.fingerprint}
 
 
 class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
@@ -269,6 +277,8 @@ class RecordState(msgspec.Struct, array_like=True, kw_only=True):
     """The item with the record's DOI that the job leaves as it is."""
     failure: tuple[str, str] | None = None
     """Code and message of its last error; None after a success."""
+    content: str = ""
+    """The fingerprint of the only record whose metadata the job gave to the item; "" for several or if unknown."""
 
 
 class RecordStates(Mapping[str, RecordState]):

@@ -120,7 +120,8 @@ class Steps:
         key, mark, late = self.record.key, new_mark(self.job.name), False
         fields = self.record.payload.creation_fields(in_project=False)
         body = {"title": marked_title(self.record.title or "", mark), **fields}
-        await self.job.commit_intent(ev.CreateIntended(key=key, at=self.api.server_now().isoformat(), mark=mark))
+        at = self.api.server_now().isoformat()
+        await self.job.commit_intent(ev.CreateIntended(key=key, at=at, mark=mark, fingerprint=self.record.fingerprint))
 
         async def check() -> int | None:
             nonlocal late
@@ -145,7 +146,7 @@ class Steps:
         await self._note_foreign_changes()
         self.begun = True
         if self.is_changed:
-            await self.job.commit(ev.ChangeIntended(key=record.key, at=self.api.server_now().isoformat()))
+            await self.job.commit(self._intent_to_change())
         if self.state.described != record.fingerprint:
             await self._describe()
         if self._must_link:
@@ -167,14 +168,17 @@ class Steps:
             if state.described is not None:
                 raise
             return  # it is not visible yet
-        await self._note_change(detail, interrupted=state.seen is None)
+        # Its content tells more than its time if the run that created it did not read it; it is that of this record
+        # only if the record did not change in the file since.
+        by_content = state.seen is None and state.content == self.record.fingerprint
+        await self._note_change(detail, by_content=by_content)
 
-    async def _note_change(self, detail: ItemDetail, *, interrupted: bool = False) -> None:
-        """Record that the item was changed. `interrupted`: the run that created it did not read it."""
+    async def _note_change(self, detail: ItemDetail, *, by_content: bool = False) -> None:
+        """Record that the item was changed, as far as its time, and with `by_content` its content, says."""
         if not self.state.created or self.state.touched:
             return
         is_ours = is_as_the_job_left_it(self.state, detail)
-        if not is_ours or (interrupted and was_edited(detail, self.record.payload)):
+        if not is_ours or (by_content and was_edited(detail, self.record.payload)):
             self.remark = "somebody had changed the item on Figshare before this run"
             await self.job.commit(ev.Touched(key=self.record.key))
 
@@ -188,9 +192,13 @@ class Steps:
             return
         with suppress(ItemNotFound):  # it is not visible yet, or the request tells
             await self._note_change(await self.api.items.detail(self.item_id))
-        at = self.api.server_now().isoformat()
         with anyio.CancelScope(shield=True):
-            await self.job.commit_intent(ev.ChangeIntended(key=self.record.key, at=at))
+            await self.job.commit_intent(self._intent_to_change())
+
+    def _intent_to_change(self) -> ev.ChangeIntended:
+        own = self.record.fingerprint
+        content = own if own == self.state.content else ""
+        return ev.ChangeIntended(key=self.record.key, at=self.api.server_now().isoformat(), fingerprint=content)
 
     async def _describe(self) -> None:
         """Set metadata and title, which takes the mark off, and the authors, which takes off the account's owner."""

@@ -172,6 +172,22 @@ async def test_undo_keeps_what_was_changed_at_once_after_a_kill(
     assert await fates(world) == [("kept", "it was changed since") if field else ("removed", "")]
 
 
+@pytest.mark.parametrize(
+    "kills", [["create"], ["update"], ["set_authors"], ["link"], ["detail"], ["update", "update"], ["link", "update"]]
+)
+async def test_a_draft_whose_record_was_corrected_after_a_kill_remains_the_job_s(
+    world: RecordWorld, kills: list[str]
+) -> None:
+    """The item has what it was created with, or a correction that was withdrawn, and not what the file says then."""
+    versions = [record(1), record(1, description="Higher", keywords=["weir"]), record(1)]
+    for name, version in zip(kills, versions, strict=False):
+        world.figshare.fail(name, Fault.KILLED_AFTER)
+        assert await world.run([version]) == KILLED
+    assert await world.run([versions[len(kills)]]) == 0
+    assert [one.reason for one in world.outcomes] == [""]
+    assert await fates(world) == [("removed", "")]
+
+
 @pytest.mark.parametrize("edited", [False, True])
 @pytest.mark.parametrize("killed", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
 async def test_undo_keeps_a_new_item_that_was_changed_before_its_first_description(
