@@ -157,3 +157,36 @@ def test_bad_answers(figup: Figup, figshare: Served, fault: str, status: int, me
         figshare.call("DELETE", faults)
     assert result.returncode == status, result.stderr
     assert message in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(("words", "kind"), [("timeline", "stats-timeline"), ("places", "stats-breakdown")])
+def test_a_record_that_cannot_be_counted_is_one_whatever_the_number_of_counters(
+    figup: Figup, figshare: Served, words: str, kind: str
+) -> None:
+    asked = (words, ITEM, OTHER, "--counter", "views,downloads,shares", "--since", "2024-01-01")
+    command = ("stats", *asked, "--output", "t.csv", "--plot", "p.svg", "--retry-timeout", "1s")
+    faults = f"{figshare.url.removesuffix('/v2')}/sandbox/faults"
+    figshare.call("POST", faults, {"fault": f"{kind}@{ITEM}:every=500"})
+    ended = figup.run(*command).expect(75)
+    assert f"{ITEM} was not counted: " in ended.stderr
+    assert "in a row" not in ended.stderr
+    assert not figup.cwd.joinpath("p.svg").exists()
+    figshare.call("DELETE", faults)
+    figshare.call("POST", faults, {"fault": f"{kind}@{ITEM}:2..=422"})
+    ended = figup.run(*command, "--json").expect(1)
+    figshare.call("DELETE", faults)
+    assert [one["id"] for one in ended.summary["records"]["failed"]] == [int(ITEM)]
+    with figup.cwd.joinpath("t.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert {row["id"] for row in csv.DictReader(file)} == {OTHER}
+    assert figup.cwd.joinpath("p.svg").exists()
+    assert "exists" in figup.run(*command).expect(2).stderr
+    figup.run(*command, "--force").expect(0)
+
+
+def test_a_sum_says_how_many_records_it_is_of(figup: Figup, figshare: Served) -> None:
+    faults = f"{figshare.url.removesuffix('/v2')}/sandbox/faults"
+    figshare.call("POST", faults, {"fault": f"stats-totals@{ITEM}:every=422"})
+    ended = figup.run("stats", "show", ITEM, OTHER, str(FIRST_ITEM + 122)).expect(1)
+    figshare.call("DELETE", faults)
+    assert "\n2 of 3: " in ended.stdout
+    assert "with --force if it writes files" in ended.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -97,7 +96,7 @@ def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, 
         kind, numbers = await _asked(session, service, ids, values)
         each = None if period is None else len(COUNTERS) * _slices(period, "year")
         async with service.counting(session, kind, numbers, each) as counting:
-            rows, uncounted = [], Uncounted(session)
+            rows, uncounted = [], Uncounted(session, kind)
             for number in numbers:
                 async with uncounted.skipping(number):
                     totals = await counting.totals(kind, number, period)
@@ -109,7 +108,10 @@ def show(ids: tuple[str, ...], requests: RequestOptions, common: GlobalOptions, 
             await _note_unknown(session, service, kind, [row for row in rows if not any(row[one] for one in COUNTERS)])
             if len(rows) > 1:
                 sums = {name: sum(row[name] or 0 for row in rows) for name in COUNTERS}
-                session.console.result("All: " + ", ".join(_counted(value, name) for name, value in sums.items()))
+                which = "All" if len(rows) == len(numbers) else f"{len(rows)} of {len(numbers)}"
+                text = ", ".join(_counted(value, name) for name, value in sums.items())
+                session.console.result(f"{which}: {text}")
+            uncounted.report()
             return await _finish(session, rows, values, _scope_text(values, period), uncounted)
 
     return with_service(common, work, values, requests=requests)
@@ -143,16 +145,18 @@ def timeline(
         kind, numbers = await _asked(session, service, ids, values)
         each = len(counters) * _slices(period, by)
         async with service.counting(session, kind, numbers, each) as counting:
-            rows, series, uncounted = [], {}, Uncounted(session)
-            for number, counter in itertools.product(numbers, counters):
+            rows, series, uncounted = [], {}, Uncounted(session, kind)
+            for number in numbers:
                 async with uncounted.skipping(number):
-                    found = await counting.timeline(counter, kind, number, period, by)
-                    name = str(number) if len(counters) == 1 else f"{number} {counter}"
-                    series[name] = found
-                    for step, events in found.items():
-                        rows.append({"id": number, "kind": kind, "counter": counter, by: step, "events": events})
-                        session.console.event("timeline", **rows[-1])
-                        session.console.result(f"{step:<10} {events:>8,}  {name}")
+                    counted = {one: await counting.timeline(one, kind, number, period, by) for one in counters}
+                    for counter, found in counted.items():
+                        name = str(number) if len(counters) == 1 else f"{number} {counter}"
+                        series[name] = found
+                        for step, events in found.items():
+                            rows.append({"id": number, "kind": kind, "counter": counter, by: step, "events": events})
+                            session.console.event("timeline", **rows[-1])
+                            session.console.result(f"{step:<10} {events:>8,}  {name}")
+            uncounted.report()
             if plot is not None:
                 steps = list(period.steps(by))
                 lines = {name: [found.get(step, 0) for step in steps] for name, found in series.items()}
@@ -190,10 +194,11 @@ def places(
         async with service.counting(session, kind, numbers, each) as counting:
             rows: list[dict[str, Any]] = []
             sums: dict[str, int] = {}
-            uncounted = Uncounted(session)
-            for number, counter in itertools.product(numbers, counters):
+            uncounted = Uncounted(session, kind)
+            for number in numbers:
                 async with uncounted.skipping(number):
-                    for country in await counting.places(counter, kind, number, period):
+                    counted = {one: await counting.places(one, kind, number, period) for one in counters}
+                    for counter, country in ((one, country) for one, found in counted.items() for country in found):
                         sums[country.name] = sums.get(country.name, 0) + country.total
                         row = {"id": number, "kind": kind, "counter": counter, "country": country.name}
                         rows.append({**row, "city": None, "events": country.total})
@@ -202,6 +207,7 @@ def places(
             ranked = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
             for name, events in ranked:
                 session.console.result(f"{events:>8,}  {name}")
+            uncounted.report()
             if plot is not None:
                 title = f"{', '.join(counters).capitalize()} by country, {period}"
                 await _draw(session, stats_plot.Bars(title=title, values=ranked), plot, force=values["force"])
@@ -371,9 +377,7 @@ async def _finish(
     text: str,
     uncounted: Uncounted | None = None,
 ) -> int:
-    """Write the rows if asked for, and say what they are. Raises what `Uncounted` raises."""
-    if uncounted is not None:
-        uncounted.report()  # no file if the same command may write all
+    """Write the rows if asked for, and say what they are. Raises RecordsMissing if some records are `uncounted`."""
     session.console.result(text)
     if values["output"] is not None:
         await in_thread(lambda: write_table(values["output"], rows, replace=values["force"]))

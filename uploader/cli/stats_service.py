@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from uploader.figshare.auth import Token
     from uploader.figshare.ids import Kind as RecordKind
     from uploader.figshare.ids import Reference
-    from uploader.figshare.statistics_api import StatisticsApi
+    from uploader.figshare.statistics_api import StatisticsApi, StatsKind
     from uploader.items.identify import DoiKind
     from uploader.transfer.client import Client
     from uploader.transfer.options import RequestOptions
@@ -102,10 +102,11 @@ class Service:
 class Uncounted:
     """The records whose events could not be counted: they do not keep the others back, and are reported at the end."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, kind: StatsKind) -> None:
         from uploader.catalog.failures import Failures
 
-        self._session, self._failures = session, Failures(None, _MAX_FAILING)
+        self._session, self._kind = session, kind
+        self._failures = Failures(None, _MAX_FAILING)
         self._errors: dict[int, FigupError] = {}
         self._counted = False
 
@@ -122,7 +123,12 @@ class Uncounted:
             self._counted = True
 
     def report(self) -> None:
-        """Name the records that were not counted. Raises an error that may pass, and any if nothing was counted."""
+        """Name the records that were not counted, before any file is written.
+
+        Raises an error that may pass, as the same command may count all, and any error if nothing was counted.
+        """
+        failed = [{"kind": self._kind, "id": number, "message": one.message} for number, one in self._errors.items()]
+        self._session.summary.records = {"failed": failed}
         for number, error in self._errors.items():
             self._session.console.note(f"{number} was not counted: {error.message}")
         for error in self._errors.values():
@@ -133,7 +139,8 @@ class Uncounted:
         """Raise RecordsMissing if some were not counted."""
         if self._errors:
             text = f"{format_count(len(self._errors), 'record')} could not be counted"
-            raise RecordsMissing(text, facts=Facts("records-failed"))
+            again = "Run the same command again to count them, with --force if it writes files."
+            raise RecordsMissing(text, hint=again, facts=Facts("rows-unread"))
 
 
 Work = Callable[[Session, Service], Awaitable[int]]

@@ -13,8 +13,8 @@ from uploader.errors import FigupError, PermissionDenied, RecordsMissing, Reques
 
 async def counted(failing: dict[int, FigupError], numbers: range) -> tuple[list[int], list[str], Uncounted]:
     notes: list[str] = []
-    session: Any = SimpleNamespace(console=SimpleNamespace(note=notes.append))
-    uncounted, found = Uncounted(session), []
+    session: Any = SimpleNamespace(console=SimpleNamespace(note=notes.append), summary=SimpleNamespace(records=None))
+    uncounted, found = Uncounted(session, "article"), []
     for number in numbers:
         async with uncounted.skipping(number):
             if number in failing:
