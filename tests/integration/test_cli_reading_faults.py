@@ -102,6 +102,20 @@ def test_the_same_command_completes_its_own_table(figup: Figup, figshare: Served
     assert "own.csv exists" in figup.run(*words).expect(2).stderr
 
 
+def test_the_incomplete_table_of_another_account_or_server_is_kept(figup: Figup, figshare: Served) -> None:
+    figup.env["FIGSHARE_TOKEN"] = figshare.token
+    own = figshare.get("/account")["id"]
+    other = next(one["id"] for one in figshare.get("/account/institution/accounts?page_size=9") if one["id"] != own)
+    faults(figshare, f"get-item@{figshare.get('/account/articles?page_size=9')[0]['id']}:every=422")
+    words = ("report", "own", "--output", "mine.csv", *REPORT[4:])
+    figup.run(*words).expect(1)
+    refused = figup.run(*words, "--impersonate", str(other)).expect(2)
+    assert "mine.csv exists, and has records of another account" in refused.stderr
+    elsewhere = figup.run(*words, "--endpoint", figshare.url.replace("127.0.0.1", "localhost")).expect(2)
+    assert "mine.csv exists. " in elsewhere.stderr
+    figup.run(*words).expect(1)
+
+
 def test_lists_that_shift_and_end_at_a_cap_are_whole(figup: Figup, figshare: Served) -> None:
     faults(figshare, "search-public-items:2=insert-record", "search-public-items:3=remove-record")
     figup.run(*REPORT, "--output", "t.jsonl").expect(1)

@@ -189,10 +189,13 @@ def _make(name: ReportName, common: GlobalOptions, requests: RequestOptions, val
     async def work(session: Session, context: Context, api: Figshare) -> int:
         from uploader.catalog.report.incomplete import IncompleteTable
         from uploader.catalog.report.make import FOLDER, Table
+        from uploader.catalog.report.sheets import check_format, output_files
         from uploader.cli.context import state_dir
 
         session.resumable = True
-        before = IncompleteTable(state_dir(common) / FOLDER, request, values["output"])
+        check_format(values["output"], tables=bool(request.sides))  # other names are made of it
+        files = output_files(values["output"], request.sides)
+        before = IncompleteTable(state_dir(common) / FOLDER, (request, api.endpoint), files)
         table = Table(
             output=values["output"], selection=request.selection, choice=request.choice, sides=request.sides,
             replace=values["force"] or await in_thread(before.exists),
@@ -240,6 +243,8 @@ async def _report(
     private = DEFINITIONS[request.report].private
     spec = await request.spec(api)
     account = (await api.account()).id if private else None
+    if table.replace and not values["force"]:
+        await in_thread(lambda: before.check(account))
     place = Place(state_dir=state_dir(session.common), endpoint=api.endpoint, account=account)
     extras = Extras(
         numbers=numbers, scope=request.scope, since=request.stats_since, versions=request.versions,
@@ -263,7 +268,7 @@ async def _report(
         )
     finally:
         await _write_failed(making, values["failed_to"])
-    await in_thread(lambda: before.update(incomplete=bool(made.failed or made.gaps)))
+    await in_thread(lambda: before.update(account, incomplete=bool(made.failed or made.gaps)))
     session.report_written = True
     return conclude(session, api, numbers, made, table.output, private=private)
 

@@ -1,0 +1,57 @@
+"""Incomplete tables: only what the same command wrote for the same account, and nobody changed, may be replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from uploader.catalog.report.incomplete import IncompleteTable
+from uploader.errors import OutputExists
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """A table and two that belong to it, of which one was not needed."""
+    found = [tmp_path / name for name in ("t.csv", "t.groups.csv", "t.files.csv")]
+    for path in found[:2]:
+        path.write_text("id")
+    return found
+
+
+def table(files: list[Path], asked: object = "public", folder: str = "catalogs") -> IncompleteTable:
+    (files[0].parent / folder).mkdir(exist_ok=True)
+    return IncompleteTable(files[0].parent / folder, asked, files)
+
+
+@pytest.mark.parametrize("changed", range(3))
+def test_a_change_of_any_file_is_kept(files: list[Path], changed: int) -> None:
+    assert not table(files).exists()
+    table(files).update(5, incomplete=True)
+    assert table(files).exists()
+    assert not table(files, asked="own").exists()
+    files[changed].write_text("id, edited")
+    assert not table(files).exists()
+
+
+def test_a_table_of_another_account_is_kept(files: list[Path]) -> None:
+    table(files).update(5, incomplete=True)
+    table(files).check(5)
+    for other in (6, None):
+        with pytest.raises(OutputExists, match="exists, and has records of another account"):
+            table(files).check(other)
+    table(files).update(5, incomplete=False)
+    assert not table(files).exists()
+
+
+def test_a_folder_that_cannot_be_searched_is_left_to_what_writes_there(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = table(files)
+    before.update(None, incomplete=True)
+
+    def refuse(self: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert not before.exists()
