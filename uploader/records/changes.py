@@ -11,14 +11,17 @@ from datetime import datetime, timedelta
 import msgspec
 
 from uploader.figshare.models import ItemDetail
+from uploader.figshare.settings import Settings
 from uploader.items import release
 from uploader.items.payload import ItemPayload
 from uploader.records import journal as ev
 
 _RENEWED_AFTER = timedelta(seconds=10)
 """A change whose requests were waited for or repeated for this long is recorded again."""
-_SLACK = timedelta(seconds=20)
-"""What a change does is at most this much later than its beginning: its last request begins before it is renewed."""
+_SLACK = _RENEWED_AFTER + timedelta(seconds=Settings.answer_timeout)
+"""What a change does is at most this much later than its beginning: its last request begins before it is renewed, and
+has its effect before its answer is given up.
+"""
 _RELATED = {"references", "related_materials", "resource_doi"}
 _SET_BY: Mapping[str, Set[str]] = {
     "description": {"description"}, "keywords": {"keywords"}, "categories": {"categories"}, "references": _RELATED,

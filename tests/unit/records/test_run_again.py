@@ -137,6 +137,26 @@ async def test_a_change_that_was_repeated_for_long_and_killed_is_the_job_s(
     assert await fates(world) == [("removed", "")]
 
 
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.THROTTLED])
+async def test_what_figshare_did_shortly_before_its_answer_was_given_up_is_the_job_s(
+    world: RecordWorld, fault: Fault
+) -> None:
+    """The answer is lost for good, or the request is repeated after it had its effect."""
+    await world.run([record(1)])
+    world.figshare.fail("update", fault)
+
+    async def take_long(name: str) -> None:
+        if name == "update" and world.figshare.log[-1:] != ["update"]:
+            await world.clock.sleep(59)
+            world.items()[0].change(world.clock.now())
+
+    world.figshare.gate = take_long
+    changed = [record(1, description="Higher")]
+    assert await world.run(changed, UPDATED) == (75 if fault is Fault.LOST_AFTER else 0)
+    assert [one.reason for one in world.outcomes] == [""]
+    assert await fates(world) == [("removed", "")]
+
+
 async def test_undo_keeps_what_was_changed_between_two_attempts_of_a_request(
     world: RecordWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +167,7 @@ async def test_undo_keeps_what_was_changed_between_two_attempts_of_a_request(
 
     async def edit_while_it_waits(name: str) -> None:
         if name == "update" and world.figshare.log[-1:] != ["update"]:
-            await world.clock.sleep(30)
+            await world.clock.sleep(90)
             world.items()[0].fields["keywords"] = ["by hand"]
             world.items()[0].change(world.clock.now())
 
