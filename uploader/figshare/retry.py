@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -64,12 +63,12 @@ async def poll(
     wait: Callable[[float], Awaitable[None]] | None = None,
     first_pause: float = 0.5,
     factor: float = 2.0,
-    max_pause: float = math.inf,
+    max_pause: float = 5.0,
 ) -> T | None:
     """Call `check` until it returns something; return None if it returned nothing for `time_limit` seconds.
 
-    It is called at once, after pauses that grow by `factor`, and once more at the end. `wait` replaces the clock's
-    sleep, for callers that report their pauses.
+    It is called at once, after pauses that grow by `factor` up to `max_pause`, and once more at the end. `wait`
+    replaces the clock's sleep, for callers that report their pauses.
     """
     deadline = clock.monotonic() + time_limit
     pause = first_pause

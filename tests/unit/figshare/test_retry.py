@@ -111,6 +111,18 @@ async def test_polling_pauses_grow_and_it_checks_once_more_at_the_end() -> None:
 
 
 @pytest.mark.anyio
+async def test_polling_never_pauses_for_long() -> None:
+    clock, looks = FakeClock(), []
+
+    async def look() -> int | None:
+        looks.append(clock.time - 1000)
+        return None
+
+    assert await poll(look, 20, clock) is None
+    assert looks == [0, 0.5, 1.5, 3.5, 7.5, 12.5, 17.5, 20]
+
+
+@pytest.mark.anyio
 async def test_polling_returns_the_first_result_and_checks_at_least_once() -> None:
     answers = iter([None, "", "never"])
 
