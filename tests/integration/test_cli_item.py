@@ -277,14 +277,14 @@ def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> 
 
 
 @pytest.fixture
-def quick_looks(figup: Figup) -> None:
-    """Let the looks at an unchanged item follow quickly."""
+def quick_reads(figup: Figup) -> None:
+    """Let an unchanged item be read again soon."""
     figup.env["PYTHONPATH"] = plugged(
         figup.cwd / "plug", "from uploader.items import release\nrelease.LATER_READS = (0.1, 0.1)\n"
     )
 
 
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_reads")
 def test_only_what_changed_is_published_again(figup: Figup, item: str) -> None:
     figup.run("item", "publish", item, "--yes").expect(0)
     again = figup.run("item", "publish", item).expect(0)
@@ -294,7 +294,7 @@ def test_only_what_changed_is_published_again(figup: Figup, item: str) -> None:
     assert f"Item {item} is public, version 2." in figup.run("item", "publish", item, "--yes").expect(0).stdout
 
 
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_reads")
 def test_a_killed_command_does_not_publish_an_item_under_embargo_twice(
     figup: Figup, sandbox: Sandbox, item: str
 ) -> None:

@@ -84,7 +84,7 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _PAUSES = (0.0, 1.0, GONE_AFTER - 1.0)
-"""Seconds before each further look at files that seem to be gone; only one look at others, and at many."""
+"""Seconds before files that seem to be gone are read again, each time; others, and many, are read once more."""
 _MAX_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
 _RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
@@ -231,11 +231,11 @@ def _is_as_sent(file: File, transfer: Transfer) -> bool:
 async def _known_again(
     api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles, settle: float
 ) -> tuple[_RemoteFiles, Mapping[int, str]]:
-    """Return files and folders as further looks show them: one at files that differ, more at those that seem gone."""
+    """Read suspects again: once if they differ, up to three times if they seem gone."""
     folders: Mapping[int, str] = {}
     for pause in _PAUSES if len(suspects) <= _MAX_SINGLE else _PAUSES[:1]:
         await api.clock.sleep(min(pause, settle))
-        remote = await _look_again(api, state, item_id, suspects, remote)
+        remote = await _read_again(api, state, item_id, suspects, remote)
         folders = (await read_item(api, state, item_id, settle)).folders
         suspects = [t for t in suspects if is_sent_again(t, remote_match(t, remote.of(t), folders)[0])]
         if not suspects:
@@ -243,7 +243,7 @@ async def _known_again(
     return remote, folders
 
 
-async def _look_again(
+async def _read_again(
     api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles
 ) -> _RemoteFiles:
     """Return the files with those of the suspects as they are now: one by one, or all of them if they are many."""
