@@ -101,7 +101,7 @@ async def publish_once(
         item = effect or item
         published = await release.is_published(api, item)
         if published is None and effect is not None and earlier is not None:
-            published = await release.is_draft(api, item, earlier.draft)
+            published = await release.is_unchanged(api, item, earlier.draft)
         if published:
             await in_thread(intents.remove, item.id)
             return item, True

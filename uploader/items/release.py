@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -111,8 +111,8 @@ async def _is_in_version(api: ItemService, item: ItemDetail, needed: Collection[
     return None if item.curation_status == _IN_REVIEW else False
 
 
-async def is_draft(api: ItemService, item: ItemDetail, digest: str) -> bool:
-    """Return whether the draft has this digest, at each of the looks that `is_published` takes."""
+async def is_unchanged(api: ItemService, item: ItemDetail, digest: str) -> bool:
+    """Return whether the draft has this digest each time that `is_published` would read it."""
     for pause in LATER_READS:
         if await draft_digest(api, item) != digest:
             return False
@@ -159,9 +159,24 @@ def seconds_to_publish(time_limit: float) -> float:
 def was_published_since(item: ItemDetail, version: int, curation: str | None) -> bool:
     """Return whether the item was published, or submitted for review, since it had this version and curation status.
 
-    A curation status of None is unknown.
+    A curation status of None is unknown. A review that ended since was requested before.
     """
-    return item.version > version or curation not in (None, item.curation_status)
+    return item.version > version or (curation is not None and item.curation_status == _IN_REVIEW != curation)
+
+
+def shows_publication(item: ItemDetail, before: ItemDetail) -> bool:
+    """Return whether the item shows that it was published, or submitted for review, since it was as `before`."""
+    became_public = item.is_public and not before.is_public
+    return became_public or was_published_since(item, before.version, before.curation_status)
+
+
+def _shows_all(item: ItemDetail, before: ItemDetail) -> bool:
+    """Return whether the item shows all that there is to see after Figshare took the request to publish it.
+
+    A review may go on, and an item under full embargo is published at its end (documented).
+    """
+    is_closed = item.embargo is not None and item.embargo.scope == "article"
+    return is_closed or item.curation_status == _IN_REVIEW or shows_publication(item, before)
 
 
 async def publish(
@@ -169,20 +184,23 @@ async def publish(
 ) -> ItemDetail:
     """Publish the item and return its new state. `on_turn` is called before each attempt.
 
-    `time_limit`: see `seconds_to_publish`. An item under full embargo or in review stays closed.
+    `time_limit`: see `seconds_to_publish`, also for the effect of a request that Figshare accepted: if it does not show
+    by then, the state without it is returned. An item under full embargo or in review stays closed.
     """
+    action, seconds = f"publishing item {item.id}", seconds_to_publish(time_limit)
+
+    async def read(shows: Callable[[ItemDetail, ItemDetail], bool]) -> ItemDetail | None:
+        now = await api.items.detail(item.id)
+        return now if shows(now, item) else None
 
     async def ask() -> ItemDetail:
         await api.items.publish(item.id, on_turn=on_turn)
-        return await api.items.detail(item.id)
+        wait = functools.partial(api.wait, f"{action}: accepted; waiting for its effect")
+        found = await poll(functools.partial(read, _shows_all), seconds, api.clock, wait=wait)
+        return found or await api.items.detail(item.id)
 
-    async def check() -> ItemDetail | None:
-        now = await api.items.detail(item.id)
-        done = was_published_since(now, item.version, item.curation_status)
-        return now if done or (now.is_public and not item.is_public) else None
-
-    seconds = seconds_to_publish(time_limit)
-    return await confirm(api, ask, check, f"publishing item {item.id}", time_limit=seconds)
+    check = functools.partial(read, shows_publication)
+    return await confirm(api, ask, check, action, time_limit=seconds)
 
 
 def visibility(item: ItemDetail) -> str:

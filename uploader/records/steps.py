@@ -258,8 +258,9 @@ class Steps:
         with self.stop.interruptible():
             published = await self._published_since(intent) if intent is not None else None
             detail = published or await self.api.items.detail(self.item_id)
-            if published is None and await release.is_published(self.api, detail, time_limit=SETTLE_TIMEOUT):
-                published = detail
+            is_published = await release.is_published(self.api, detail, time_limit=SETTLE_TIMEOUT)
+            if is_published is not None:  # otherwise a later version than the intent's is its effect
+                published = detail if is_published else None
             if published is None:
                 release.check_publishable(detail, await release.unfinished_files(self.api, self.item_id))
         if published is None:

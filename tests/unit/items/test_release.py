@@ -12,7 +12,7 @@ from tests.fakes.clock import VirtualClock
 from tests.fakes.figshare import FakeFigshare, StoredItem
 from uploader.figshare.models import Author, Embargo, ItemDetail
 from uploader.items.describe import set_authors
-from uploader.items.release import is_published
+from uploader.items.release import is_published, publish, visibility
 
 pytestmark = pytest.mark.anyio
 
@@ -167,3 +167,33 @@ async def test_a_version_that_is_not_visible_yet_is_waited_for(figshare: FakeFig
     assert await is_same(figshare, item) is None
     figshare.on_request["detail"] = appear
     assert await is_same(figshare, item) is True
+
+
+@pytest.mark.parametrize("lag", [0.0, 60.0])
+async def test_the_effect_of_an_accepted_request_is_waited_for(figshare: FakeFigshare, lag: float) -> None:
+    item = figshare.add_item("title")
+    figshare.publish_lag = lag
+    before = await figshare.items.detail(item.id)
+    assert visibility(await publish(figshare, before, time_limit=30.0)) == "public"
+    assert (figshare.clock.monotonic() >= lag, figshare.log.count("publish")) == (True, 1)
+    if not lag:
+        assert figshare.log == ["detail", "publish", "detail"]
+
+
+@pytest.mark.parametrize("how", ["review", "review again", "full embargo"])
+async def test_what_shows_no_version_is_not_waited_for(figshare: FakeFigshare, how: str) -> None:
+    item = figshare.add_item("title")
+    if how == "full embargo":
+        item.embargo, figshare.publish_lag = Embargo(scope="article"), 1e4
+    else:
+        figshare.reviews, item.curation_status = True, "pending" if how == "review again" else ""
+    before = await figshare.items.detail(item.id)
+    assert visibility(await publish(figshare, before)) == ("embargoed" if how == "full embargo" else "review")
+    assert figshare.log == ["detail", "publish", "detail"]
+
+
+async def test_an_effect_that_never_shows_is_given_up(figshare: FakeFigshare) -> None:
+    item = figshare.add_item("title")
+    figshare.publish_lag = 1e4
+    assert visibility(await publish(figshare, await figshare.items.detail(item.id), time_limit=30.0)) == "review"
+    assert 90 <= figshare.clock.monotonic() < 100

@@ -491,6 +491,25 @@ async def test_a_request_to_publish_that_takes_a_minute_is_not_repeated(world: R
     assert (world.items()[0].version, world.figshare.log.count("publish")) == (1, 1)
 
 
+async def test_the_end_of_an_earlier_review_is_no_effect_of_a_refused_request(world: RecordWorld) -> None:
+    world.figshare.reviews = True
+    await world.run([record(1)])
+    world.items()[0].curation_status = "pending"
+    world.figshare.fail("publish", RequestRejected("it is in review"))
+    assert await world.run([record(1)], PUBLISHED) == 1
+    world.items()[0].curation_status = "rejected"
+    assert await world.run([record(1)], PUBLISHED) == 0
+    assert (world.items()[0].curation_status, world.figshare.log.count("publish")) == ("pending", 2)
+
+
+async def test_a_version_without_what_is_in_the_draft_is_not_the_last_one(world: RecordWorld) -> None:
+    world.figshare.fail("publish", Fault.KILLED_AFTER)
+    assert await world.run([record(1)], PUBLISHED) == KILLED
+    world.figshare.add_file(world.items()[0], "b", b"more")
+    assert await world.run([record(1)], PUBLISHED) == 0
+    assert world.items()[0].version == 2
+
+
 async def test_only_an_unanswered_request_to_publish_is_waited_for(world: RecordWorld) -> None:
     world.figshare.fail("publish", RequestRejected("no"))
     assert await world.run([record(1)], PUBLISHED) == 1

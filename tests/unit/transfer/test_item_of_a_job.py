@@ -279,6 +279,27 @@ async def test_an_item_is_submitted_for_review_once(world: World, fault: Fault, 
     assert (item.version, world.figshare.log.count("publish")) == (public, 1)
 
 
+async def test_a_publish_request_that_is_accepted_is_waited_for(world: World) -> None:
+    world.figshare.publish_lag = 60.0
+    assert await publish(world) == 0
+    done = [(notice.step, notice.value) for notice in world.notices if isinstance(notice, no.FinalStepCompleted)]
+    assert done == [("publish", "public")]
+    assert world.figshare.log.count("publish") == 1
+
+
+async def test_the_end_of_an_earlier_review_is_no_effect_of_a_refused_request(world: World) -> None:
+    world.figshare.reviews = True
+    item = world.figshare.add_item(TITLE)
+    item.fields |= {"description": "d", "keywords": ["k"], "categories": [1]}
+    item.curation_status = "pending"
+    world.figshare.fail("publish", Fault.REJECTED)
+    source, options = world.source("a", CONTENT), ItemOptions(publish=True)
+    assert await world.upload(source, item=item.id, item_options=options) == 1
+    item.curation_status = "rejected"
+    assert await world.upload(source, item=item.id, item_options=options) == 0
+    assert (item.curation_status, world.figshare.log.count("publish")) == ("pending", 2)
+
+
 @pytest.mark.parametrize("change", ["nothing", "metadata", "a file"])
 async def test_a_late_publish_request_is_repeated_only_for_what_changed_since(world: World, change: str) -> None:
     """It was sent by a process that was killed, and takes effect before the next run changes the item."""
