@@ -50,7 +50,7 @@ def test_killed_and_continued_each_record_is_there_once_and_undone(figup: Figup,
         item["id"] for item in items(sandbox) if item["title"].startswith("Dam ")
     )
     again = figup.run("records", "create", *FAST, "works.csv", "--report", "r.csv").expect(0)
-    assert f"{COUNT} records: {COUNT} created (0 of them now). Job {job}." in again.stdout
+    assert f"{COUNT} records: {COUNT} created (0 in this run). Job {job}." in again.stdout
     assert len(own(sandbox)) == COUNT
     path = figup.cwd / "works.csv"
     assert f"{job}  done  create {path}: {COUNT} items\n" in figup.run("jobs").expect(0).stdout

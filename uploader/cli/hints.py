@@ -298,7 +298,7 @@ HINTS: dict[str, Hint] = {
     ),
     "unfinished-kept": Hint("If nobody needs it: figup item files rm {item_id} FILE{options}", complete=True),
     "another-author": Hint(
-        "Check the iD. If they are the same: figup item authors add {item_id} {author_id}{options}", complete=True
+        "Compare the ORCID iDs. If it is the same person: figup item authors add {item_id} {author_id}{options}", True
     ),
     "metadata-format": Hint(_METADATA_FORMAT, complete=True),
     "found-metadata": Hint("{hint} --metadata names your own file, --no-found-metadata ignores sidecar files."),

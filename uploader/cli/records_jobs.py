@@ -280,7 +280,7 @@ async def _show(session: Session, api: Figshare, job: OpenJob, run: Run) -> None
         if noted[kind] > MAX_REPORTED:
             console.note(f"and {noted[kind] - MAX_REPORTED} more; --report FILE has all")
     shown = ", ".join(f"{count} {result}" for result, count in counts.items())
-    now = f" ({run.made} of them now)" if run.made != counts["created"] + counts["updated"] else ""
+    now = f" ({run.made} in this run)" if run.made != counts["created"] + counts["updated"] else ""
     console.result(f"{format_count(counts.total(), 'record')}: {shown}{now}. Job {job.name}.")
 
 

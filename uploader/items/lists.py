@@ -93,7 +93,7 @@ def _match_author(authors: Sequence[dict[str, Any]], known: Mapping[str, Author]
         if not plausibly_same(given, author.full_name):
             raise UsageError(
                 f"{given}: the ORCID iD {orcid} belongs to {author.full_name}, author {author.id} on Figshare",
-                hint=f"Check the iD. If it is the same person, add author {author.id} by that id.",
+                hint=f"Compare the ORCID iDs. If it is the same person, add author {author.id} by that id.",
                 facts=Facts("another-author", item_id=item_id, author_id=author.id),
             )
         found.append(MatchedAuthor(given=given, id=author.id, full_name=author.full_name))

@@ -212,8 +212,9 @@ def test_workbooks_that_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("xl/workbook.bin", b"")
-    with pytest.raises(MetadataInvalid, match="is a binary Excel workbook"):
+    with pytest.raises(MetadataInvalid, match="is a binary Excel workbook") as caught:
         read(tmp_path, content.getvalue(), "records.xlsb")
+    assert caught.value.hint == "Save it as .xlsx, or as CSV UTF-8."
     monkeypatch.setattr(extent, "_MAX_UNPACKED", 1000)
     with pytest.raises(MetadataInvalid, match="is larger than 2 GiB when it is unpacked"):
         read(tmp_path, workbook(("title", "id", "link"), ("A dam", 1, "https://a.org/")), "records.xlsx")
