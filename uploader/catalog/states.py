@@ -12,7 +12,7 @@ from uploader.catalog.pager import Gap
 from uploader.catalog.report.phase import AT_ONCE
 from uploader.catalog.report.values import state
 from uploader.concurrency import unwrap_group
-from uploader.errors import FigupError, ItemNotFound
+from uploader.errors import FigupError, ItemNotFound, NotFigshare, Unreachable
 from uploader.figshare.ids import Kind
 from uploader.figshare.records import Record
 
@@ -58,7 +58,7 @@ class StateFilter:
     ) -> AsyncIterator[Record]:
         """Yield the rows whose records are in one of the states; `on_progress` gets the number that was read.
 
-        Raises the error of the last one if many in a row could not be read.
+        Raises Unreachable, NotFigshare, and the error of the last one if many in a row could not be read.
         """
         for begin in range(0, len(listed), AT_ONCE):
             some = listed[begin : begin + AT_ONCE]
@@ -77,6 +77,8 @@ class StateFilter:
                 found[number] = state((await self._source.record(self._kind, number, public=public)).raw)
             except ItemNotFound:
                 pass
+            except (NotFigshare, Unreachable):
+                raise  # the list is written whole, or by the same command later
             except OF_ONE_RECORD as error:
                 await self._failures.accept(error)
                 self._unread[number] = error

@@ -10,6 +10,7 @@ from uploader.catalog.states import StateFilter
 from uploader.errors import (
     FigupError,
     ItemNotFound,
+    NotFigshare,
     PermissionDenied,
     ProtocolViolation,
     RecordsMissing,
@@ -59,7 +60,7 @@ async def chosen(server: Server, count: int) -> tuple[list[int], list[str]]:
     return found, [gap.message for gap in states.gaps]
 
 
-@pytest.mark.parametrize("error", [ServerFailing, Unreachable, ProtocolViolation, PermissionDenied])
+@pytest.mark.parametrize("error", [ServerFailing, RequestRejected, ProtocolViolation, PermissionDenied])
 async def test_a_record_that_cannot_be_read_is_a_gap(error: type[FigupError]) -> None:
     server = Server({3: error("item 3: odd")})
     assert await chosen(server, 8) == ([1, 5, 7], ["the state could not be read of item 3 (odd)"])
@@ -77,6 +78,9 @@ async def test_an_outage_and_an_expired_token_are_not_of_one_record() -> None:
     down = Server(dict.fromkeys(range(2, 2 + MAX_OUTAGE), ServerFailing("down")))
     with pytest.raises(ServerFailing, match=f"{MAX_OUTAGE} records in a row could not be read: down"):
         await chosen(down, 40)
+    for error in (Unreachable, NotFigshare):
+        with pytest.raises(error, match="no route"):
+            await chosen(Server({3: error("no route")}), 8)
     server = Server({3: PermissionDenied("no")})
     server.expired = True
     with pytest.raises(TokenRejected):
