@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 FLAGS = frozenset(
@@ -11,21 +12,24 @@ WITH_VALUE = frozenset(
     {"--endpoint", "--token-file", "--state-dir", "--ca-file", "--impersonate", "--bind", "--log-file", "--profile"}
 )
 """Global options without and with a value, as a test compares them with `options.GlobalOptions`."""
+OF_OUTPUT = frozenset({"--json", "-q", "--quiet", "-v", "-vv", "--no-progress", "--no-color", "--log-file"})
+"""Those that the version, which asks nobody, takes as well."""
 _ONE_TEXT = frozenset({"help", "completion", "-h", "--help", "-V", "--version"})
 """What prints a text that is the same with any global options."""
 
 
 def with_global_options_last(words: Sequence[str]) -> list[str]:
     """Move global options that precede the command to the end, where click expects them; drop those without effect."""
-    front, rest = [], list(words)
+    front, rest = list[list[str]](), list(words)
     while rest and rest[0].partition("=")[0] in FLAGS | WITH_VALUE:
-        word = rest.pop(0)
-        front.append(word)
-        if word in WITH_VALUE and rest:
-            front.append(rest.pop(0))
+        size = 2 if rest[0] in WITH_VALUE else 1
+        front.append(rest[:size])
+        del rest[:size]
     if rest and rest[0] in _ONE_TEXT:
         return rest
     if not rest or rest[0].startswith("-"):
         return list(words)
+    if rest[0] == "version":
+        front = [option for option in front if option[0].partition("=")[0] in OF_OUTPUT]
     end = rest.index("--") if "--" in rest else len(rest)
-    return [*rest[:end], *front, *rest[end:]]
+    return [*rest[:end], *itertools.chain.from_iterable(front), *rest[end:]]

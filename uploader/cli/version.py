@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from uploader._version import __version__
-from uploader.cli.options import FigupCommand, GlobalOptions, output_options
+from uploader.cli.options import GlobalOptions, output_options
 from uploader.cli.runner import Session, run
 
 
-@click.command("version", cls=FigupCommand)
+@click.command("version")  # no FigupCommand: a mistake in the configuration must not hide the version
 @output_options
 def version(common: GlobalOptions) -> int:
     """Print the version."""

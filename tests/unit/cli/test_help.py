@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.programs import require_program
 from uploader import __version__, manual
+from uploader.cli import profiles
 from uploader.cli.global_options import with_global_options_last
 from uploader.cli.help import SHELLS, page, topics
 from uploader.cli.main import COMMANDS, POINTERS, main
@@ -85,6 +86,17 @@ def test_the_version_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (summary["event"], summary["exit_status"]) == ("summary", 0)
 
 
+def test_the_version_does_not_depend_on_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.toml").write_text("[broken")
+    monkeypatch.setattr(profiles, "config_file", lambda: tmp_path / "config.toml")
+    monkeypatch.setenv("FIGUP_PROFILE", "unknown")
+    before = ["--state-dir", "d", "--token-file", "f", "--ca-file", "f", "--insecure-http", "--profile", "p"]
+    assert run([*before, "--impersonate=x", "--bind", "y", "-q", "version"], capsys)[0] == 0
+    assert run(["jobs"], capsys)[0] == 2
+
+
 @pytest.mark.parametrize("word", POINTERS)
 def test_likely_guesses_point_to_the_command(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run([word], capsys)
@@ -106,6 +118,7 @@ def test_likely_guesses_point_to_the_command(word: str, capsys: pytest.CaptureFi
         (["--no-color", "--profile", "x", "help", "datasets"], ["help", "datasets"]),
         (["-q", "completion", "bash"], ["completion", "bash"]),
         (["--json", "version"], ["version", "--json"]),
+        (["--endpoint", "U", "--log-file=l", "--sandbox", "version"], ["version", "--log-file=l"]),
         (["--state-dir"], ["--state-dir"]),
         ([], []),
     ],

@@ -16,7 +16,7 @@ from click.shell_completion import ShellComplete
 
 from tests.support.command import write_program
 from uploader import __version__
-from uploader.cli.global_options import FLAGS, WITH_VALUE
+from uploader.cli.global_options import FLAGS, OF_OUTPUT, WITH_VALUE
 from uploader.cli.main import COMMANDS, main
 from uploader.cli.options import GroupedOption, check_exclusive
 from uploader.cli.parameters import LocalPath, ParsedFile
@@ -174,6 +174,9 @@ def test_the_options_that_work_before_the_command_are_those_of_all_commands() ->
     assert jobs is not None
     declared = {name for param in jobs.params for name in param.opts if isinstance(param, GroupedOption)}
     assert declared | {"-vv"} == FLAGS | WITH_VALUE
+    version = main.get_command(click.Context(main), "version")
+    assert version is not None
+    assert {name for param in version.params for name in param.opts} | {"-vv"} == OF_OUTPUT
 
 
 def test_every_command_matches_the_table() -> None:
