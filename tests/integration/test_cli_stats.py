@@ -127,6 +127,7 @@ def test_bad_input(figup: Figup) -> None:
         (["show", "--group", "1" * 21], "invalid id of a group"),
         (["show", ITEM, "--scope", "no way"], "invalid institution"),
         (["show", ITEM, "--output", "none/a.csv"], "none/a.csv"),
+        (["show", ITEM, "--stats-endpoint", ""], "the endpoint is not an http(s) address"),
     ):
         assert message in figup.run("stats", *words).expect(2).stderr, words
     figup.run("stats", "show", "--from-file", "none.csv").expect(4)

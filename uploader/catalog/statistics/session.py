@@ -26,11 +26,11 @@ Day: TypeAlias = date | str | None
 def endpoint_for(api_endpoint: str, given: str | None, *, insecure_http: bool = False) -> str:
     """Return the address of the statistics service that belongs to an API.
 
-    Raises UsageError if it is not given, or empty, and the API is not Figshare's own.
+    Raises UsageError if it is not given and the API is not Figshare's own, and for an invalid one.
     """
-    if not given and api_endpoint != urls.PUBLIC_ENDPOINT:
+    if given is None and api_endpoint != urls.PUBLIC_ENDPOINT:
         raise UsageError(f"no statistics service is known for {api_endpoint}", facts=Facts("no-statistics-endpoint"))
-    return urls.check_endpoint(given or PUBLIC_ENDPOINT, insecure_http=insecure_http)
+    return urls.check_endpoint(PUBLIC_ENDPOINT if given is None else given, insecure_http=insecure_http)
 
 
 class Statistics:
@@ -120,7 +120,7 @@ class Statistics:
         """Return the session with the service, and what counts with it; opened once. Raises UsageError."""
         if self._open is None:
             endpoint = endpoint_for(
-                self._api_endpoint, os.environ.get(VARIABLE), insecure_http=self._settings.insecure_http
+                self._api_endpoint, os.environ.get(VARIABLE) or None, insecure_http=self._settings.insecure_http
             )
             found = await in_thread(
                 lambda: logins.find(endpoint, self._scope, environ=os.environ, config_dir=default_config_dir())
