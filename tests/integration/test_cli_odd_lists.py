@@ -95,7 +95,7 @@ def test_all_records_of_figshare_are_not_an_answer(
 
 ODD: list[Any] = [
     pytest.param(
-        (200, {"message": "oops", "code": "X", "data": {}}), 75, "error instead of the search of public", id="object"
+        (200, {"message": "oops", "code": "X", "data": {}}), 75, "the search of public items: oops", id="object"
     ),
     pytest.param(PAGE, 75, "Figshare throttles this computer (127.0.0.1 answered 200 with a web page)", id="html"),
     pytest.param(b'[{"id": 1, "tit', 75, "with no JSON instead", id="cut"),

@@ -158,7 +158,7 @@ def test_the_contents_of_a_folder_that_is_not_in_the_item_are_suggested(figup: F
     item = str(figup.run("upload", "data.bin", "--json").expect(0).summary["item_id"])
     (figup.cwd / "copy").mkdir()
     path.rename(figup.cwd / "copy" / "data.bin")
-    hint = "the missing files are in the item, but not in a folder copy: name its contents, with /. after the folder"
+    hint = "the missing files are in the item, but not in a folder 'copy'; compare its contents: copy/."
     assert figup.run("verify", item, "copy").expect(1).stderr == f"figup: {hint}\n"
     assert figup.run("verify", item, "copy/.").expect(0).stderr == ""
 

@@ -49,9 +49,13 @@ def read_ids(path: Path, kind: str) -> list[str]:
     # The service counts nothing for the id of another kind, instead of reporting it.
     other = next(((text, of) for text, of in found if of != kind), None)
     if other is not None:
-        message = f"{printable(str(path))}: {printable(other[0])} is of the type {printable(other[1])}, not {kind}"
+        message = f"{printable(str(path))}: {printable(other[0])} is {_one(printable(other[1]))}, not {_one(kind)}"
         raise UsageError(message, hint="Count one type at a time: --collection, --project, or none of them for items.")
     return [text for text, _ in found]
+
+
+def _one(kind: str) -> str:
+    return f"an {kind}" if kind in ("item", "author") else f"a {kind}"
 
 
 def _id_in(line: str, number: int, path: Path, kind: str) -> tuple[str, str]:

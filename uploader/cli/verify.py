@@ -130,8 +130,8 @@ def verify(
                 where = f"the missing files are in the item's folder {printable(folder)}"
                 session.console.note(f"{where}: name the folder itself, not its contents")
             if (folder := surplus_folder(results)) is not None:
-                where = f"the missing files are in the item, but not in a folder {printable(folder)}"
-                session.console.note(f"{where}: name its contents, with /. after the folder")
+                where = f"the missing files are in the item, but not in a folder {printable(folder)!r}"
+                session.console.note(f"{where}; compare its contents: {printable(folder)}/.")
             return exit_status(results)
 
         return run(common, work)

@@ -35,7 +35,7 @@ def test_ids_are_read_from_lines_and_tables(tmp_path: Path, text: str) -> None:
 def test_ids_of_another_kind_are_not_counted_as_nothing(tmp_path: Path, text: str) -> None:
     path = tmp_path / "ids"
     path.write_text(text)
-    with pytest.raises(UsageError, match="7 is of the type collection, not item") as caught:
+    with pytest.raises(UsageError, match="7 is a collection, not an item") as caught:
         read_ids(path, "item")
     assert "--collection" in (caught.value.hint or "")
 

@@ -131,7 +131,7 @@ async def test_a_refusal_with_a_message_is_about_permission(service: Service, co
 
 ODD: list[Any] = [
     pytest.param(
-        reply(200, {"message": "oops", "code": "X", "data": {}}), ServerFailing, "an error instead of the search"
+        reply(200, {"message": "oops", "code": "X", "data": {}}), ServerFailing, "the search of public items: oops"
     ),
     pytest.param(reply(200, json.dumps([ROW])[:-9]), ServerFailing, "with no JSON"),
     pytest.param(reply(200, {"rows": []}), ProtocolViolation, "unexpected answer"),
