@@ -110,7 +110,10 @@ PATIENCE = 2.0
 
 @asynccontextmanager
 async def for_a_while(limiter: anyio.CapacityLimiter) -> AsyncIterator[None]:
-    """Hold a place of `limiter`, but at most for `PATIENCE` seconds: who waits for storage that hangs gives it up."""
+    """Hold a place of `limiter`, but at most for `PATIENCE` seconds: who waits for storage that hangs gives it up.
+
+    So more calls than the limit may hang at the same time, each in a thread: as many as there are callers.
+    """
     holder = object()
     await limiter.acquire_on_behalf_of(holder)
     timer = asyncio.get_running_loop().call_later(PATIENCE, limiter.release_on_behalf_of, holder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 import anyio.to_thread
@@ -52,9 +52,9 @@ class PartReader:
         throttle: Throttle,
         *,
         run_start: int,
-        waiting: Callable[[], AbstractContextManager[None]],
+        waiting: Callable[..., AbstractAsyncContextManager[None]],
     ) -> None:
-        """All parts from the offset `run_start` to this one are sent in this run. It waits for storage `waiting`."""
+        """All parts from the offset `run_start` to this one are sent in this run. See `Slot.waiting`."""
         self._source = source
         self._digest = digest
         self._run_start = run_start
@@ -74,7 +74,7 @@ class PartReader:
         digest = self._digest
         while offset < end:
             if digest is not None and (position := digest.awaited(offset, self._run_start)):
-                with self._waiting():
+                async with self._waiting(lambda: digest.position):
                     await digest.wait_for_position(position)
             block = await self._read(offset, min(self._throttle.chunk_size, end - offset))
             self._hasher.update(block)
@@ -97,7 +97,7 @@ class PartReader:
                 return buffer[:count]
             del buffer
             block = self._memory.view(min(READ_AHEAD, self._part.end + 1 - offset))
-            with self._waiting():
+            async with self._waiting():
                 await anyio.to_thread.run_sync(self._source.fill, offset, block, limiter=self._thread)
             self._read_ahead = block
         chunk, self._read_ahead = self._read_ahead[:length], self._read_ahead[length:]

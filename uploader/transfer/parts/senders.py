@@ -9,8 +9,9 @@ from anyio.abc import TaskGroup
 
 from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
+from uploader.transfer.parts.connections import Connections
 from uploader.transfer.parts.queue import PartQueue
-from uploader.transfer.parts.worker import WORKERS, Connections, PartWorker, SendingRun
+from uploader.transfer.parts.worker import WORKERS, PartWorker, SendingRun
 from uploader.units import format_count, format_rate
 
 log = logging.getLogger("uploader.transfer.senders")
@@ -44,9 +45,12 @@ class PartSenders:
         """Adapt the number of connections to the throughput. Call it every TICK seconds."""
         meter, now = self._run.progress, self._run.clock.monotonic()
         self._ticks += 1
+        self._connections.lend(now)
         if self._ticks % _PACE_TICKS == 0 and now > self._at:
             if self._at > -math.inf:
-                self._pace.observe((meter.accepted - self._accepted) / (now - self._at), meter.busy)
+                # Parts that wait for their sources show nothing about the network.
+                busy = min(meter.busy, self.in_use)
+                self._pace.observe((meter.accepted - self._accepted) / (now - self._at), busy)
             self._at, self._accepted = now, meter.accepted
         if self._pace.limit != self._limit:
             self._limit = self._pace.limit
@@ -73,11 +77,14 @@ class PartSenders:
 
     def _may_begin(self, size: int) -> bool:
         """Return True if a part of this size can be finished before the deadline."""
-        return self._run.deadline.may_begin(size, self._run.clock.monotonic(), self._run.progress.busy)
+        now, busy = self._run.clock.monotonic(), self._run.progress.busy
+        return self._run.deadline.may_begin(size, now, busy, idle=self._connections.lent)
 
     def _heed_deadline(self, now: float) -> None:
         """Stop the run once all parts that can be finished in time are; until then, more of them may become so."""
-        run = self._run
-        run.deadline.observe(now, run.progress.accepted, run.progress.busy)
-        if run.progress.busy == 0 and self._queue.is_out_of_time:
+        run, lent = self._run, self._connections.lent
+        if self.in_use or not lent:
+            # While all sources hang, the rate is not forgotten.
+            run.deadline.observe(now, run.progress.accepted, run.progress.busy)
+        if not (self.in_use or lent) and self._queue.is_out_of_time:
             run.stop.request(at_deadline=True)

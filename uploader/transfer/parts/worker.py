@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
-import anyio
-
 from uploader.clock import Clock
-from uploader.concurrency import PATIENCE, Stopped
+from uploader.concurrency import Stopped
 from uploader.errors import Facts, RequestRejected, ServerFailing, UploadFailing
 from uploader.figshare.models import Part, Upload
 from uploader.figshare.outcomes import PartFailed, PartLocked, UploadGone
@@ -21,6 +18,7 @@ from uploader.text import printable
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.adaptive import AdaptiveConcurrency
+from uploader.transfer.parts.connections import Connections, SourceWait
 from uploader.transfer.parts.queue import FileSend, PartQueue
 from uploader.transfer.parts.reader import PartReader
 from uploader.transfer.run.deadline import DeadlinePolicy
@@ -62,91 +60,64 @@ WORKERS = 4 * MAX_CONNECTIONS
 """Number of workers: more than connections, since parts in backoff use none."""
 
 
-class Connections:
-    """How many parts may be sent at the same time. One that waits long for its source does not count meanwhile."""
-
-    def __init__(self, most: int) -> None:
-        self.slots = anyio.CapacityLimiter(most)
-        self._most = most
-        self._lent = 0
-
-    @property
-    def in_use(self) -> int:
-        """Connections that send a part, or are about to."""
-        return self.slots.borrowed_tokens - self._lent
-
-    def allow(self, most: int) -> None:
-        """Use at most this many from now on; parts that are being sent continue."""
-        self._most = most
-        self.slots.total_tokens = self._most + self._lent
-
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Let another part be sent instead of one that is not released."""
-        self._lent += 1
-        self.allow(self._most)
-        try:
-            yield
-        finally:
-            self._lent -= 1
-            self.allow(self._most)
-
-
 class Slot:
-    """A connection slot, released during backoff."""
+    """The connection of one part. It is released during backoff, and lent while the source does not answer.
+
+    Each attempt counts in `progress.busy`, also while its connection is lent; `Connections.in_use` counts only those
+    that are not lent, and `FileSend.held_up` the lent ones of a file and those in backoff.
+    """
 
     def __init__(self, run: SendingRun, connections: Connections) -> None:
         self._run = run
         self._connections = connections
-        self._held = self._busy = False
-        self._lent = ExitStack()
-        """What ends when the source has answered."""
+        self._held = False
+        self._wait: SourceWait | None = None
+        """The wait during which the connection may be lent."""
         self.backoff = run.new_backoff()
 
     async def take(self) -> None:
         """Wait for a connection. Raises Stopped."""
         with self._run.stop.interruptible():
-            await self._connections.slots.acquire_on_behalf_of(self)
+            await self._connections.take()
             self._held = True
 
     def release(self) -> None:
         """Release the connection."""
-        self._lent.close()
+        if self._wait is not None:
+            # A read that hangs may outlast its attempt, and must not lend the connection of the next one.
+            self._connections.waits.discard(self._wait)
         if self._held:
             self._held = False
-            self._connections.slots.release_on_behalf_of(self)
+            self._connections.release()
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Count the connection as busy."""
-        self._run.progress.busy += 1
-        self._busy = True
-        try:
+    @asynccontextmanager
+    async def waiting(self, sending: FileSend, progress: Callable[[], int] = lambda: 0) -> AsyncIterator[None]:
+        """Wait for the source of a file; lend the connection if that takes long without `progress`.
+
+        A part whose connection was lent waits for one before it continues.
+        """
+        is_lent = False
+        with ExitStack() as until_answered:
+
+            def lend() -> None:
+                nonlocal is_lent
+                is_lent = True
+                until_answered.enter_context(sending.held_up())
+                self._connections.lent += 1
+                until_answered.callback(self._answered)
+                self.release()
+
+            wait = SourceWait(self._run.clock.monotonic(), lend, progress, progress())
+            self._wait = wait
+            self._connections.waits.add(wait)
+            until_answered.callback(self._connections.waits.discard, wait)
             yield
-        finally:
-            self._lent.close()
-            self._busy = False
-            self._run.progress.busy -= 1
+        if is_lent:
+            await self._connections.take(begun=True)
+            self._held = True
 
-    @contextmanager
-    def waiting(self, sending: FileSend) -> Iterator[None]:
-        """Wait for the source of a file. If that takes long, the connection is lent to parts of others."""
-        timer = asyncio.get_running_loop().call_later(PATIENCE, self._lend, sending)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            self._lent.close()
-
-    def _lend(self, sending: FileSend) -> None:
-        self._lent.enter_context(self._connections.lent())
-        self._lent.enter_context(sending.held_up())
-        if self._busy:
-            self._run.progress.busy -= 1
-            self._lent.callback(self._count_again)
-
-    def _count_again(self) -> None:
-        self._run.progress.busy += 1
+    def _answered(self) -> None:
+        self._connections.lent -= 1
 
     async def wait(self, reason: str, retry_after: float | None) -> None:
         """Wait without a connection, then take one. Raises ServerFailing, Stopped."""
@@ -191,7 +162,7 @@ class PartWorker:
 
     async def _send(self, sending: FileSend, part: Part, slot: Slot) -> None:
         waiting = functools.partial(slot.waiting, sending)
-        with waiting():
+        async with waiting():
             source, digest = await sending.content()
         start = sending.run_start(part.start)
         if part.locked or sending.contested:
@@ -241,17 +212,18 @@ class PartWorker:
             progress.in_flight += count
             progress.unsent -= count
 
+        progress.busy += 1
         progress.unsent += part.size
         try:
-            with slot.busy():
-                await self._run.api.send_part(
-                    sending.upload_url,
-                    part,
-                    reader.chunks,
-                    on_accepted=on_accepted,
-                    fresh_connection=slot.backoff.since is not None,
-                )
+            await self._run.api.send_part(
+                sending.upload_url,
+                part,
+                reader.chunks,
+                on_accepted=on_accepted,
+                fresh_connection=slot.backoff.since is not None,
+            )
         finally:
+            progress.busy -= 1
             progress.in_flight -= accepted
             progress.unsent -= part.size - accepted
             meter.add_in_flight(-accepted)

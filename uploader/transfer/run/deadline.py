@@ -49,14 +49,17 @@ class DeadlinePolicy:
         share = (accepted - before) / (now - begin) / (busy + 1)
         return size / min(one, share)
 
-    def may_begin(self, size: int, now: float, busy: int) -> bool:
-        """Return True if a part of `size` bytes that begins now, beside `busy` others, will be finished in time."""
+    def may_begin(self, size: int, now: float, busy: int, *, idle: int = 0) -> bool:
+        """Return True if a part of `size` bytes that begins now, beside `busy` others, will be finished in time.
+
+        Of the others, `idle` ones wait for their sources.
+        """
         if self.end is None:
             return True
         seconds = self.part_seconds(size, busy)
         if seconds is None:
             # One part shows how fast the line is; many at once could each be too slow.
-            return busy == 0 and now < self.end
+            return busy <= idle and now < self.end
         # Alone on the line it is hardly slower than it would be beside others.
         return (_SAFETY if busy else 1.0) * seconds < self.end - now
 

@@ -9,6 +9,8 @@ import pytest
 from tests.fakes import figshare
 from tests.fakes.clock import START
 from tests.fakes.world import World
+from uploader.concurrency import PATIENCE
+from uploader.sources.source import Source
 from uploader.transfer.options import Options
 from uploader.transfer.run.deadline import DeadlinePolicy
 
@@ -74,6 +76,7 @@ def test_one_part_shows_how_fast_the_line_is() -> None:
     assert policy.may_begin(10**12, 9.9, 0)
     assert not policy.may_begin(1, 9.9, 1)
     assert not policy.may_begin(1, 10.0, 0)
+    assert policy.may_begin(1, 9.9, 1, idle=1)
     policy.observe(1.0, 1000, 1)
     assert [policy.may_begin(2000, 1.0, busy) for busy in (1, 2, 3)] == [True, False, False]
 
@@ -96,6 +99,28 @@ async def test_a_run_ends_in_time_and_sends_no_part_twice(world: World, part_siz
     later = Options(deadline=START + timedelta(days=1))
     assert await world.upload(path, options=later) == 0
     assert world.figshare.log.count("send_part") == 40
+
+
+@pytest.mark.anyio
+async def test_a_part_whose_source_stalls_is_still_finished(
+    world: World, part_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = world.source("data.bin", bytes(3 * part_size))
+    monkeypatch.setattr(Source, "read_into", lambda *_: 0)  # nothing is in memory
+    reads = 0
+
+    async def stall_second(call: str) -> None:
+        nonlocal reads
+        reads += call == "Source.fill"
+        if call == "Source.fill" and reads == 2:
+            await world.clock.sleep(4 * PATIENCE)
+
+    world.gate = stall_second
+    options = Options(limit_rate=part_size / 10, connections=1, deadline=35, grace=0)
+    assert await world.upload(path, options=options) == 75
+    (item,) = world.figshare.stored_items.values()
+    (file,) = item.files.values()
+    assert sorted(file.parts) == [1, 2]
 
 
 @pytest.mark.anyio
