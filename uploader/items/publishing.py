@@ -1,8 +1,8 @@
 """Publish an item outside a job, once.
 
-The intent is a file in the state directory: made before the request, removed once that is answered. If the command is
-interrupted between them, the next one looks for the effect before it asks again. Without a usable state directory
-nothing is recorded.
+The intent is a file in the state directory: made before the request, removed once its effect shows or it is refused. If
+the command is interrupted between them, the next one looks for the effect before it asks again. Without a usable state
+directory nothing is recorded.
 """
 
 from __future__ import annotations
@@ -10,25 +10,23 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
+import os
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import anyio.to_thread
 import msgspec
 
-from uploader.disk import Disk, check_private, map_os_errors
+from uploader.concurrency import in_thread
+from uploader.disk import Disk, check_private, is_at, map_os_errors, take_flock
 from uploader.errors import FigupError, PermissionDenied, RequestRejected, TokenRejected
 from uploader.figshare.models import ItemDetail
 from uploader.figshare.retry import poll
 from uploader.items import release
-from uploader.items.reconcile import seconds_to_search
+from uploader.items.reconcile import SETTLE_TIMEOUT, seconds_to_search
 from uploader.items.service import ItemService
 
 log = logging.getLogger("uploader.items.publishing")
-
-_SETTLE = 30.0
-"""Seconds to look for the effect of a request; of one to publish longer (`release.seconds_to_publish`)."""
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,13 +49,15 @@ class PublishIntents:
         self._folder = folder
         self._disk = disk
         self._prefix = hashlib.blake2b(endpoint.encode(), digest_size=4).hexdigest()
+        self._warned = False
 
     def read(self, item_id: int) -> Intent | None:
-        """Return the intent whose outcome is unknown. Raises StateUnusable if other users can write to the folder."""
-        check_private(self._folder.parent, self._folder)
+        """Return the intent whose outcome is unknown; None from a folder that other users can write to."""
         try:
-            return msgspec.json.decode(self._disk.read(self._path(item_id)) or b"", type=Intent)
-        except (FigupError, msgspec.MsgspecError):
+            check_private(self._folder.parent, self._folder)
+            return self._decoded(self._disk.read(self._path(item_id)))
+        except FigupError as error:
+            self._warn(error)
             return None
 
     def record(self, item_id: int, intent: Intent, earlier: Intent | None) -> bool:
@@ -65,23 +65,56 @@ class PublishIntents:
         path, data = self._path(item_id), msgspec.json.encode(intent)
         try:
             self._disk.make_folder(self._folder)
+            check_private(self._folder.parent, self._folder)
             if earlier is None and self._disk.create(path, data):
                 return True
-            if earlier is None and self.read(item_id) is not None:
-                return False
-            self._disk.replace(path, data)
+            return self._replace(path, data, earlier)
         except FigupError as error:
-            log.warning("cannot record what is being published: %s", error)
-        return True
+            self._warn(error)
+            return True
+
+    def withdraw(self, item_id: int, intent: Intent, earlier: Intent | None) -> None:
+        """Put the `earlier` intent back in place of one whose request was not sent, or was refused."""
+        if earlier is None:
+            self.remove(item_id)
+        else:
+            self.record(item_id, earlier, intent)
 
     def remove(self, item_id: int) -> None:
-        """Remove the intent, which was answered."""
+        """Remove the intent, whose outcome is known."""
         path = self._path(item_id)
         try:
             with map_os_errors(path):
                 path.unlink(missing_ok=True)
         except FigupError as error:
-            log.warning("cannot remove the record of what was published: %s", error)
+            self._warn(error)
+
+    def _replace(self, path: Path, data: bytes, earlier: Intent | None) -> bool:
+        """Replace the record of `earlier`, None if it is damaged; return False if another process has done so."""
+        with map_os_errors(path):
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+            try:
+                if take_flock(fd) is False or not is_at(path, fd) or self._decoded(self._disk.read(path)) != earlier:
+                    return False
+                self._disk.replace(path, data)
+            finally:
+                os.close(fd)
+        return True
+
+    @staticmethod
+    def _decoded(data: bytes | None) -> Intent | None:
+        try:
+            return msgspec.json.decode(data or b"", type=Intent)
+        except msgspec.MsgspecError:
+            return None
+
+    def _warn(self, error: FigupError) -> None:
+        if not self._warned:
+            log.warning("cannot keep a record of what is being published: %s", error)
+        self._warned = True
 
     def _path(self, item_id: int) -> Path:
         return self._folder / f"{self._prefix}-{item_id}"
@@ -92,37 +125,55 @@ async def publish_once(
 ) -> tuple[ItemDetail, bool] | None:
     """Publish the item unless its newest version has its content; return its state, and whether that was so before.
 
-    `agree` is asked before; None if it declines. Raises NotPublishable, and what requests raise.
+    `agree` is asked before, once for each state of the draft; None if it declines. Raises NotPublishable, and what
+    requests raise.
     """
-    in_thread = anyio.to_thread.run_sync
+    unsent: Intent | None = None
     while True:
         earlier = await in_thread(intents.read, item.id)
         effect = await _effect_of(api, item.id, earlier) if earlier is not None else None
         item = effect or item
-        published = await release.is_published(api, item)
-        if published is None and effect is not None and earlier is not None:
-            published = await release.is_unchanged(api, item, earlier.draft)
-        if published:
+        if await _is_published(api, item, earlier or unsent):
             await in_thread(intents.remove, item.id)
             return item, True
         release.check_publishable(item, await release.unfinished_files(api, item.id))
-        if not await agree(item):
+        draft = await release.draft_digest(api, item)
+        if (unsent is None or draft != unsent.draft) and not await agree(item):
             return None
-        draft, at = await release.draft_digest(api, item), api.server_now().isoformat()
-        intent = Intent(at=at, version=item.version, curation=item.curation_status, draft=draft)
-        recorded = await in_thread(intents.record, item.id, intent, earlier)
+        at = api.server_now().isoformat()
+        unsent = Intent(at=at, version=item.version, curation=item.curation_status, draft=draft)
+        recorded = await in_thread(intents.record, item.id, unsent, earlier)
         now = await api.items.detail(item.id)
-        if recorded and not release.was_published_since(now, item.version, item.curation_status):
-            break
+        if recorded and not release.shows_publication(now, item):
+            return await _publish(api, item, intents, unsent, earlier), False
+        if recorded:
+            await in_thread(intents.withdraw, item.id, unsent, earlier)
         item = now  # by another process, meanwhile
+
+
+async def _is_published(api: ItemService, item: ItemDetail, intent: Intent | None) -> bool:
+    """Return whether the newest version has the item's content. Where they cannot be compared, one since the intent's
+    has it if the draft is the same.
+    """
+    known = await release.is_published(api, item)
+    if known is not None or intent is None:
+        return bool(known)
+    is_since = release.was_published_since(item, intent.version, intent.curation)
+    return is_since and await release.is_unchanged(api, item, intent.draft)
+
+
+async def _publish(
+    api: ItemService, item: ItemDetail, intents: PublishIntents, intent: Intent, earlier: Intent | None
+) -> ItemDetail:
+    """Publish the item; its intent stays until the outcome is known."""
     try:
-        now = await release.publish(api, item, time_limit=_SETTLE)
+        now = await release.publish(api, item, time_limit=SETTLE_TIMEOUT)
     except (RequestRejected, PermissionDenied, TokenRejected):
-        if earlier is None:
-            await in_thread(intents.remove, item.id)
+        await in_thread(intents.withdraw, item.id, intent, earlier)
         raise
-    await in_thread(intents.remove, item.id)
-    return now, False
+    if release.shows_effect(now, item):
+        await in_thread(intents.remove, item.id)
+    return now
 
 
 async def _effect_of(api: ItemService, item_id: int, intent: Intent) -> ItemDetail | None:
@@ -133,5 +184,5 @@ async def _effect_of(api: ItemService, item_id: int, intent: Intent) -> ItemDeta
         return now if release.was_published_since(now, intent.version, intent.curation) else None
 
     what = f"publishing item {item_id}: an earlier run was interrupted; checking whether it took effect"
-    limit = seconds_to_search(intent.at, api.server_now(), release.seconds_to_publish(_SETTLE))
+    limit = seconds_to_search(intent.at, api.server_now(), release.seconds_to_publish(SETTLE_TIMEOUT))
     return await poll(check, limit, api.clock, wait=functools.partial(api.wait, what))

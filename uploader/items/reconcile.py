@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 TIME_LIMIT = 15.0
 """How long to look for the effect of a request, in seconds."""
+SETTLE_TIMEOUT = 30.0
+"""The same by default for jobs, and for publishing, which takes longer (`release.seconds_to_publish`)."""
 GONE_AFTER = 3.0
 """Seconds for which what was seen before must be missing to count as gone: a server may answer with an old copy of its
 data."""

@@ -170,7 +170,7 @@ def shows_publication(item: ItemDetail, before: ItemDetail) -> bool:
     return became_public or was_published_since(item, before.version, before.curation_status)
 
 
-def _shows_all(item: ItemDetail, before: ItemDetail) -> bool:
+def shows_effect(item: ItemDetail, before: ItemDetail) -> bool:
     """Return whether the item shows all that there is to see after Figshare took the request to publish it.
 
     A review may go on, and an item under full embargo is published at its end (documented).
@@ -196,7 +196,7 @@ async def publish(
     async def ask() -> ItemDetail:
         await api.items.publish(item.id, on_turn=on_turn)
         wait = functools.partial(api.wait, f"{action}: accepted; waiting for its effect")
-        found = await poll(functools.partial(read, _shows_all), seconds, api.clock, wait=wait)
+        found = await poll(functools.partial(read, shows_effect), seconds, api.clock, wait=wait)
         return found or await api.items.detail(item.id)
 
     check = functools.partial(read, shows_publication)

@@ -12,7 +12,7 @@ from uploader.errors import Conflict, JobBusy
 from uploader.figshare.models import File
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import poll
-from uploader.items.reconcile import confirm
+from uploader.items.reconcile import SETTLE_TIMEOUT, confirm
 from uploader.records import journal as ev
 from uploader.records.job import OpenJob
 from uploader.transfer.run.stop import Stop
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _CLEANUP = 10.0
 """Seconds to undo what was done after the job had been lost."""
-SETTLE_TIMEOUT = 30.0
-"""Seconds to look for the effect of a request whose response was lost."""
 
 
 @dataclass(frozen=True, kw_only=True)

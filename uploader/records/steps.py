@@ -29,12 +29,12 @@ from uploader.figshare.retry import poll
 from uploader.items import release
 from uploader.items.describe import describe
 from uploader.items.mark import bears_mark, mark_prefix, marked_title, new_mark
-from uploader.items.reconcile import confirm, seconds_to_search
+from uploader.items.reconcile import SETTLE_TIMEOUT, confirm, seconds_to_search
 from uploader.records import journal as ev
 from uploader.records.changes import is_as_the_job_left_it, must_be_recorded_again, seen_of, was_edited
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
-from uploader.records.links import SETTLE_TIMEOUT, Links
+from uploader.records.links import Links
 from uploader.records.plan import Planned
 from uploader.transfer.run.stop import Stop
 

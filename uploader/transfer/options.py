@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 
 from uploader.errors import UsageError
+from uploader.items.reconcile import SETTLE_TIMEOUT
 from uploader.sources.archive.layout import Format
 from uploader.sources.models import Packing
 from uploader.transfer.arguments import check_flag, check_number, check_real, check_text, shown, wrong_type
@@ -118,7 +119,7 @@ class Options:
         max_errors: int | None = None,
         verify_timeout: float | str = 900.0,
         grace: float | str = 10.0,
-        settle_timeout: float | str = 30.0,
+        settle_timeout: float | str = SETTLE_TIMEOUT,
         deadline: float | str | datetime | None = None,
         pack: Format | None = None,
         pack_name: str | None = None,
@@ -204,7 +205,7 @@ class RequestOptions:
         api_rate: float | str | None = None,
         retry_timeout: float | str = 900.0,
         stall_timeout: float | str = 60.0,
-        settle_timeout: float | str = 30.0,
+        settle_timeout: float | str = SETTLE_TIMEOUT,
     ) -> None:
         """Check and parse the values. Raises TypeError for a wrong type, UsageError for an invalid value."""
         _set(
