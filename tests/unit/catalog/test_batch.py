@@ -11,18 +11,21 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pytest
 
+from uploader.catalog.batch.additions import Additions
 from uploader.catalog.batch.cells import Dates, flag, structure, whole_number
 from uploader.catalog.batch.files import open_batch
 from uploader.catalog.batch.records import Batch
 from uploader.catalog.batch.summary import summarize
+from uploader.catalog.failures import MAX_OUTAGE
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.known_columns import RECORDS
+from uploader.catalog.statistics.counting import Totals
 from uploader.cli import batch as batch_command
-from uploader.errors import FigupError, ResourcesExhausted
+from uploader.errors import FigupError, ResourcesExhausted, ServerFailing
 from uploader.metadata.vocabulary import license_at
 
 ROW: dict[str, str] = {
@@ -309,6 +312,39 @@ def test_values_are_ranked_by_the_views_of_a_record() -> None:
     batch_command._show(session, found)
     assert "\nFunders with the most views a record\n     90.0  Few\n     33.3  Many\n      0.0  None" in shown[0]
     assert summarize([]).linked_share == 0.0
+
+
+class _FailsFor:
+    """Statistics, Figshare and kept answers, which fail for these records."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._numbers = numbers
+
+    async def totals(self, _: str, number: int) -> Totals:
+        if number in self._numbers:
+            raise ServerFailing("it kept failing")
+        return Totals(views=number)
+
+    async def get(self, _: object, number: int) -> list[Any]:
+        await self.totals("", number)
+        return [{"funder_name": "DFG"}]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("what", ["numbers", "funding"])
+async def test_one_record_for_which_figshare_fails_does_not_keep_the_others_back(what: str) -> None:
+    async def added(failing: Sequence[int]) -> Additions:
+        additions, fake = Additions(), cast("Any", _FailsFor(failing))
+        for number in range(1, 3 * MAX_OUTAGE):
+            await (additions.count(fake, number) if what == "numbers" else additions.find_funders(fake, fake, number))
+        return additions
+
+    failing = range(2, 3 * MAX_OUTAGE, 2)
+    found = await added(failing)
+    assert list(getattr(found, what)) == list(range(1, 3 * MAX_OUTAGE, 2))
+    assert found.failures == dict.fromkeys(failing, "it kept failing")
+    with pytest.raises(ServerFailing, match=f"{MAX_OUTAGE} records in a row"):
+        await added(range(5, 5 + MAX_OUTAGE))
 
 
 @pytest.mark.parametrize(

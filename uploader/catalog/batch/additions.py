@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
+from uploader.catalog.failures import Failures
 from uploader.catalog.kept import Kept
 from uploader.catalog.report import values as v
 from uploader.catalog.report.columns import Column, Entry
 from uploader.catalog.statistics.counting import Counting
-from uploader.errors import FigupError, ItemNotFound, ProtocolViolation, RequestRejected
+from uploader.errors import ItemNotFound, ProtocolViolation, RequestRejected, ServerFailing
 from uploader.figshare.ids import Kind
 from uploader.figshare.records import Record
 
 _COUNTERS: Final = ("views", "downloads", "shares", "cites")
-_OF_ONE_RECORD: Final = (ItemNotFound, ProtocolViolation, RequestRejected)
+_OF_ONE_RECORD: Final = (ItemNotFound, ProtocolViolation, RequestRejected, ServerFailing)
 
 
 class AdditionsService(Protocol):
@@ -31,6 +33,8 @@ class Additions:
     numbers: dict[int, dict[str, int | None]] = field(default_factory=dict)
     funding: dict[int, list[Any]] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
+    _counting: Failures = field(default_factory=lambda: Failures(None), init=False)
+    _reading: Failures = field(default_factory=lambda: Failures(None), init=False)
 
     def to(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield the records with what was read."""
@@ -43,27 +47,29 @@ class Additions:
             yield replace(entry, full={**entry.raw, **added}, missing=missing)
 
     async def count(self, counting: Counting, number: int) -> None:
-        """Read the events of a record, of all time."""
-        try:
+        """Read the events of a record, of all time. Raises the error if many in a row failed."""
+        async with self._noting(number, self._counting):
             totals = await counting.totals("article", number)
-        except _OF_ONE_RECORD as error:
-            self._fail(number, error)
-        else:
             self.numbers[number] = {name: getattr(totals, name) for name in _COUNTERS}
 
     async def find_funders(self, source: AdditionsService, kept: Kept, number: int) -> None:
-        """Read the grants of a public record with their funders."""
+        """Read the grants of a public record with their funders. Raises as `count` does."""
 
         async def grants(number: int) -> list[Any]:
             return list(v.entries((await source.record("item", number, public=True)).raw, "funding_list"))
 
-        try:
+        async with self._noting(number, self._reading):
             self.funding[number] = await kept.get(grants, number)
-        except _OF_ONE_RECORD as error:
-            self._fail(number, error)
 
-    def _fail(self, number: int, error: FigupError) -> None:
-        self.failures[number] = "; ".join(filter(None, (self.failures.get(number), error.message)))
+    @asynccontextmanager
+    async def _noting(self, number: int, failures: Failures) -> AsyncIterator[None]:
+        try:
+            yield
+        except _OF_ONE_RECORD as error:
+            await failures.accept(error)
+            self.failures[number] = "; ".join(filter(None, (self.failures.get(number), error.message)))
+        else:
+            failures.reset()
 
 
 def public_ids(entries: Iterable[Entry]) -> Sequence[int]:
