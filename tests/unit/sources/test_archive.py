@@ -423,6 +423,18 @@ def test_a_plan_survives_its_storage(top: Path) -> None:
             Plan.decoded(damaged, plan.id)
 
 
+@pytest.mark.parametrize(("size", "layouts"), [(1 << 30, 1), (3 << 30, 2)])
+def test_an_earlier_layout_is_told_from_the_present_one(size: int, layouts: int) -> None:
+    """Zip files of 4 GiB or more had one before."""
+    members = Members()
+    for number in range(3):
+        members.append(Member(b"%d" % number, f"/{number}", Kind.FILE, size, 2, 3, 4))
+    plan = Plan("zip", members)
+    assert plan.layout.number == layouts
+    assert not Plan.decoded(plan.encoded(), plan.id).is_outdated
+    assert Plan.decoded(plan.encoded(), plan._id(1)).is_outdated == (layouts == 2)
+
+
 def test_differences_are_named(top: Path) -> None:
     plan = plan_of(top, "zip")
     assert difference(plan, plan_of(top, "tar")) == ("", "has other options")

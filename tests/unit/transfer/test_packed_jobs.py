@@ -16,6 +16,7 @@ from tests.fakes.figshare import PART_SIZE, Fault
 from tests.fakes.world import KILLED, World, md5
 from uploader.errors import ExitStatus
 from uploader.figshare.outcomes import PartFailed
+from uploader.sources.archive.zip_layout import ZipLayout
 from uploader.sources.models import Packing, Sources
 from uploader.sources.packing import pack
 from uploader.transfer.notices import AnyNotice, FileSent, FileStarted, JobStarted
@@ -330,6 +331,22 @@ async def test_a_damaged_plan_is_made_again(world: World, survey: Path) -> None:
     assert "archive's members" in world.error.message
     assert await world.upload(str(survey), options=ZIP) == 0
     assert world.figshare.resent_parts == []
+
+
+async def test_an_archive_of_an_earlier_layout_is_sent_again_when_allowed(
+    world: World, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=4)
+    assert await world.upload(str(survey), options=ZIP) == KILLED
+    monkeypatch.setattr(ZipLayout, "number", 2)
+    assert await resume(world) == ExitStatus.INTEGRITY
+    assert world.error is not None
+    assert world.error.message == f"{survey}: its archive has another layout in this version of figup"
+    assert await world.upload(str(survey), options=ZIP) == ExitStatus.INTEGRITY
+    assert world.error.message == f"{survey}: its archive has another layout in this version of figup"
+    assert await resume(world, Options(pack="zip", restart_changed=True)) == 0
+    assert await world.upload(str(survey), options=ZIP) == 0
+    assert len(members(archive(world))) == len(expected(survey)) + 1
 
 
 async def test_given_md5s_hold_for_members(world: World, survey: Path) -> None:

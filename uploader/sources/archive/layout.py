@@ -73,6 +73,11 @@ class Layout(ABC):
         """Where each member starts; and where the last one ends."""
 
     @property
+    def number(self) -> int:
+        """Changes when the same members get another layout: an archive that was begun cannot be continued with that."""
+        return 1
+
+    @property
     @abstractmethod
     def size(self) -> int:
         """The size of the archive."""

@@ -52,6 +52,8 @@ class Plan:
         self.format: Format = format
         self.members = members
         self.expected = expected
+        self.is_outdated = False
+        """True if it was stored for an earlier layout of its format."""
 
     @classmethod
     def of(
@@ -87,7 +89,7 @@ class Plan:
         return bool(self.members.kinds) and self.members.kinds[-1] == Kind.MANIFEST
 
     @property
-    def has_listed_name(self) -> bool:
+    def has_manifest_name(self) -> bool:
         """Whether a source has the name of the list of MD5s, or is in a folder of that name."""
         names = (self.members.name(index) for index in range(self.sources))
         return any(name == NAME or name.startswith(NAME + b"/") for name in names)
@@ -99,11 +101,16 @@ class Plan:
 
     @cached_property
     def id(self) -> str:
-        """Identifies the archive that the sources would make: names, sizes, mtimes, kinds, format."""
+        """Identifies the archive that the sources would make: names, sizes, mtimes, kinds, format and its layout."""
+        return self._id(self.layout.number)
+
+    def _id(self, layout: int) -> str:
         digest = xxhash.xxh3_128(self.format.encode())
         members = self.members
         for column in (members.names, members.ends, members.kinds, members.sizes, members.mtimes):
             digest.update(column)
+        if layout > 1:
+            digest.update(b"%d" % layout)
         return digest.hexdigest()
 
     @property
@@ -211,7 +218,8 @@ class Plan:
                 for piece in stream.take(count):
                     values += piece
         plan = cls(head["format"], members, head["expected"])
-        if plan.id != plan_id:
+        plan.is_outdated = plan.id != plan_id
+        if plan.is_outdated and plan_id not in map(plan._id, range(1, plan.layout.number)):
             raise ValueError("the plan of another archive")
         return plan
 

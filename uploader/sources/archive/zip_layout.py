@@ -62,6 +62,11 @@ class ZipLayout(Layout):
         self._ending = self._make_ending()
 
     @property
+    def number(self) -> int:
+        """2 from 4 GiB on, where zip64 fields of the directory did not have all numbers at first."""
+        return 2 if self._starts[-1] >= _MAX32 else 1
+
+    @property
     def size(self) -> int:
         """The size of the archive."""
         return self._entries[-1] + len(self._ending)

@@ -75,13 +75,21 @@ class Archives:
         """Open the source of a transfer. Raises what `open_source` and `plan` raise."""
         if transfer.archive is None:
             return open_source(transfer.path)
-        return ArchiveSource(self.plan(transfer.archive), transfer.path, self._sums(transfer.archive))
+        return ArchiveSource(self._current(transfer, transfer.archive), transfer.path, self._sums(transfer.archive))
 
     def stamp(self, transfer: Transfer) -> FileStamp:
         """Return the state of a transfer's source. Raises as `open` does."""
         if transfer.archive is None:
             return stat_source(transfer.path)
-        return self.plan(transfer.archive).examine()
+        return self._current(transfer, transfer.archive).examine()
+
+    def _current(self, transfer: Transfer, archive: ev.Archive) -> Plan:
+        """Read the plan of an archive. Raises SourceChanged if this version of figup would make another one of it."""
+        plan = self.plan(archive)
+        if plan.is_outdated:
+            text = f"{printable(transfer.path)}: its archive has another layout in this version of figup"
+            raise SourceChanged(text, path=transfer.path)
+        return plan
 
     def renewed(self, transfer: Transfer) -> ev.SourceReplaced:
         """Plan a transfer's archive again, of the same sources as they are now; return the event that restarts it.
@@ -122,7 +130,7 @@ class Archives:
 
     def _changed(self, transfer: Transfer, archive: ev.Archive, plan: Plan) -> SourceChanged:
         try:
-            path, how = difference(self.plan(archive), plan)
+            path, how = difference(self._current(transfer, archive), plan)
         except JournalDamaged:
             path, how = "", "has changed"
         named = printable(path or transfer.path)
