@@ -96,7 +96,7 @@ class MemberRole:
         )
         self._queue = PartQueue(may_take=self._knows_orders)
         self._senders = PartSenders(self._run, AdaptiveConcurrency(), self._queue)
-        self._looks = 0
+        self._reads = 0
         self._looked_at = -math.inf
         self._term = 0
         self._orders = Orders(seq=0)
@@ -145,7 +145,7 @@ class MemberRole:
                 return end
             if self._urgent or self._clock.monotonic() - self._reported_at >= BEAT:
                 await self._report()
-            if self._looks <= _FIRST_BEATS or self._clock.monotonic() - self._beaten_at >= BEAT:
+            if self._reads <= _FIRST_BEATS or self._clock.monotonic() - self._beaten_at >= BEAT:
                 await self._beat()
             with suppress(Stopped), self._stop.interruptible():
                 await self._clock.sleep(self._pause())
@@ -176,7 +176,7 @@ class MemberRole:
 
     async def _look(self, tasks: TaskGroup) -> End | None:
         """Read the orders and the leader's state; return how the job ended, None if it has not."""
-        self._looks += 1
+        self._reads += 1
         began = self._clock.uptime()
         try:
             found, leader = await self._wire.orders(), await self._wire.leader()
@@ -185,7 +185,7 @@ class MemberRole:
             return None
         if leader != self._leader:
             if leader is not None and (self._leader is None or leader.term != self._leader.term):
-                self._looks, self._busy_at = 0, self._clock.monotonic()
+                self._reads, self._busy_at = 0, self._clock.monotonic()
             self._leader, self._leader_at = leader, self._clock.monotonic()
         if found is not None:
             term, orders = found

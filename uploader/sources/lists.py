@@ -89,7 +89,7 @@ def is_utf16(begin: bytes, where: str, hint: str) -> bool:
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return True
     if begin[:_PROBED].count(0) > len(begin[:_PROBED]) // 10:
-        raise UsageError(f"{where}: is not text, or UTF-16 without a byte order mark", hint=hint)
+        raise UsageError(f"{where}: is either not text or UTF-16 without a byte order mark", hint=hint)
     return False
 
 

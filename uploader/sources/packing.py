@@ -134,7 +134,7 @@ class _Packer:
 
     def _add_archive(self, beside: FilesBySource, path: str, name: str, members: Members) -> None:
         plan = Plan.of(self._packing.format, members, manifest=self._packing.manifest, expected=self._expected)
-        if self._packing.manifest and plan.has_listed_name:
+        if self._packing.manifest and plan.has_manifest_name:
             raise UsageError(
                 f"the archive would have two members {NAME.decode()}: one of the sources, and its list of MD5s",
                 hint="Rename the source, or leave the list out.",

@@ -207,7 +207,7 @@ def _has_names(selection: Selection, remote: Mapping[str, Sequence[File]]) -> bo
 def _with_list(chosen: SourceFile, sizes: Sequence[int]) -> SourceFile:
     """Return an archive with its list of MD5s, unless it has one of these sizes, or only could be made, without it."""
     plan = chosen.archive
-    if plan is None or chosen.size in sizes or plan.has_listed_name:
+    if plan is None or chosen.size in sizes or plan.has_manifest_name:
         return chosen
     plan = plan.with_manifest()
     return dataclasses.replace(chosen, size=plan.layout.size, archive=plan)

@@ -219,7 +219,7 @@ def zipped(**members: bytes) -> bytes:
         (b"article_id,title\n", "has no records"),
         (b"\n" * 5000, "has no records"),
         (b"\xff\xfea", "begins like UTF-16 but is invalid"),
-        (WHOLE.encode("utf-16-le"), "is not text, or UTF-16 without a byte order mark"),
+        (WHOLE.encode("utf-16-le"), "is either not text or UTF-16 without a byte order mark"),
         (b"article_id,title\n5,\x81\n", "line 2 is neither UTF-8 nor Windows-1252"),
         (zipped(xl__workbook_xml=b""), "is a workbook, not a CSV"),
         (zipped(a_csv=b"", b_csv=b""), "expected one CSV in the ZIP, found a.csv, b.csv"),

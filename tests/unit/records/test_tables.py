@@ -54,7 +54,7 @@ def test_a_table_in_any_spelling(tmp_path: Path, content: bytes) -> None:
     ("content", "message"),
     [
         (TABLE.encode("windows-1252"), "is not UTF-8 (line 2); perhaps ANSI (Windows-1252)"),
-        (TABLE.encode("utf-16-le"), "is not text, or UTF-16 without a byte order mark"),
+        (TABLE.encode("utf-16-le"), "is either not text or UTF-16 without a byte order mark"),
         (b"title,id,Title\nA,1,B\n", "line 1: columns 1 and 3 are both called 'Title'"),
         (b'title,id,link\n"A dam,1,x\n', "line 2: a quoted cell of this row has no closing quote"),
         (b"name,id\nA dam,1\n", "has no column for the title"),
