@@ -195,7 +195,7 @@ async def publish(
 
     async def ask() -> ItemDetail:
         await api.items.publish(item.id, on_turn=on_turn)
-        wait = functools.partial(api.wait, f"{action}: accepted; waiting for its effect")
+        wait = functools.partial(api.wait, f"{action}: accepted; checking whether it took effect")
         found = await poll(functools.partial(read, shows_effect), seconds, api.clock, wait=wait)
         return found or await api.items.detail(item.id)
 
