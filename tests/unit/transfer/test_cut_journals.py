@@ -117,7 +117,7 @@ async def check_cut(world: World, stored: Stored, length: int, target: dict[str,
 
 @pytest.mark.parametrize("named", [False, True])
 async def test_the_record_of_a_restarted_upload_is_cut_off(world: World, named: bool) -> None:
-    world.figshare.fail("upload", UploadGone("aborted"), first=2, times=8)  # as often as it is looked at
+    world.figshare.fail("upload", UploadGone("aborted"), first=2, times=11)  # as often as it is looked at
     target = await prepare(world, "initiate 3", named, "skip")
     stored = Stored(world)
     lines = (stored.job / "journal").read_bytes().splitlines(keepends=True)
