@@ -103,7 +103,7 @@ def status(row: Request, fault: str, how: str) -> int:
     known: Exceptions = (
         *(GIVING_UP if row.cancel else ()),
         *(NEW_ITEM if is_new else ()),
-        *(READ_ITEM if is_new and row.first <= 2 else ()),
+        *(READ_ITEM if is_new else ()),
         *(() if row.link else FILE),
         *EXCEPTIONS,
     )

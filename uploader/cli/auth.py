@@ -93,7 +93,8 @@ def login(context: click.Context, /, common: GlobalOptions, *, oauth2: bool, oau
     if common.sandbox:
         raise UsageError("a sandbox needs no login: --sandbox finds its token in its folder")
     _check_options(context, common)
-    tokens.check_storable(tokens.default_config_dir())
+    if oauth1 or oauth2:
+        tokens.check_storable(tokens.default_config_dir())
     with open_context(common) as at:
         if oauth1:
             return _login_at_first(common, at, oauth)
