@@ -244,7 +244,7 @@ HINTS: dict[str, Hint] = {
     ),
     "put-back": Hint(f"Put it back and {_RERUN}.", complete=True),
     "put-back-to-compare": Hint(f"Put it back and {_RERUN} to compare it; the item holds it.", complete=True),
-    "changed-since-verified": Hint("Add --restart-changed to send it in its place, or send it to another item to keep both."),
+    "changed-since-verified": Hint("Add --restart-changed to send it in its place, or use another item to keep both."),
     "no-longer-held": Hint("Add --new-job to send it again."),
     "lost-in-item": Hint("Run the same command again to send it again.", complete=True),
     "md5-differs-twice": Hint(f"Check this machine's disk and memory; {_RERUN} to try once more.", complete=True),
