@@ -110,7 +110,7 @@ PATIENCE = 2.0
 
 @asynccontextmanager
 async def for_a_while(limiter: anyio.CapacityLimiter) -> AsyncIterator[None]:
-    """Hold a place of `limiter`, but at most for `PATIENCE` seconds: who waits for storage that hangs gives it up.
+    """Hold a place of `limiter` for at most `PATIENCE` seconds: a call to storage that hangs does not keep it.
 
     So more calls than the limit may hang at the same time, each in a thread: as many as there are callers.
     """

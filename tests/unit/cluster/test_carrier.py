@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -29,26 +29,40 @@ def carriers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, carrier.Carr
         each.thread.join(30)
 
 
-def test_the_order_of_one_job_ends_though_another_job_comes(
-    carriers: dict[str, carrier.Carrier], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def begin_order(
+    carriers: dict[str, carrier.Carrier], monkeypatch: pytest.MonkeyPatch, outcome: Upload | UploadGone
+) -> Callable[[], list[Entry]]:
+    """Begin an order whose upload has been requested; the function returned answers it and returns the report."""
     asked, answer = threading.Event(), threading.Event()
 
     async def upload(_: Figshare, __: str) -> Upload:
         asked.set()
         while not answer.is_set():
             await carriers["a"]._run.clock.sleep(0.01)
-        raise UploadGone("gone")
+        if isinstance(outcome, UploadGone):
+            raise outcome
+        return outcome
 
     monkeypatch.setattr(Figshare, "upload", upload)
     found: list[Entry] = []
     task = threading.Thread(target=lambda: found.extend(carrier.carry_out("a", SETTINGS, 1, ORDER)), daemon=True)
     task.start()
     assert asked.wait(30)
+
+    def finish() -> list[Entry]:
+        answer.set()
+        task.join(30)
+        return found
+
+    return finish
+
+
+def test_the_order_of_one_job_ends_though_another_job_comes(
+    carriers: dict[str, carrier.Carrier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = begin_order(carriers, monkeypatch, UploadGone("gone"))
     carrier.obey("b", SETTINGS, 1, 1, 2, None)
-    answer.set()
-    task.join(30)
-    assert [type(entry) for entry in found] == [OrderFailed, OrderOver, Speed]
+    assert [type(entry) for entry in finish()] == [OrderFailed, OrderOver, Speed]
 
 
 def test_a_carrier_ends_once_its_job_no_longer_uses_it(
@@ -69,21 +83,8 @@ def test_a_carrier_ends_once_its_job_no_longer_uses_it(
 def test_a_withdrawn_order_is_over_and_what_was_not_begun_is_reported(
     carriers: dict[str, carrier.Carrier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, answer = threading.Event(), threading.Event()
-
-    async def upload(_: Figshare, __: str) -> Upload:
-        asked.set()
-        while not answer.is_set():
-            await carriers["a"]._run.clock.sleep(0.01)
-        return Upload(token="t", status="pending", size=1, parts=(Part(no=1, start=0, end=0),))
-
-    monkeypatch.setattr(Figshare, "upload", upload)
-    found: list[Entry] = []
-    task = threading.Thread(target=lambda: found.extend(carrier.carry_out("a", SETTINGS, 1, ORDER)), daemon=True)
-    task.start()
-    assert asked.wait(30)
+    upload = Upload(token="t", status="pending", size=1, parts=(Part(no=1, start=0, end=0),))
+    finish = begin_order(carriers, monkeypatch, upload)
     assert carrier.withdraw("a", SETTINGS, [1, 2], False) == [PartsLeft(term=1, order=1, parts=(1,))]
     assert carrier.withdraw("a", SETTINGS, [1, 2], True) == []
-    answer.set()
-    task.join(30)
-    assert [type(entry) for entry in found] == [OrderOver, Speed]
+    assert [type(entry) for entry in finish()] == [OrderOver, Speed]

@@ -30,6 +30,21 @@ async def interrupt(world: World, source: str, fault: Fault) -> None:
     world.figshare.items_lag = 0.0
 
 
+async def expect_refusal(world: World, source: str) -> None:
+    """Upload with another account: the item may be the first one's."""
+    assert await world.upload(source, title=TITLE) == 1
+    assert isinstance(world.error, Conflict)
+    assert (world.error.facts.situation, world.error.facts.account) == ("created-by-other-account", MINE)
+
+
+async def expect_one_item(world: World, source: str) -> None:
+    """Upload with the first account: it has the item, with the file."""
+    world.figshare.account_id = MINE
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert (item.owner, item.title, world.contents(item.id)) == (MINE, TITLE, [("a", md5(CONTENT))])
+
+
 @pytest.mark.parametrize("fault", [Fault.KILLED_AFTER, Fault.KILLED_BEFORE, Fault.LOST_AFTER, Fault.LOST_BEFORE])
 async def test_another_account_does_not_create_a_second_item(world: World, fault: Fault) -> None:
     source = world.source("a", CONTENT)
@@ -39,15 +54,10 @@ async def test_another_account_does_not_create_a_second_item(world: World, fault
     with pytest.raises(Conflict):
         async with world.client() as client:
             await client.preview(source, title=TITLE)
-    assert await world.upload(source, title=TITLE) == 1
-    assert isinstance(world.error, Conflict)
-    assert (world.error.facts.situation, world.error.facts.account) == ("created-by-other-account", MINE)
+    await expect_refusal(world, source)
     assert world.figshare.log.count("create") == requests
     await world.clock.sleep(2000)
-    world.figshare.account_id = MINE
-    assert await world.upload(source, title=TITLE) == 0
-    (item,) = world.figshare.stored_items.values()
-    assert (item.owner, item.title, world.contents(item.id)) == (MINE, TITLE, [("a", md5(CONTENT))])
+    await expect_one_item(world, source)
 
 
 async def test_what_the_first_account_looked_for_is_not_waited_for_for_ever(world: World) -> None:
@@ -142,12 +152,7 @@ async def test_another_account_does_not_create_a_second_item_after_a_cut(world: 
         journal.write_bytes(b"".join(lines[:number]))
         world.figshare.account_id = OTHER
         for _ in range(2):
-            assert await world.upload(source, title=TITLE) == 1
-            assert isinstance(world.error, Conflict)
-            assert (world.error.facts.situation, world.error.facts.account) == ("created-by-other-account", MINE)
+            await expect_refusal(world, source)
         assert world.figshare.log.count("create") == requests
         await world.clock.sleep(2000)
-    world.figshare.account_id = MINE
-    assert await world.upload(source, title=TITLE) == 0
-    (item,) = world.figshare.stored_items.values()
-    assert (item.owner, item.title, world.contents(item.id)) == (MINE, TITLE, [("a", md5(CONTENT))])
+    await expect_one_item(world, source)
