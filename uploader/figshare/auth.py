@@ -154,13 +154,18 @@ def replace_text(text: str, *, endpoint: str, config_dir: Path, is_due: Callable
 def check_storable(config_dir: Path) -> None:
     """Raise StateUnusable if no token could be stored, before one is obtained that would be lost."""
     if _keyring() is None:
-        with writing_tokens():
-            Disk().make_folder(config_dir)
-            os.close(open_lock_file(config_dir / _LOCK_NAME))
+        os.close(open_token_lock(config_dir / _LOCK_NAME))
+
+
+def open_token_lock(path: Path) -> int:
+    """Open a lock file beside the tokens, and make its folder. Raises StateUnusable."""
+    with _writing_tokens():
+        Disk().make_folder(path.parent)
+        return open_lock_file(path)
 
 
 @contextlib.contextmanager
-def writing_tokens() -> Iterator[None]:
+def _writing_tokens() -> Iterator[None]:
     """Tell a folder of tokens that cannot be written from the state directory, which is another one."""
     try:
         yield
@@ -277,8 +282,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """
     path = folder / _LOCK_NAME
     try:
-        Disk().make_folder(folder)
-        fd = open_lock_file(path)
+        fd = open_token_lock(path)
     except FigupError:
         yield
         return
@@ -320,7 +324,7 @@ def _read_store(path: Path, *, exposed: bool = False) -> dict[str, str]:
 def _write_store(path: Path, tokens: Mapping[str, str]) -> None:
     """Raise StateUnusable or StateDiskFull if the file cannot be written; it is then unchanged."""
     disk = Disk()
-    with writing_tokens():
+    with _writing_tokens():
         disk.make_folder(path.parent)
         disk.replace(path, json.dumps({"version": 1, "tokens": dict(tokens)}, indent=1).encode())
 

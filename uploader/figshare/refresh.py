@@ -18,7 +18,7 @@ import msgspec
 
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
-from uploader.disk import Disk, open_lock_file, take_flock
+from uploader.disk import take_flock
 from uploader.errors import Facts, TokenRejected
 from uploader.figshare import auth
 from uploader.figshare.auth import Token
@@ -166,9 +166,7 @@ async def _locked(folder: Path, clock: Clock) -> AsyncIterator[bool]:
 
     Raises StateUnusable if the folder cannot be written to: then a refreshed token could not be kept.
     """
-    with auth.writing_tokens():
-        await in_thread(Disk().make_folder, folder)
-        fd = await in_thread(open_lock_file, folder / _LOCK_FILE)
+    fd = await in_thread(auth.open_token_lock, folder / _LOCK_FILE)
     try:
         while (taken := await in_thread(take_flock, fd)) is False:
             await clock.sleep(_LOCK_POLL)
