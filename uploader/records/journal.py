@@ -113,13 +113,16 @@ class ChangeIntended(RecordEvent, frozen=True, kw_only=True, tag="changing"):
     """The item's metadata or link is about to be changed. `at` is by the server's clock.
 
     `fingerprint` is that of the record if the item was created with it and got no other one since, otherwise "".
+    `describes`: the metadata may change, so that those of the last description are not known to be there.
     """
 
     at: str
     fingerprint: str = ""
+    describes: bool = False
 
     def changes(self) -> dict[str, Any]:
-        return {"changing": self.at, "content": self.fingerprint}
+        describing = {"describing": True} if self.describes else {}
+        return {"changing": self.at, "content": self.fingerprint, **describing}
 
 
 class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
@@ -134,6 +137,7 @@ class Described(RecordEvent, frozen=True, kw_only=True, tag="described"):
     def changes(self) -> dict[str, Any]:
         return {
             "described": self.fingerprint,
+            "describing": False,
             "likeness": self.likeness,
             "done": False,
             "unpublished": True,
@@ -279,6 +283,8 @@ class RecordState(msgspec.Struct, array_like=True, kw_only=True):
     """Code and message of its last error; None after a success."""
     content: str = ""
     """The fingerprint of the only record whose metadata the job gave to the item; "" for several or if unknown."""
+    describing: bool = False
+    """A description that began is not known to be complete: the item may have other metadata than `described` says."""
 
 
 class RecordStates(Mapping[str, RecordState]):

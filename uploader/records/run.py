@@ -253,7 +253,7 @@ class Run:
         if steps.is_complete() and not steps.is_changed:
             return "existing", "", None
         if state.done and steps.is_changed:
-            if not self._is_update and self._options.on_duplicate != "update":
+            if not state.describing and not self._is_update and self._options.on_duplicate != "update":
                 return "existing", self._left_as_it_is(steps), None
             result = "updated"
         await steps.complete()

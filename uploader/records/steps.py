@@ -77,7 +77,11 @@ class Steps:
     @property
     def is_changed(self) -> bool:
         """Whether the record is not what was applied to the item."""
-        return self.state.described != self.record.fingerprint or self._must_link
+        return self._must_describe or self._must_link
+
+    @property
+    def _must_describe(self) -> bool:
+        return self.state.described != self.record.fingerprint or self.state.describing
 
     @property
     def _must_link(self) -> bool:
@@ -142,12 +146,12 @@ class Steps:
 
     async def complete(self) -> None:
         """Run the steps that are left."""
-        record, detail = self.record, None
+        detail = None
         await self._note_foreign_changes()
         self.begun = True
         if self.is_changed:
             await self.job.commit(self._intent_to_change())
-        if self.state.described != record.fingerprint:
+        if self._must_describe:
             await self._describe()
         if self._must_link:
             await self._link()
@@ -198,7 +202,8 @@ class Steps:
     def _intent_to_change(self) -> ev.ChangeIntended:
         own = self.record.fingerprint
         content = own if own == self.state.content else ""
-        return ev.ChangeIntended(key=self.record.key, at=self.api.server_now().isoformat(), fingerprint=content)
+        at = self.api.server_now().isoformat()
+        return ev.ChangeIntended(key=self.record.key, at=at, fingerprint=content, describes=self._must_describe)
 
     async def _describe(self) -> None:
         """Set metadata and title, which takes the mark off, and the authors, which takes off the account's owner."""

@@ -14,6 +14,7 @@ from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import KILLED
 from uploader.errors import ItemNotFound, JobBusy, RequestRejected
 from uploader.figshare.outcomes import PageLimitReached
+from uploader.items.payload import ItemPayload
 from uploader.records.job import job_store, overview
 from uploader.records.plan import Planned
 from uploader.records.run import RunOptions
@@ -457,6 +458,35 @@ async def test_a_changed_record_is_not_updated_because_it_is_to_be_published(wor
     assert await world.run([record(1, description="Higher")], PUBLISHED) == 0
     assert world.outcomes[0].reason == "changed in the file since it was created; the item was not updated or published"
     assert (world.items()[0].version, world.items()[0].fields["description"]) == (0, "Dam 1")
+
+
+@pytest.mark.parametrize("options", [UPDATED, RunOptions()])
+@pytest.mark.parametrize("fault", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
+@pytest.mark.parametrize("request_name", ["update", "set_authors"])
+async def test_an_update_that_was_killed_is_taken_back_with_its_record(
+    world: RecordWorld, request_name: str, fault: Fault, options: RunOptions
+) -> None:
+    """The record is again as it was when it was last described; the item may have what the file had meanwhile."""
+    await world.run([record(1)], PUBLISHED)
+    body = ItemPayload(fields=record(1).payload.fields | {"description": "Higher"}, authors=[{"name": "Another"}])
+    changed = msgspec.structs.replace(record(1), title="Another title", payload=body)
+    world.figshare.fail(request_name, fault)
+    assert await world.run([changed], UPDATED) == KILLED
+    assert await world.run([record(1)], options) == 0
+    item = world.items()[0]
+    assert (item.title, item.fields["description"], world.results()) == ("A dam 1", "Dam 1", ["updated"])
+    updates = world.figshare.log.count("update")
+    assert await world.run([record(1)], options) == 0
+    assert (world.figshare.log.count("update"), world.results()) == (updates, ["created"])
+
+
+async def test_a_first_description_that_another_one_followed_is_taken_back(world: RecordWorld) -> None:
+    world.figshare.fail("link", Fault.KILLED_BEFORE)
+    assert await world.run([record(1)]) == KILLED
+    world.figshare.fail("update", Fault.KILLED_AFTER)
+    assert await world.run([record(1, description="Higher")]) == KILLED
+    assert await world.run([record(1)]) == 0
+    assert (world.items()[0].fields["description"], world.results()) == ("Dam 1", ["created"])
 
 
 async def test_what_somebody_published_meanwhile_is_not_published_again(world: RecordWorld) -> None:
