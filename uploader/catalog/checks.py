@@ -23,12 +23,12 @@ _TOLERATED = 0.1
 _NEAR = 3
 """How many days outside a range of dates rows may be: requested ranges are wider, and may have a resolution of days."""
 _STEM = 3
-"""First letters of a word that its other forms are taken to share."""
+"""Number of initial letters that all forms of a word are assumed to share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """One filter. `fits` returns None for a row that does not show it; `near`: a row that does not fit may come."""
+    """One filter. `fits` returns None if the row lacks the field; `near`: rows that do not fit are tolerated."""
 
     name: str
     fits: Callable[[Record], bool | None]
@@ -72,7 +72,7 @@ class RowChecks:
 
 
 def equals(name: str, wanted: int) -> Filter:
-    """Return the test of a number that rows have under this name; rows without it do not show."""
+    """Return a check of the number that rows have under this name; it returns None for rows without it."""
 
     def fits(row: Record) -> bool | None:
         value: int | None = getattr(row, name)

@@ -35,9 +35,9 @@ class Failures:
         self._in_a_row = 0
 
     async def accept(self, error: FigupError) -> None:
-        """Return if the error concerns one record. Raises TokenRejected, and the error if many in a row had such."""
+        """Return if the error concerns one record only. Raises TokenRejected; raises the error after many in a row."""
         if isinstance(error, PermissionDenied) and self._verify is not None:
-            # An expired token gets the same answer as a record of somebody else.
+            # Figshare answers the same for an expired token as for another account's record.
             await self._verify()
         self._in_a_row = self._in_a_row + 1 if isinstance(error, _OUTAGE) else 0
         if self._in_a_row >= self._most:

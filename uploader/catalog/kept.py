@@ -1,4 +1,4 @@
-"""Responses to a command, kept until it succeeds: after an interruption it requests only the rest.
+"""Cache of the responses to one command until it succeeds: after an interruption it requests only the rest.
 
 One line of JSON per response, appended on arrival.
 """
@@ -51,7 +51,7 @@ class Kept:
                 self._known[key] = value
 
     def __len__(self) -> int:
-        """Return the number of answers that are known."""
+        """Return the number of cached answers."""
         return len(self._known)
 
     def remove(self) -> None:
@@ -60,7 +60,7 @@ class Kept:
             self._path.unlink(missing_ok=True)
 
     async def get(self, ask: Callable[..., Awaitable[T]], *about: object) -> T:
-        """Return the answer that is known, else that of `ask(*about)`; it must be made of values of JSON."""
+        """Return the cached answer, else that of `ask(*about)`, which must consist of JSON values."""
         key = " ".join(map(str, [ask.__name__, *about]))
         if key not in self._known:
             answer = await ask(*about)

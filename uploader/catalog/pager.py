@@ -63,7 +63,7 @@ def check_complete(gaps: Sequence[Gap]) -> None:
 
 
 def joined(known: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
-    """Return the described rows of two pages, those that both have once: pages may overlap."""
+    """Merge the row descriptions of two pages, which may overlap."""
     return tuple((Counter(known) | Counter(found)).elements()) if found else tuple(known)
 
 

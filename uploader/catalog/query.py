@@ -14,7 +14,7 @@ from datetime import date
 _SIMPLE = re.compile(r"[^\W_][\w.-]+[^\W_]")
 _OPERATORS = frozenset({"AND", "OR", "NOT"})
 _SPECIAL = re.compile(r"[\"\\\x00-\x1f\x7f]+")
-"""What cannot stand in a phrase: no way to escape it is documented, and searches do not index it."""
+"""Characters that a phrase cannot contain: no escape is documented, and searches do not index them."""
 
 _FIRST = date(1900, 1, 1)
 """Before everything on Figshare."""

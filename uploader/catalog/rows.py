@@ -42,7 +42,7 @@ def _time(name: str) -> Callable[[Record], str]:
 
 
 _ABANDONED = 3600.0
-"""Seconds since the last write from which an unfinished file is taken for that of a process that was killed."""
+"""Seconds since the last write after which an unfinished file counts as left by a killed process."""
 COLUMNS: Mapping[str, Callable[[Record], object]] = {
     "id": lambda row: row.id,
     "title": lambda row: row.title,
@@ -110,7 +110,7 @@ class NewFile:
             self.file.write(data)
 
     def close(self, *, keep: bool) -> None:
-        """Close the file, and give it its name if it is kept."""
+        """Close the file; with `keep`, give it its name."""
         try:
             with self._errors():
                 with self.file:
@@ -188,7 +188,7 @@ class RowFile:
         self._new.write(b"".join(lines))
 
     def close(self, *, keep: bool) -> None:
-        """Close the file, and give it its name if it is to be kept."""
+        """Close the file; with `keep`, give it its name."""
         self._new.close(keep=keep)
 
 

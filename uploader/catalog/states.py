@@ -1,4 +1,4 @@
-"""Choose records of a list by their states, which only the records themselves have: each is read."""
+"""Filter a list by state. Rows do not have it, so each record is read."""
 
 from __future__ import annotations
 

@@ -305,7 +305,7 @@ def _changes(changes: Counter[str]) -> Iterator[str]:
 
 
 def _conclude(session: Session, found: Found, additions: Additions) -> int:
-    """Say what was noticed, and return the exit status. Raises RecordsMissing."""
+    """Report what was noticed, and return the exit status. Raises RecordsMissing."""
     note = session.console.note
     if found.repeated:
         note(f"{format_count(found.repeated, 'record')} with the number of an earlier one")

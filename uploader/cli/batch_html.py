@@ -19,9 +19,7 @@ _SVG = Path("plot.svg")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
-    """What is counted by one kind of name: plots as SVG, and rows of a name, its records, views, downloads, and views a
-    record.
-    """
+    """Counts by one kind of name: plots as SVG, and table rows (name, records, views, downloads, views per record)."""
 
     title: str
     plots: list[str]

@@ -13,7 +13,7 @@ WITH_VALUE = frozenset(
 )
 """Global options without and with a value, as a test compares them with `options.GlobalOptions`."""
 OF_OUTPUT = frozenset({"--json", "-q", "--quiet", "-v", "-vv", "--no-progress", "--no-color", "--log-file"})
-"""Those that the version, which asks nobody, takes as well."""
+"""Those that the version, which makes no request, accepts as well."""
 _ONE_TEXT = frozenset({"help", "completion", "-h", "--help", "-V", "--version"})
 """What prints a text that is the same with any global options."""
 

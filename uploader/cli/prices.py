@@ -1,4 +1,4 @@
-"""What a long run costs: its requests to each host, and the shortest time that they take."""
+"""The cost of a long run: its requests to each host, and the least time that they take."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class HostCost:
 
     @property
     def seconds(self) -> float | None:
-        """The time that the requests take at least; None without a limit."""
+        """Minimum duration of the requests; None without a limit."""
         return max(0, self.requests - self.burst) / self.rate if self.rate else None
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ def shortest_time(costs: Sequence[HostCost], *, in_turn: bool = False) -> float 
 
 
 def show_long_price(session: Session, records: int | None, costs: Sequence[HostCost], *, in_turn: bool = False) -> None:
-    """Say what is about to be asked about records, if it takes more than a minute; `in_turn` as in `shortest_time`.
+    """Announce the requests about records if they take more than a minute; `in_turn` as in `shortest_time`.
 
     `records` None: how many there are is not known yet.
     """

@@ -62,7 +62,7 @@ class RecordInput:
     metadata_only: bool
 
     async def read(self, session: Session, path: Path, *, key: ItemKey | None = None) -> RecordFile:
-        """Read the file, and say what is left out. `key`, and what it raises: as for `read_records`."""
+        """Read the file, and report what is left out. For `key` and errors see `read_records`."""
         from uploader.records.formats import read_records
 
         today = date.today()  # noqa: DTZ011 - an embargo's end is a date in the user's time zone

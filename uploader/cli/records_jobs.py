@@ -147,7 +147,7 @@ def undo(job: str, yes: bool, requests: RequestOptions, common: GlobalOptions) -
 
 
 def _find(states: JobStore, job: str) -> str:
-    """Return the name of the job that begins so. Raises JobNotFound, which names the jobs that there are."""
+    """Return the name of the job that begins with this. Raises JobNotFound, which lists the existing jobs."""
     try:
         return states.find(job)
     except JobNotFound as error:

@@ -42,7 +42,7 @@ def output_options(command: Callable[..., int]) -> Any:
 
 
 async def with_progress(session: Session, rows: AsyncIterator[Record]) -> AsyncIterator[Record]:
-    """Yield the rows, and say now and then how many there were."""
+    """Yield the rows, and report occasionally how many there were."""
     quiet = session.common.json or session.common.no_progress
     count, reported = 0, anyio.current_time()
     async for row in rows:

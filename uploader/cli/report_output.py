@@ -1,4 +1,4 @@
-"""What a report says: how far it is, what it would cost, what was made."""
+"""Output of a report: progress, cost, result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PROGRESS_EVERY = 10.0
 
 
 class ProgressNotes:
-    """Says now and then how far a run is; `done` is what it does to records."""
+    """Reports progress occasionally; `done` is the word for what is done to records."""
 
     def __init__(self, session: Session, done: str = "read") -> None:
         self._session, self._done = session, done
@@ -77,7 +77,7 @@ def costs_of(
 
 
 def show_price(session: Session, price: CostEstimate, costs: Sequence[HostCost]) -> int:
-    """Say what a report would cost."""
+    """Print the cost of a report."""
     seconds = shortest_time(costs)
     session.summary.records = {
         "found": price.listed,

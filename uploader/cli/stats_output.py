@@ -1,4 +1,4 @@
-"""Files of `figup stats`: lists of ids that are read, tables and plots that are written."""
+"""Files of `figup stats`: reads lists of ids, writes tables and plots."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def transfer_options(command: Callable[..., int]) -> Any:
 def request_options(command: Callable[..., int]) -> Any:
     """Add the options on requests that commands which read much take, as the argument `requests`.
 
-    Somebody waits for their output, and one record that keeps failing must not hold up thousands of others.
+    A person waits for the output, and one record that keeps failing must not hold up thousands of others.
     """
     options = [_API_RATE, _retry_timeout("2min")]
 

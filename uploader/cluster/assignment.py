@@ -32,7 +32,7 @@ from uploader.transfer.run.throttle import Throttle
 
 @dataclass(kw_only=True)
 class MemberRun:
-    """What sending parts needs of a run: see `uploader.transfer.parts.worker.SendingRun`.
+    """Implements `uploader.transfer.parts.worker.SendingRun` for a member.
 
     `on_part` is called with each part that the upload service has: the index of its transfer, the part, its xxh3.
     """
@@ -76,7 +76,7 @@ class Assignment:
         self._numbers = [number for number, _, _ in order.parts]
         self._contested = order.contested
         self.finished = anyio.Event()
-        """Set once nothing of it is under way."""
+        """Set once nothing of the order is in progress."""
         self._run = run
         self._queue = queue
         self._transfer = Transfer(

@@ -47,7 +47,7 @@ _FAILED = "failed"
 """Code of an order that failed for a reason that no error of figup describes."""
 
 _UNUSED = 600.0
-"""Seconds after which a carrier without orders ends when another run needs one: its leader has ended, too."""
+"""Seconds after which a carrier without orders is ended if another run needs one: its leader must have ended."""
 
 _lock = threading.Lock()
 _carriers: dict[str, Carrier] = {}
@@ -89,7 +89,7 @@ def obey(run: str, settings: Settings, term: int, seq: int, connections: int, ra
 
 @contextmanager
 def _carrier(run: str, settings: Settings) -> Iterator[Carrier]:
-    """Give the carrier of a run; it does not end inside. Other jobs may use the same worker meanwhile."""
+    """Yield the carrier of a run, which does not end during the block. Other jobs may use the same worker meanwhile."""
     with _lock:
         if run not in _carriers:
             _close_unused()
@@ -135,7 +135,7 @@ class Carrier:
 
     def _work(self) -> None:
         try:
-            # Cancels calls that are still in progress in the end, so that nobody waits for them.
+            # Cancels calls that are still in progress, so that no caller waits forever.
             with asyncio.Runner() as runner:
                 self._loop = runner.get_loop()
                 runner.run(self._live())

@@ -20,13 +20,13 @@ AHEAD = 45.0
 _REFILL = 30.0
 """Seconds of work below which a member gets more."""
 _TAIL = 0.5
-"""Fraction of what is left for a member to do that it should have: the others' speed may change."""
+"""Fraction of a member's remaining work that it gets at once: the others' speed may change."""
 _LEAST = 2.0
-"""Seconds of work that a member should have also at the end: until then, it has the next orders."""
+"""Seconds of work that a member should have even at the end: that long it takes to get the next orders."""
 _EXACT = 20.0
-"""Seconds before the end from which on each part and file that waits is planned for one of the takers."""
+"""Seconds before the end at which every waiting part and file is planned for a particular taker."""
 _FEW = 256
-"""Number of parts up to which that is so also while no rate is known: all may be given before one is."""
+"""Number of parts up to which this is done even while no rate is known: all may be given out before one is."""
 _MAX_FILES = 64
 """Maximum number of files given to a member at a time."""
 _MIN_WINDOW = 1.0
@@ -35,7 +35,7 @@ _SMOOTHING = 0.5
 _LATE = 10.0
 """Seconds after everything could be sent at which a taker may still be sending what it has."""
 _MUCH, _MUCH_LATER = 4.0, 30.0
-"""It is much too late after this multiple of that time, and these seconds."""
+"""It is far too late after this multiple of that time, plus these seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """How much to give: at least this number of parts, and more up to this number of bytes."""
+    """How much to give: at least `parts` parts, and more up to `size` bytes."""
 
     parts: int
     size: float
@@ -75,9 +75,10 @@ EVERYTHING = Amount(parts=1 << 62, size=math.inf)
 
 
 def shares_of(files: Sequence[Waiting], loads: Mapping[str, Load]) -> tuple[dict[str, Amount], bool]:
-    """Return how much of all that waits each taker should get until the end, so that all end at about the same time.
+    """Return each taker's share of the waiting work, such that all finish at about the same time; True if it is exact.
 
-    True if each part is planned for one of them, as shortly before the end: then nobody should take another one's.
+    It is exact shortly before the end, when every part is planned for a particular taker: then no taker should get a
+    part planned for another.
     """
     known, rates = any(load.rate for load in loads.values()), _rates(loads)
     total, size = sum(rates.values()), sum(file.size for file in files)
@@ -95,9 +96,9 @@ def shares_of(files: Sequence[Waiting], loads: Mapping[str, Load]) -> tuple[dict
 
 
 def late_takers(files: Sequence[Waiting], loads: Mapping[str, Load]) -> dict[str, bool]:
-    """Return the takers that have become too slow for what they have: others should send what they have not begun.
+    """Return the takers that are too slow for their work: others should send the parts that they have not begun.
 
-    True if it is so much too late that others should send again even what is in flight.
+    True for those so late that others should send even their parts in flight again.
     """
     rates = _rates(loads)
     end = (sum(file.size for file in files) + sum(load.size for load in loads.values())) / sum(rates.values())

@@ -1,4 +1,4 @@
-"""Errors that may pass: the same call continues."""
+"""Temporary errors: repeating the same call continues."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ class SomeRecordsFailed(UserError):
 
 
 class Conflict(UserError):
-    """Something else exists already: a file of this name, an item with this DOI; nothing was replaced."""
+    """Something exists already, such as a file of this name or an item with this DOI; nothing was replaced."""
 
     code = "conflict"
     exit_status = ExitStatus.SOME_FAILED

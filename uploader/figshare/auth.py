@@ -1,4 +1,4 @@
-"""Find, store and delete the token, or what OAuth granted in its place, and wrap it so that it is never shown."""
+"""Find, store and delete the token (or the OAuth grant in its place), and wrap it so that it is never shown."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class FoundToken(msgspec.Struct, frozen=True):
 
 
 def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, str], config_dir: Path) -> FoundToken:
-    """Return the first of: the token file, FIGSHARE_TOKEN, the file that `store_token` writes, the keyring.
+    """Return the token from the first of: the token file, FIGSHARE_TOKEN, the file that `store_token` writes, the
+    keyring.
 
     Raises NoToken, TokenFileExposed, UsageError (malformed). Blocks on disk and keyring.
     """
@@ -96,7 +97,7 @@ def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, 
 def read_stored(*, endpoint: str, config_dir: Path) -> tuple[str, str] | None:
     """Return what is stored for this endpoint, and where; None for nothing. Raises TokenFileExposed, UsageError.
 
-    The file comes first: it has what the keyring refused to take in place of what it holds.
+    The file comes first: it has what the keyring refused to store, and is newer.
     """
     stored = _read_entry(config_dir / _FILE_NAME, endpoint)
     if stored is not None:
@@ -166,7 +167,7 @@ def open_token_lock(path: Path) -> int:
 
 @contextlib.contextmanager
 def _writing_tokens() -> Iterator[None]:
-    """Tell a folder of tokens that cannot be written from the state directory, which is another one."""
+    """Name the folder of tokens in an error about it, which would otherwise seem to be about the state directory."""
     try:
         yield
     except StateUnusable as error:

@@ -57,7 +57,7 @@ class Decompressor:
         self._stream = zlib.decompressobj(self._window)
 
     def feed(self, block: bytes) -> Iterator[bytes]:
-        """Yield what the block holds. Raises ValueError if it is damaged."""
+        """Yield the decompressed block. Raises ValueError if it is damaged."""
         try:
             while block:
                 if self._stream.eof:  # several streams in a row are one body (RFC 1952)

@@ -70,7 +70,7 @@ def parse_list(kind: type[T], body: bytes, resource: str) -> list[T]:
 
 
 def parse_rows(kind: type[T], body: bytes, resource: str) -> tuple[list[T], list[Any]]:
-    """Return the objects of the list in a body, and the rows that are none of this kind.
+    """Return the objects of the list in a body, and the rows that are not of this kind.
 
     Raises NotJson, and ProtocolViolation if there are rows, but none is an object.
     """

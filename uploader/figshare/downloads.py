@@ -71,8 +71,8 @@ class Downloads:
         """Fetch the bytes from `start` to `end` (exclusive) of a file of `size` bytes.
 
         `authorized`: the file is private, the token is sent; one that is refused is renewed, once. Where the server has
-        no ranges, or compresses unasked, and `start` is 0, all bytes of the file are delivered. Raises RangeIgnored
-        there if `start` is not 0; FetchFailed, which may pass, after which the bytes delivered so far are valid;
+        no ranges, or compresses unasked, and `start` is 0, all bytes of the file are delivered. Otherwise raises
+        RangeIgnored. Raises FetchFailed for a transient failure, after which the bytes delivered so far are valid;
         FileNotHeld, PermissionDenied, TokenRejected, RequestRejected, ProtocolViolation, TlsFailure.
         """
         try:

@@ -1,4 +1,4 @@
-"""What OAuth granted, as it is kept in place of a token: secrets, whose they are, and until when."""
+"""An OAuth grant, stored in place of a token: secrets, owner, expiry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from uploader.redaction import add_secret
 
 _MIN_LENGTH = 8
-"""Characters of a secret that is redacted; one of an application may be short."""
+"""Minimum characters of a secret to redact; an application's may be short."""
 
 
 class OAuth2Grant(msgspec.Struct, kw_only=True, frozen=True, tag="oauth2"):
@@ -21,7 +21,7 @@ class OAuth2Grant(msgspec.Struct, kw_only=True, frozen=True, tag="oauth2"):
     refresh_token: str = ""
     until: datetime | None = None
     account: str = ""
-    """Whose it is, for people."""
+    """Its owner, for display."""
     refreshing: bool = False
     """A refresh was sent, and its answer is not stored: the refresh token may be used up."""
 
@@ -49,7 +49,7 @@ class OAuth1Grant(msgspec.Struct, kw_only=True, frozen=True, tag="oauth1"):
     token: str = ""
     token_secret: str = ""
     account: str = ""
-    """Whose it is, for people."""
+    """Its owner, for display."""
 
     def __post_init__(self) -> None:
         for secret in (self.consumer_secret, self.token, self.token_secret):

@@ -1,4 +1,4 @@
-"""Ids of items, collections and projects, as people have them: numbers, addresses of pages, DOIs. Pure.
+"""Parse ids of items, collections and projects as people give them: numbers, addresses of pages, DOIs. Pure.
 
 Addresses are those of figshare.com, of institutions' portals, of the API and of a sandbox; hosts are not compared.
 DOIs that Figshare mints end with the id, and possibly a version (observed: 10.6084/m9.figshare.1234567.v2,
@@ -18,10 +18,10 @@ Kind: TypeAlias = Literal["item", "collection", "project"]
 Doi = NewType("Doi", str)
 """A DOI without an id in it, as "10.26181/60112d78eeffe"."""
 Reference: TypeAlias = int | Doi
-"""What an item or a collection is named by: its id, or a DOI for which Figshare must be asked."""
+"""A reference to an item or a collection: its id, or a DOI that Figshare must resolve."""
 
 SEGMENTS: dict[Kind, str] = {"item": "articles", "collection": "collections", "project": "projects"}
-"""What the paths of pages and of the API call each kind."""
+"""Words for each kind in the paths of pages and of the API."""
 _DOI = re.compile(r"(?:(?:https?://)?(?:(?:dx|www)\.)?doi\.org/|doi:?\s*)?(10\.\d{4,9}(?:\.\d+)*/\S+)", re.IGNORECASE)
 _VERSION = re.compile(r"\.v(\d{1,6})$", re.IGNORECASE)
 _DOI_OF_FIGSHARE = re.compile(r"figshare\.(c\.)?(\d+)(?:\.v\d+)?", re.IGNORECASE)
@@ -30,7 +30,7 @@ _MAX_DIGITS = 19
 _WIDTH = 100
 """Maximum characters of the input shown in a message."""
 _LONG = 5
-"""Digits from which a number in an address is an id, and no version or title."""
+"""Minimum digits of a number in an address that is an id, not a version or title."""
 
 
 def parse_reference(text: str, kind: Kind = "item") -> Reference:
@@ -91,7 +91,7 @@ def same_doi(one: str, other: str) -> bool:
 
 
 def comparable_doi(doi: str) -> str:
-    """Return what is the same for all spellings and versions of a DOI."""
+    """Return a key that is equal for all spellings and versions of a DOI."""
     return _VERSION.sub("", (doi_in(doi) or doi).lower())
 
 

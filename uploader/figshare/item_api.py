@@ -35,9 +35,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 Body = Mapping[str, object]
 Container: TypeAlias = Literal["projects", "collections"]
 CataloguedKind: TypeAlias = Literal["articles", "collections"]
-"""What has a DOI, as in the API's paths."""
+"""Kinds that have a DOI, as in the API's paths."""
 CreatedKind: TypeAlias = Literal["articles", "files", "projects", "collections"]
-"""What requests create, as in the API's paths."""
+"""Kinds that requests create, as in the API's paths."""
 
 
 class Items:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Renewable(Protocol):
-    """A token that can be replaced by a newer one; both send what they have to, see `refresh.RenewableToken`."""
+    """A token that can be refreshed: see `refresh.RenewableToken`."""
 
     async def current(self, send: Send) -> Token: ...
 
@@ -158,7 +158,7 @@ class ServerClock:
         async def recording_send(request: Request) -> Response:
             answer = await send(request)
             date = parse_http_date(answer.headers.get("Date"))
-            if date is not None and date.year < MAXYEAR:  # later times cannot be computed with
+            if date is not None and date.year < MAXYEAR:  # arithmetic with a later time would overflow
                 self._ahead = date - self._clock.now()
             return answer
 

@@ -103,7 +103,7 @@ def site_of(endpoint: str) -> str:
 
 
 def is_local_http(redirect: str) -> bool:
-    """Return whether a browser of this machine can be sent there without a certificate."""
+    """Return whether a browser on this machine can be redirected there without a certificate."""
     parts = urlsplit(redirect)
     return parts.scheme == "http" and is_loopback(parts.hostname or "")
 
@@ -170,7 +170,7 @@ class Refused(Exception):
 
 
 class Unclear(Exception):
-    """The answer of the token endpoint is not one; the request may have had its effect."""
+    """The token endpoint's answer is unusable; the request may have had its effect."""
 
     def __init__(self, words: str, status: int) -> None:
         super().__init__(words)
@@ -178,7 +178,9 @@ class Unclear(Exception):
 
 
 async def request_tokens(body: str, grant: OAuth2Grant, endpoint: str, send: Send, clock: Clock) -> OAuth2Grant:
-    """Make one request; return the grant with what came. Raises ExchangeFailed, Refused, Unclear, TlsFailure."""
+    """Make one request; return the grant updated with the response. Raises ExchangeFailed, Refused, Unclear,
+    TlsFailure.
+    """
     request = Request(
         method="POST",
         url=f"{endpoint}/token",

@@ -19,9 +19,8 @@ NO_EFFECT = (
     *(RequestRejected, PermissionDenied, TokenRejected, ItemNotFound, AccountNotFound),
     *(ServerFailing, Unreachable, TlsFailure, UsageError),
 )
-"""What a creating request raises if it certainly had no effect: refused, never sent, or rejected unread each time.
-
-Any other error (an unreadable success, a redirect, a cancellation, a bug) leaves the effect unknown.
+"""Errors of a creating request that certainly had no effect: refused, never sent, or rejected unread each time. After
+any other error (an unreadable success, a redirect, a cancellation, a bug) the effect is unknown.
 """
 
 
@@ -42,7 +41,7 @@ class FileGone(Outcome):
 
 
 class PageLimitReached(Outcome):
-    """Figshare does not list as far as this page: the rows so far are not all."""
+    """Figshare does not list this page: the rows so far are incomplete."""
 
 
 class UploadGone(Outcome):

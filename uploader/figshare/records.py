@@ -1,4 +1,4 @@
-"""What Figshare says of items, collections, projects, authors, accounts and institutions, as records.
+"""Items, collections, projects, authors, accounts and institutions as records.
 
 A record has typed fields for what figup reads, and in `raw` the JSON object as it was received: unknown keys are kept
 there, and so is the difference between null, "" and an absent key. Decoded as tolerantly as `models`.
@@ -146,7 +146,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shifts(self) -> bool:
-        """Whether rows move between pages that are read one by one, while others are added or removed."""
+        """Whether rows move between pages while others are added or removed."""
         return self.key is None and self.paging in ("page", "offset")
 
 

@@ -20,11 +20,11 @@ from uploader.text import printable
 Criteria = Mapping[str, str | int]
 """Filters and order of a list, as the API names them."""
 _PAGE_REFUSED = (400, 422)
-"""Statuses by which a page is too far (observed: 422 PageLimitExceededException; 400 in the oldest documentation)."""
+"""Statuses for a page beyond the limit (observed: 422 PageLimitExceededException; 400 in the oldest documentation)."""
 _MAX_DESCRIBED = 60
 """Characters of a title in a message."""
 _MAX_INSTITUTIONS = 200
-"""Pages of the list of institutions that are read at most: its page size is unknown."""
+"""Maximum pages of the list of institutions to read: its page size is unknown."""
 
 
 class Records:
@@ -93,7 +93,8 @@ class Records:
     # --- single records ----------------------------------------------------------------------------------------------
 
     async def record(self, kind: Kind, number: int, *, public: bool, version: int | None = None) -> Record:
-        """Return an item, collection or project in full: its public face or the account's. Raises ItemNotFound.
+        """Return an item, collection or project in full: the public version or the account's own copy. Raises
+        ItemNotFound.
 
         `version` is a public version, None for the newest; projects have none.
         """
@@ -132,7 +133,7 @@ class Records:
 
 
 def _described(row: Any) -> str:
-    """Return what a row without a valid id is about."""
+    """Describe a row without a valid id."""
     if not isinstance(row, Mapping):
         return "a row that is no object"
     names = (as_text(row.get(name)) for name in ("title", "name", "full_name", "email", "doi", "url"))

@@ -1,7 +1,7 @@
 """A sign-in with OAuth 2 whose token is refreshed.
 
-It is unknown whether a refresh replaces the refresh token. So a refresh is sent once: its intent is stored before, and
-an answer that was lost means that the user has to sign in again.
+It is unknown whether a refresh replaces the refresh token. Therefore a refresh is sent once: its intent is stored
+first, and if the answer is lost, the user has to sign in again.
 """
 
 from __future__ import annotations
@@ -75,9 +75,8 @@ class RenewableToken:
         self._grant, self._token = grant, Token(grant.access_token)
 
     async def _refreshed(self, rejected: str, send: Send, *, alone: bool) -> OAuth2Grant:
-        """Refresh the sign-in, or return what another process made of it.
-
-        `alone`: no other process can refresh it now. Without file locks one may; its mark in the store shows that.
+        """Refresh the sign-in, or return what another process refreshed. `alone`: no other process can refresh it now.
+        Without file locks one may; its mark in the store shows that.
         """
         stored = await in_thread(self._read)
         if stored.refreshing and not alone:

@@ -68,12 +68,12 @@ class ResponseSpec(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 def object_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]:
-    """Return the spec of an answer that is one object of this kind; `options` as for ResponseSpec."""
+    """Return the spec of a response with one object of this kind; `options` as for ResponseSpec."""
     return ResponseSpec(resource=resource, parse=lambda answer: parse_object(kind, answer.body, resource), **options)
 
 
 def record_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]:
-    """Like `object_spec`, for reading what may be answered by an error with status 200, as rows are."""
+    """Like `object_spec`, where Figshare may answer with an error object and status 200, as for lists."""
 
     def parse(answer: Response) -> S:
         try:
@@ -86,7 +86,7 @@ def record_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[S]
 
 
 def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list[S]]:
-    """Return the spec of an answer that is a list of objects of this kind; `options` as for ResponseSpec."""
+    """Return the spec of a response with a list of objects of this kind; `options` as for ResponseSpec."""
 
     def parse(answer: Response) -> list[S]:
         _check_no_error(answer)
@@ -96,7 +96,7 @@ def list_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[list
 
 
 def rows_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[tuple[list[S], list[Any]]]:
-    """Like `list_spec`, with the rows that are not objects of this kind beside the others."""
+    """Like `list_spec`; also returns the rows that are not objects of this kind."""
 
     def parse(answer: Response) -> tuple[list[S], list[Any]]:
         _check_no_error(answer)
@@ -106,7 +106,7 @@ def rows_spec(kind: type[S], resource: str, **options: Any) -> ResponseSpec[tupl
 
 
 def _check_no_error(answer: Response) -> None:
-    """Raise ErrorInstead for an error with status 200, as was observed where rows were due."""
+    """Raise ErrorInstead for an error with status 200 (observed in place of a list)."""
     if answer.body.lstrip().startswith(b"{") and (words := server_message(answer.body)):
         raise ErrorInstead(words)
 
@@ -209,7 +209,7 @@ def classify(answer: Response, reader: ResponseSpec[T], peer: Peer, url: str, no
 
 
 def _missing(answer: Response, missing: Callable[[], T]) -> T:
-    """Return or raise what a 404 means; an error ends with the server's message."""
+    """Return the value for a 404, or raise its error, which ends with the server's message."""
     words = server_message(answer.body)
     try:
         return missing()

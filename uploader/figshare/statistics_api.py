@@ -37,7 +37,7 @@ COUNTERS: Final[tuple[Counter, ...]] = get_args(Counter)
 Places = dict[str, dict[str, int]]
 """Events by country and city; a country's own sum is under "total"."""
 _BURST, _IN_FLIGHT = 5, 4
-"""Requests that may be saved up, and that may be under way at a time."""
+"""Requests that may be saved up, and maximum number of concurrent ones."""
 
 T = TypeVar("T")
 

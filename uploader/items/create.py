@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class _Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request with this mark created; `adopted`: by an earlier run."""
+    """What the request with this mark created; `adopted`: an earlier run made the request."""
 
     id: int
     mark: str
@@ -127,7 +127,7 @@ async def create_container(
 
 
 async def _origin(api: Figshare, kind: str, title: str, project: int | None = None) -> str:
-    """Return what the marks of the same command on this host, for the same account, have in common."""
+    """Return the common prefix of the marks of the same command on this host for the same account."""
     account = await api.account()
     words = f"{api.endpoint}\n{account.id}\n{socket.gethostname()}\n{project}\n{title}"
     return f"{kind}-{hashlib.blake2b(words.encode(), digest_size=4).hexdigest()}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _ATTEMPTS = 3
-"""How often a list is set that somebody else sets at the same time."""
+"""Attempts to set a list that another client sets at the same time."""
 
 
 class MatchedAuthor(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,8 +134,8 @@ async def change_keywords(
 ) -> list[str]:
     """Add and remove keywords; return the item's. Raises UsageError if the item does not have one to remove.
 
-    Figshare only takes the whole list. If somebody else sets it at the same time, it is set again with both changes;
-    one of the two can still be lost without a sign of it. Raises Conflict if the change is undone again and again.
+    Figshare only accepts the whole list. If another client sets it at the same time, it is set again with both changes;
+    one of them can still be lost unnoticed. Raises Conflict if the change is undone again and again.
     """
     for word in remove:
         if word not in item.keywords:

@@ -148,12 +148,12 @@ async def publish_once(
             return await _publish(api, item, intents, unsent, earlier), False
         if recorded:
             await in_thread(intents.withdraw, item.id, unsent, earlier)
-        item = now  # by another process, meanwhile
+        item = now  # another process published meanwhile
 
 
 async def _is_published(api: ItemService, item: ItemDetail, intent: Intent | None) -> bool:
-    """Return whether the newest version has the item's content. Where they cannot be compared, one since the intent's
-    has it if the draft is the same.
+    """Return whether the newest version has the item's content. If they cannot be compared, a version made since the
+    intent has it provided that the draft is unchanged.
     """
     known = await release.is_published(api, item)
     if known is not None or intent is None:

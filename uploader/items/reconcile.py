@@ -19,8 +19,7 @@ TIME_LIMIT = 15.0
 SETTLE_TIMEOUT = 30.0
 """The same by default for jobs, and for publishing, which takes longer (`release.seconds_to_publish`)."""
 GONE_AFTER = 3.0
-"""Seconds for which what was seen before must be missing to count as gone: a server may answer with an old copy of its
-data."""
+"""Seconds for which a known object must be missing to count as gone: a server may answer from an old copy."""
 VISIBLE_AFTER = timedelta(days=1)
 """Time after which the effect of a request is visible, if it has one."""
 _ATTEMPTS = 3

@@ -37,8 +37,9 @@ LATER_READS = (3.0, 12.0)
 """Seconds before each further read of a draft that seems unchanged: a server may answer with an old copy of its data.
 Together as long as the effect of any request is searched for."""
 _PUBLISHING = 3
-"""How much longer than for that of other requests to look for the effect of publishing: other clients allow a minute
-(observed), and what was published twice stays so."""
+"""Factor by which to look longer for the effect of publishing than of other requests: other clients allow a minute
+(observed), and publishing twice cannot be undone.
+"""
 _IN_REVIEW = "pending"
 _VERSION = re.compile(r"\.v\d+\Z")
 
@@ -73,12 +74,11 @@ async def is_published(
 ) -> bool | None:
     """Return whether the newest public version has the item's files and metadata; None if that cannot be known.
 
-    It can only be known of a public item without embargo, because an embargo hides the files of a version, and not of
-    changes that are in review. A version that is not visible yet is waited for.
-
-    A needless version is harmless, a change that is not published is not. So the draft must be read as unchanged until
-    any change made before must be visible, and the version must have the `files` (ids) that the caller knows to be in
-    the draft, whatever a listing shows. A replaced file has a new id.
+    It is known only for a public item without embargo (an embargo hides the files of a version), and not while changes
+    are in review. Waits for a version that is not visible yet. A needless version is harmless, an unpublished change is
+    not. So the draft must stay unchanged in repeated reads until any earlier change must be visible, and the version
+    must have the `files` (ids) that the caller knows to be in the draft, whatever a listing shows. A replaced file has
+    a new id.
     """
     known = await _is_in_version(api, item, files, time_limit)
     for pause in LATER_READS:
@@ -137,7 +137,7 @@ async def _file_keys(files: AsyncIterator[File], folders: Mapping[int, str]) -> 
 
 
 def _metadata(item: ItemDetail) -> dict[str, object]:
-    """Return what a version has of an item's metadata, comparable with that of its draft. A version's DOI ends in .vN.
+    """Return a version's metadata in a form that is comparable with its draft's. A version's DOI ends in .vN.
 
     Authors set again by name keep their ids (`describe.set_authors`), so one with another id is another person.
     """
@@ -152,7 +152,7 @@ def _metadata(item: ItemDetail) -> dict[str, object]:
 
 
 def seconds_to_publish(time_limit: float) -> float:
-    """Return the seconds to look for the effect of publishing, where that of others is looked for `time_limit`."""
+    """Return the seconds to look for the effect of publishing; `time_limit` is the time for other requests."""
     return _PUBLISHING * time_limit
 
 
@@ -171,7 +171,7 @@ def shows_publication(item: ItemDetail, before: ItemDetail) -> bool:
 
 
 def shows_effect(item: ItemDetail, before: ItemDetail) -> bool:
-    """Return whether the item shows all that there is to see after Figshare took the request to publish it.
+    """Return whether the item shows every visible effect of an accepted request to publish.
 
     A review may go on, and an item under full embargo is published at its end (documented).
     """

@@ -40,7 +40,7 @@ SAFETY_FIELDS = {
 }
 """Fields without which an item differs from what was intended, and the consequence."""
 _AUTHORS = re.compile(r"(?:(?:metadata|data|attributes)\.)*(?:authors?|creators?)")
-"""Keys of the main object under which some format has its authors."""
+"""Keys under which the formats list authors."""
 
 
 @dataclass(frozen=True, kw_only=True)

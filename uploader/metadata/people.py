@@ -87,13 +87,12 @@ def first_and_last(name: str) -> tuple[str, str]:
 
 
 def is_same(author: Author, other: Author) -> bool:
-    """Return whether two authors of a list are one, as far as it says."""
+    """Return whether two authors of a list are the same person, as far as the list shows."""
     return author == other or (author.orcid is not None and author.orcid == other.orcid)
 
 
 def namesake(author: Author, other: Author) -> tuple[list[Author], str]:
-    """Return what is kept of an author of a foreign list that is in it already as `other`, and a remark.
-
+    """Return what to keep of an author of a foreign list that has the same author already as `other`, and a remark.
     Large groups have people of the same name.
     """
     if author != other:

@@ -40,7 +40,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     situation: str = ""
     """See `uploader.errors.Facts`."""
     unit: str = "line"
-    """What `line` counts, where a file has no lines: "row", "record"."""
+    """Unit of `line` for a file without lines: "row", "record"."""
 
     @property
     def text(self) -> str:

@@ -55,7 +55,7 @@ _PLAIN: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"0|-?[1-9][0-9]{0,17}"), int),
     (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}"), WrittenFloat),
 )
-"""YAML 1.2's plain values, without surprising ones: `no`, 1e3, 0x1f, +49 and dates are texts."""
+"""Resolves plain scalars by YAML 1.2 without its surprises: `no`, 1e3, 0x1f, +49 and dates are texts."""
 
 
 class _Walk:

@@ -93,12 +93,12 @@ def as_path(name: str, value: AnyPath | None) -> Path | None:
 
 
 def as_reference(kind: Kind, value: int | str) -> Reference:
-    """Return the record that `value` names: see `parse_reference`. Raises TypeError, UsageError."""
+    """Parse a reference to a record: see `parse_reference`. Raises TypeError, UsageError."""
     return _parsed(kind, value, parse_reference)
 
 
 def as_name(name: str, value: object) -> str | None:
-    """Return the id or the name of something that Figshare is asked for as text, None for None.
+    """Return the id or the name of something on Figshare as text, None for None.
 
     Raises TypeError, UsageError.
     """
@@ -112,7 +112,7 @@ def as_name(name: str, value: object) -> str | None:
 
 
 def as_project(value: int | str | None) -> int | None:
-    """Return the project's id that `value` is, None for None: see `parse_id`. Raises TypeError, UsageError."""
+    """Parse a project's id, None for None: see `parse_id`. Raises TypeError, UsageError."""
     return None if value is None else _parsed("project", value, parse_id)
 
 

@@ -183,9 +183,9 @@ def is_in_place(file: File, expected: Expected, folder: str | None) -> bool:
 
 
 def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, ...]:
-    """Find the complete files with another content in a transfer's place that a recovered journal may have forgotten.
-
-    They were there before its upload, so that their ids are smaller; if the record of that is lost, any may have been.
+    """Find complete files with other content in a transfer's place which it may have to replace, if a recovered journal
+    may have lost that. They existed before its upload, so their ids are smaller; if the record of those ids is lost,
+    any file may be one.
     """
     if transfer.link:
         return ()
@@ -196,16 +196,16 @@ def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, .
 
 
 def find_duplicate(transfer: Transfer, others: Sequence[File]) -> int | None:
-    """Find the earliest identical file in the place of this job's own that was not there before its upload: first one
-    that this job sent itself. The spelling of its name does not matter: see `paths_in_item`.
+    """Find the earliest identical file in a transfer's place that was not there before its upload; files of this job
+    come first. The spelling of its name does not matter: see `paths_in_item`.
     """
     same = [file.id for match, file in _new_files(transfer, others) if match is Match.SAME]
     return min([i for i in same if i in transfer.lost] or same, default=None)
 
 
 def different_files(transfer: Transfer, others: Sequence[File]) -> list[int]:
-    """Find complete files that others put in the transfer's place, and its own useless copies that were lost before;
-    those that it kept on purpose were named then.
+    """Find complete files that others put in the transfer's place, and this job's own useless copies that were lost
+    earlier. Files that it kept on purpose are excluded: a warning named them.
     """
     new = [(match, file.id) for match, file in _new_files(transfer, others) if file.id not in transfer.spared]
     useless = (Match.DIFFERENT, Match.FAILED, Match.UNKNOWN)
@@ -213,9 +213,8 @@ def different_files(transfer: Transfer, others: Sequence[File]) -> list[int]:
 
 
 def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Match, File]]:
-    """Compare the files in the transfer's place that were not there before its upload with its source.
-
-    Where it is not known which were there, only those that this job lost count.
+    """Compare the source with the files in the transfer's place that were not there before its upload. If it is unknown
+    which were there, only files that this job lost are compared.
     """
     unclear = transfer.foreign or transfer.record_lost
     expected = Expected(size=transfer.size, md5=transfer.md5, link=transfer.path if transfer.link else None)
@@ -226,7 +225,7 @@ def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Mat
 
 
 def late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
-    """Find the unfinished files in a transfer's place that an initiation may have made that was given up."""
+    """Find unfinished files in a transfer's place that may come from an abandoned initiation."""
     if transfer.link or not (transfer.late or transfer.lost):
         return []
     before = {*transfer.owned_ids(), *transfer.known}
@@ -235,7 +234,7 @@ def late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
 
 
 def reappeared(transfer: Transfer, others: Iterable[File]) -> File | None:
-    """Find the complete file of a transfer that was gone when it was looked for and is in its place again."""
+    """Find a complete file of a transfer that counted as gone and has appeared in its place again."""
     if not transfer.lost:
         return None
     expected = Expected(size=transfer.size, link=transfer.path if transfer.link else None)

@@ -67,7 +67,7 @@ _MAX_STARTING = 8
 """Files started at a time, and API requests that may be waiting while more files are started."""
 _BURST_PAUSE = 0.02
 _CONNECTION_SHARE = 0.2
-"""Part of the free descriptors that the connections of parts may take."""
+"""Fraction of the free descriptors for connections that send parts."""
 _JOB_ERRORS = (
     *(Unreachable, ServerFailing, NotFigshare, TlsFailure, StateDiskFull, StateLost, StateUnusable, Interrupted),
     ResourcesExhausted,
@@ -169,16 +169,16 @@ class Engine:
             run.notify(no.Warned(message=warning, facts=Facts("many-files")))
 
     async def _learn_address(self) -> None:
-        """Request the item's address once parts are on their way: it is only shown, so other requests go first."""
+        """Request the item's address once parts are being sent: it is only displayed, so other requests go first."""
         await self._queue.used.wait()
         with suppress(Stopped):
             await learn_address(self._run)
 
     def _needs_listing(self) -> bool:
-        """Return True if the item must be listed, so that a foreign file is not mistaken for ours.
+        """Return True if the item must be listed, so that another's file is not mistaken for this job's.
 
-        In an item that the user named, any lost upload is initiated again; an item of ours holds only our files, unless
-        the record of them may be incomplete.
+        In an item that the user named, any lost upload is initiated again. An item that the job created holds only its
+        own files, unless the record of them may be incomplete.
         """
         steps = {next_step(transfer) for transfer in self._run.state.transfers}
         others_possible = not self._run.state.creates_item or self._run.state.recovered
@@ -287,7 +287,7 @@ class Engine:
         if self._aborted:
             return
         if error.path is None:
-            # A server's answer does not name the file that the request was made for.
+            # The server's error does not name the file.
             error = error.with_context(prefix=printable(transfer.path), path=transfer.path)
         if isinstance(error, RequestRejected):
             advice = refusal_advice(error, transfer, single_file=len(self._run.state.transfers) == 1)

@@ -43,7 +43,7 @@ class Team(Leader, Protocol):
         """True if this process can make API requests."""
 
     def leading(self, job: OpenJob) -> AbstractAsyncContextManager[None]:
-        """Be the leader of an open job inside; members learn how that ends."""
+        """Lead an open job during the block; members are told how it ends."""
 
     async def assist(self, execution: Execution, job: str) -> Report | None:
         """Send parts for the leader until the job ends, and return its report; None if it has no leader.
@@ -53,7 +53,7 @@ class Team(Leader, Protocol):
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One call on one job. `listening` delivers retries of API requests to a listener as well.
+    """One call on one job. `listening` also delivers retries of API requests to a listener.
 
     `team`: other processes execute the same call; None: they must not. `end` is when its work must end (monotonic
     seconds), None for any time.
@@ -94,9 +94,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ) -> Report:
         """Make a call on a job. With a team: lead the job if no other process does, else assist the one that does.
 
-        Once the call has brought the job up to date, and so has emptied its `selection`, a further attempt to lead only
-        resumes the job. A job that ended without some of the `selection`, which may have grown since the leader looked,
-        is opened once more.
+        Updating the job consumes the call's `selection`, so a further attempt to lead only resumes the job. If the job
+        ended without some of the `selection` (files may have been added since the leader looked), it is opened once
+        more.
         """
         if self.team is None:
             return await call(open_job())

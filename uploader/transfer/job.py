@@ -67,7 +67,7 @@ class OpenJob:
     ) -> None:
         """Open an existing job, or a `new` one. `plan` makes its first events, and blocks; None if they are unknown.
 
-        `shared_with`: other processes wait for the job, so that its folder stays; this ends the wait for its lock.
+        `shared_with`: other processes share the job, so its folder is kept; this stop ends the wait for the lock.
         """
         self.name = name
         self.clock = clock

@@ -182,7 +182,7 @@ class Options:
 
 
 _THROTTLED = 30
-"""How much longer than a failing request one is repeated that Figshare throttles for an unknown time."""
+"""Factor: a request that Figshare throttles for an unknown time is retried this much longer than a failing one."""
 
 
 @dataclass(frozen=True, init=False)

@@ -93,7 +93,7 @@ async def preview(
     *,
     new_job: bool = False,
 ) -> Preview:
-    """Find out what the upload would do. `api` None: without Figshare. Raises ItemNotFound, ProjectNotFound."""
+    """Predict what the upload would do. `api` None: without Figshare. Raises ItemNotFound, ProjectNotFound."""
     job, summary, state = await in_thread(_job, states, target, selection, new_job)
     if state is not None:
         await in_thread(select_moved, state, selection)

@@ -61,26 +61,27 @@ def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
 
 
 class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What a listing of the item says about the verified files of a job.
-
-    `lost` must be sent again: each with what happened to the remote file, and whether it still exists. `duplicates`
-    gives an identical file in the same place: the earliest of this job's own earlier copies, or else of the others.
+    """A job's verified files compared with a listing of the item. `lost` must be sent again; each has what happened to
+    the remote file, and whether it still exists. `duplicates` gives an identical file in the same place: the earliest
+    of this job's own earlier copies, or else of the others.
     """
 
     lost: tuple[tuple[Transfer, str, bool], ...] = ()
     duplicates: tuple[tuple[Transfer, int], ...] = ()
     different: tuple[tuple[Transfer, int], ...] = ()
-    """Ids of complete files that were put in the places of this job's files since it began to send them, and of its own
-    earlier versions that were gone for a while (`Transfer.lost`)."""
+    """Ids of complete files that appeared in the places of this job's files since it began to send them, and of its own
+    earlier versions that reappeared (`Transfer.lost`).
+    """
     late: tuple[tuple[Transfer, File], ...] = ()
-    """Unfinished files in the places of transfers one of whose initiations was searched for without a result."""
+    """Unfinished files in the places of transfers with an initiation whose effect was not found."""
     undecided: tuple[tuple[Transfer, tuple[File, ...]], ...] = ()
-    """Other complete files, with another content, in the places of transfers of a recovered journal, which may have
-    lost that they were to be replaced."""
+    """Other complete files with different content in the places of transfers of a recovered journal, which may have
+    lost their planned replacement.
+    """
     unfinished: tuple[File, ...] = ()
     """All files of the item whose upload was not completed."""
     public: bool = False
-    """True if the item has been published, by whomever."""
+    """True if the item has been published, by this job or otherwise."""
 
 
 _PAUSES = (0.0, 1.0, GONE_AFTER - 1.0)
@@ -88,8 +89,8 @@ _PAUSES = (0.0, 1.0, GONE_AFTER - 1.0)
 _MAX_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
 _RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
-"""The remote file is useless and is sent again. Any other difference was made by a person, and is reported as a
-conflict, unless the file never was this job's: then it is sent.
+"""Matches after which the file is sent again. Any other difference was made by a person and is reported as a conflict,
+unless the file was never this job's: then it is sent.
 """
 
 
@@ -186,11 +187,11 @@ def _no_longer_held(transfer: Transfer, item_id: int, difference: str) -> Confli
 
 
 class _RemoteFiles:
-    """The files of an item. Of those that are as they were sent only the ids are kept: there may be 100,000."""
+    """The files of an item. Only the ids of unchanged ones are kept: there may be 100,000."""
 
     def __init__(self) -> None:
         self.as_sent: set[int] = set()
-        """Files that are what their transfers describe, but for the folder, which a listing does not have."""
+        """Files that match their transfers, except for the folder, which a listing does not have."""
         self.others: dict[int, File] = {}
         """All other files by id."""
 
@@ -231,7 +232,7 @@ def _is_as_sent(file: File, transfer: Transfer) -> bool:
 async def _known_again(
     api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles, settle: float
 ) -> tuple[_RemoteFiles, Mapping[int, str]]:
-    """Read suspects again: once if they differ, up to three times if they seem gone."""
+    """Read suspicious files again: once if they differ, up to three times if they seem gone."""
     folders: Mapping[int, str] = {}
     for pause in _PAUSES if len(suspects) <= _MAX_SINGLE else _PAUSES[:1]:
         await api.clock.sleep(min(pause, settle))
@@ -246,7 +247,7 @@ async def _known_again(
 async def _read_again(
     api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles
 ) -> _RemoteFiles:
-    """Return the files with those of the suspects as they are now: one by one, or all of them if they are many."""
+    """Return the files with the suspects read again: one by one, or by a new listing if there are many."""
     if len(suspects) > _MAX_SINGLE:
         return await _RemoteFiles.listed(api, state, item_id)
     for file_id in [transfer.file_id for transfer in suspects if transfer.file_id is not None]:

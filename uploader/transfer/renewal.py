@@ -1,4 +1,4 @@
-"""The sources of a job against what the repeated command selects: lost, moved, or all of them sent."""
+"""Compare a job's sources with the repeated command's selection: lost, moved, or all sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lost_sources(state: JobState, selection: Selection) -> set[str]:
     """
     wanted = (t for t in state.transfers if not t.link and not t.dropped and t.state is not State.VERIFIED)
     left: dict[str, bool] = {}
-    """Whether it must be a file, by path; one source may go to several places."""
+    """By path, whether it must be a file; one source may go to several places."""
     for transfer in wanted:
         must_be_file = _is_begun(transfer) and transfer.archive is None
         left[transfer.path] = must_be_file or left.get(transfer.path, False)

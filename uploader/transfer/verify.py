@@ -85,7 +85,7 @@ class Total(msgspec.Struct, frozen=True):
 
 
 def totals(comparisons: Sequence[Comparison]) -> dict[str, Total]:
-    """Sum up each status, including those of no file."""
+    """Sum up the files by status; statuses without files are included."""
     sizes: dict[str, list[int | None]] = {status: [] for status in EXIT_STATUS}
     for one in comparisons:
         sizes[one.status].append(one.size if one.size is not None else one.remote_size)
@@ -205,7 +205,7 @@ def _has_names(selection: Selection, remote: Mapping[str, Sequence[File]]) -> bo
 
 
 def _with_list(chosen: SourceFile, sizes: Sequence[int]) -> SourceFile:
-    """Return an archive with its list of MD5s, unless it has one of these sizes, or only could be made, without it."""
+    """Return an archive with its list of MD5s if it can have one and has none of these sizes without it."""
     plan = chosen.archive
     if plan is None or chosen.size in sizes or plan.has_manifest_name:
         return chosen
@@ -214,7 +214,7 @@ def _with_list(chosen: SourceFile, sizes: Sequence[int]) -> SourceFile:
 
 
 def _move_downloaded(remote: dict[str, list[File]], wanted: Collection[str]) -> dict[int, str]:
-    """Move the files of an item that a download stores under other names there, if they are among the local ones.
+    """Map an item's files to the names under which a download stores them, if those are among the local files.
 
     These are names that file systems cannot hold, and those that differ only in case. Returns the paths in the item.
     """

@@ -54,8 +54,8 @@ def whole_number(text: str) -> int | None:
 
 @dataclass(kw_only=True)
 class Dates:
-    """Dates of one file. Excel writes them in the format of the computer's locale; a day after the twelfth shows the
-    order, and in a file with both orders it is the only one that is clear.
+    """Parses the dates of one file. Excel writes them in the locale's format: a day above 12 reveals the order of day
+    and month. If a file has both orders, only such dates are unambiguous.
     """
 
     day_first: bool = False

@@ -76,7 +76,7 @@ _MOMENTS: Final = frozenset({
 
 @dataclass(kw_only=True)
 class Found:
-    """What a file has: records, how many of the ids occur again, cells that cannot be read, dates."""
+    """What was found in a file: records, repeated ids, unreadable cells, dates."""
 
     records: int = 0
     repeated: int = 0
@@ -85,10 +85,10 @@ class Found:
 
 
 class Batch:
-    """One file: checked as a whole, then its records one after the other."""
+    """One file: all of it is checked first, then its records are read one by one."""
 
     def __init__(self, content: BinaryIO, name: str) -> None:
-        """Check all rows of the CSV, which is read again each time.
+        """Check all rows of the CSV, which is read again for each pass.
 
         Raises MetadataInvalid with every row that is not one, UsageError.
         """

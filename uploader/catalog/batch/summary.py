@@ -1,4 +1,4 @@
-"""What the records of a report are, counted: states, licences, embargoes, links, funders, categories. Pure."""
+"""Count the records of a report by state, licence, embargo, link, funder and category. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RANKED: Final = {
     "states": "States", "types": "Types", "licences": "Licences", "categories": "Categories", "funders": "Funders",
     "grants": "Grants", "groups": "Groups",
 }  # fmt: skip
-"""What is counted by name, and how it is called."""
+"""What is counted by name, with a label for each."""
 
 
 @dataclass(kw_only=True)
@@ -66,7 +66,7 @@ class Summary:
         return self.linked_to_publication / self.records if self.records else 0.0
 
     def facts(self) -> list[tuple[str, int]]:
-        """Return the numbers that are not by name, with what they are."""
+        """Return the numbers that are not by name, with their labels."""
         return [
             ("Records", self.records),
             *((f"Status {name}", count) for name, count in sorted(self.statuses.items())),

@@ -94,7 +94,7 @@ class RunProgress:
 
 
 async def _nothing() -> None:
-    """Let everything pass."""
+    """Do nothing: no other process is excluded."""
 
 
 class Collector:

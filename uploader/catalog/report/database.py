@@ -19,7 +19,7 @@ FORMAT: Final = 1
 """Version of the tables, in SQLite's user_version; a catalog of a later one is refused."""
 
 _NOT_WRITTEN: Final = {"SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE"}
-"""Errors that SQLite reports for an exhausted quota or limit, too: only of a full disk it says so."""
+"""Errors that SQLite also reports for an exhausted quota or limit; only a full disk has an error of its own."""
 
 T = TypeVar("T")
 
@@ -101,5 +101,5 @@ class Database:
             return found
 
     def execute(self, statement: str, values: tuple[object, ...] | Mapping[str, object] = ()) -> sqlite3.Cursor:
-        """Begin to read rows. Within `errors`."""
+        """Start reading rows. Call it within `errors`."""
         return self._db.execute(statement, values)

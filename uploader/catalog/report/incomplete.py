@@ -1,4 +1,4 @@
-"""Tables that lack something: the same command, run again as it says, may replace its own."""
+"""Incomplete tables: rerunning the command that wrote one may replace it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uploader.text import printable
 
 
 class IncompleteTable:
-    """A table that was written without all records being read. Blocking.
+    """A table that was written before all records were read. Blocking.
 
     `folder` is that of catalogs in the state directory, `asked` what the table was asked for and where, `files` those
     that it may consist of, its own first.
@@ -24,7 +24,7 @@ class IncompleteTable:
         self._mark = folder / f"{name}.incomplete"
 
     def exists(self) -> bool:
-        """Return whether the files are that table, and nobody has changed them since."""
+        """Return whether the files are that table, unchanged since."""
         try:
             identity = self._identity()
         except OSError:

@@ -344,7 +344,7 @@ def _asked(extras: Extras, clock: Clock) -> EventSelection:
 
 
 def _unknown_author(spec: Spec, found: Findings) -> str:
-    """Say that an author has no records, and which ones were left out."""
+    """Report that an author has no records, and which records were left out."""
     asked = " or ".join(printable(one) for one in (spec.author, spec.orcid) if one is not None)
     left_out = "; ".join(f"{format_count(count, 'record')} {reason}" for reason, count in found.excluded.items())
     return f"no public records by {asked}" + (f" (left out: {left_out})" if left_out else "")

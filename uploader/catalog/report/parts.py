@@ -1,4 +1,4 @@
-"""The parts of a record that are read one by one, and what came of it."""
+"""The parts of a record that are read separately, and the outcomes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a run of a report costs: without one, for which its lists are read as a run reads them and nothing is changed,
-and what is left of one whose lists were read.
+"""The cost of a report's run in requests: in advance, for which the lists are read but nothing is stored, or of the
+rest of a run that has read its lists.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from uploader.figshare.statistics_api import Counter, Granularity, Places, Stats
 
 
 class KeptAnswers:
-    """A source that asks `source` for what is not among the kept answers."""
+    """A source that answers from the cache, and asks `source` for the rest."""
 
     def __init__(self, source: CountingService, kept: Kept) -> None:
         self._source, self._kept = source, kept

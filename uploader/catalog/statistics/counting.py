@@ -68,7 +68,7 @@ class AllTime:
         self._source = source
         self._scope = scope
         self._combined: dict[StatsKind, bool] = {}
-        """Whether one request for all counters may be believed, by kind, once that was tried."""
+        """Whether the single request for all counters is reliable, by kind, once it was tried."""
         self._trying = anyio.Lock()
 
     async def totals(self, kind: StatsKind, number: int) -> Totals:

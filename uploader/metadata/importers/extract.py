@@ -16,7 +16,7 @@ from uploader.metadata.vocabulary import DEFAULT_RELATION
 from uploader.text import plain
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
-"""Control characters that are no blanks, which Figshare's database may not take."""
+"""Control characters other than white space, which Figshare's database may reject."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Findings:
         return found
 
     def only(self, field: str, values: Iterable[Any], read: Callable[[Any], str | None]) -> str | None:
-        """Return the first of several texts where Figshare takes one."""
+        """Return the first of several texts, for a field in which Figshare accepts one."""
         first, *others = dict.fromkeys(self.texts(field, values, read)) or (None,)
         if others:
             self.remark(f"{field}: Figshare takes one; {first!r} is used, not {', '.join(map(repr, others))}")

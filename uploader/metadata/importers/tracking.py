@@ -1,7 +1,7 @@
-"""Notice which values of a foreign metadata file no importer reads. Pure.
+"""Find the values of a foreign metadata file that no importer reads. Pure.
 
-An importer reads a document through `tracked`; `unread_keys` names what it has not asked for. So no importer needs a
-list of the keys that it leaves out.
+An importer reads a document through `tracked`; `unread_keys` names what it has not read, so that no importer needs a
+list of ignored keys.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ _STRUCTURE = frozenset({
 
 
 class Tracked(dict[str, Any]):
-    """An object of a document that records which of its keys were asked for.
-
-    What it contains is tracked from when it is asked for: a long list that nobody reads costs nothing.
+    """An object of a document that records which of its keys were read. Values are tracked once they are read: an
+    unread long list costs nothing.
     """
 
     def __init__(self, fields: dict[str, Any]) -> None:
@@ -58,7 +57,7 @@ def tracked(value: Any) -> Any:
 
 
 def mark_read(value: object) -> None:
-    """Count a value with all it contains as read: a separate remark says what became of it."""
+    """Count a value with everything in it as read: a separate remark reports it."""
     if isinstance(value, Tracked):
         value.asked.update(value)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -66,7 +65,7 @@ def mark_read(value: object) -> None:
 
 
 def unread_keys(document: Tracked) -> list[str]:
-    """Return the paths of the values that were not asked for, as `authors[].email`, without those that are empty.
+    """Return the paths of unread values, such as `authors[].email`, without empty ones.
 
     An entity of a JSON-LD graph that nothing refers to is not listed value by value.
     """

@@ -23,7 +23,7 @@ _PUBLICATIONS = {
 }  # fmt: skip
 _STRICTNESS = {"open": 0, "embargoed": 1, "restricted": 2, "closed": 3}
 _UNKNOWN = 4
-"""Of any other word: it is not known who has access."""
+"""For any other word: it is unknown who has access."""
 _RELATIONS = {plain(name): name for name in RELATIONS}
 _FUNDERS = {
     "100000001": "National Science Foundation", "100000002": "National Institutes of Health",

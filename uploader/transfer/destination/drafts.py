@@ -40,7 +40,7 @@ async def remove_late_items(run: JobRun) -> None:
 
 
 def _warn_of_others(run: JobRun) -> None:
-    """Warn of items that may appear late in other accounts."""
+    """Warn about items that may appear late in other accounts."""
     intents = run.state.item_intents if run.state.item_id is None else run.state.unanswered_items
     for account in {intent.account for intent in intents} - {None, run.account}:
         text = f"account {account} may have created another item for this job, which only that account can look for"

@@ -25,8 +25,8 @@ _WORDS = {"reserve_doi": "reserving a DOI", "private_link": "creating a private 
 async def finalize(run: JobRun, check_files: Callable[[], Awaitable[ItemCheck]]) -> None:
     """Run the requested final steps that are not done yet. Raises NotPublishable, Stopped, and API errors.
 
-    `check_files` compares every file with a new listing once more, directly before the item is published: the steps
-    before may have taken long, and what is public stays public. Raises what it raises, too.
+    `check_files` compares every file with a new listing once more, directly before the item is published: earlier steps
+    may have taken long, and publishing cannot be undone. Its errors are raised, too.
     """
     due = [step for step in run.state.final_steps.steps if not run.state.is_done(step)]
     with run.stop.interruptible():
@@ -75,7 +75,7 @@ async def _publish(run: JobRun, unfinished: Sequence[File]) -> ev.FinalStepDone:
     item = found or await _detail(run)
     sent = {transfer.file_id for transfer in run.state.active if transfer.file_id is not None}
     is_published = await release.is_published(run.api, item, files=sent, time_limit=run.options.settle_timeout)
-    # Where versions cannot be compared, a later one than the intent's with the same files is its effect.
+    # If versions cannot be compared, a version later than the intent's with the same files is its effect.
     if is_published is None:
         is_published = found is not None and intent is not None and intent.files == mark
     if not is_published:
@@ -96,7 +96,7 @@ async def _detail(run: JobRun) -> ItemDetail:
 
 
 def _warn_not_public(run: JobRun) -> None:
-    """Warn that changes are only in the draft of an item that is published and is not published again now."""
+    """Warn that changes stay in the draft of a published item because it is not published again."""
     state, changed = run.state, run.described or run.progress.bytes_sent > 0
     changed_since = run.described or not state.is_done("publish")
     public = state.item_was_public or run.item_is_public

@@ -28,7 +28,7 @@ T = TypeVar("T")
 MayHaveSent: TypeAlias = Callable[[File], Awaitable[bool]]
 
 _CLOCK_SLACK = timedelta(hours=1)
-"""An item's creation may be stamped by another server than the one that answered, whose clock differs."""
+"""Tolerance: an item's creation time may come from another server, whose clock differs."""
 
 
 def _time_limit(run: JobRun, at: str) -> float:
@@ -54,10 +54,10 @@ async def _poll(run: JobRun, check: Callable[[], Awaitable[T | None]], time_limi
 
 
 def check_account(state: JobState, account: int | None, now: datetime) -> None:
-    """Raise Conflict if another account may have an item that this job created and has no access to yet.
+    """Raise Conflict if this job may have created an item as another account.
 
-    Only that account sees it, so that this one would create a second item. An intent whose effect was searched for
-    counts until it must be visible; `now` is the server's time.
+    Only that account can see it, so this account would create a second item. An intent whose effect was searched for
+    counts until the effect must be visible; `now` is the server's time.
     """
     if not state.creates_item or state.item_state in (ItemState.CREATED, ItemState.READY):
         return
@@ -73,9 +73,9 @@ def check_account(state: JobState, account: int | None, now: datetime) -> None:
 
 
 async def find_item(run: JobRun) -> int | None:
-    """Find the draft that an item intent led to, or None.
+    """Find the draft that an intent created, or None.
 
-    It has the mark of a request of this job. Where the record of the mark is lost, see `_find_alike`. Raises Conflict
+    It has the mark of one of this job's requests; if the record of the mark is lost, see `_find_alike`. Raises Conflict
     if the item may be a published one.
     """
     intent = run.state.item_intent
@@ -150,7 +150,7 @@ async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bo
 
 
 async def is_as_created(run: JobRun, item_id: int) -> bool:
-    """Return whether an item without files has only the metadata that this job gave it: nobody has worked on it."""
+    """Return whether an item without files has only the metadata that this job gave it."""
     item, given = await run.api.items.detail(item_id), run.state.description
     fields = given.payload.fields if given is not None else {}
     others = ("description", "keywords", "categories", "references", "doi")
@@ -179,10 +179,10 @@ async def find_file(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent 
 async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | None) -> int | None:
     """Find the remote file that an initiation led to, or None.
 
-    It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. It has no
-    parts: another process may be sending a file of the same name. If a damaged journal may have lost the initiation, it
-    may have parts, or be complete if `may_have_sent` says so (None: adopt no complete file); but in an item that the
-    user named only the file that the record of the last sync has is adopted then.
+    It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. It must
+    have no parts yet, since another process may be sending a file of the same name. If a damaged journal may have lost
+    the initiation, the file may have parts, or be complete if `may_have_sent` returns True for it (None: adopt no
+    complete file); in an item that the user named, only the file in the record of the last sync is then adopted.
     """
     recorded = run.state.unfinished_on_record.get(transfer.index) if transfer.record_lost else None
     named = transfer.record_lost and not _created_by_us(run)
@@ -222,10 +222,10 @@ async def find_link(run: JobRun, transfer: Transfer) -> int | None:
 
 
 async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], list[int]]:
-    """Find remote files that appeared late: created by requests for a verified transfer that were given up.
+    """Find remote files that appeared late, created by abandoned requests for a transfer that is verified now.
 
-    Returns those that are certainly this job's, then those that may be another's. A file that was announced and never
-    seen is searched for as long as the effect of a lost answer.
+    Returns those that are certainly this job's, then those that may be another's. A file whose id was returned but that
+    was never seen is searched for as long as the effect of a lost answer.
     """
 
     async def check() -> list[File] | None:

@@ -1,4 +1,4 @@
-"""ItemOptions: metadata and final steps that a command requests for the item, and their way into the journal.
+"""Metadata and final steps that a command requests for the item, and how they enter the journal.
 
 They are not part of the job's identity: the same command with other metadata or final steps is the same job.
 """

@@ -11,10 +11,10 @@ from uploader.transfer.download.plan import Skip
 from uploader.transfer.report import Problem
 
 _INCOMPLETE = ("unfinished", "integrity-failed")
-"""Reasons that leave a download of an item incomplete."""
+"""Reasons for skipping that make the download of an item incomplete."""
 
 VERIFIED = frozenset({"downloaded", "same"})
-"""Status of a file that is here with the MD5 that Figshare lists."""
+"""Statuses of a local file that has the MD5 that Figshare lists."""
 
 
 class DownloadReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ class _Bytes(Protocol):
 
 
 class DownloadService(Protocol):
-    """What a download needs of Figshare. Errors as in `uploader.transfer.run.service`."""
+    """The requests that a download needs. Errors as in `uploader.transfer.run.service`."""
 
     @property
     def downloads(self) -> _Bytes: ...

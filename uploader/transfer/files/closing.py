@@ -41,7 +41,7 @@ async def check_files(run: JobRun) -> ItemCheck:
         return None if any(transfer.index in run.verified for transfer, _, _ in found.lost) else found
 
     with run.stop.interruptible():
-        # What was sent in this run is not called lost or changed before every copy of the server's data must show it.
+        # A file sent in this run does not count as lost or changed until every copy of the server's data must show it.
         check = await poll(attempt, settle if run.verified else 0.0, run.clock) or await check_item(
             run.api, run.state, settle
         )
@@ -83,8 +83,10 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
 
 
 async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
-    """Remove this job's own copy that was lost and is in its place again, unless it is the earlier of two identical
-    ones: then remove the later one. True if one was removed.
+    """Remove this job's own copy that had counted as lost and has reappeared; of two identical copies remove the later
+    one.
+
+    Returns True if one was removed.
     """
     own = transfer.file_id
     if own is None or not await _still_exists(run, transfer, own):
@@ -107,9 +109,8 @@ async def _replace_by(run: JobRun, transfer: Transfer, own: int, duplicate: int)
 
 
 async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[File]) -> bool:
-    """Decide again about files whose replacement the journal may have lost; True if they were replaced.
-
-    Those that appeared in this run are kept, as if nothing was lost. Raises Conflict.
+    """Decide again about files whose planned replacement the journal may have lost; True if they were replaced. Files
+    that appeared in this run are kept, as with an intact journal. Raises Conflict.
     """
     on_conflict = effective_policy(transfer, run.options.on_conflict)
     if run.listing.is_loaded:
@@ -119,7 +120,7 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
             _name_different(run, transfer, file.id)
         files = [file for file in files if file.id in before]
     if not transfer.record_lost and on_conflict != "replace":
-        return False  # what was there before was kept on record
+        return False  # files from before are on record
     decision = decide(Expected(size=transfer.size, md5=transfer.md5), files, {}, on_conflict)
     if decision.action == "refuse":
         raise refused(transfer, advise_replacing(decision))
@@ -133,8 +134,8 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
 async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, int]]) -> bool:
     """Remove this job's own file where the item holds an identical one that was created earlier; name later ones.
 
-    Return True if one was removed: then the files must be checked again, since the other one belongs to somebody who
-    may remove it at the same time.
+    Return True if one was removed: then the files must be checked again, since the other file's owner may remove it at
+    the same time.
     """
     removed = False
     for transfer, duplicate in duplicates:
@@ -154,7 +155,7 @@ def _name_different(run: JobRun, transfer: Transfer, file_id: int) -> None:
 
 
 async def _still_exists(run: JobRun, transfer: Transfer, file_id: int) -> bool:
-    """Look at a duplicate once more, before this job's own file is removed."""
+    """Read a duplicate once more before this job's own file is removed."""
     try:
         file = await run.api.file(run.item_id, file_id)
     except FileGone:

@@ -50,7 +50,7 @@ async def resolve(
 
 
 async def find_late(api: Service, item_id: int, transfer: Transfer, others: Sequence[File], owners: Owners) -> set[int]:
-    """Return the ids of unfinished files that an initiation of this transfer may have made after it was given up.
+    """Return the ids of unfinished files that an abandoned initiation of this transfer may have created late.
 
     They were not there before it, no job here owns them, and they have no parts: see `destination.lookup.find_upload`.
     """
@@ -72,7 +72,7 @@ async def _others(run: JobRun, transfer: Transfer, owners: Owners) -> Sequence[F
         late = await find_late(run.api, run.item_id, transfer, others, owners)
         others = [file for file in others if file.id not in late]
         if late:
-            # Not known before the next initiation, so that it is removed or named once the file is verified.
+            # It was not known before the next initiation; it is removed or reported once the file is verified.
             run.listing.foreign_files[transfer.remote_path] = others
     return others
 
@@ -88,7 +88,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
 
     others = await _others(run, transfer, owners)
     if not others:
-        # No such file; or the item was not listed because an earlier run decided: keep its decision.
+        # No such file, or the item was not listed because an earlier run has decided: keep that decision.
         return None
     md5: str | None = None
     on_conflict = effective_policy(transfer, run.options.on_conflict)

@@ -72,11 +72,11 @@ class SourceSession:
         self._digest: Digest | None = None
         self._hashed = anyio.Event()
         self._sums: Sums | None = None
-        """Of the members of an archive that was released after the digest had read it to its end."""
+        """The members' sums of an archive that was released after the digest had read it to its end."""
         self._may_continue = True
-        """True while the digest may continue where an earlier one was."""
+        """True while the digest may continue from an earlier checkpoint."""
         self._continued = False
-        """True if it does."""
+        """True if the digest continues from one."""
 
     def close(self) -> None:
         """Release the source permanently."""
@@ -150,7 +150,7 @@ class SourceSession:
         if self._sums is not None and source.snapshot == self._stamp:
             source.sums = self._sums
         elif self._digest is not None:
-            # The digest, at its end, would not learn the sums of this version.
+            # At its end, the digest would not learn the sums of this version.
             self.forget_md5()
             self._stamp = None
 
@@ -200,7 +200,7 @@ class SourceSession:
         return self._source is None and not self.suspect and not any(recorded)
 
     async def open_by_worker(self) -> tuple[Readable, Digest]:
-        """Open the source for a part that has a connection: these are few, and must not wait for other sources."""
+        """Open the source for a part that has a connection: connections are few and must not wait for other sources."""
         self._needs_slot = False
         return await self.open_to_send()
 
@@ -244,10 +244,10 @@ class SourceSession:
         return as_expected(self._transfer, self.known_md5)
 
     async def may_have_sent(self, file: File) -> bool:
-        """Return whether a complete file, of the recorded size and in this place, may be what the job sent.
+        """Return whether a complete file, of the recorded size and in this place, may have been sent by the job.
 
-        It is the source, or, if a changed source is to be sent again, its earlier version, which is then replaced.
-        Any other file is someone's, and is not replaced as if the job had sent it. Raises what `md5` raises.
+        It was if it equals the source, or, if a changed source must be sent again, the source's earlier version, which
+        is then replaced. Any other file belongs to someone else and is not replaced. Raises what `md5` raises.
         """
         is_restarted = self._run.options.restart_changed
         try:

@@ -1,4 +1,4 @@
-"""Decide what to do with a file, given the item's files, and with one that Figshare rejected. Pure.
+"""Decide what to do with a file, given the item's files, and with a file that Figshare rejected. Pure.
 
 Upload and dry run share these decisions. `conflicts` looks up the facts they depend on.
 """
@@ -78,14 +78,13 @@ def decide(
 
 
 def effective_policy(transfer: Transfer, on_conflict: OnConflict) -> OnConflict:
-    """Return how to decide about a transfer: if its record is lost, a file that is its source may be its own upload."""
+    """Return the policy for a transfer: if its record is lost, a file equal to its source may be its own upload."""
     return "skip" if on_conflict == "fail" and transfer.record_lost else on_conflict
 
 
 def advise_replacing(decision: Decision) -> Decision:
-    """Return the decision about a file whose record is lost: one in its place may be an earlier upload of its job.
-
-    Nothing proves that, so that the user must say that it can be replaced.
+    """Decide about a file whose record is lost: a file in its place may be an earlier upload of its job. Nothing proves
+    that, so the user must confirm that it can be replaced.
     """
     if decision.facts is None or decision.facts.situation not in ("different", "replace-or-keep"):
         return decision

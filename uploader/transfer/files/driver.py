@@ -118,9 +118,8 @@ class FileDriver:
             self._not_yet_listed, self._initiating = True, self._run.new_backoff()
 
     def _may_require_md5(self, refusal: RequestRejected) -> bool:
-        """Return whether an initiation may have been refused because it had no MD5.
-
-        The documentation can be read so; observed: none is needed. The response of such a server is unknown.
+        """Return whether an initiation may have been refused because it had no MD5. The documentation can be read as
+        requiring one; observed: it is not needed. The response of a server that requires it is unknown.
         """
         if self._content.known_md5 is not None or self._run.md5_required is False:
             return False
@@ -251,7 +250,7 @@ class FileDriver:
         # Locked parts come last: the lock may be gone by then.
         missing = sorted((part for part in self._upload.parts if not part.complete), key=lambda p: p.locked)
         sending = FileSend(self._transfer, self._meter, self._upload_url, self._content.open_by_worker, missing)
-        # Members that an earlier leader gave parts to may still be sending them.
+        # Members may still be sending parts that an earlier leader gave them.
         sending.contested = self._queue.shared and self._begun_before
         if is_archive:
             await sending.content()  # decides which of its parts can be sent
@@ -333,7 +332,7 @@ class FileDriver:
         try:
             remote = await self._remote_md5(local)
             if remote not in ("", local) and transfer.kept is not None:
-                # Before all is sent again: the kept state may be damaged.
+                # Before everything is sent again: the stored state may be damaged.
                 local = await self._content.md5_from_start()
                 remote = await self._remote_md5(local)
         except FileGone as outcome:

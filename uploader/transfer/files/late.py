@@ -1,4 +1,5 @@
-"""Remote files of requests that took effect too late: after another process had taken over the job or given them up.
+"""Remote files of requests that took effect too late: after another process took over the job, or after they were
+abandoned.
 
 A process that was suspended between its last lease check and its request can create a remote file that the job's new
 holder does not know. If it learns the id, it leaves a note (`store.late_notes`), and the holder, or the next run,
@@ -23,10 +24,10 @@ from uploader.transfer.store.late_notes import drop_note, read_notes
 
 
 async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]]) -> None:
-    """Remove the files that notes name, and those `found` that only this job can have made; name the others.
+    """Remove the files in notes, and those `found` that only this job can have created; warn about the others.
 
-    `found` are unfinished files in the places of verified transfers. One that has parts is kept, unless the journal
-    shows that this job made it. Raises Stopped.
+    `found` are unfinished files in the places of verified transfers. A file with parts is kept, unless the journal
+    shows that this job created it. Raises Stopped.
     """
     folder, transfers = run.states.folder(run.job), run.state.transfers
     with run.stop.interruptible():

@@ -181,7 +181,7 @@ class Planner:
         return False
 
     async def _without_late(self, api: Service, transfer: Transfer, others: Sequence[File]) -> list[File]:
-        """Leave out what the upload would send this file beside: see `conflicts.find_late`."""
+        """Leave out late unfinished files, which do not prevent sending: see `conflicts.find_late`."""
         item_id = self._state.item_id if self._state is not None else None
         late = await find_late(api, item_id, transfer, others, self._read_owners) if item_id is not None else ()
         return [file for file in others if file.id not in late]
@@ -213,7 +213,7 @@ def _plan(
     left: int | None = None,
     reason: str | None = None,
 ) -> FilePlan:
-    """`left`: bytes to send; None for all of them if any."""
+    """`left`: bytes to send; None: all of them if the file is sent."""
     if left is None:
         left = chosen.size if action in ("send", "replace") else 0
     return FilePlan(

@@ -137,7 +137,7 @@ async def look_up(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | 
 async def take_back(run: JobRun, transfer: Transfer) -> bool:
     """Continue with a file that this transfer may have already, instead of initiating one; False if there is none."""
     if run.state.recovered and transfer.abandoned and not transfer.record_lost:
-        # The journal may have lost a later initiation than that of a file which is gone: look for its effect.
+        # The journal may have lost an initiation after that of the missing file: look for its effect.
         await run.commit(possible_initiation(run.state, transfer))
         return True
     found = reappeared(transfer, (file for file in listed(run, transfer) if file.id not in run.listing.removed))
@@ -159,8 +159,7 @@ async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
 
 async def remove_superseded(run: JobRun, transfer: Transfer) -> None:
     """Remove what the verified file replaces: its earlier versions and bad copies, and what the user wants replaced.
-
-    Hours may have passed since that was decided: one that somebody renamed, moved or completed is kept.
+    Hours may have passed since that was decided: a file that was renamed, moved or completed since is kept.
     """
     for file_id in (*transfer.superseded, *transfer.replaces):
         with run.stop.interruptible():
@@ -175,7 +174,7 @@ async def remove_superseded(run: JobRun, transfer: Transfer) -> None:
 
 
 async def _reason_to_keep(run: JobRun, transfer: Transfer, file_id: int) -> str | None:
-    """Say, as a predicate, why a file is no longer the one that was to be removed; None if it is, or is gone."""
+    """Return the reason, as a predicate, why a file must not be removed any longer; None if it may, or is gone."""
     if file_id in transfer.replaces and run.options.on_conflict == "keep":
         return "is to be kept now"
     try:

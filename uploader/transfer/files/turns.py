@@ -1,8 +1,8 @@
 """Mutual exclusion for starting a remote file: two jobs on this machine never start the same one in the same item.
 
 The decision to start a file is based on a listing of the item. Under the lock it is only checked that no other job has
-started the same file since; otherwise the item is listed again. So the lock is held for one request, not while sources
-are read or parts are sent.
+started the same file since; otherwise the item is listed again. The lock is therefore held for one request, not while
+sources are read or parts are sent.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ async def add_unlisted(run: JobRun, transfer: Transfer) -> None:
 def _split(
     run: JobRun, transfer: Transfer, entries: Sequence[StartedElsewhere]
 ) -> tuple[list[StartedElsewhere], list[StartedElsewhere]]:
-    """Return the entries that concern the transfer, and those that are spelled as another file of the job is."""
+    """Return the entries that concern the transfer, and those with the spelling of another file of the job."""
     path = transfer.place
     otherwise = {entry.path for entry in entries} - {path}
     of_others = otherwise.intersection(other.place for other in run.state.active) if otherwise else otherwise
@@ -127,7 +127,7 @@ def listed(run: JobRun, transfer: Transfer) -> list[File]:
 
 
 def _note(run: JobRun, place: str, entries: Iterable[StartedElsewhere]) -> None:
-    """Add entries to those of the place, unless it has later ones of the same job and path."""
+    """Add entries to the place, unless it has later ones of the same job and path."""
     there = run.started_elsewhere.setdefault(place, [])
     later = {(entry.job, entry.path) for entry in there}
     there += [entry for entry in entries if (entry.job, entry.path) not in later]
@@ -136,7 +136,7 @@ def _note(run: JobRun, place: str, entries: Iterable[StartedElsewhere]) -> None:
 
 
 async def _unlisted(run: JobRun, transfer: Transfer, entry: StartedElsewhere) -> File | None:
-    """Return the file if it is missing in the listing, None if it is not needed or gone. Raises Conflict."""
+    """Return the file if the listing lacks it; None if it is not needed or gone. Raises Conflict."""
     if entry.file_id in transfer.owned_ids() or any(file.id == entry.file_id for file in listed(run, transfer)):
         return None
     found = await _shown(run, entry.file_id) if entry.file_id is not None else None
@@ -170,7 +170,7 @@ async def _look_again(run: JobRun, seen: frozenset[Start]) -> None:
             earlier = run.started_elsewhere.pop(place, [])
             _note(run, place, entries)
             _note(run, place, earlier)
-        # Last: decisions made from now on know these starts from the listing.
+        # Last: from now on decisions rely on this listing for these starts.
         run.places.seen = found
 
 

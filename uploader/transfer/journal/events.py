@@ -97,7 +97,7 @@ class SourceDropped(FileEvent, frozen=True, tag="source-"):
 
 
 class SourceChosen(FileEvent, frozen=True, tag="source="):
-    """The repeated command names this source (again) with this expected MD5; None for none."""
+    """The repeated command names this source (again), with this expected MD5 or None."""
 
     md5: str | None = None
 
@@ -122,7 +122,7 @@ class ItemNotCreated(JobEvent, frozen=True, tag="item-", omit_defaults=True):
 
 
 class ItemCreated(JobEvent, frozen=True, tag="item+"):
-    """The item was created, or found to have been, or a damaged journal lost that the given one is in use."""
+    """The item was created, or found after a lost answer; or a damaged journal had lost the use of the given item."""
 
     id: int
 
@@ -171,7 +171,7 @@ class OptionsGiven(JobEvent, frozen=True, tag="how"):
 
 
 class FinalStepsRequested(JobEvent, frozen=True, kw_only=True, tag="end?"):
-    """Exactly these final steps were requested; replaces earlier requests."""
+    """Exactly these final steps are requested; replaces earlier requests."""
 
     reserve_doi: bool = False
     private_link: bool = False
@@ -184,7 +184,7 @@ class FinalStepsRequested(JobEvent, frozen=True, kw_only=True, tag="end?"):
 
 
 class PublishIntended(JobEvent, frozen=True, tag="public?", omit_defaults=True):
-    """The item, now of this version (0: never published) and curation status, is about to be published.
+    """The item, which has this version (0: never published) and curation status, is about to be published.
 
     `files` is `JobState.files_fingerprint` at that time. It is "", and `curation` None, in earlier journals.
     """
@@ -346,7 +346,7 @@ class SourceReplaced(FileEvent, frozen=True, kw_only=True, tag="source+"):
 
 
 class RemoteLost(FileEvent, frozen=True, tag="gone"):
-    """The verified remote file is gone or no longer complete, or is somebody's and was changed: the source is sent.
+    """The verified remote file is gone or incomplete, or is another's and was changed: the source is sent.
 
     `exists`: this job's own file is still shown and is removed after the new one is verified.
     """
@@ -363,7 +363,7 @@ class DuplicateFound(FileEvent, frozen=True, tag="twin"):
 class RemnantRemoved(FileEvent, frozen=True, tag="rm"):
     """A remote file of this transfer that is no longer needed was deleted (or was gone).
 
-    `kept`: it was not deleted, since somebody else may need it.
+    `kept`: it was not deleted, because others may need it.
     """
 
     id: int

@@ -29,7 +29,7 @@ class State(enum.Enum):
     CANCELLED = "cancelled"
 
     __hash__ = object.__hash__
-    """By identity, as members are equal: each event of a journal is looked up by a state."""
+    """Hash by identity, which is faster: each event of a journal is looked up by a state."""
 
 
 class Step(enum.Enum):
@@ -142,7 +142,7 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     """One source being sent to one remote file: the state that its events lead to.
 
     `source` is the source's path, or a link's address; None if it is the remote path below the folder `root`, which
-    many transfers share. It has no reference to what refers to it, so that the garbage collector need not look at it.
+    many transfers share. It has no reference cycles, so the garbage collector can skip it.
     """
 
     index: int
@@ -202,7 +202,7 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     replaced: tuple[int, ...] = ()
     """Those of `replaces` that have been removed."""
     spared: tuple[int, ...] = ()
-    """Those of `superseded` and `replaces` that were kept, since somebody else may need them."""
+    """Those of `superseded` and `replaces` that were kept because others may need them."""
     error: ev.Failed | None = None
 
     @property

@@ -5,8 +5,8 @@ digits, seeded with the checksum of the line before, so that a changed, lost or 
 holds the format version. The meaning of a job's events is in `lifecycle` and `state`; other journals, with a `decoder`
 of their own, have other events.
 
-A file beside the journal has its length and last checksum as of the last sync, and what of the job must survive a cut.
-A journal that is shorter was cut off, which is damage: a line that is only torn was never synced.
+A file beside the journal records its length and last checksum as of the last sync, and facts of the job that must
+survive truncation. A shorter journal was truncated, which is damage; a torn line was merely never synced.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SYNCED = re.compile(
 )
 """The record of a sync, before its own checksum: see `Synced`."""
 _MOST_FILES = 1000
-"""Files in the record of a sync, which is written with each; the newest ones. A run has far fewer open at a time."""
+"""Maximum number of files in the record of a sync, the newest ones. A run has far fewer open at a time."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -113,7 +113,7 @@ def damaged_path(journal: Path) -> Path:
 
 
 def recovered_path(journal: Path) -> Path:
-    """Return the path of the original of a damaged journal once everything that it may have lost was looked up."""
+    """Return the path of the original of a damaged journal whose possible losses have all been looked up."""
     return journal.with_name(f"{journal.name}.recovered")
 
 
@@ -238,7 +238,7 @@ class Journal:
         kept: Kept | None = None,
     ) -> None:
         self.kept = kept or Kept()
-        """What the record of the next sync has of the job, to be changed as the job does."""
+        """The job's facts for the record of the next sync, updated as the job changes."""
         self._path = path
         self._disk = disk
         self._fd = fd

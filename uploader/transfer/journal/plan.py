@@ -86,10 +86,9 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
 
 
 def renewal_events(state: JobState, selection: Selection, lost: Collection[str] = frozenset()) -> list[ev.AnyEvent]:
-    """Make the changes of a repeated command to its job: sources that it adds or no longer names.
-
-    `lost` are paths of sources that no longer exist: they stay in the job and fail when they are sent, because absence
-    is not intent. Changed sources are detected when they are sent, too.
+    """Make the events for a repeated command: sources that it adds or no longer names. `lost` are paths of sources that
+    no longer exist: they stay in the job and fail when they are sent, because absence is not intent. Changed sources
+    are detected when they are sent, too.
     """
     # As a rule, the files and their order are the same: then no key is kept of a hundred thousand files.
     same = sum(1 for _ in takewhile(_is_source_of, zip(selection.files, state.transfers, strict=False)))
@@ -119,9 +118,8 @@ def _is_source_of(pair: tuple[SourceFile, Transfer]) -> bool:
 
 
 def key_of(source: SourceFile | Transfer) -> tuple[str, str]:
-    """Return what identifies a source in its job: its path and its place in the item.
-
-    An archive has only a place: the folder that stands for its members may be another one as soon as one is added.
+    """Return the key of a source in its job: its path and its place in the item. An archive has only a place: the
+    folder that stands for its members may change when one is added.
     """
     path = "" if source.archive is not None else source.path
     return path, source.remote_path if isinstance(source, Transfer) else remote_path(source.folder, source.name)
@@ -156,7 +154,7 @@ def _source(index: int, chosen: SourceFile, root: str) -> ev.SourcePlanned:
 
 
 def archive_of(plan: Plan) -> ev.Archive:
-    """Return what the journal has of an archive; its members are in a file of their own."""
+    """Return the journal's record of an archive; its members are in a separate file."""
     return ev.Archive(id=plan.id, format=plan.format, members=plan.sources)
 
 

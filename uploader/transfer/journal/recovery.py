@@ -13,7 +13,7 @@ from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState, Kept, StateLoader
 
 _SLACK = timedelta(hours=1)
-"""How far this machine's clock, which dates the plan, may be ahead of the server's."""
+"""Tolerance: how far this machine's clock, which dates the plan, may be ahead of the server's."""
 
 
 _PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
@@ -112,7 +112,7 @@ def _possible_intents(state: JobState, kept: Kept, *, without_item: bool) -> lis
             ]
     elif plan.item is not None and state.item_id is None and any(t.state is not State.PLANNED for t in state.transfers):
         intents.append(ev.ItemCreated(plan.item))
-    # The file of such an intent may have parts by now, which the intent alone says it has not.
+    # The intent alone would mean that its file has no parts, but it may have some by now.
     intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     intents += [
         possible_initiation(state, t)

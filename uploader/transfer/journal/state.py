@@ -28,7 +28,7 @@ class ItemState(enum.Enum):
 
 
 class Kept(msgspec.Struct, kw_only=True):
-    """What the record of each sync has of the job, whose journal may be cut off later.
+    """The job's facts in the record of each sync, in case its journal is truncated later.
 
     `item` is the item that the job has created; None if it has not, and in records of earlier versions. `account` is
     the one that may have created an item which is not on record; None without one. `publishing` is the last request to
@@ -64,7 +64,7 @@ class JobState:
     last_publish_intent: ev.PublishIntended | None = None
     """The same, also when the outcome is known."""
     publish_unanswered: bool = False
-    """True while the effect of that request may still appear: nothing has answered it."""
+    """True while the effect of that request may still appear, since it has no answer."""
     published: str | None = None
     """`files_fingerprint` when this job last published the item; None if it has not."""
     done_steps: dict[str, str] = field(default_factory=dict)
@@ -255,7 +255,7 @@ class JobState:
         return intents[-1].account if intents else None
 
     def to_keep(self) -> Kept:
-        """Return what the record of the next sync has of the job; of its files, see `keep_unfinished`."""
+        """Return the job's facts for the record of the next sync; for its files see `keep_unfinished`."""
         files = dict(self.unfinished_on_record)
         for transfer in self.transfers:
             keep_unfinished(files, transfer)

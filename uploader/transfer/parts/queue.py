@@ -29,7 +29,7 @@ SMALL = 16 << 20
 _MAX_HELD_UP = 2
 """Parts of one file that may be in backoff, or wait long for the source, before the file yields its connections."""
 _LOOK_AHEAD = 16
-"""Parts among which one is chosen that need not wait for the digest."""
+"""Number of parts to search for one that need not wait for the digest."""
 _SETTLE_LIMIT = 5.0
 """Seconds that cancelled parts may take to release the source."""
 
@@ -112,9 +112,8 @@ class FileSend:
 
     @property
     def waiting(self) -> Sequence[Part]:
-        """The parts that are waiting and may be handed out, in the order in which they are taken here.
-
-        None of an archive: they depend on CRCs that the digest here learns.
+        """The waiting parts that may be handed out, in the order in which they are taken here. Empty for an archive,
+        whose parts depend on CRCs that the local digest learns.
         """
         return tuple(self._waiting) if self.transfer.archive is None else ()
 
@@ -142,7 +141,7 @@ class FileSend:
         self._changed.set()
 
     def fail(self, error: FigupError | UploadGone) -> None:
-        """End the file with an error that another process met."""
+        """Fail the file with an error from another process."""
         self.error = self.error or error
         self.abort()
 
@@ -154,8 +153,8 @@ class FileSend:
     def _first_readable(self) -> int | None:
         """Find the first waiting part that need not wait for the digest; None if there is none.
 
-        A part of an archive may depend on earlier bytes, and waits until the digest has read them. So far ahead of the
-        digest that senders do not wait for it, as after an interruption, the bytes are read for the part.
+        A part of an archive may depend on earlier bytes, and waits until the digest has read them. A part far ahead of
+        the digest, as after an interruption, does not wait: the bytes are read for it separately.
         """
         near = enumerate(islice(self._waiting, _LOOK_AHEAD))
         return next((index for index, part in near if self._missing(part) <= 0), None)
@@ -169,7 +168,7 @@ class FileSend:
         return 0 if missing > DETACH and source.reads_ahead(part.start, part.end + 1) else missing
 
     async def read_ahead(self, queue: PartQueue) -> None:
-        """Let the digest read what waiting parts of an archive depend on, whenever no other part is left to send."""
+        """Let the digest read the bytes on which waiting parts of an archive depend, whenever no other part is left."""
         _, digest = await self.content()
         while self._waiting and digest is not None:
             self._taken = anyio.Event()

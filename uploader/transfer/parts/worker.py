@@ -55,7 +55,7 @@ class SendingRun(Protocol):
 
 
 _MAX_UNKNOWN = 1
-"""How often a part may be refused as unknown although the upload service knows its upload."""
+"""Maximum number of times that a part may be refused as unknown although the upload exists."""
 WORKERS = 4 * MAX_CONNECTIONS
 """Number of workers: more than connections, since parts in backoff use none."""
 
@@ -242,10 +242,10 @@ class PartWorker:
             await self._wait(sending, part, slot, PartFailed("its lock is still held"))
 
     async def _check_upload(self, sending: FileSend, unknown: Sequence[UploadGone] = ()) -> Upload:
-        """Return the upload. Raises UploadGone if later answers say so, too, if it was aborted, or if a part of it was
-        refused as `unknown` repeatedly.
+        """Return the upload.
 
-        The parts of an aborted one are refused like locked ones, but carry no lock.
+        Raises UploadGone if repeated requests confirm that, if it was aborted, or if a part was refused as `unknown`
+        repeatedly. Parts of an aborted upload are refused like locked ones, but carry no lock.
         """
 
         async def check() -> Upload | None:

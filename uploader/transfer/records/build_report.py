@@ -203,7 +203,7 @@ class _History:
                 self._close(entry.code or "verified", entry.message)
 
     def _is_late(self, entry: run_log.AnyEntry) -> bool:
-        """Return True if this begins or ends the run of a process after another one that took over the job began."""
+        """Return True if this line is from a process that had already lost the job to a later run."""
         return isinstance(entry, run_log.RunBegan | run_log.RunEnded) and 0 < entry.term < self._term
 
     def _close(self, outcome: str, message: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The calls of a client that are in progress: what stops them, and who hears of their retries."""
+"""The calls of a client in progress: stops them and delivers their retries to listeners."""
 
 from __future__ import annotations
 

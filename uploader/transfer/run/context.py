@@ -101,19 +101,19 @@ class JobRun:
     named_files: set[int] = field(default_factory=set)
     """Remote files that a warning of this run has named."""
     verified: set[int] = field(default_factory=set)
-    """Transfers whose files were sent and verified in this run: not every copy of the server's data has them yet."""
+    """Transfers sent and verified in this run: not every copy of the server's data has their files yet."""
     reported: dict[int, dict[int, int]] = field(default_factory=dict)
     """xxh3 of parts that other processes sent for an earlier run, by remote file and part number."""
     account: int | None = None
     """The id of the account that this run acts for; None until it was requested."""
     created_item: bool = False
-    """True if this run created the job's item, so that no one else can rely on it yet."""
+    """True if this run created the job's item, so that nobody can rely on it yet."""
     md5_required: bool | None = None
     """Whether Figshare requires an MD5 to initiate; None while unknown."""
     described: bool = False
     """True once this run changed the item's metadata."""
     item_is_public: bool = False
-    """True once a closing check found the item published, by whomever."""
+    """True once a closing check found the item published, by this job or otherwise."""
 
     def __post_init__(self) -> None:
         self.progress = ProgressTracker(self.state.active)
@@ -155,9 +155,9 @@ class JobRun:
     async def send_intended(self, intent: Callable[[], AnyEvent], send: Callable[[OnTurn], Awaitable[T]]) -> T:
         """Send a request and commit its intent once the request budget allows it; return the result of `send`.
 
-        So the intent is on disk before the request and has its time. A stop interrupts only the first wait for the
-        budget. Before the request is repeated, the lease is checked again.
-        Raises Stopped, and what `commit` and `send` raise.
+        Thus the intent is on disk before the request and has its time. A stop interrupts only the first wait for the
+        budget. Before the request is repeated, the lease is checked again. Raises Stopped, and what `commit` and `send`
+        raise.
         """
         with self.stop.interruptible() as proceed:
             committed = False

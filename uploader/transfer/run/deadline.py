@@ -1,8 +1,7 @@
 """Which parts may still begin before a deadline. Pure: observations in, decisions out.
 
-A part that cannot be finished in time is sent twice. So none begins that would take longer than the time left, and
-connections taper off by themselves: where they share the line, the rest becomes faster as some of them end, and the
-last parts begin later.
+A part that cannot be finished in time is sent twice. So no part begins that would take longer than the time left, and
+connections taper off: if they share the line, the others become faster as some end, and the last parts can begin later.
 """
 
 from __future__ import annotations

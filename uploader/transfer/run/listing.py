@@ -37,15 +37,15 @@ _LISTING_AGE, _LISTING_AGE_A_REQUEST = 60.0, 20.0
 _VISIBILITY_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt to list an item that was created a short time ago."""
 _VISIBLE_EVERYWHERE = timedelta(hours=1)
-"""Time since its creation was begun after which an item that was seen once is visible everywhere, if it exists."""
+"""Time after its creation began at which an existing item that was seen once is visible everywhere."""
 _PATIENCE = 3
 """Number of listings that may lack a file that was just initiated, before it is requested individually."""
 
 
 def visible_within(api: Service, state: JobState, settle: float) -> float:
-    """Return the seconds for which an item that seems to be missing must be asked for again.
+    """Return the seconds for which an item that seems missing must be requested again.
 
-    For `settle` seconds not every copy of the server's data may have one that the job created a short time ago.
+    For `settle` seconds some copies of the server's data may lack an item that the job has just created.
     """
     intent = state.item_intent
     if not state.creates_item or (intent is None and not state.recovered):

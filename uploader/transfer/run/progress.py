@@ -78,7 +78,7 @@ class FileProgress:
 
     @property
     def requests_done(self) -> int:
-        """Of the two requests of a file, those that were answered: it is initiated, and completed."""
+        """How many of a file's two requests (initiate, complete) were answered."""
         transfer = self._transfer
         if transfer.state is State.COMPLETED:
             return REQUESTS_A_FILE
@@ -131,18 +131,18 @@ class ProgressTracker:
         return found
 
     def keep_parts(self, index: int, file: FileProgress) -> None:
-        """Keep of a verified file only what `parts` returns."""
+        """Reduce a verified file's record to what `parts` returns."""
         self._files.pop(index, None)
         if file.inspected:
             self._parts[index] = file.parts_found, file.parts_sent
 
     def parts(self, transfer: Transfer) -> tuple[int, int]:
-        """Return the number of a file's parts that were there when this run asked first, and of those that it sent."""
+        """Return how many parts of a file were present when this run first asked, and how many it sent."""
         file = self._files.get(transfer.index)
         return (file.parts_found, file.parts_sent) if file is not None else self._parts.get(transfer.index, (0, 0))
 
     def replaced(self, transfer: Transfer, before: int) -> None:
-        """Account for a source whose size was `before`."""
+        """Adjust the total for a source whose size was `before`."""
         self.bytes_total += transfer.size - before
 
     def sample(self, now: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What a job needs of Figshare, as a protocol. The client passes a `Figshare`, tests an in-memory fake.
+"""The requests that a job makes to Figshare, as a protocol. The client passes a `Figshare`, tests an in-memory fake.
 
 Protocols only, no behaviour. Errors are those of `uploader.errors` and `uploader.figshare.outcomes`. Any request may
 raise TokenRejected, PermissionDenied, RequestRejected, NotFigshare, ProtocolViolation or TlsFailure.

@@ -94,7 +94,7 @@ class Archives:
     def renewed(self, transfer: Transfer) -> ev.SourceReplaced:
         """Plan a transfer's archive again, of the same sources as they are now; return the event that restarts it.
 
-        Raises SourceChanged if one of them no longer exists. A file is only looked at.
+        Raises SourceChanged if one of them no longer exists. For a file it only reads its state.
         """
         if transfer.archive is None:
             return source_replaced(transfer, stat_source(transfer.path))
@@ -122,7 +122,7 @@ class Archives:
             if plan is None or transfer is None or transfer.archive is None or transfer.archive.id == plan.id:
                 continue
             if transfer.intended_at is not None:
-                continue  # whether its upload was begun is found out first; the run notices the change itself
+                continue  # the run first finds out whether its upload was begun, and notices the change itself
             if transfer.file_id is not None and not restart:
                 raise self._changed(transfer, transfer.archive, plan)
             events.append(source_replaced(transfer, plan.stamp, archive_of(plan)))

@@ -137,9 +137,9 @@ class JobStore:
         return log, state
 
     def _had_no_item(self, job: str, log: Replay[ev.AnyEvent], state: JobState | None) -> bool:
-        """Return True if it is certain that a damaged journal had no item on record: then none is published.
+        """Return True if a damaged journal certainly had no item on record: then none is published.
 
-        A record of the last sync that was written since an earlier damage, or is older than the journal, is no proof.
+        The record of the last sync proves nothing if it was written after earlier damage, or is older than the journal.
         """
         if log.synced is None or log.synced.kept.item is not None or log.length > log.synced.length:
             return False

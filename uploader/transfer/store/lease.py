@@ -87,7 +87,8 @@ class Leases:
         """Become the holder by taking this number; False if another process has it or a higher one.
 
         `before` is the lease that is replaced. False, too, if its holder has renewed it since that was read: it was
-        only suspended. Create before reading, as a holder writes before it lists: so one sees the other at least.
+        only suspended. This creates before it reads, and a holder writes before it lists, so that at least one of them
+        sees the other.
         """
         if not self._disk.create(self._path(number), msgspec.json.encode(lease)):
             return False
@@ -105,8 +106,8 @@ class Leases:
     def write(self, number: int, lease: Lease) -> bool:
         """Rewrite the holder's own lease; False if a later one exists, or its own is gone.
 
-        List before writing, so that a lease that was replaced is not written again; and after it, because the change
-        makes a network file system's client drop a cached listing.
+        It lists before writing, so that a replaced lease is not written again, and after it, because the change makes a
+        network file system's client drop a cached listing.
         """
         numbers = self._numbers()
         if max(numbers, default=0) != number:

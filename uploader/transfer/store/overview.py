@@ -140,14 +140,14 @@ def _overviews(states: JobStore, jobs: Iterable[str], *, missing_ok: bool = Fals
     for seen, journal in found:
         reported.append(_with_holder(states, seen, holders[states.folder(seen.job)]))
         if reported[-1] is seen and journal is not None:
-            # Not written by a process that was killed; one that starts now writes its own.
+            # A killed process wrote none; a process that starts now writes its own.
             with suppress(FigupError):
                 _write_cached(states, journal, seen)
     return reported
 
 
 def _recorded(states: JobStore, job: str) -> tuple[JobOverview, tuple[int, int, int] | None]:
-    """Return a job ignoring its working process, and the version of its journal if it should be cached."""
+    """Return a job as if no process worked on it, and the version of its journal if it should be cached."""
     kept = _read_cached(states, job)
     if kept is not None:
         return kept, None
@@ -195,7 +195,7 @@ def _named(jobs: Iterable[JobOverview]) -> str:
 
 
 def recorded_state(states: JobStore, job: str) -> str:
-    """Return the state of a job ignoring its working process: see `JobOverview`. Blocks. Raises JobNotFound."""
+    """Return the state of a job as if no process worked on it: see `JobOverview`. Blocks. Raises JobNotFound."""
     return _read(states, job)[0].state
 
 
@@ -228,7 +228,7 @@ def _held(states: JobStore, seen: JobOverview) -> JobOverview:
 def _with_holder(states: JobStore, seen: JobOverview, holder: str | FigupError | None) -> JobOverview:
     """Add the process working on the job and the progress that it reports, which is newer than the journal.
 
-    A job whose lease cannot be read is damaged, too: nobody can continue it.
+    A job whose lease cannot be read also counts as damaged: it cannot be continued.
     """
     folder = states.folder(seen.job)
     if holder is None or seen.state == "damaged":

@@ -1,8 +1,8 @@
-"""Turns to start a remote file, and a log of who started which: for jobs on this machine that send to the same item.
+"""Locks for starting a remote file, with a log of the starts, for jobs on this machine that send to the same item.
 
-A place is a folder and name in an item. The number of files is fixed: a place belongs to one of `_STRIPES` locks, each
-with a log of the last starts in its places. A line of a log is `ITEM PLACE JOB NONCE`. Without file locks, the log
-still shows other jobs' starts, but two that start the same place at the same moment do not notice each other.
+A place is a folder and name in an item. The number of lock files is fixed: each place belongs to one of `_STRIPES`
+locks, each with a log of the last starts in its places. A line of a log is `ITEM PLACE JOB NONCE`. Without file locks,
+the log still shows other jobs' starts, but two that start the same place at the same moment do not notice each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from uploader.disk import Disk, as_resumable, map_os_errors, open_lock_file, tak
 
 _STRIPES = 64
 _KEPT = 64
-"""Maximum lines of a log. Of dropped lines the job and the item are kept, up to the same number."""
+"""Maximum lines of a log. For dropped lines only job and item are kept, up to the same number."""
 _ANY = "*"
 """Placeholder for all places of an item."""
 RECENT = 60.0
@@ -46,7 +46,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class PlaceLog:
-    """The turns and starts in one item, as seen by one job. All calls block."""
+    """The locks and starts of one item, as seen by one job. All calls block."""
 
     def __init__(self, folder: Path, disk: Disk, job: str, endpoint: str, item_id: int) -> None:
         self._folder = folder
@@ -74,9 +74,9 @@ class PlaceLog:
         return found, frozenset(start.job for start in found - self.seen)
 
     def begin(self, place: str, seen: frozenset[Start]) -> int | Turn:
-        """Take the turn for a place, and log the start. Returns a descriptor to close when the request has ended.
+        """Take the lock for a place, and log the start. Returns a descriptor to close when the request has ended.
 
-        `seen` is what was seen when the decision to start it was begun. Raises StateDiskFull, StateLost.
+        `seen` is its value when the decision to start was begun. Raises StateDiskFull, StateLost.
         """
         with as_resumable():
             return self._begin(place, seen)

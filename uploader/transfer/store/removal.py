@@ -44,7 +44,7 @@ def _remove(folder: Path, lock: JobLock) -> None:
 def remove_folder(folder: Path) -> None:
     """Remove a job's folder. Blocks. Raises OSError.
 
-    The journal comes first, so that after an interruption the folder is no job, not one whose journal is lost.
+    The journal comes first, so that after an interruption the folder does not look like a job with a lost journal.
     """
     journal = folder / "journal"
     synced_path(journal).unlink(missing_ok=True)
