@@ -10,6 +10,7 @@ from the upload service.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import shutil
@@ -29,6 +30,8 @@ from uploader.disk import Disk, as_resumable, map_os_errors
 from uploader.errors import FigupError
 from uploader.system import process_exists
 from uploader.transfer.store.lease import Leases, machine_id
+
+log = logging.getLogger("uploader.cluster.files")
 
 FOLDER = "team"
 HELLO, REPORT = "hello", "report"
@@ -123,7 +126,11 @@ class LeaderFiles:
         found: list[tuple[str, Entry]] = []
         for path in _subfolders(self._folder / FOLDER):
             reader = self._readers.setdefault(path.name, ReportReader())
-            data = self._disk.read_from(path / REPORT, reader.length)
+            try:
+                data = self._disk.read_from(path / REPORT, reader.length)
+            except FigupError as error:  # of a network file system, while another host removes the folder
+                log.info("cannot read a report: %s", error)
+                continue
             found += [(path.name, entry) for entry in reader.read(data)]
         return found
 
@@ -138,6 +145,10 @@ class LeaderFiles:
     def reported(self, member: str) -> int:
         reader = self._readers.get(member)
         return reader.length if reader is not None else 0
+
+    async def forget(self, member: str) -> None:
+        self._readers.pop(member, None)
+        await in_thread(shutil.rmtree, self._folder / FOLDER / member, True)
 
     async def close(self, gone: Iterable[str]) -> None:
         """Remove the orders of earlier leaders, and all of the members that are `gone`. Raises StateLost."""
@@ -167,21 +178,22 @@ class MemberFiles:
         self._seed = self._length = 0
 
     async def hello(self, hello: Hello) -> None:
-        await in_thread(self._write_hello, msgspec.json.encode(hello))
+        await in_thread(self._write_hello, hello)
 
-    def _write_hello(self, data: bytes) -> None:
+    def _write_hello(self, hello: Hello) -> None:
         try:
-            self._put_hello(data)
+            self._put_hello(hello)
         except FigupError:
             if self._folder.exists():
                 raise
-            self._put_hello(data)  # it was removed meanwhile
+            self._put_hello(hello)  # it was removed meanwhile
 
-    def _put_hello(self, data: bytes) -> None:
+    def _put_hello(self, hello: Hello) -> None:
         if not self._folder.exists():
             # New, or removed by a leader that considered this member dead: the report begins again, too.
             self._disk.make_folder(self._folder)
             self._seed = self._length = 0
+        data = msgspec.json.encode(msgspec.structs.replace(hello, reported=self._length))
         with as_resumable():
             self._disk.put(self._folder / HELLO, data)
 
@@ -195,9 +207,8 @@ class MemberFiles:
                 return term, msgspec.json.decode(content, type=Orders)
         return None
 
-    async def report(self, entries: list[Entry]) -> int:
+    async def report(self, entries: list[Entry]) -> None:
         await in_thread(self._append, entries)
-        return self._length
 
     @as_resumable()
     def _append(self, entries: list[Entry]) -> None:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from operator import attrgetter
 
-from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.cluster.division import (
     EVERYTHING,
@@ -29,7 +28,6 @@ from uploader.cluster.messages import (
     End,
     Entry,
     FileHashed,
-    Hello,
     LimitsApplied,
     OrderFailed,
     OrderOver,
@@ -39,13 +37,14 @@ from uploader.cluster.messages import (
     PartsLeft,
     Speed,
 )
-from uploader.cluster.roster import MemberView, PendingOrder
+from uploader.cluster.roster import MemberView, PendingOrder, Roster
 from uploader.cluster.wire import LeaderWire
-from uploader.errors import Facts, FigupError, SourceChanged
+from uploader.errors import FigupError, SourceChanged
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
 from uploader.transfer import notices as no
+from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.parts.queue import SMALL, FileSend, PartQueue
 from uploader.transfer.parts.senders import PartSenders
 from uploader.transfer.run.context import JobRun
@@ -57,8 +56,6 @@ POLL = 2.0
 POLL_SOON, SOON = 0.25, 10.0
 """The same for this many seconds after a member joined, or was given work with less than _LITTLE seconds of it left."""
 _LITTLE = 8.0
-SILENT = 60.0
-"""Seconds without a sign of life after which a member is lost; a network file system may hide one almost as long."""
 SETTLE = 3.0
 """Seconds after which all members that are awake know of a new leader, and ask before they send a part."""
 
@@ -74,32 +71,19 @@ class LeaderRole:
         self._term = term
         self._clock = clock
         self._max_parts = max_parts
-        self._tasks = tasks
-        self._seen: dict[str, MemberView] = {}
-        self._looked = False
+        self._roster = Roster(wire, term, clock, tasks=tasks)
+        self._earlier: dict[int, Transfer] = {}
+        """Unfinished files of earlier leaders, by the id of the remote file."""
         self._settled_at = math.inf
         self._orders = 0
         self._division = Division()
         self._limits = AccountLimits()
-        self._warned: set[str] = set()
         self._own = RateMeter()
         self._soon_until = -math.inf
 
     def members(self) -> tuple[no.Member, ...]:
         """Return the members that showed a sign of life, as last seen."""
-        now = self._clock.monotonic()
-        return tuple(
-            no.Member(
-                host=seen.hello.host,
-                pid=seen.hello.pid,
-                task=seen.hello.task,
-                bytes_sent=seen.sent,
-                rate=seen.speed.rate if seen.given else None,
-                silent=round(now - seen.changed, 1),
-            )
-            for seen in self._seen.values()
-            if seen.alive and not seen.hello.ended
-        )
+        return self._roster.notices()
 
     async def begin(self) -> None:
         """Begin the term. Raises StateLost."""
@@ -112,23 +96,24 @@ class LeaderRole:
 
     async def collect_earlier(self, run: JobRun) -> None:
         """Read what was reported to earlier leaders: the hashes of parts that the journal does not have."""
-        for _, entry in await self._wire.reports():
-            self._note_hash(run, entry)
+        self._earlier = {t.file_id: t for t in run.state.active if t.file_id is not None and not t.settled}
+        for name, entry in await self._wire.reports():
+            self._note_hash(run, name, entry)
 
     async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
         """See `uploader.transfer.parts.team.Leader`."""
         await self.collect_earlier(run)
-        began = self._clock.monotonic()
-        self._soon_until = began + SOON
+        self._soon_until = self._clock.monotonic() + SOON
         while True:
-            await self._look(run)
-            if self._tasks > 1 and self._clock.monotonic() - began > SILENT:
-                self._warn_if_alone(run)
+            if await self._roster.look(run):
+                self._soon_until = self._clock.monotonic() + SOON
             for name, entry in await self._wire.reports():
                 self._take(run, name, entry)
             await self._take_back_unsent(run, queue)
+            for name in await self._roster.forget_ended():
+                self._drop(name)
             self._own.observe(run.progress.accepted, self._clock.monotonic(), busy=run.progress.busy > 0)
-            active = {name: seen for name, seen in self._seen.items() if self._is_active(seen)}
+            active = self._roster.active()
             self._limits.divide(run, senders, active, self._own.rate)
             if self.is_settled() and not run.stop.requested:
                 self._divide_parts(run, queue, active)
@@ -139,56 +124,11 @@ class LeaderRole:
     async def end(self, end: End) -> list[str]:
         """Tell the members how the job ended; return those that are gone. Raises StateLost."""
         hellos = await self._wire.members()
-        gone = [name for name, hello in hellos.items() if hello.ended or self._is_dead(name)]
+        gone = [name for name, hello in hellos.items() if hello.ended or self._roster.is_dead(name)]
         for name in hellos.keys() - set(gone):
-            before = self._seen[name].orders.seq if name in self._seen else 0
+            before = self._roster.seen[name].orders.seq if name in self._roster.seen else 0
             await self._wire.give(name, Orders(seq=before + 1, end=end))
         return gone
-
-    def _is_dead(self, name: str) -> bool:
-        return name in self._seen and not self._is_active(self._seen[name])
-
-    # --- members --------------------------------------------------------------------------------------------------
-
-    async def _look(self, run: JobRun) -> None:
-        now = self._clock.monotonic()
-        hellos = await self._wire.members()
-        for name, hello in hellos.items():
-            seen = self._seen.get(name)
-            if seen is None:
-                # A member from before this leader may be dead: its state must change first.
-                self._seen[name] = MemberView(hello=hello, changed=now, alive=self._looked)
-                self._soon_until = now + SOON
-            elif hello != seen.hello:
-                seen.hello, seen.changed, seen.alive = hello, now, True
-            self._check_version(run, name, hello)
-        self._looked = True
-
-    def _warn_if_alone(self, run: JobRun) -> None:
-        tasks, self._tasks = self._tasks, 1
-        if not any(seen.alive for seen in self._seen.values()):
-            text = f"this is one of {tasks} tasks, and none of the others has joined it within a minute"
-            run.notify(no.Warned(message=f"{text}: do they share the state directory?", facts=Facts("alone")))
-
-    def _check_version(self, run: JobRun, name: str, hello: Hello) -> None:
-        if hello.version != __version__ and name not in self._warned:
-            self._warned.add(name)
-            text = f"process {hello.pid} on {hello.host} runs figup {hello.version}, not {__version__}"
-            run.notify(no.Warned(message=f"{printable(text)}: it gets nothing to send"))
-
-    def _is_active(self, seen: MemberView) -> bool:
-        """Return True if the member may get orders."""
-        now = self._clock.monotonic()
-        ready = seen.alive and not seen.hello.ended and seen.hello.version == __version__
-        return ready and now - seen.changed <= SILENT
-
-    def _is_gone(self, name: str, seen: MemberView) -> bool:
-        """Return True if the member has nothing left to report."""
-        if not seen.alive:
-            return False
-        if seen.hello.ended and self._wire.reported(name) >= seen.hello.reported:
-            return True
-        return self._clock.monotonic() - seen.changed > SILENT
 
     def _drop(self, name: str) -> None:
         self._division.forget(name)
@@ -197,9 +137,9 @@ class LeaderRole:
     # --- what they report -----------------------------------------------------------------------------------------
 
     def _take(self, run: JobRun, name: str, entry: Entry) -> None:
-        seen = self._seen.get(name)
+        seen = self._roster.seen.get(name)
         if seen is None or entry.term != self._term:
-            self._note_hash(run, entry)
+            self._note_hash(run, name, entry)
             return
         if isinstance(entry, Speed):
             seen.note_speed(entry, self._clock.monotonic())
@@ -207,12 +147,12 @@ class LeaderRole:
             if entry.seq >= seen.limits:
                 self._limits.confirm(name)
         else:
-            self._take_outcome(run, seen, entry)
+            self._take_outcome(run, name, seen, entry)
 
-    def _take_outcome(self, run: JobRun, seen: MemberView, entry: Outcome) -> None:
+    def _take_outcome(self, run: JobRun, name: str, seen: MemberView, entry: Outcome) -> None:
         given = seen.given.get(entry.order)
         if given is None:
-            self._note_hash(run, entry)
+            self._note_hash(run, name, entry)
         elif isinstance(entry, PartDone) and given.order.digest:
             given.done.append(entry)
         elif isinstance(entry, PartDone):
@@ -229,11 +169,16 @@ class LeaderRole:
             self._take_done(run, seen, given)
             given.over = True
 
-    @staticmethod
-    def _note_hash(run: JobRun, entry: Entry) -> None:
+    def _note_hash(self, run: JobRun, name: str, entry: Entry) -> None:
         """Keep the hash of a part that is not expected: it is compared with the source if the file is sent again."""
-        if isinstance(entry, PartDone) and entry.xxh3 is not None:
-            run.reported.setdefault(entry.file_id, {})[entry.no] = entry.xxh3
+        if not isinstance(entry, PartDone) or entry.xxh3 is None:
+            return
+        if entry.term != self._term:
+            transfer = self._earlier.get(entry.file_id)
+            if transfer is None or transfer.parts.xxh3(entry.no) is not None:
+                return
+        run.reported.setdefault(entry.file_id, {})[entry.no] = entry.xxh3
+        self._roster.needed.add(name)
 
     def _take_done(self, run: JobRun, seen: MemberView, given: PendingOrder) -> None:
         for entry in given.done:
@@ -272,9 +217,9 @@ class LeaderRole:
 
     async def _take_back_unsent(self, run: JobRun, queue: PartQueue) -> None:
         """Take back unsent parts of members that are gone or failed."""
-        for name, seen in self._seen.items():
-            gone = self._is_gone(name, seen)
-            all_read = self._wire.reported(name) >= seen.hello.reported
+        for name, seen in self._roster.seen.items():
+            gone = self._roster.is_gone(name)
+            all_read = self._roster.is_read(name)
             for order, given in tuple(seen.given.items()):
                 over = gone or given.over or (all_read and seen.missed(given, self._term))
                 if over and await self._take_back(run, queue, seen, given):
@@ -359,7 +304,7 @@ class LeaderRole:
 
     async def _give(self, name: str) -> None:
         """Send a member its orders, if they have changed."""
-        seen = self._seen[name]
+        seen = self._roster.seen[name]
         seen.given = {order: given for order, given in seen.given.items() if not given.sending.stopped}
         before, seen.orders = seen.orders, seen.next_orders()
         if seen.orders.seq == before.seq:

@@ -286,8 +286,7 @@ class MemberRole:
         # The leader decides by the speed how long to wait for what is in flight of withdrawn orders.
         if entries or any(assignment.withdrawn for assignment in self._running.values()):
             speed = Speed(term=self._term, rate=self._meter.rate, in_flight=self._run.progress.in_flight)
-            length = await self._wire.report([*entries, speed])
-            self._hello = msgspec.structs.replace(self._hello, reported=length)
+            await self._wire.report([*entries, speed])
 
     async def _beat(self, *, ended: bool = False) -> None:
         self._beaten_at = self._clock.monotonic()

@@ -125,12 +125,15 @@ class DaskWire:
                 failed = OrderFailed(term=self._term, order=order, code=_LOST, message=text)
                 found += [(member, failed), (member, OrderOver(term=self._term, order=order))]
             del self._tasks[task]
-        lost = [task for task, (member, _) in self._tasks.items() if self._members[member].ended]
+        lost = [task for task, (member, _) in self._tasks.items() if self._has_ended(member)]
         for task in lost:
             del self._tasks[task]
         if lost:
             await self._client.cancel(lost)
         return found
+
+    def _has_ended(self, member: str) -> bool:
+        return member not in self._members or self._members[member].ended
 
     async def _result(self, task: Any, member: str) -> list[Entry] | None:
         """Return what a finished task reports; None if its worker does not give it now."""
@@ -148,6 +151,10 @@ class DaskWire:
 
     def reported(self, member: str) -> int:
         return 0
+
+    async def forget(self, member: str) -> None:
+        for known in (self._members, self._given, self._silent):
+            known.pop(member, None)
 
     async def close(self) -> None:
         """Cancel what is under way. Raises nothing."""

@@ -1,4 +1,4 @@
-"""The members of a job and what each of them has to do, as the leader knows it. Values only."""
+"""The members of a job and what each of them has to do, as the leader knows it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from uploader._version import __version__
+from uploader.clock import Clock
 from uploader.cluster.division import Load
 from uploader.cluster.messages import Hello, Order, Orders, PartDone, Secret, Speed, range_of
+from uploader.cluster.wire import LeaderWire
+from uploader.errors import Facts
 from uploader.figshare.models import Part
+from uploader.text import printable
+from uploader.transfer import notices as no
 from uploader.transfer.parts.queue import FileSend
+from uploader.transfer.run.context import JobRun
 
 _LATEST = 20.0
 """Seconds for which a speed is one of the latest. A member that sends mostly reports one at least every ten."""
 
+SILENT = 60.0
+"""Seconds without a sign of life after which a member is lost; a network file system may hide one almost as long."""
+UNREADABLE = 120.0
+"""Seconds for which a report cannot be read to its end, after which it is damaged."""
 _SHORT, _LONG = 5.0, 60.0
 """Seconds for which a member always keeps its orders, and parts in flight."""
 
@@ -46,6 +57,8 @@ class MemberView:
     changed: float
     alive: bool
     """True once it showed a sign of life to this leader."""
+    read: float
+    """When all of its report was read last, or it was seen first."""
     given: dict[int, PendingOrder] = field(default_factory=dict)
     speed: Speed = field(default_factory=lambda: Speed(term=0, rate=None, in_flight=0))
     """As it reported last."""
@@ -135,3 +148,121 @@ class MemberView:
         in_flight = size * min(1.0, self.connections / len(parts)) if parts else 0.0
         sent = min(in_flight, self.speed.in_flight + (rate or 0.0) * (now - self.speed_at))
         return Load(connections=self.connections, rate=rate, parts=len(parts), size=size - sent)
+
+
+class Roster:
+    """The members that there are, by name."""
+
+    def __init__(self, wire: LeaderWire, term: int, clock: Clock, *, tasks: int = 1) -> None:
+        """`tasks`: processes that should be there."""
+        self.seen: dict[str, MemberView] = {}
+        self.needed: set[str] = set()
+        """Members whose reports have something that the journal does not have."""
+        self._wire = wire
+        self._term = term
+        self._clock = clock
+        self._tasks = tasks
+        self._began: float | None = None
+        """When it was first looked."""
+        self._warned: set[str] = set()
+
+    async def look(self, run: JobRun) -> bool:
+        """Look for members and their signs of life; True if there is a new one. Raises StateLost."""
+        now, known = self._clock.monotonic(), set(self.seen)
+        for name, hello in (await self._wire.members()).items():
+            seen = self.seen.get(name)
+            if seen is None:
+                # A member from before this leader may be dead: its state must change first.
+                before = Orders(seq=hello.seq if hello.term == self._term else 0)
+                alive = self._began is not None
+                self.seen[name] = MemberView(hello=hello, changed=now, alive=alive, read=now, orders=before)
+            elif hello != seen.hello:
+                seen.hello, seen.changed, seen.alive = hello, now, True
+            self._check_version(run, name, hello)
+        self._began = now if self._began is None else self._began
+        if self._tasks > 1 and now - self._began > SILENT:
+            self._warn_if_alone(run)
+        return not self.seen.keys() <= known
+
+    def _warn_if_alone(self, run: JobRun) -> None:
+        tasks, self._tasks = self._tasks, 1
+        if not any(seen.alive for seen in self.seen.values()):
+            text = f"this is one of {tasks} tasks, and none of the others has joined it within a minute"
+            run.notify(no.Warned(message=f"{text}: do they share the state directory?", facts=Facts("alone")))
+
+    def _check_version(self, run: JobRun, name: str, hello: Hello) -> None:
+        if hello.version != __version__ and name not in self._warned:
+            self._warned.add(name)
+            text = f"process {hello.pid} on {hello.host} runs figup {hello.version}, not {__version__}"
+            run.notify(no.Warned(message=f"{printable(text)}: it gets nothing to send"))
+
+    def active(self) -> dict[str, MemberView]:
+        """Return the members that may get orders."""
+        return {name: seen for name, seen in self.seen.items() if self._is_active(seen)}
+
+    def _is_active(self, seen: MemberView) -> bool:
+        ready = seen.alive and not seen.hello.ended and seen.hello.version == __version__
+        return ready and not self._is_silent(seen) and not self._is_unreadable(seen)
+
+    def is_dead(self, name: str) -> bool:
+        """Return True for a known member that may get no orders."""
+        return name in self.seen and not self._is_active(self.seen[name])
+
+    def is_gone(self, name: str) -> bool:
+        """Return True if the member has nothing left to report."""
+        seen = self.seen[name]
+        ended = seen.hello.ended and self.is_read(name)
+        return seen.alive and (ended or self._is_silent(seen) or self._is_unreadable(seen))
+
+    def is_read(self, name: str) -> bool:
+        """Return True if all of the member's report has been read."""
+        seen = self.seen[name]
+        if self._wire.reported(name) < seen.hello.reported:
+            return False
+        seen.read = self._clock.monotonic()
+        return True
+
+    def _is_silent(self, seen: MemberView) -> bool:
+        return self._clock.monotonic() - seen.changed > SILENT
+
+    def _is_unreadable(self, seen: MemberView) -> bool:
+        """Return True if its report is damaged: it could not be read to its end for long."""
+        return self._clock.monotonic() - seen.read > UNREADABLE
+
+    async def forget_ended(self) -> list[str]:
+        """Remove what is left of members that have ended, and return their names: in weeks they become many, and each
+        is read at every look. One whose report is damaged begins anew.
+        """
+        over = [name for name in self.seen if self._is_over(name)]
+        for name in over:
+            await self._wire.forget(name)
+            del self.seen[name]
+        return over
+
+    def _is_over(self, name: str) -> bool:
+        """Return True if nothing more can be learned from the member, and it has nothing to do."""
+        seen = self.seen[name]
+        if seen.given:
+            return False
+        knows = seen.hello.ended or (seen.hello.term, seen.hello.seq) == (self._term, seen.orders.seq)
+        if knows and self._is_unreadable(seen):
+            return True
+        still = self._clock.monotonic() - seen.changed
+        ended = self.is_read(name) if seen.hello.ended else not seen.alive and still > UNREADABLE
+        return ended and name not in self.needed
+
+    def notices(self) -> tuple[no.Member, ...]:
+        """Return the members that showed a sign of life, as last seen."""
+        now = self._clock.monotonic()
+        return tuple(
+            no.Member(
+                host=seen.hello.host,
+                pid=seen.hello.pid,
+                task=seen.hello.task,
+                bytes_sent=seen.sent,
+                rate=seen.speed.rate if seen.given else None,
+                silent=round(now - seen.changed, 1),
+            )
+            for seen in self.seen.values()
+            if seen.alive and not seen.hello.ended
+        )

@@ -36,18 +36,23 @@ class LeaderWire(Protocol):
     def reported(self, member: str) -> int:
         """Bytes of the member's report that were read: see `Hello.reported`."""
 
+    async def forget(self, member: str) -> None:
+        """Remove what there is of a member that has ended; if it has not, it begins a new report. Raises nothing."""
+
 
 class MemberWire(Protocol):
     """A member's end."""
 
     async def hello(self, hello: Hello) -> None:
-        """Replace the member's description of itself. Raises StateDiskFull, StateLost; StateUnusable at first."""
+        """Replace the member's description of itself, except `reported`. Raises StateDiskFull, StateLost; StateUnusable
+        at first.
+        """
 
     async def orders(self) -> tuple[int, Orders] | None:
         """Return the leader's term and orders, those of the highest term; None before the first."""
 
-    async def report(self, entries: list[Entry]) -> int:
-        """Append to the member's report; return its length in bytes. Raises StateDiskFull, StateLost."""
+    async def report(self, entries: list[Entry]) -> None:
+        """Append to the member's report; the next `hello` says how long it is. Raises StateDiskFull, StateLost."""
 
     async def leader(self) -> LeaderSign | None:
         """Return the last sign of life of the leader; None if there never was one."""

@@ -104,9 +104,10 @@ async def test_what_a_member_reports(tmp_path: Path) -> None:
     await member.hello(HELLO)
     first: list[Entry] = [OrderOver(term=1, order=2)]
     assert await leader.reports() == []
-    length = await member.report(first)
+    await member.report(first)
     assert await leader.reports() == [(member.name, first[0])]
-    assert leader.reported(member.name) == length
+    await member.hello(HELLO)
+    assert leader.reported(member.name) == (await leader.members())[member.name].reported > 0
     await member.report([LimitsApplied(term=1, seq=3)])
     assert await leader.reports() == [(member.name, LimitsApplied(term=1, seq=3))]
     assert await leader.reports() == []
@@ -125,9 +126,10 @@ async def test_a_member_that_was_assumed_dead_continues(tmp_path: Path) -> None:
     assert list(await in_thread(read_hellos, job, disk)) == [member.name]
     # Its report begins anew, so that the next leader can read it.
     later, entry = LeaderFiles(job, disk, 2), OrderOver(term=2, order=1)
-    length = await member.report([entry])
+    await member.report([entry])
     assert await later.reports() == [(member.name, entry)]
-    assert later.reported(member.name) == length
+    await member.hello(HELLO)
+    assert later.reported(member.name) == (await later.members())[member.name].reported > 0
     await member.close()
     assert await in_thread(read_hellos, job, disk) == {}
 
@@ -197,9 +199,9 @@ async def test_a_folder_that_a_leader_removes_while_its_member_writes(tmp_path: 
     pending |= {"hello", "report"}
     await member.hello(HELLO)
     assert await leader.members() == {member.name: HELLO}
-    assert await member.report([OrderOver(term=1, order=1)]) == 0
+    await member.report([OrderOver(term=1, order=1)])
     await member.hello(HELLO)
-    assert await member.report([OrderOver(term=1, order=2)]) > 0
+    await member.report([OrderOver(term=1, order=2)])
     assert await leader.reports() == [(member.name, OrderOver(term=1, order=2))]
     assert not pending
 
@@ -222,6 +224,25 @@ async def test_a_hello_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "team" / "odd" / "hello").write_bytes(b"{")
     (tmp_path / "team" / "file").write_bytes(b"")
     assert list(await in_thread(read_hellos, tmp_path, Disk())) == [member.name]
+
+
+async def test_a_report_that_cannot_be_read_now_hides_no_other_one(tmp_path: Path) -> None:
+    class Stale(Disk):
+        def read_from(self, path: Path, offset: int) -> bytes:
+            with map_os_errors(path):
+                if stale and path.parent.name == members[0].name:
+                    raise OSError(errno.ESTALE, "Stale file handle")
+            return super().read_from(path, offset)
+
+    stale, disk = True, Disk()
+    members = [MemberFiles(tmp_path, disk, host="n1", pid=pid) for pid in (7, 8)]
+    leader, entry = LeaderFiles(tmp_path, Stale(), 1), OrderOver(term=1, order=1)
+    for member in members:
+        await member.hello(HELLO)
+        await member.report([entry])
+    assert await leader.reports() == [(members[1].name, entry)]
+    stale = False
+    assert await leader.reports() == [(members[0].name, entry)]
 
 
 @pytest.mark.parametrize("lost", [False, True])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.clock import VirtualClock
 from uploader._version import __version__
-from uploader.cluster.leader import SETTLE, SILENT, LeaderRole
+from uploader.cluster.leader import SETTLE, LeaderRole
 from uploader.cluster.messages import Hello, LimitsApplied, PartDone
 from uploader.cluster.roster import MemberView
 
@@ -34,6 +34,9 @@ class Wire:
     async def has_earlier_orders(self) -> bool:
         return not self.is_first
 
+    async def reports(self) -> list[object]:
+        return []
+
     def reported(self, member: str) -> int:
         return self.read
 
@@ -50,13 +53,13 @@ def run() -> Any:
 async def test_a_member_from_before_the_leader_is_alive_once_it_changes() -> None:
     wire = Wire(old=HELLO)
     role, _ = leader(wire)
-    await role._look(run())
+    await role._roster.look(run())
     assert role.members() == ()
     wire.hellos = {"old": HELLO, "new": msgspec.structs.replace(HELLO, pid=8)}
-    await role._look(run())
+    await role._roster.look(run())
     assert [member.pid for member in role.members()] == [8]
     wire.hellos["old"] = msgspec.structs.replace(HELLO, beat=1)
-    await role._look(run())
+    await role._roster.look(run())
     assert [member.pid for member in role.members()] == [7, 8]
 
 
@@ -72,21 +75,9 @@ async def test_only_a_leader_after_another_one_waits_before_it_begins(is_first: 
     assert role.is_settled()
 
 
-async def test_a_member_is_gone_once_its_report_was_read_to_the_end_or_it_is_silent() -> None:
-    wire = Wire()
-    role, clock = leader(wire)
-    ended = msgspec.structs.replace(HELLO, ended=True, reported=10)
-    for hello, read, gone in ((HELLO, 0, False), (ended, 9, False), (ended, 10, True)):
-        wire.read = read
-        assert role._is_gone("a", MemberView(hello=hello, changed=clock.monotonic(), alive=True)) == gone
-    silent = MemberView(hello=HELLO, changed=clock.monotonic(), alive=True)
-    await clock.sleep(SILENT + 1)
-    assert role._is_gone("a", silent)
-
-
 async def test_a_share_is_confirmed_by_the_orders_that_changed_it_last() -> None:
-    role, clock = leader(Wire())
-    role._seen["a"] = MemberView(hello=HELLO, changed=clock.monotonic(), alive=True, limits=5)
+    role, _ = leader(Wire())
+    role._roster.seen["a"] = MemberView(hello=HELLO, changed=0.0, alive=True, read=0.0, limits=5)
     role._limits = Mock()
     role._take(run(), "a", LimitsApplied(term=TERM, seq=4))
     role._limits.confirm.assert_not_called()
@@ -95,10 +86,17 @@ async def test_a_share_is_confirmed_by_the_orders_that_changed_it_last() -> None
 
 
 async def test_of_a_part_of_another_term_only_the_hash_is_kept() -> None:
-    role, clock = leader(Wire())
+    role, _ = leader(Wire())
     given = Mock(parts={1: Mock(size=4)}, done=[])
     given.order.digest = False
-    role._seen["a"] = MemberView(hello=HELLO, changed=clock.monotonic(), alive=True, given={1: given})
+    role._roster.seen["a"] = MemberView(hello=HELLO, changed=0.0, alive=True, read=0.0, given={1: given})
+    journaled = {2: 66}
+    transfer = Mock(file_id=9, settled=False, parts=Mock(xxh3=journaled.get))
     job = run()
+    job.state = SimpleNamespace(active=[transfer, Mock(file_id=8, settled=True)])
+    await role.collect_earlier(job)
+    for file_id, no in ((9, 2), (8, 1)):
+        role._take(job, "a", PartDone(term=TERM - 1, order=1, file_id=file_id, no=no, xxh3=55))
+    assert (job.reported, role._roster.needed) == ({}, set())
     role._take(job, "a", PartDone(term=TERM - 1, order=1, file_id=9, no=1, xxh3=77))
-    assert (list(given.parts), job.reported) == ([1], {9: {1: 77}})
+    assert (list(given.parts), job.reported, role._roster.needed) == ([1], {9: {1: 77}}, {"a"})

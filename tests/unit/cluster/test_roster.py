@@ -1,14 +1,18 @@
-"""What the leader knows of a member that has become too slow for its orders."""
+"""What the leader knows of its members: who is gone, whom it forgets, and who is too slow for its orders."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from unittest.mock import Mock
 
 import msgspec
 import pytest
 
+from tests.fakes.clock import VirtualClock
+from uploader._version import __version__
 from uploader.cluster.messages import Hello, Orders, Speed
-from uploader.cluster.roster import MemberView
+from uploader.cluster.roster import SILENT, UNREADABLE, MemberView, Roster
 from uploader.figshare.models import Part
 
 TERM = 3
@@ -17,7 +21,7 @@ TERM = 3
 @pytest.fixture
 def seen() -> MemberView:
     """A member with four connections that got ten parts of 100 bytes at the time 0."""
-    found = MemberView(hello=Hello(host="n1", machine="m", pid=7, version="1"), changed=0.0, alive=True)
+    found = MemberView(hello=Hello(host="n1", machine="m", pid=7, version="1"), changed=0.0, alive=True, read=0.0)
     found.connections = 4
     parts = [Part(no=n, start=100 * n, end=100 * n + 99) for n in range(10)]
     sending = Mock(contested=False, upload_url="u", transfer=Mock(path="/a", size=1000, mtime_ns=1))
@@ -38,7 +42,7 @@ def test_a_member_that_is_not_heard_of_has_not_sent_everything(seen: MemberView)
     rate = seen.load_at_best(10.0 + 20.0 + 60.0).rate
     assert rate is not None
     assert rate <= 10.0
-    assert MemberView(hello=seen.hello, changed=0.0, alive=True).load_at_best(900.0).rate is None
+    assert MemberView(hello=seen.hello, changed=0.0, alive=True, read=0.0).load_at_best(900.0).rate is None
 
 
 @pytest.mark.parametrize(("now", "withdrawn", "abort"), [(4.0, False, False), (10.0, True, False), (70.0, True, True)])
@@ -68,3 +72,108 @@ def test_an_order_that_was_withdrawn_before_it_was_read(seen: MemberView) -> Non
         assert seen.missed(given, TERM) == missed
     given.returned = True
     assert not seen.missed(given, TERM)
+
+
+class Wire:
+    """A member, and how much of its report can be read."""
+
+    def __init__(self) -> None:
+        self.hello = Hello(host="n1", machine="m", pid=7, version=__version__)
+        self.read = 0
+        self.forgotten = False
+
+    async def members(self) -> Mapping[str, Hello]:
+        return {} if self.forgotten else {"a": self.hello}
+
+    def reported(self, member: str) -> int:
+        return self.read
+
+    async def forget(self, member: str) -> None:
+        self.forgotten = True
+
+    def change(self, **changes: Any) -> None:
+        self.hello = msgspec.structs.replace(self.hello, beat=self.hello.beat + 1, **changes)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def roster(wire: Wire, clock: VirtualClock) -> Roster:
+    return Roster(wire, TERM, clock)  # type: ignore[arg-type]
+
+
+async def look(roster: Roster) -> tuple[bool, bool]:
+    """Look; return whether the member may get orders, and whether it is gone."""
+    await roster.look(Mock())
+    return "a" in roster.active(), roster.is_gone("a")
+
+
+@pytest.mark.anyio
+async def test_a_member_is_gone_once_its_report_was_read_to_the_end_or_it_is_silent(
+    roster: Roster, wire: Wire, clock: VirtualClock
+) -> None:
+    await look(roster)
+    wire.change()
+    assert await look(roster) == (True, False)
+    clock.suspend(SILENT + 1)
+    assert await look(roster) == (False, True)
+    wire.change(ended=True, reported=10)
+    assert await look(roster) == (False, False)
+    wire.read = 10
+    assert await look(roster) == (False, True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("needed", [False, True])
+async def test_members_that_have_ended_are_forgotten(
+    roster: Roster, wire: Wire, clock: VirtualClock, needed: bool
+) -> None:
+    await look(roster)
+    wire.change(ended=True, reported=10)
+    await look(roster)
+    assert await roster.forget_ended() == []
+    wire.read = 10
+    roster.needed |= {"a"} if needed else set()
+    assert await roster.forget_ended() == ([] if needed else ["a"])
+    assert wire.forgotten != needed
+
+
+@pytest.mark.anyio
+async def test_a_member_that_showed_no_sign_of_life_since_the_leader_began_is_forgotten(
+    roster: Roster, wire: Wire, clock: VirtualClock
+) -> None:
+    await look(roster)
+    clock.suspend(UNREADABLE + 1)
+    assert await look(roster) == (False, False)
+    assert await roster.forget_ended() == ["a"]
+
+
+@pytest.mark.anyio
+async def test_a_member_with_a_damaged_report_begins_anew_once_it_knows_that_it_has_no_orders(
+    roster: Roster, wire: Wire, clock: VirtualClock
+) -> None:
+    await look(roster)
+    wire.change(reported=10)
+    await look(roster)
+    roster.seen["a"].orders = Orders(seq=5)
+    for _ in range(3):
+        clock.suspend(UNREADABLE / 3 + 1)
+        wire.change(term=TERM, seq=4)
+        state = await look(roster)
+        assert await roster.forget_ended() == []
+    assert state == (False, True)
+    wire.change(seq=5)
+    await look(roster)
+    assert await roster.forget_ended() == ["a"]
+    wire.forgotten = False
+    wire.change(reported=0)
+    assert await look(roster) == (True, False)
+    assert roster.seen["a"].orders.seq == 5, "else it would take the next orders for those that it knows"

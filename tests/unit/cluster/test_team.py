@@ -13,8 +13,8 @@ from blockbuster import BlockBuster
 
 from tests.fakes.world import KILLED
 from tests.support.teams import Crew, some_contents
-from uploader.cluster import leader, member, team
-from uploader.cluster.files import MemberFiles
+from uploader.cluster import leader, member, roster, team
+from uploader.cluster.files import REPORT, MemberFiles
 from uploader.cluster.messages import Entry, FileHashed, PartDone
 from uploader.errors import ExitStatus, NoToken, RequestRejected, StateDiskFull
 from uploader.transfer.notices import Warned
@@ -280,6 +280,51 @@ async def test_the_others_continue_without_a_process_whose_quota_is_used_up(new_
     crew.check()
 
 
+def folders_of_members(crew: Crew) -> list[Path]:
+    return [folder for job in crew.world.jobs() for folder in job.glob("team/*")]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data + b"{}\n", lambda data: data[:-9]], ids=["added to", "cut off"])
+async def test_a_member_whose_report_is_damaged_begins_another_one(
+    new_crew: NewCrew, damage: Callable[[bytes], bytes]
+) -> None:
+    crew = new_crew(some_contents(random.Random(6), big=12, small=5))
+
+    async def script(crew: Crew) -> None:
+        for _ in range(3):
+            crew.start()
+        await crew.clock.sleep(20)
+        report = next(folder / REPORT for folder in folders_of_members(crew))
+        report.write_bytes(damage(report.read_bytes()))
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    crew.check()
+
+
+async def test_what_members_leave_does_not_become_more_with_each_interruption(
+    new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "UNREADABLE", 15.0)
+    crew = new_crew(some_contents(random.Random(7), big=8, small=5))
+    left: list[int] = []
+
+    async def script(crew: Crew) -> None:
+        for end in (crew.stop, crew.kill, crew.stop, crew.kill):
+            names = [crew.start() for _ in range(3)]
+            await crew.clock.sleep(30)
+            left.append(len(folders_of_members(crew)))
+            for name in names:
+                end(name)
+            while crew.running:
+                await crew.clock.sleep(3)
+        crew.start()
+
+    await crew.play(script)
+    crew.check()
+    assert max(left) <= 4, "of the last run and the present one"
+
+
 async def test_an_archive_is_sent_by_the_leader_alone(new_crew: NewCrew) -> None:
     crew = new_crew(some_contents(random.Random(3), big=2, small=20), strangers=True)
     crew.options = Options(pack="zip")
@@ -360,9 +405,9 @@ async def test_the_md5_of_a_file_that_changed_meanwhile_is_not_reported(
     reported: list[Entry] = []
     report = MemberFiles.report
 
-    async def watched(wire: MemberFiles, entries: list[Entry]) -> int:
+    async def watched(wire: MemberFiles, entries: list[Entry]) -> None:
         reported.extend(entries)
-        return await report(wire, entries)
+        await report(wire, entries)
 
     def touch(who: str, size: int) -> float:
         if who == "p1":
