@@ -56,7 +56,7 @@ def test_auth_status_shows_store_account_and_quota(figup: Figup, sandbox: Sandbo
     assert done.stdout.splitlines() == [
         f"The token for {sandbox.url} is in the environment variable FIGSHARE_TOKEN.",
         "It is a personal token.",
-        "It works, as Sandbox Owner <owner@sandbox.invalid>.",
+        "It is valid and belongs to Sandbox Owner <owner@sandbox.invalid>.",
         "Free space: 1.00 TB of 1.00 TB.",
     ]
     result = figup.run("auth", "status", "--json").expect(0)

@@ -249,7 +249,7 @@ def status(common: GlobalOptions) -> int:
             now = await in_thread(_find, common, context) if found.grant is not None else found
             _show_token(session, context.endpoint, now)
             session.console.event("account", **_account_fields(account)["account"])
-            session.console.result(f"It works, as {_name(account)}.\n{_quota_text(account)}")
+            session.console.result(f"It is valid and belongs to {_name(account)}.\n{_quota_text(account)}")
             return await _show_first(*first, session) if first is not None else 0
 
         return run(common, work)

@@ -135,7 +135,7 @@ class Records:
 def _described(row: Any) -> str:
     """Describe a row without a valid id."""
     if not isinstance(row, Mapping):
-        return "a row that is no object"
+        return "a row that is not an object"
     names = (as_text(row.get(name)) for name in ("title", "name", "full_name", "email", "doi", "url"))
     return printable(next(filter(None, names), "a row without a title")[:_MAX_DESCRIBED])
 

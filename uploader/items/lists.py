@@ -162,7 +162,7 @@ async def change_keywords(
         await api.items.update(item.id, {"keywords": changed(now)})
         if await poll(check, TIME_LIMIT, api.clock) is not None:
             return now
-    raise Conflict(f"the keywords of item {item.id} are not as they were set: somebody else sets them, too")
+    raise Conflict(f"the keywords of item {item.id} were changed each time: another client sets them, too")
 
 
 async def add_categories(api: Figshare, item: ItemDetail, ids: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Whether somebody else changed an item since the job left it, which then must not be removed. Pure."""
+"""Detect whether others changed an item since the job left it, which must then not be removed. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from uploader.records import journal as ev
 _RENEWED_AFTER = timedelta(seconds=10)
 """A change whose requests were waited for or repeated for this long is recorded again."""
 _SLACK = _RENEWED_AFTER + timedelta(seconds=Settings.answer_timeout)
-"""What a change does is at most this much later than its beginning: its last request begins before it is renewed, and
-has its effect before its answer is given up.
+"""Maximum time between the recorded beginning of a change and its effect: its last request begins before the record is
+renewed, and takes effect before its answer is given up.
 """
 _RELATED = {"references", "related_materials", "resource_doi"}
 _SET_BY: Mapping[str, Set[str]] = {
@@ -57,7 +57,7 @@ def must_be_recorded_again(begun: str, now: datetime) -> bool:
 
 
 def is_as_the_job_left_it(record: ev.RecordState, item: ItemDetail) -> bool:
-    """Return whether only the job changed an item, as far as its content and times say.
+    """Return whether only the job changed an item, as far as its content and times show.
 
     A change that was interrupted, and may have had its effect in part, is recognised by its time, as for an item that
     the job only created.
@@ -72,13 +72,13 @@ def is_as_the_job_left_it(record: ev.RecordState, item: ItemDetail) -> bool:
 
 
 def was_changed(item: ItemDetail) -> bool:
-    """Return whether an item was changed after its creation, as far as its times say."""
+    """Return whether an item was changed after its creation, as far as its times show."""
     return item.modified is not None and item.created is not None and item.modified - item.created > _SLACK
 
 
 def was_edited(item: ItemDetail, created_with: ItemPayload) -> bool:
-    """Return whether somebody edited a new item, as far as its content says. Markup and order do not count, which
-    Figshare may change.
+    """Return whether others edited a new item, as far as its content shows. Markup and order are ignored, since
+    Figshare may change them.
     """
     fields, item_fields = created_with.fields, msgspec.structs.asdict(item)
     if any(item_fields[name] and not fields.keys() & names for name, names in _SET_BY.items()):

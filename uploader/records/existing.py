@@ -1,6 +1,6 @@
 """What exists before a job changes anything: one listing of the account's own items, one of the institution's.
 
-A job of thousands of records asks for no search a record. Only what concerns the job is kept.
+A job of thousands of records thus needs no search for each record. Only what concerns the job is kept.
 """
 
 from __future__ import annotations

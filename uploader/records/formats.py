@@ -113,7 +113,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_SIZE:
-                raise_problem(str(path), "is larger than 2 GiB; divide it")
+                raise_problem(str(path), "is larger than 2 GiB; split it")
             yield file if file.seekable() else io.BytesIO(file.read())
     except FileNotFoundError:
         raise SourceNotFound(f"{path}: file of records not found", path=str(path)) from None

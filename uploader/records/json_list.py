@@ -115,7 +115,7 @@ class _Text:
                 return
 
     def name(self) -> tuple[str, str]:
-        """Pass the name of a member, and return it as it is written and as it is meant."""
+        """Pass the name of a member; return it as written and decoded."""
         if (found := self.next()) != '"':
             raise self.invalid("expecting a name in double quotes" if found else _ENDS)
         written = self.value()

@@ -1,4 +1,4 @@
-"""Maps: where the values of figup's fields are in a record of another format. A map is a metadata file with paths.
+"""Maps: where to find the values of figup's fields in records of another format. A map is a metadata file with paths.
 
 A path is a name, names joined by dots, `name[0]` for an element of a list or `name[]` for all. A text with paths in
 braces is a template; of a list of paths the first that leads to a value counts; nothing means that a field is not taken

@@ -9,7 +9,7 @@ import msgspec
 from uploader.metadata.model import Metadata
 
 ItemKey: TypeAlias = Literal["doi", "id"]
-"""By what records name items that exist: their DOI, or their number on Figshare."""
+"""The key by which records refer to existing items: the DOI, or the id on Figshare."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

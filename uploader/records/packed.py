@@ -17,7 +17,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _BLOCK = 100
 """Values that are compressed together."""
 _IN_MEMORY = 2**20
-"""Bytes from which on they are on the disk."""
+"""Size in bytes from which the values are on disk."""
 
 
 class Packed(Generic[T]):

@@ -109,7 +109,7 @@ class Run:
         self._results: dict[str, tuple[Result, str, Row | None]] = {}
         """Result, reason, and the existing item, of the records of this run."""
         self._failures: list[str] = []
-        """What the records that failed last, one after the other, have in common: see MAX_ALIKE."""
+        """The common reason of the latest consecutive failures: see MAX_ALIKE."""
         self.made = 0
         """Items created or updated by this run."""
         self.failed = 0
@@ -154,7 +154,7 @@ class Run:
             await self._job.commit(ev.JobEnded(state="done"))
 
     async def _look_up_left_behind(self, existing: Existing) -> None:
-        """Find what became of requests to create items of records that are no longer in the file."""
+        """Look up the outcome of requests to create items of records that are no longer in the file."""
         intents = [one.intent for key, one in self._job.state.records.items() if key not in self._results]
         for intent in filter(None, intents):
             self._check_may_go_on()
@@ -239,7 +239,7 @@ class Run:
         return await self._completed(steps)
 
     async def _look_up(self, steps: Steps, existing: Existing) -> None:
-        """Find what became of earlier requests to create the item."""
+        """Look up the outcome of earlier requests to create the item."""
         key, marked = steps.record.key, existing.marked
         if steps.state.intent is not None:
             await steps.look_up(marked.get(steps.state.intent.mark))
@@ -295,7 +295,7 @@ class Run:
         return found
 
     def _duplicate(self, record: Planned, existing: Existing) -> Row | None:
-        """Return the item that is this record's already. Raises Conflict if it must not be there, or several are."""
+        """Return the item that this record already has. Raises Conflict if it must not exist, or several do."""
         rows = existing.with_doi(record.dois)
         if self._is_update:
             rows = [row for row in rows if row.owner == "own"]

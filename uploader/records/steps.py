@@ -172,24 +172,24 @@ class Steps:
             if state.described is not None:
                 raise
             return  # it is not visible yet
-        # Its content tells more than its time if the run that created it did not read it; it is that of this record
-        # only if the record did not change in the file since.
+        # Content is better evidence than time if the run that created the item did not read it. It can be compared only
+        # if the record has not changed in the file since.
         by_content = state.seen is None and state.content == self.record.fingerprint
         await self._note_change(detail, by_content=by_content)
 
     async def _note_change(self, detail: ItemDetail, *, by_content: bool = False) -> None:
-        """Record that the item was changed, as far as its time, and with `by_content` its content, says."""
+        """Record that the item was changed, as far as its time, and with `by_content` its content, shows."""
         if not self.state.created or self.state.touched:
             return
         is_ours = is_as_the_job_left_it(self.state, detail)
         if not is_ours or (by_content and was_edited(detail, self.record.payload)):
-            self.remark = "somebody had changed the item on Figshare before this run"
+            self.remark = "the item had been changed on Figshare before this run"
             await self.job.commit(ev.Touched(key=self.record.key))
 
     async def _on_turn(self) -> None:
         """Check the lease before an attempt of a request, and record the time if the change began long before it.
 
-        What somebody changed until then is recorded first: it would count as the job's own.
+        Changes by others until then are recorded first, or they would count as the job's own.
         """
         await self.job.lock.check()
         if not must_be_recorded_again(self.state.changing, self.api.server_now()):

@@ -29,7 +29,7 @@ UndoOutcome: TypeAlias = Literal["removed", "gone", "kept"]
 
 
 class UndoResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an item that the job created. `reason`: why it is kept."""
+    """The outcome for an item that the job created. `reason`: why it is kept."""
 
     key: str
     item_id: int
@@ -140,7 +140,7 @@ def _reason_to_keep(job: OpenJob, record: ev.RecordState, item: ItemDetail) -> s
         is_changed = record.touched or was_changed(item)
         return "it has files" if item.files else "it was changed since" if is_changed else ""
     if record.seen is None and not record.changing:
-        return "it was not finished, so that it is not known whether it was changed"
+        return "it was not finished, so it is unknown whether it was changed"
     if record.touched or not is_as_the_job_left_it(record, item):
         return "it was changed since"
     links = {record.link, record.linking.link if record.linking is not None else None}

@@ -1,9 +1,9 @@
 """The metadata report of the administration pages ("batch management"), from items as the API shows them. Pure.
 
 Columns and their order are those of a real one (observed, 47 rows): JSON in cells, flags 0 and 1, and at the end every
-custom field under its bare name. "python" is what people make of the API's objects with pandas, and call by the same
-name: a column a field, Python literals in cells. `dates` "us" and "eu" are as Excel writes them when such a file is
-saved there. Funders are not in it.
+custom field under its bare name. "python" is what programs write from the API's objects with pandas: one column per
+field, Python literals in cells. `dates` "us" and "eu" are as Excel writes them when such a file is saved there. Funders
+are not in it.
 """
 
 from __future__ import annotations

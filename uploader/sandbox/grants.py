@@ -38,9 +38,9 @@ class Grants:
         self._spent: set[str] = set()
         self._nonces: dict[str, float] = {}
         self.callbacks: dict[str, str] = {}
-        """Where the owner is sent after consenting, by request token; "" for nowhere, then there is a PIN."""
+        """Redirect address after consent, by request token; "" for none: a PIN is shown instead."""
         self.verifiers: dict[str, str] = {}
-        """Of request tokens to which the owner consented."""
+        """Request tokens to which the owner consented."""
 
     def access_token(self) -> str:
         """Issue an access token."""
@@ -65,7 +65,7 @@ class Grants:
         return self.refresh_token()
 
     def revoke(self, refresh_token: str) -> None:
-        """Accept a refresh token no longer."""
+        """Revoke a refresh token."""
         self._spent.add(refresh_token)
 
     def once(self, consent: Consent) -> str:

@@ -67,7 +67,7 @@ INSTITUTIONS: Final = (
 )  # fmt: skip
 OWN: Final = INSTITUTIONS[0]
 _UNSEEN: Final = frozenset({2153})
-"""Groups of the first institution that its administrator does not see; items are in them all the same."""
+"""Groups of the first institution that are hidden from its administrator; items can still be in them."""
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What seeded records look like, by number: ordinary ones, and those that were observed to be odd. Pure.
+"""The seeded records, by number: ordinary ones, and some with observed oddities. Pure.
 
 The same seed gives the same records. Names, institutions and findings are fictitious.
 """
@@ -21,7 +21,7 @@ NAMESAKES: Final = 6
 """How many of the first authors are called Jane Doe; every second has an ORCID iD."""
 _BEGIN, _END = 1_325_376_000, 1_767_225_600  # 2012-01-01, 2026-01-01
 _TOGETHER: Final = 8
-"""So many records in a row share a second of publication, now and then."""
+"""Number of consecutive records that occasionally share one second of publication."""
 _FOREVER: Final = None
 
 _FIRST: Final = ("Ann", "Bo", "Chidi", "Dana", "Émile", "Fatima", "Grace", "Hiro", "Ines", "Jürgen", "Олена", "Li")
@@ -106,7 +106,7 @@ ODD: Final = (
 
 
 def item(number: int, seed: int, count: int, accounts: int) -> Seed:
-    """Return the item of a number (from 0) of `count`, owned by one of so many accounts."""
+    """Return the item with this number (from 0) of `count`, owned by one of the `accounts`."""
     odd = ODD[number] if number < len(ODD) else _Odd()
     key = mixed(seed, number)
     state = odd.state if number < len(ODD) else _STATES.get(number % 100, "public")

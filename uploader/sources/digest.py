@@ -32,7 +32,7 @@ MAX_LAG = 64 << 20
 hash after the last part.
 """
 DETACH = 1 << 30
-"""Distance in bytes from which a sender no longer waits, since it would wait too long."""
+"""Distance in bytes at which a sender no longer waits, since it would wait too long."""
 _FIRST_NOTICE, _NOTICE_INTERVAL = 2.0, 10.0
 """Seconds until the first progress report of reading, and the maximum between two."""
 SAVE_BYTES, SAVE_SECONDS = 64 << 20, 0.25

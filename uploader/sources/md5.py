@@ -31,7 +31,7 @@ _SIZE = 92
 _LAYOUT = struct.Struct("=4I2I64sI")
 _BLOCK = 64
 _KEEPING_CTIME = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "nfs", "nfs4", "lustre", "gpfs"})
-"""Types of file systems. Not tmpfs: there, writes to a mapped page alter the ctime only once."""
+"""File systems whose ctime reveals every change. Not tmpfs: writes to a mapped page alter its ctime only once."""
 _MARGIN = 60.0
 """Seconds: covers the granularity of a ctime, the clock of a file server, and how long a page that is mapped may take
 writes without altering the ctime, until the system has written it back (30 s on Linux)."""

@@ -31,7 +31,7 @@ _ENDINGS = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z
 _SHARES = 16
 """Shares in which names are compared."""
 _ENTRY, _LINE, _ENDING = 128, 64, 4096
-"""More bytes than a member needs in the directory, and in the list of MD5s, beside its name; and than the rest."""
+"""Upper limits in bytes: of a member's entries in the directory and the list of MD5s, without its name; of the rest."""
 
 
 def pack(sources: Sources, packing: Packing) -> Selection:
@@ -100,13 +100,13 @@ class _Packer:
             self._selection.problems.append(clash(printable(name), found, found))
         self._members.append(
             Member(
-                os.fsencode(name),
-                found.path,
-                Kind.EXECUTABLE if found.executable else Kind.FILE,
-                found.size,
-                found.mtime_ns,
-                found.ctime_ns or 0,
-                found.inode,
+                name=os.fsencode(name),
+                path=found.path,
+                kind=Kind.EXECUTABLE if found.executable else Kind.FILE,
+                size=found.size,
+                mtime_ns=found.mtime_ns,
+                ctime_ns=found.ctime_ns or 0,
+                inode=found.inode,
             )
         )
 
@@ -117,9 +117,17 @@ class _Packer:
         except PATH_FAULTS as error:
             self._selection.problems.append(path_error(error, path))
             return
-        name = os.fsencode(skipped.remote_path.strip("/"))
-        times = (status.st_mtime_ns, status.st_ctime_ns)
-        self._members.append(Member(name, path, Kind.FOLDER, 0, *times, status.st_ino))
+        self._members.append(
+            Member(
+                name=os.fsencode(skipped.remote_path.strip("/")),
+                path=path,
+                kind=Kind.FOLDER,
+                size=0,
+                mtime_ns=status.st_mtime_ns,
+                ctime_ns=status.st_ctime_ns,
+                inode=status.st_ino,
+            )
+        )
 
     def _add_archives(self, beside: FilesBySource) -> None:
         self._members = self._without_duplicates(self._members.sorted())

@@ -118,7 +118,7 @@ class FilesBySource:
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
         self._taken: dict[int, tuple[SourceFile, ...]] = {}
-        """By the hash of what their places have in common if they are alike: it takes less memory than a text."""
+        """By the hash of a key that similar names share, which takes less memory than the text."""
 
     def add(self, found: SourceFile) -> None:
         """Add a file, or record the problem that another one has its remote path."""

@@ -54,7 +54,8 @@ async def test_rows_without_a_valid_id_are_told_apart_from_the_others(service: S
     records = connect().records
     page = await records.page(search_of("item"), {}, page=1)
     assert ([row.id for row in page.rows], len(page)) == ([5], 7)
-    assert page.unusable == (r"No\nid", "a@b.org", "t" * 60, "a row without a title", *["a row that is no object"] * 2)
+    described = (r"No\nid", "a@b.org", "t" * 60, "a row without a title", *["a row that is not an object"] * 2)
+    assert page.unusable == described
     service.script = lambda _: reply(200, [odd[0]])
     page = await records.page(search_of("item"), {}, page=1)
     assert (page.rows, page.unusable) == ([], (r"No\nid",)), "one damaged record is no reason to end"

@@ -109,7 +109,7 @@ async def test_undo_keeps_what_was_changed_before_a_later_run(world: RecordWorld
     changed = [record(number, description="Higher", keywords=["dam"]) for number in (1, 2)]
     assert await world.run(changed, UPDATED) == 0
     assert [one.reason for one in world.outcomes] == [
-        "somebody had changed the item on Figshare before this run", ""
+        "the item had been changed on Figshare before this run", ""
     ]  # fmt: skip
     assert await world.run(changed, UPDATED) == 0
     assert await fates(world) == [("kept", "it was changed since"), ("removed", "")]

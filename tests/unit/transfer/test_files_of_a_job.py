@@ -204,7 +204,7 @@ async def test_an_upload_of_another_size_is_restarted_by_itself(world: World) ->
     tell_another_size(world, requests=range(1, 3))
     assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
     reasons = [notice.reason for notice in world.notices if isinstance(notice, no.FileRestarted)]
-    assert reasons == ["Figshare's upload of it has 201 bytes, the file 200, as was announced"] * 2
+    assert reasons == ["Figshare created its upload with 201 bytes instead of 200"] * 2
     assert held(world) == [("a", md5(CONTENT))]
 
 

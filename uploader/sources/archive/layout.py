@@ -46,8 +46,7 @@ class Extent(NamedTuple):
 
 
 class Scattered(NamedTuple):
-    """Where the content of an extent belongs: `views` in this order, `offsets` where they are in the extent.
-
+    """Where to put the content of an extent: into `views`, in this order; `offsets` are their places in the extent.
     `start` is the offset of the first byte in the member's content.
     """
 
@@ -57,7 +56,7 @@ class Scattered(NamedTuple):
 
 
 class Layout(ABC):
-    """Where everything is in one archive. `size` is in bytes."""
+    """The layout of one archive. `size` is in bytes."""
 
     has_crcs: bool
     """Whether CRCs of members are part of it."""
@@ -74,7 +73,9 @@ class Layout(ABC):
 
     @property
     def number(self) -> int:
-        """Changes when the same members get another layout: an archive that was begun cannot be continued with that."""
+        """Version of the layout, changed when the same members are laid out differently: an upload that began with
+        another version cannot be continued.
+        """
         return 1
 
     @property
@@ -108,7 +109,7 @@ class Layout(ABC):
 
     @abstractmethod
     def depends_on(self, start: int, stop: int) -> int:
-        """Return how far the members must have been read before these bytes are known: an offset in the archive."""
+        """Return the offset in the archive up to which members must have been read before these bytes are known."""
 
     def member_at(self, offset: int) -> int:
         """Return the index of the member at this offset; their number if it is behind them."""
@@ -148,7 +149,7 @@ class Layout(ABC):
         return self.members.mtimes[index] // _NS
 
     def _manifest_needs(self, start: int, stop: int) -> int:
-        """Return what `depends_on` must be for the list of MD5s."""
+        """Return the `depends_on` of the list of MD5s."""
         last = len(self.members) - 1
         if last < 0 or self.members.kinds[last] != Kind.MANIFEST:
             return 0

@@ -106,13 +106,13 @@ class Members:
     def get(self, index: int) -> Member:
         """Return one member."""
         return Member(
-            self.name(index),
-            self.path(index),
-            self.kind(index),
-            self.sizes[index],
-            self.mtimes[index],
-            self.ctimes[index],
-            self.inodes[index],
+            name=self.name(index),
+            path=self.path(index),
+            kind=self.kind(index),
+            size=self.sizes[index],
+            mtime_ns=self.mtimes[index],
+            ctime_ns=self.ctimes[index],
+            inode=self.inodes[index],
         )
 
     def __iter__(self) -> Iterator[Member]:

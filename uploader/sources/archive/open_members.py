@@ -27,7 +27,7 @@ class OpenMembers:
         """Member → descriptor and its number of readers."""
         self._closed = False
         self.are_steady = True
-        """Whether all that were opened had the inodes and times that were planned."""
+        """True if all members opened so far had the planned inodes and times."""
 
     @contextmanager
     def open(self, index: int) -> Iterator[int]:
@@ -42,7 +42,7 @@ class OpenMembers:
 
     @contextmanager
     def already_open(self, index: int) -> Iterator[int | None]:
-        """Give the descriptor of a member that is open; None if it is not. Does not block."""
+        """Yield the descriptor of an open member; None if it is not open. Does not block."""
         fd = self._take(index)
         try:
             yield fd

@@ -69,8 +69,17 @@ class Plan:
         The list is added to `members`.
         """
         if manifest and (size := Manifest(members).size):
-            newest = max(members.mtimes)
-            members.append(Member(NAME, f"/{NAME.decode()}", Kind.MANIFEST, size, newest, 0, 0))
+            members.append(
+                Member(
+                    name=NAME,
+                    path=f"/{NAME.decode()}",
+                    kind=Kind.MANIFEST,
+                    size=size,
+                    mtime_ns=max(members.mtimes),
+                    ctime_ns=0,
+                    inode=0,
+                )
+            )
         return cls(format, members, expected)
 
     def with_manifest(self) -> Plan:
@@ -80,7 +89,7 @@ class Plan:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where everything is in the archive."""
+        """The layout of the archive."""
         return ZipLayout(self.members) if self.format == "zip" else TarLayout(self.members)
 
     @property

@@ -26,7 +26,7 @@ from uploader.text import printable
 
 _READ = 1 << 20
 _LITTLE = 64 << 20
-"""Bytes of a member that may be read for the CRC behind it alone."""
+"""Maximum bytes of a member to read only for the CRC that follows it."""
 _VECTORS = 512
 """Buffers in one system call; Linux allows 1024."""
 _STATE = struct.Struct("<QQQI92s")
@@ -100,7 +100,7 @@ class ArchiveSource:
         return 0
 
     def depends_on(self, start: int, stop: int) -> int:
-        """Return how far the archive must have been read in order before these bytes are known without more reading."""
+        """Return the offset up to which the archive must have been read in order before these bytes are known."""
         return self._layout.depends_on(start, stop)
 
     def in_order(self, state: bytes = b"") -> InOrder:
@@ -199,7 +199,7 @@ class ArchiveSource:
     # --- what is known of members ---------------------------------------------------------------------------------
 
     def learned(self, index: int, crc: int, md5: bytes | None) -> None:
-        """Keep what a member's content has. Raises SourceChanged if it had another CRC before, ChecksumWrong."""
+        """Record the sums of a member's content. Raises SourceChanged if it had another CRC before, ChecksumWrong."""
         if not self.sums.learn(index, crc, md5):
             path = self.plan.members.path(index)
             raise SourceChanged(f"{printable(path)}: changed while its archive was being sent", path=path)
@@ -243,9 +243,8 @@ def open_source(path: str, plan: Plan | None = None) -> Readable:
 
 
 class InOrder:
-    """An archive that is read from its beginning to its end, once.
-
-    Unless the archive has nothing to do with MD5s of members, each member is hashed a second time, by itself.
+    """An archive that is read once from its beginning to its end. If the members' MD5s are needed, each member is also
+    hashed separately.
     """
 
     def __init__(self, source: ArchiveSource) -> None:

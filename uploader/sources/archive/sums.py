@@ -1,4 +1,4 @@
-"""What is known of the contents of an archive's members: their CRC-32s and MD5s, in memory and in a file of the job.
+"""The CRC-32s and MD5s of an archive's members, as far as they are known, in memory and in a file of the job.
 
 The file has a row of 20 bytes for each member that was read to its end, in their order. It grows while the archive is
 read, and a checkpoint says how many rows it needs and what their xxh3 is. Once all members were read, it is replaced by
@@ -113,7 +113,7 @@ class SumsFile:
         return rows
 
     def restart(self) -> None:
-        """Let the next rows be the first: another reader begins."""
+        """Start over with the first row, for another reader."""
         with self._in_use():
             self._close_fd()
             self._sum.reset()

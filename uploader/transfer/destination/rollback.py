@@ -38,7 +38,7 @@ async def give_up_item(run: JobRun) -> None:
 
 
 async def remove_unwanted(run: JobRun) -> None:
-    """Remove the unwanted item; keep it as the job's item if it is not empty, or somebody has worked on it since."""
+    """Remove the unwanted item; keep it as the job's item if it is not empty, or was edited since."""
     item_id = run.item_id
     try:
         if [file async for file in run.api.files(item_id)] or not await is_as_created(run, item_id):

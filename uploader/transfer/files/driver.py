@@ -190,7 +190,7 @@ class FileDriver:
     async def _wrong_size(self, upload: Upload) -> None:
         """Restart an upload of another size than its file unless bytes would be lost. Raises ProtocolViolation."""
         path, size = self._transfer.path, self._transfer.size
-        reason = f"Figshare's upload of it has {upload.size} bytes, the file {size}, as was announced"
+        reason = f"Figshare created its upload with {upload.size} bytes instead of {size}"
         if self._losses == _MAX_RESTARTS or any(part.complete for part in upload.parts):
             hint = f"Remove the unfinished file {self._file_id} from the item to restart it."
             raise ProtocolViolation(f"{printable(path)}: {reason}", hint=hint, path=path)

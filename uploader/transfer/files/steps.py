@@ -176,7 +176,7 @@ async def remove_superseded(run: JobRun, transfer: Transfer) -> None:
 async def _reason_to_keep(run: JobRun, transfer: Transfer, file_id: int) -> str | None:
     """Return the reason, as a predicate, why a file must not be removed any longer; None if it may, or is gone."""
     if file_id in transfer.replaces and run.options.on_conflict == "keep":
-        return "is to be kept now"
+        return "must be kept by the options of this run"
     try:
         file = await run.listing.in_place(file_id, transfer.folder, transfer.name)
     except FileGone:

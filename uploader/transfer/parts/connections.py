@@ -11,7 +11,7 @@ import anyio
 from uploader.concurrency import PATIENCE
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class SourceWait:
     """A part that waits for its source. `lend` is called once nothing has come for `PATIENCE` seconds since `since`."""
 

@@ -107,7 +107,7 @@ class Slot:
                 until_answered.callback(self._answered)
                 self.release()
 
-            wait = SourceWait(self._run.clock.monotonic(), lend, progress, progress())
+            wait = SourceWait(since=self._run.clock.monotonic(), lend=lend, progress=progress, seen=progress())
             self._wait = wait
             self._connections.waits.add(wait)
             until_answered.callback(self._connections.waits.discard, wait)

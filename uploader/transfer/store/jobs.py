@@ -306,7 +306,7 @@ def has_journal(folder: Path, disk: Disk) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return read_synced(journal, disk) is not None
     except OSError:
-        pass  # a job that nobody can read is not one that does not exist
+        pass  # an unreadable job still exists
     return True
 
 

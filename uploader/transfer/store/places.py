@@ -36,7 +36,7 @@ class Turn(enum.Enum):
     OUTDATED = "another job started something there since the decision"
 
 
-class Start(msgspec.Struct, frozen=True):
+class Start(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a log."""
 
     item: str
@@ -95,7 +95,8 @@ class PlaceLog:
             starts = self._read(stripe)
             if any(s.place in (digest, _ANY) and self._is_foreign(s) and s not in seen for s in starts):
                 return Turn.OUTDATED
-            self._write(stripe, starts, Start(self._item, digest, self._job, secrets.token_hex(4)))
+            new = Start(item=self._item, place=digest, job=self._job, nonce=secrets.token_hex(4))
+            self._write(stripe, starts, new)
             begun = True
             return fd
         finally:
@@ -117,7 +118,8 @@ class PlaceLog:
 
     def _read(self, stripe: int) -> list[Start]:
         lines = (self._disk.read(self._path(stripe)) or b"").decode("ascii", "replace").splitlines()
-        return [Start(*words) for line in lines if len(words := line.split(" ")) == 4]
+        rows = (words for line in lines if len(words := line.split(" ")) == 4)
+        return [Start(item=item, place=place, job=job, nonce=nonce) for item, place, job, nonce in rows]
 
     def _write(self, stripe: int, starts: list[Start], new: Start) -> None:
         """Append to the log; shorten it when it has become long."""
@@ -125,7 +127,7 @@ class PlaceLog:
             self._disk.append(self._path(stripe), _line(new))
             return
         dropped, kept = starts[: len(starts) - _KEPT], [*starts[len(starts) - _KEPT :], new]
-        jobs = {(start.item, start.job): Start(start.item, _ANY, start.job, start.nonce) for start in dropped}
+        jobs = {(start.item, start.job): msgspec.structs.replace(start, place=_ANY) for start in dropped}
         self._disk.put(self._path(stripe), b"".join(_line(start) for start in [*jobs.values(), *kept][-2 * _KEPT :]))
 
     def _path(self, stripe: int) -> Path:
