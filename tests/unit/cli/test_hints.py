@@ -14,7 +14,8 @@ import pytest
 import uploader
 from uploader import errors
 from uploader.cli.errors import failure_of
-from uploader.cli.hints import HINTS, Repeated, hint_for
+from uploader.cli.hint_table import HINTS
+from uploader.cli.hints import Repeated, hint_for
 from uploader.cli.main import main
 from uploader.cli.options import GlobalOptions
 from uploader.errors import Facts, FigupError

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from uploader.cli.hints import HINTS
+from uploader.cli.hint_table import HINTS
 from uploader.errors import Conflict, Facts, FigupError, RequestRejected, SourceUnreadable
 from uploader.figshare.models import File, Part, Upload
 from uploader.transfer.compare import Expected, Match
