@@ -24,6 +24,7 @@ from uploader.transfer.arguments import (
     check_flag,
     check_flags,
     check_number,
+    check_text,
     check_texts,
     wrong_type,
 )
@@ -246,7 +247,8 @@ class Client(TransferClient):
         check_flags(
             strict=strict, versions=versions, tables=tables, emails=emails, stats=stats, replace=replace, fresh=fresh
         )
-        check_texts(author=author, orcid=orcid, type=type, status=status, columns=columns, scope=scope)
+        check_texts(author=author, orcid=orcid, type=type, status=status, scope=scope)
+        check_text("columns", columns, optional=False)
         check_number("group", group, "the id of a group")
         check_number("max_requests", max_requests, "a number of requests")
         check_callback("on_progress", on_progress)

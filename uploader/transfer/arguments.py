@@ -133,10 +133,10 @@ def shown(value: object) -> str:
         return "a number with too many digits"
 
 
-def check_text(name: str, value: object) -> None:
-    """Raise TypeError unless `value` is a string or None, UsageError if it cannot be written as UTF-8."""
-    if value is not None and not isinstance(value, str):
-        raise wrong_type(name, value, "a string or None")
+def check_text(name: str, value: object, *, optional: bool = True) -> None:
+    """Raise TypeError unless `value` is a string, or with `optional` None; UsageError if it is not valid Unicode."""
+    if not isinstance(value, str) and not (optional and value is None):
+        raise wrong_type(name, value, f"a string{' or None' if optional else ''}")
     if value is not None and not is_unicode(value):
         raise UsageError(f"invalid {name}: it contains half of a character (an unpaired surrogate)")
 
@@ -229,6 +229,10 @@ def check_settings(settings: Settings | None) -> None:
     check_instance("settings", settings, Settings)
     if settings is None:
         return
+    check_text("endpoint", settings.endpoint, optional=False)
+    check_text("bind", settings.bind)
+    check_flag("insecure_http", settings.insecure_http)
+    as_path("ca_file", settings.ca_file)
     for name in ("connect_timeout", "answer_timeout", "stall_timeout", "visibility_timeout"):
         check_real(name, getattr(settings, name), "seconds (float)")
     if settings.api_rate is not None:

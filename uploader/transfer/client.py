@@ -103,8 +103,8 @@ class Client:
         check_settings(settings)
         folder = as_path("state_dir", state_dir)
         if endpoint is None:
-            of_settings = settings.endpoint if settings else None
-            endpoint = of_settings or os.environ.get("FIGSHARE_ENDPOINT") or PUBLIC_ENDPOINT
+            default = os.environ.get("FIGSHARE_ENDPOINT") or PUBLIC_ENDPOINT
+            endpoint = settings.endpoint if settings is not None else default
         self.endpoint = check_endpoint(endpoint, insecure_http=settings.insecure_http if settings else False)
         self._settings = dataclasses.replace(settings or Settings(self.endpoint), endpoint=self.endpoint)
         self._options = options or Options()

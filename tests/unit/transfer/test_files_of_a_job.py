@@ -379,7 +379,7 @@ async def test_an_upload_of_another_size_is_the_servers_fault(world: World, resu
     world.figshare.on_request["file"] = lambda _: setattr(the_file(world), "size", 300)
     assert await world.upload(path, title=TITLE) == 1
     assert isinstance(world.error, ProtocolViolation)
-    assert "upload of it has 300 bytes, the file 200" in world.error.message
+    assert "its upload with 300 bytes instead of 200" in world.error.message
     Path(path).write_bytes(CONTENT + b"more")
     assert await world.upload(path, title=TITLE) == 5
     assert isinstance(world.error, SourceChanged)

@@ -173,6 +173,8 @@ def test_an_empty_endpoint_is_not_the_default(world: World, monkeypatch: pytest.
     monkeypatch.setenv("FIGSHARE_ENDPOINT", "")
     with pytest.raises(errors.UsageError, match="not an http"):
         uploader.Client("t0ken", endpoint="", state_dir=world.folder)
+    with pytest.raises(errors.UsageError, match="not an http"):
+        uploader.Client("t0ken", settings=Settings(""), state_dir=world.folder)
     assert uploader.Client("t0ken", state_dir=world.folder).endpoint == "https://api.figshare.com/v2"
 
 
@@ -203,7 +205,8 @@ def test_an_empty_endpoint_is_not_the_default(world: World, monkeypatch: pytest.
         (lambda client: client.upload(io.StringIO("a")), "paths must be a path .* not StringIO"),
         (lambda client: client.item(5, version="2"), "version must be the number"),
         (lambda client: client.report("own", 5), "output must be a path"),
-        (lambda client: client.report("own", "a.csv", columns=["id"]), "columns must be a string or None, not list"),
+        (lambda client: client.report("own", "a.csv", columns=["id"]), "columns must be a string, not list"),
+        (lambda client: client.report("own", "a.csv", columns=None), "columns must be a string, not None"),
         (lambda client: client.report("own", "a.csv", states="draft"), "states must be several strings"),
         (lambda client: client.report("own", "a.csv", max_requests="2"), "max_requests must be a number"),
         (lambda client: client.report("author", "a.csv", author_ids=5), "author_ids must be several ids"),
@@ -323,6 +326,10 @@ async def test_a_coroutine_function_is_not_a_callback(world: World) -> None:
         ({"settings": ENDPOINT}, "settings must be an uploader.Settings or None, not str"),
         ({"settings": Settings(ENDPOINT, api_rate="1")}, "api_rate must be .* not str"),  # type: ignore[arg-type]
         ({"settings": Settings(ENDPOINT, retry=5)}, "retry must be an uploader.RetryPolicy"),  # type: ignore[arg-type]
+        ({"settings": Settings(5)}, "endpoint must be a string, not int"),  # type: ignore[arg-type]
+        ({"settings": Settings(ENDPOINT, bind=5)}, "bind must be a string or None, not int"),  # type: ignore[arg-type]
+        ({"settings": Settings(ENDPOINT, insecure_http="no")}, "insecure_http must be True"),  # type: ignore[arg-type]
+        ({"settings": Settings(ENDPOINT, ca_file=5)}, "ca_file must be a path"),  # type: ignore[arg-type]
         (
             {"settings": Settings(ENDPOINT, retry=RetryPolicy(elapsed_cap="15min"))},  # type: ignore[arg-type]
             r"retry.elapsed_cap must be seconds \(float\), not str",
