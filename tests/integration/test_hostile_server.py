@@ -98,7 +98,7 @@ def parts(*ranges: tuple[Any, Any, Any], **changes: object) -> Lie:
         pytest.param(
             parts((1, 0, 1500), size=1501),
             75,  # it is restarted, but this server removes no file
-            "restarting from the beginning: Figshare's upload of it has 1501 bytes, the file 1000",
+            "restarting from the beginning: Figshare created its upload with 1501 bytes instead of 1000",
             id="of another size",
         ),
         pytest.param(parts((-1, 0, 999)), 1, "invalid part", id="negative"),
