@@ -39,6 +39,11 @@ def test_the_index_lists_every_page() -> None:
     assert pages == {"index", *topics()}
 
 
+def test_the_reference_lists_every_command() -> None:
+    rows = [line for line in page("reference").splitlines() if line.startswith("| `figup ")]
+    assert {words.split()[1].strip("`") for row in rows for words in re.findall(r"`figup [^`]+`?", row)} == {*COMMANDS}
+
+
 def test_the_top_level_help_shows_the_global_options(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(["--help"], capsys)
     listed = out.partition("Global options, before or after the command:\n")[2].partition("\n\n")[0]
