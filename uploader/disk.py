@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from uploader.errors import FigupError, ResourcesExhausted, StateDiskFull, StateLost, StateUnusable
-from uploader.system import PATH_FAULTS, passing_error, resource_error
+from uploader.system import PATH_FAULTS, resource_error, transient_error
 from uploader.text import printable
 
 FILE_MODE = 0o600
@@ -52,7 +52,7 @@ def _translated(error: OSError | ValueError, path: Path) -> FigupError:
         return StateDiskFull(f"the disk that holds figup's state is full: {path}: {reason}")
     if (exhausted := resource_error(error)) is not None:
         return exhausted
-    if passing_error(error, str(path)) is not None:
+    if transient_error(error, str(path)) is not None:
         return StateLost(f"the storage that holds figup's state does not answer: {path}: {reason}")
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         reason = "it is a symbolic link, which is not followed here"
@@ -70,8 +70,8 @@ def temporary_errors() -> Iterator[None]:
 
 def temporary_error(fault: OSError, folder: str | None) -> FigupError:
     """Return the error for a temporary file that cannot be written to a folder; None: to any."""
-    if folder is not None and (passing := passing_error(fault, folder)) is not None:
-        return passing
+    if folder is not None and (transient := transient_error(fault, folder)) is not None:
+        return transient
     place = "" if folder is None else f" in {printable(folder)}"
     other = ", or set TMPDIR to another folder" if folder in (None, tempfile.tempdir) else ""
     return ResourcesExhausted(

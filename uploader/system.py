@@ -59,7 +59,7 @@ def resource_error(fault: BaseException) -> ResourcesExhausted | None:
     return None
 
 
-def passing_error(fault: BaseException, path: str) -> FigupError | None:
+def transient_error(fault: BaseException, path: str) -> FigupError | None:
     """Return the error for `path` if the cause may be temporary; None for anything else."""
     if isinstance(fault, OSError) and fault.errno == errno.EIO:
         text = f"{printable(path)}: its storage fails: {fault.strerror}"
@@ -74,8 +74,8 @@ def path_error(fault: BaseException, path: str) -> FigupError:
 
     One of SourceNotFound, SourceUnreadable, UsageError (an impossible path), StorageUnavailable, ResourcesExhausted.
     """
-    if (passing := passing_error(fault, path)) is not None:
-        return passing
+    if (transient := transient_error(fault, path)) is not None:
+        return transient
     shown = printable(path)
     if not isinstance(fault, OSError):
         return UsageError(f"{shown}: not a possible path: {_why(fault)}", path=path)
@@ -91,8 +91,8 @@ def path_error(fault: BaseException, path: str) -> FigupError:
 
 def write_error(fault: BaseException, path: str) -> FigupError:
     """Return the error for an output file that cannot be written."""
-    passing = passing_error(fault, path)
-    return passing or UsageError(f"cannot write {printable(path)}: {_why(fault)}", path=path)
+    transient = transient_error(fault, path)
+    return transient or UsageError(f"cannot write {printable(path)}: {_why(fault)}", path=path)
 
 
 def _why(fault: BaseException) -> str:
@@ -127,8 +127,8 @@ def absolute(path: str) -> str:
     try:
         return os.path.abspath(path)  # noqa: PTH100 - plain strings, a hundred thousand of them
     except OSError as fault:
-        if (passing := passing_error(fault, "the current folder")) is not None:
-            raise passing from fault
+        if (transient := transient_error(fault, "the current folder")) is not None:
+            raise transient from fault
         raise UsageError(
             f"the current folder cannot be used: {fault.strerror}", hint="Change to another one, or use absolute paths."
         ) from fault

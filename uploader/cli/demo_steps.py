@@ -113,7 +113,7 @@ class Demo:
                     break
                 if process.returncode is not None:
                     raise DemoFailed(
-                        f"the first run ended by itself with status {process.returncode}: {self._complaint(out)}"
+                        f"the first run ended by itself with status {process.returncode}: {self._last_error(out)}"
                     )
                 await anyio.sleep(_POLL_INTERVAL)
             process.kill()
@@ -131,7 +131,7 @@ class Demo:
                         await process.wait()
         events = await _events(out)
         if process.returncode != 0 or not events or events[-1]["event"] != "summary":
-            raise DemoFailed(f"the second run ended with status {process.returncode}: {self._complaint(out)}")
+            raise DemoFailed(f"the second run ended with status {process.returncode}: {self._last_error(out)}")
         summary: dict[str, Any] = events[-1]
         return summary
 
@@ -236,7 +236,7 @@ class Demo:
         async with aiofiles.open(out, encoding="utf-8") as file:
             return (await file.read()).rstrip("\n")
 
-    def _complaint(self, out: Path) -> str:
+    def _last_error(self, out: Path) -> str:
         """Return the last line that a run wrote to stderr."""
         lines = out.with_suffix(".err").read_text("utf-8", "replace").strip().splitlines()
         return lines[-1].removeprefix("figup: ") if lines else "no output"

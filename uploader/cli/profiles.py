@@ -27,7 +27,7 @@ import click
 
 from uploader.cli.parameters import LocalPath, ParsedFile
 from uploader.errors import UsageError
-from uploader.system import passing_error
+from uploader.system import transient_error
 from uploader.text import did_you_mean, printable
 
 PROFILE_VARIABLE = "FIGUP_PROFILE"
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         raise UsageError(f"{path}: line {line} is not UTF-8", hint="Save it as UTF-8.", path=str(path)) from None
     except OSError as error:
         text = f"{path}: cannot be read: {error.strerror}"
-        raise passing_error(error, str(path)) or UsageError(text, path=str(path)) from None
+        raise transient_error(error, str(path)) or UsageError(text, path=str(path)) from None
     import tomllib  # only with a file: every command asks for one
 
     try:

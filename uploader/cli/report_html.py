@@ -63,7 +63,7 @@ def report_html(job: JobReport) -> str:
     return _environment().get_template("report.html.j2").render(
         job=job,
         title=job.title or f"Item {job.item_id}",
-        verdict=_verdict(job),
+        verdict=_overall_outcome(job),
         facts=list(_facts(job)),
         plot=plot(curve) if curve else None,
         job_runs=units.format_count(len(curve), "run"),
@@ -104,7 +104,7 @@ def _printable(value: object) -> object:
     return printable(value) if type(value) is str else value
 
 
-def _verdict(job: JobReport) -> _Outcome:
+def _overall_outcome(job: JobReport) -> _Outcome:
     verified, linked, total = job.counts.get("verified", 0), job.counts.get("linked", 0), len(job.files)
     if verified + linked == total:
         files = "The file is" if verified == 1 else f"All {verified} files are"

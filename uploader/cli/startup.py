@@ -31,7 +31,7 @@ def handle_signals() -> None:
             signal.signal(signum, _end)
     for signum in ASKING:
         if signal.getsignal(signum) is signal.SIG_DFL:
-            signal.signal(signum, _go_on)
+            signal.signal(signum, _ignore_signal)
 
 
 def ignore_signals() -> None:
@@ -65,7 +65,7 @@ def is_ours(handler: object) -> bool:
 
     Python's handler prints a traceback if it is called while the interpreter ends.
     """
-    return handler in (_end, _go_on) or (_is_command and handler is signal.default_int_handler)
+    return handler in (_end, _ignore_signal) or (_is_command and handler is signal.default_int_handler)
 
 
 def _end(*_: object) -> None:
@@ -77,5 +77,5 @@ def _end(*_: object) -> None:
         os._exit(_STATUS)
 
 
-def _go_on(*_: object) -> None:
+def _ignore_signal(*_: object) -> None:
     """Do nothing; unlike an ignored signal, this is not inherited by child processes."""

@@ -19,7 +19,7 @@ from uploader.disk import Disk, open_lock_file, take_flock
 from uploader.errors import Facts, FigupError, NoToken, StateUnusable, TokenFileExposed, UsageError
 from uploader.figshare.grants import OAuth1Grant, OAuth2Grant, parse_grant
 from uploader.redaction import add_secret
-from uploader.system import PATH_FAULTS, passing_error, path_error
+from uploader.system import PATH_FAULTS, path_error, transient_error
 
 SERVICE = "figup"
 VARIABLE = "FIGSHARE_TOKEN"
@@ -270,7 +270,7 @@ def _read_private(path: Path, *, exposed: bool = False) -> str | None:
     except PATH_FAULTS as fault:
         reason = fault.strerror if isinstance(fault, OSError) else fault
         text = f"cannot read the token file {path}: {reason}"
-        raise passing_error(fault, str(path)) or NoToken(text, path=str(path)) from None
+        raise transient_error(fault, str(path)) or NoToken(text, path=str(path)) from None
     return raw.decode("utf-8-sig", "replace")
 
 

@@ -40,7 +40,7 @@ class From:
 
 def parse_json(body: bytes) -> Any:
     """Return the JSON value of a body. Raises NotJson, from outside the handler: its context would show the body."""
-    for prepare in (bytes, _mended):
+    for prepare in (bytes, _with_replacements):
         try:
             return msgspec.json.decode(prepare(body))
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -48,7 +48,7 @@ def parse_json(body: bytes) -> Any:
     raise NotJson("not JSON")
 
 
-def _mended(body: bytes) -> str:
+def _with_replacements(body: bytes) -> str:
     """Return JSON with U+FFFD for bytes that are not UTF-8 and for lone surrogates: one bad name must not make a whole
     list unreadable. Raises ValueError, RecursionError.
     """

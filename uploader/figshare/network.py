@@ -19,7 +19,7 @@ from uploader.figshare import urls
 from uploader.figshare.answer_head import MAX_HEADERS, MAX_LINE, Connector
 from uploader.figshare.settings import Settings
 from uploader.redaction import add_credentials
-from uploader.system import PATH_FAULTS, passing_error
+from uploader.system import PATH_FAULTS, transient_error
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -111,8 +111,8 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
             return ssl.create_default_context(capath=location)
         return ssl.create_default_context(cafile=location)
     except PATH_FAULTS as fault:
-        if (passing := passing_error(fault, location)) is not None:
-            raise passing from None
+        if (transient := transient_error(fault, location)) is not None:
+            raise transient from None
         reason = (fault.strerror if isinstance(fault, OSError) else str(fault)) or "no certificates in it"
         raise UsageError(f"{origin}: cannot use the certificates of {location}: {reason}", path=location) from None
 

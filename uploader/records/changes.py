@@ -85,9 +85,9 @@ def was_edited(item: ItemDetail, created_with: ItemPayload) -> bool:
         return True
     as_set = (fields.get("description", ""), fields.get("keywords", ()), fields.get("categories", ()))
     as_seen = (item.description, item.keywords, [one.id for one in item.categories])
-    return _essence(*as_set) != _essence(*as_seen)
+    return _comparable(*as_set) != _comparable(*as_seen)
 
 
-def _essence(description: str, keywords: Iterable[str], categories: Iterable[int]) -> tuple[object, ...]:
+def _comparable(description: str, keywords: Iterable[str], categories: Iterable[int]) -> tuple[object, ...]:
     letters = "".join(html.unescape(re.sub(r"<[^<>]*>", "", description)).split())
     return letters, {word.casefold() for word in keywords}, set(categories)

@@ -142,7 +142,7 @@ class Run:
             existing = await self._find_existing()
         async for some in in_batches(self._records):
             for record in some:
-                self._check_may_go_on()
+                self._check_not_stopped()
                 await self._one(record, existing)
                 done, total = len(self._results), len(self._records)
                 self._on_progress(RunProgress(done=done, total=total, failed=self.failed, requests=self._requests))
@@ -157,7 +157,7 @@ class Run:
         """Look up the outcome of requests to create items of records that are no longer in the file."""
         intents = [one.intent for key, one in self._job.state.records.items() if key not in self._results]
         for intent in filter(None, intents):
-            self._check_may_go_on()
+            self._check_not_stopped()
             try:
                 await look_up(self._api, self._job, self._stop, intent, existing.marked.get(intent.mark))
             except RecordsMissing as error:
@@ -180,7 +180,7 @@ class Run:
         most = self._options.limits.max_requests
         return most is not None and self._requests >= most
 
-    def _check_may_go_on(self) -> None:
+    def _check_not_stopped(self) -> None:
         if self._stop.requested or self._budget_is_spent():
             raise Stopped
 

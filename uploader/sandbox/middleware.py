@@ -33,7 +33,7 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _UNTIDY.search(request.path):
-            request, handler = await _tidied(request)
+            request, handler = await _with_normal_path(request)
         context = context_of(request)
         route = table.match(request)
         record = entry_of(request, service, route.kind if route else "other", context.now())
@@ -69,7 +69,7 @@ def request_middleware(service: str, table: RouteTable) -> Middleware:
     return middleware
 
 
-async def _tidied(request: web.Request) -> tuple[web.Request, Handler]:
+async def _with_normal_path(request: web.Request) -> tuple[web.Request, Handler]:
     """Route the request again without doubled or trailing slashes, as the real service does."""
     path = re.sub("//+", "/", request.rel_url.raw_path).rstrip("/") or "/"
     merged = request.clone(rel_url=request.rel_url.with_path(path, encoded=True, keep_query=True))

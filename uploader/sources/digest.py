@@ -216,11 +216,11 @@ class Digest:
                 checked.reset()
                 part = next(boundaries, None)
             if not self._stopped:  # a late thread must not write
-                self._keep_now_and_then(len(data))
+                self._save_if_due(len(data))
             self._release_waiters(len(data))
         return md5.hexdigest()
 
-    def _keep_now_and_then(self, count: int) -> None:
+    def _save_if_due(self, count: int) -> None:
         """Save the state if a checkpoint is due; it includes `count` bytes beyond the position."""
         if self._on_checkpoint is None or self._position + count - self._kept < SAVE_BYTES:
             return

@@ -19,7 +19,7 @@ from uploader.sources.filters import IGNORE_FILE, Filters, Glob, Ignores
 from uploader.sources.gitignore import Patterns, pattern_lines
 from uploader.sources.models import Reason, Skipped, SourceFile, remote_path
 from uploader.sources.source import refuse_special, remote_name, stat_source
-from uploader.system import PATH_FAULTS, passing_error, path_error
+from uploader.system import PATH_FAULTS, path_error, transient_error
 from uploader.text import printable
 
 Found: TypeAlias = SourceFile | Skipped | FigupError
@@ -190,7 +190,7 @@ def _ignore_file(path: str, rules: Rules) -> Patterns:
         raise UsageError(f"{printable(path)}: is a broken link", path=path) from None
     except OSError as error:
         text = f"{printable(path)}: cannot be read: {error.strerror or error}"
-        raise passing_error(error, path) or UsageError(text, path=path) from error
+        raise transient_error(error, path) or UsageError(text, path=path) from error
     patterns = Patterns(pattern_lines(data, printable(path)))
     for pattern in patterns.malformed:
         rules.on_malformed(pattern, path)

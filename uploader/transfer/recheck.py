@@ -133,7 +133,7 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
     suspects = [t for t in state.active if remote_match(t, remote.of(t), folders)[0] is not Match.SAME]
     if suspects:
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
-        remote, folders = await _known_again(api, state, state.item_id, suspects, remote, settle)
+        remote, folders = await _confirm(api, state, state.item_id, suspects, remote, settle)
     by_path = _by_path(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
     error: FigupError | None = None
@@ -229,7 +229,7 @@ def _is_as_sent(file: File, transfer: Transfer) -> bool:
     return same_name and classify(file, expected_of(transfer)) is Match.SAME
 
 
-async def _known_again(
+async def _confirm(
     api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles, settle: float
 ) -> tuple[_RemoteFiles, Mapping[int, str]]:
     """Read suspicious files again: once if they differ, up to three times if they seem gone."""

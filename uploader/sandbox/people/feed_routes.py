@@ -68,7 +68,7 @@ def added_values(db: sqlite3.Connection) -> dict[int, tuple[str, ...]]:
 
 
 def _add_values(db: sqlite3.Connection, number: int, values: list[str], now: float) -> dict[int, tuple[str, ...]]:
-    if not _admitted(db, "values", now, _HOUR):
+    if not _record_feed(db, "values", now, _HOUR):
         raise ApiError(409, "PreviousCustomFieldUploadNotComplete", "Previous import still in progress!")
     db.executemany("INSERT OR IGNORE INTO field_values VALUES (?, ?)", ((number, value) for value in values))
     return added_values(db)
@@ -76,14 +76,14 @@ def _add_values(db: sqlite3.Connection, number: int, values: list[str], now: flo
 
 def _import(db: sqlite3.Connection, people: list[Person], now: float) -> bool:
     """Return False for the second feed within a day."""
-    if not _admitted(db, "hr", now, _DAY):
+    if not _record_feed(db, "hr", now, _DAY):
         return False
     for one in people:
         _store(db, one, now)
     return True
 
 
-def _admitted(db: sqlite3.Connection, kind: str, now: float, pause: float) -> bool:
+def _record_feed(db: sqlite3.Connection, kind: str, now: float, pause: float) -> bool:
     """Record a file of this kind; False if the last one was too recent."""
     row = db.execute("SELECT created FROM feeds WHERE kind = ?", (kind,)).fetchone()
     if row is not None and row["created"] > now - pause:

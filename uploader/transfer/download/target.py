@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uploader.disk import NO_HARD_LINKS, sync_open_folder
 from uploader.errors import FigupError, TargetFull, TargetUnusable
-from uploader.system import passing_error
+from uploader.system import transient_error
 from uploader.text import printable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -29,8 +29,8 @@ def target_errors(path: str) -> Iterator[None]:
 
 def _translated(error: OSError, path: str) -> FigupError:
     why = error.strerror or str(error)
-    if (passing := passing_error(error, path)) is not None:
-        return passing
+    if (transient := transient_error(error, path)) is not None:
+        return transient
     if error.errno in _FULL:
         return TargetFull(f"{printable(path)}: cannot be written: {why}", path=path)
     if error.errno in (errno.ELOOP, errno.ENOTDIR):

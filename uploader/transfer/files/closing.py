@@ -78,7 +78,7 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
         return False
     for transfer, other in check.different:
         if (transfer, other) not in own:
-            _name_different(run, transfer, other)
+            _warn_of_different(run, transfer, other)
     return await _remove_duplicates(run, [duplicate for duplicate in check.duplicates if duplicate not in own])
 
 
@@ -117,7 +117,7 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
         listed = run.listing.foreign_files.get(transfer.remote_path, ())
         before = {file.id for file in listed if file.status != "created"}
         for file in (file for file in files if file.id not in before and on_conflict != "keep"):
-            _name_different(run, transfer, file.id)
+            _warn_of_different(run, transfer, file.id)
         files = [file for file in files if file.id in before]
     if not transfer.record_lost and on_conflict != "replace":
         return False  # files from before are on record
@@ -149,7 +149,7 @@ async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, i
     return removed
 
 
-def _name_different(run: JobRun, transfer: Transfer, file_id: int) -> None:
+def _warn_of_different(run: JobRun, transfer: Transfer, file_id: int) -> None:
     text = f"item {run.item_id} also holds a different file {file_id} of the same name"
     run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
 

@@ -57,7 +57,7 @@ class PartSenders:
             rate = format_rate(meter.sample(now) or 0)
             log.info("up to %s now, at %s", format_count(self._limit, "connection"), rate)
         self._apply_limit()
-        self._heed_deadline(now)
+        self._stop_before_deadline(now)
         # The queue may have been closed for a while.
         self._queue.wake(self._queue.left)
 
@@ -80,7 +80,7 @@ class PartSenders:
         now, busy = self._run.clock.monotonic(), self._run.progress.busy
         return self._run.deadline.may_begin(size, now, busy, idle=self._connections.lent)
 
-    def _heed_deadline(self, now: float) -> None:
+    def _stop_before_deadline(self, now: float) -> None:
         """Stop the run once all parts that can be finished in time are; until then, more of them may become so."""
         run, lent = self._run, self._connections.lent
         if self.in_use or not lent:

@@ -117,7 +117,7 @@ def keep_overview(states: JobStore, job: str, state: JobState) -> None:
 
     Raises JobNotFound, StateDiskFull, StateUnusable.
     """
-    if (journal := _as_it_is(states, job)) is not None:
+    if (journal := _journal_version(states, job)) is not None:
         _write_cached(states, journal, _overview(job, state, states.last_change(job)))
 
 
@@ -151,7 +151,7 @@ def _recorded(states: JobStore, job: str) -> tuple[JobOverview, tuple[int, int, 
     kept = _read_cached(states, job)
     if kept is not None:
         return kept, None
-    journal = _as_it_is(states, job)
+    journal = _journal_version(states, job)
     seen, state = _read(states, job)
     return seen, journal if state is not None and journal is not None and journal[0] >= CACHE_FROM else None
 
@@ -280,10 +280,10 @@ def _read_cached(states: JobStore, job: str) -> JobOverview | None:
         kept = msgspec.json.decode(data or b"", type=_CachedOverview)
     except (FigupError, msgspec.MsgspecError):
         return None
-    return kept.overview if (kept.format, kept.journal) == (_FORMAT, _as_it_is(states, job)) else None
+    return kept.overview if (kept.format, kept.journal) == (_FORMAT, _journal_version(states, job)) else None
 
 
-def _as_it_is(states: JobStore, job: str) -> tuple[int, int, int] | None:
+def _journal_version(states: JobStore, job: str) -> tuple[int, int, int] | None:
     """Return values that identify the state of a journal; None if it cannot be looked at."""
     path: Path = states.folder(job) / "journal"
     try:
