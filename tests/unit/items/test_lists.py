@@ -75,7 +75,7 @@ async def test_keywords_that_are_always_overwritten_are_an_error(figshare: FakeF
     item = await tagged(figshare)
     found = await figshare.items.detail(item.id)
     then(figshare, "update", lambda: item.fields.update(keywords=["theirs"]), times=9)
-    with pytest.raises(Conflict, match="somebody else"):
+    with pytest.raises(Conflict, match="another client"):
         await lists.change_keywords(api_of(figshare), found, add=["mine"])
 
 
