@@ -132,6 +132,17 @@ def test_structures(text: str, value: object) -> None:
         structure(text)
 
 
+@pytest.mark.parametrize("text", [r'["\ud800 and \ud83d\ude00"]', r"['\ud800 and \U0001f600', ]"])
+def test_half_of_a_character_can_be_written(text: str) -> None:
+    assert structure(text) == ["\ufffd and \U0001f600"]
+
+
+@pytest.mark.parametrize(("cell", "missing"), [("[1]", ""), ("x", "timeline: neither JSON nor a Python literal")])
+def test_a_timeline_that_is_no_object_beside_columns_of_its_days(cell: str, missing: str) -> None:
+    (entry,) = read(table(["1", "T", cell, "2016-02-03"], header=["id", "title", "timeline", "posted"])).entries()
+    assert (entry.raw["timeline"], entry.missing) == ({"posted": "2016-02-03"}, missing)
+
+
 def test_flags_and_numbers() -> None:
     assert [flag(one) for one in ("1", "TRUE", "False", "0", "0.0", "maybe")] == [
         True,

@@ -19,10 +19,23 @@ _SLASHED = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?:[ T]+(\d{1,2}):(\d{
 _SERIAL = re.compile(r"[2-6]\d{4}")
 """Excel's number of a day from 1954 to 2091."""
 _SERIAL_START: Final = date(1899, 12, 30)
+_HALF = re.compile(r"\\[uU](?:0000)?[dD][89a-fA-F]")
+"""The escape of one of the two halves of a character, which may stand alone and then cannot be written."""
 
 
 def structure(text: str) -> Any:
-    """Return the list or object in a cell. Raises ValueError if it is neither JSON nor a Python literal."""
+    """Return the list or object in a cell, with U+FFFD for halves of characters.
+
+    Raises ValueError if it is neither JSON nor a Python literal.
+    """
+    value = _parsed(text)
+    if _HALF.search(text) is None:
+        return value
+    whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
+    return json.loads(whole.decode("utf-16", "replace"))
+
+
+def _parsed(text: str) -> Any:
     if not (text.startswith("[") and text.endswith("]")) and not (text.startswith("{") and text.endswith("}")):
         raise ValueError("neither JSON nor a Python literal")
     try:

@@ -196,7 +196,9 @@ class Batch:
         if name in self._dates:
             cell = self.found.dates.iso(cell)
         if name in _MOMENTS or name in _TIMELINE:
-            record.setdefault("timeline", {})[_TIMELINE.get(name, name)] = cell
+            timeline = record.get("timeline")
+            # That of the API's objects may be a cell that is no object.
+            record["timeline"] = {**(timeline if isinstance(timeline, dict) else {}), _TIMELINE.get(name, name): cell}
         elif self._own:
             _put_own(record, name, cell)
         elif name in _API_LISTS:
