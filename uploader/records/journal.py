@@ -56,15 +56,16 @@ class RecordEvent(Event, frozen=True, kw_only=True):
 class CreateIntended(RecordEvent, frozen=True, kw_only=True, tag="intent"):
     """An item with this mark in its title is about to be created. `at` is by the server's clock.
 
-    `fingerprint` is that of the record, "" if not recorded.
+    `fingerprint` is that of the record, "" if not recorded; `source` the source's id, "" without one.
     """
 
     at: str
     mark: str
     fingerprint: str = ""
+    source: str = ""
 
     def changes(self) -> dict[str, Any]:
-        return {"intent": self, "content": self.fingerprint}
+        return {"intent": self, "content": self.fingerprint, "source": self.source}
 
 
 class NotCreated(RecordEvent, frozen=True, kw_only=True, tag="none"):
@@ -87,12 +88,13 @@ class ItemCreated(RecordEvent, frozen=True, kw_only=True, tag="item"):
 
 
 class ItemFound(RecordEvent, frozen=True, kw_only=True, tag="found"):
-    """An item that the job did not create is updated."""
+    """An item that the job did not create is updated. `source` is the source's id of the record, "" without one."""
 
     id: int
+    source: str = ""
 
     def changes(self) -> dict[str, Any]:
-        return {"item_id": self.id}
+        return {"item_id": self.id, "source": self.source}
 
 
 class ExistingRead(RecordEvent, frozen=True, kw_only=True, tag="existing"):
@@ -161,7 +163,7 @@ class Linked(RecordEvent, frozen=True, kw_only=True, tag="linked"):
     link: str
 
     def changes(self) -> dict[str, Any]:
-        return {"linking": None, "link": self.link, "unpublished": True}
+        return {"linking": None, "link": self.link, "link_shown": False, "unpublished": True}
 
 
 class PublishIntended(RecordEvent, frozen=True, kw_only=True, tag="publishing"):
@@ -215,7 +217,8 @@ class Observed(RecordEvent, frozen=True, kw_only=True, tag="seen"):
     done: bool = False
 
     def changes(self) -> dict[str, Any]:
-        return {"seen": self.seen, "done": self.done, "changing": ""}
+        shown = {"link_shown": True} if self.done else {}
+        return {"seen": self.seen, "done": self.done, "changing": "", **shown}
 
 
 class Touched(RecordEvent, frozen=True, kw_only=True, tag="touched"):
@@ -263,6 +266,8 @@ class RecordState(msgspec.Struct, array_like=True, kw_only=True):
     """When the job last began to change the item, if it has not read it since."""
     described: str | None = None
     likeness: str = ""
+    source: str = ""
+    """The source's id, by which a record is recognized whose DOI was corrected."""
     linking: LinkIntended | None = None
     """A request for a link whose outcome is unknown, or after which old links are to be removed."""
     link: str | None = None
@@ -283,6 +288,8 @@ class RecordState(msgspec.Struct, array_like=True, kw_only=True):
     """Code and message of its last error; None after a success."""
     content: str = ""
     """The fingerprint of the only record whose metadata the job gave to the item; "" for several or if unknown."""
+    link_shown: bool = False
+    """The item has shown the link that the job set; until then a list without it does not say that it is gone."""
     describing: bool = False
     """A description that began is not known to be complete: the item may have other metadata than `described` says."""
 

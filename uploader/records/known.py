@@ -62,8 +62,20 @@ class KnownRecords:
 
     @cached_property
     def _earlier(self) -> dict[str, str]:
-        """The ids of sources that were the keys of records which have a DOI now, by this DOI."""
+        """The keys of records whose DOI is new or was corrected, as the job knows them by their source's id, by the
+        keys that they have now.
+        """
         known = self.state.records
-        found = {one.key: one.source_id for one in self.records if one.key not in known and one.source_id in known}
-        counts, taken = Counter(found.values()), {one.key for one in self.records} if found else set()
-        return {key: source_id for key, source_id in found.items() if counts[source_id] == 1 and source_id not in taken}
+        new = {one.key: one.source_id for one in self.records if one.key not in known and one.source_id}
+        if not known or not new:
+            return {}
+        counts, keys, wanted = Counter(new.values()), dict[str, list[str]](), set(new.values())
+        for key, state in known.items():
+            for source in {key, state.source} & wanted:
+                keys.setdefault(source, []).append(key)
+        taken = {one.key for one in self.records}
+        return {
+            key: earlier[0]
+            for key, source in new.items()
+            if len(earlier := keys.get(source, [])) == counts[source] == 1 and earlier[0] not in taken
+        }

@@ -58,7 +58,7 @@ class Links:
         pending, files = self._state.linking, list[File]()
         if not self.new or pending is not None:
             with self.stop.interruptible():
-                files = await self._settled_files(pending)
+                files = await self._settled_files()
         if not any(_is_link(file, link) for file in files):
             self._check_replaceable(files)
             self.stop.check()
@@ -75,7 +75,7 @@ class Links:
         """
         pending, kept = self._state.linking, self._state.link or ""
         with self.stop.interruptible():
-            files = await self._settled_files(pending)
+            files = await self._settled_files()
         if pending is not None and any(_is_link(file, pending.link) for file in files):
             kept = pending.link
         if wholly:
@@ -111,14 +111,19 @@ class Links:
     async def _files(self) -> list[File]:
         return [file async for file in self.api.files(self.item_id)]
 
-    async def _settled_files(self, pending: ev.LinkIntended | None) -> list[File]:
-        """Return the item's files, with the effect of a pending request for a link if it has one."""
+    async def _settled_files(self) -> list[File]:
+        """Return the item's files, with the link that the job set last or had begun to set, if it has that one."""
+        state = self._state
+        if state.linking is not None:
+            awaited: str | None = state.linking.link
+        else:
+            awaited = state.link if not state.link_shown else None
 
         async def check() -> list[File] | None:
             files = await self._files()
-            return files if pending is None or any(_is_link(file, pending.link) for file in files) else None
+            return files if not awaited or any(_is_link(file, awaited) for file in files) else None
 
-        return await poll(check, SETTLE_TIMEOUT if pending else 0.0, self.api.clock) or await self._files()
+        return await poll(check, SETTLE_TIMEOUT if awaited else 0.0, self.api.clock) or await self._files()
 
     def _is_ours(self, file: File) -> bool:
         """Return whether a file is a link that the job set or had begun to replace."""

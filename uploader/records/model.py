@@ -18,7 +18,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """Identifies the record in its file and in later runs: the normalized DOI, else the source's id."""
     source_id: str = ""
-    """The source's id, which was the key if the record had no DOI in an earlier run."""
+    """The source's id, which was the key if the record had no DOI in an earlier run, or had another one."""
     line: int
     """Where it begins in the file, from 1: a line, a row of a sheet, or the position in a JSON list."""
     metadata: Metadata

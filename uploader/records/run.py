@@ -231,7 +231,7 @@ class Run:
             if row is not None and (refusal := self._may_not_update(row)) is not None:
                 return "existing", refusal, await self._read(record.key, row)
             if row is not None:
-                await self._job.commit(ev.ItemFound(key=record.key, id=row.id))
+                await self._job.commit(ev.ItemFound(key=record.key, id=row.id, source=record.source_id))
             elif self._is_update:
                 raise ItemNotFound(f"no item of this account has the {self._named(record)}")
             else:

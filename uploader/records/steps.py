@@ -125,7 +125,10 @@ class Steps:
         fields = self.record.payload.creation_fields(in_project=False)
         body = {"title": marked_title(self.record.title or "", mark), **fields}
         at = self.api.server_now().isoformat()
-        await self.job.commit_intent(ev.CreateIntended(key=key, at=at, mark=mark, fingerprint=self.record.fingerprint))
+        intent = ev.CreateIntended(
+            key=key, at=at, mark=mark, fingerprint=self.record.fingerprint, source=self.record.source_id
+        )
+        await self.job.commit_intent(intent)
 
         async def check() -> int | None:
             nonlocal late
@@ -262,7 +265,8 @@ class Steps:
         key, intent = self.record.key, self.state.publishing
         with self.stop.interruptible():
             published = await self._published_since(intent) if intent is not None else None
-            detail = published or await self.api.items.detail(self.item_id)
+        detail = published or await self._closing_detail()
+        with self.stop.interruptible():
             is_published = await release.is_published(self.api, detail, time_limit=SETTLE_TIMEOUT)
             if is_published is not None:  # otherwise a later version than the intent's is its effect
                 published = detail if is_published else None
@@ -273,9 +277,10 @@ class Steps:
             intent = ev.PublishIntended(key=key, version=detail.version, curation=detail.curation_status)
             await self.job.commit_intent(intent)
             try:
-                published = await release.publish(
-                    self.api, detail, time_limit=SETTLE_TIMEOUT, on_turn=self.job.lock.check
-                )
+                with self.stop.interruptible():  # its effect may take long; the next run looks for it
+                    published = await release.publish(
+                        self.api, detail, time_limit=SETTLE_TIMEOUT, on_turn=self.job.lock.check
+                    )
             except (RequestRejected, PermissionDenied, TokenRejected):
                 await self.job.commit(ev.NotPublished(key=key))
                 raise
@@ -293,25 +298,36 @@ class Steps:
     # --- outcomes --------------------------------------------------------------------------------------------------
 
     async def observe(self, detail: ItemDetail | None = None, *, done: bool) -> None:
-        """Read the item, and record it. With `done`, raises ProtocolViolation if a step shows no effect."""
-        if detail is None:
-            with self.stop.interruptible():
-                detail = await self._complete_detail() if done else await self.api.items.detail(self.item_id)
-        if done:
-            if self.state.created and await self._links.remove_equal(detail.files, self.record.link):
-                with self.stop.interruptible():
-                    detail = await self.api.items.detail(self.item_id)
+        """Record the item as it was read after its last step, or read it now.
+
+        With `done`, raises ProtocolViolation if a step shows no effect.
+        """
+        if detail is not None:
             self._check(detail)
+        elif done:
+            detail = await self._closing_detail()
+        else:
+            with self.stop.interruptible():
+                detail = await self.api.items.detail(self.item_id)
         await self.job.commit(ev.Observed(key=self.record.key, seen=seen_of(detail), done=done))
 
-    async def _complete_detail(self) -> ItemDetail:
-        """Read the item until it shows its link, which may not be visible yet."""
+    async def _closing_detail(self) -> ItemDetail:
+        """Read the item until it shows its link, which may not be visible yet, and has it once.
+
+        Raises ProtocolViolation if a step shows no effect.
+        """
 
         async def check() -> ItemDetail | None:
             detail = await self.api.items.detail(self.item_id)
             return detail if self._shows_link(detail) else None
 
-        return await poll(check, SETTLE_TIMEOUT, self._clock) or await self.api.items.detail(self.item_id)
+        with self.stop.interruptible():
+            detail = await poll(check, SETTLE_TIMEOUT, self._clock) or await self.api.items.detail(self.item_id)
+        if self.state.created and await self._links.remove_equal(detail.files, self.record.link):
+            with self.stop.interruptible():
+                detail = await self.api.items.detail(self.item_id)
+        self._check(detail)
+        return detail
 
     def _shows_link(self, detail: ItemDetail) -> bool:
         return self.record.link is None or self.record.link in {file.download_url for file in detail.files}

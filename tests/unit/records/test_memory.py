@@ -38,7 +38,7 @@ def test_the_state_of_a_record_is_kept_encoded() -> None:
     assert memory.kept / RECORDS < 500, memory.kept / RECORDS
     assert state.of(key) == ev.RecordState(
         item_id=number, created=True, described=f"{number:016x}", link=f"https://doi.org/{key}", published="public",
-        seen=seen, done=True,
+        seen=seen, done=True, link_shown=True,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from tests.fakes import figshare as fake
 from tests.fakes.figshare import Fault
 from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import KILLED
-from uploader.errors import ItemNotFound, JobBusy, RequestRejected
+from uploader.errors import Interrupted, ItemNotFound, JobBusy, RequestRejected
 from uploader.figshare.outcomes import PageLimitReached
 from uploader.items.payload import ItemPayload
 from uploader.records.job import job_store, overview
@@ -291,11 +291,27 @@ async def test_a_creation_that_an_incomplete_list_may_hide_is_named(world: Recor
     assert world.state().ended == ""
 
 
-async def test_a_record_that_got_a_doi_since_is_recognized_by_its_id(world: RecordWorld) -> None:
-    def of_source(number: int, doi: str = "") -> Planned:
-        dois = (doi,) if doi else ()
-        return msgspec.structs.replace(record(number), key=doi or "pub.1", dois=dois, source_id="pub.1")
+def of_source(number: int, doi: str = "") -> Planned:
+    """A record with the id pub.1 of its source."""
+    one = record(number, doi=doi) if doi else record(number)
+    return msgspec.structs.replace(one, key=doi or "pub.1", dois=(doi,) if doi else (), source_id="pub.1")
 
+
+@pytest.mark.parametrize("found", [False, True])
+async def test_a_record_whose_doi_was_corrected_twice_is_recognized_by_its_id(
+    world: RecordWorld, *, found: bool
+) -> None:
+    if found:
+        world.figshare.add_item("theirs").doi = "10.1234/1"
+    for doi in ("10.1234/1", "10.1234/1x", "10.1234/1y"):
+        assert await world.run([of_source(1, doi), record(2)], UPDATED) == 0
+        assert (len(world.items()), world.items()[0].doi, world.warnings) == (2, doi, [])
+    world.items()[0].doi = ""
+    assert await world.run([of_source(1, "10.1234/1z"), of_source(1, "10.1234/1")]) == 0
+    assert len(world.items()) == 3, "the record with the earlier DOI is another one now"
+
+
+async def test_a_record_that_got_a_doi_since_is_recognized_by_its_id(world: RecordWorld) -> None:
     assert await world.run([of_source(1)]) == 0
     assert await world.run([of_source(1, "10.1234/1")], UPDATED) == 0
     assert (len(world.items()), world.outcomes[0].item_id) == (1, world.items()[0].id)
@@ -425,6 +441,24 @@ async def test_only_the_link_of_the_job_is_removed_from_a_metadata_only_item(wor
     assert links(world) == [NEWER]
 
 
+@pytest.mark.parametrize("then", [NEW, None])
+async def test_a_link_that_is_not_visible_yet_is_replaced_or_removed(world: RecordWorld, then: str | None) -> None:
+    world.figshare.files_lag = 20.0
+    world.figshare.fail("detail", Fault.KILLED_BEFORE)
+    assert await world.run([record(1)]) == KILLED
+    assert await world.run([linked(then) if then else metadata_only()], UPDATED) == 0
+    assert links(world) == ([then] if then else [])
+
+
+async def test_a_link_that_somebody_removed_is_not_waited_for(world: RecordWorld) -> None:
+    await world.run([record(1)])
+    world.items()[0].files.clear()
+    before = world.clock.monotonic()
+    assert await world.run([linked(NEW)], UPDATED) == 0
+    assert links(world) == [NEW]
+    assert world.clock.monotonic() - before < 1
+
+
 @pytest.mark.parametrize("killed", ["link", "delete_file"])
 async def test_an_update_without_a_link_finishes_the_replacement_that_was_killed(
     world: RecordWorld, killed: str
@@ -519,6 +553,37 @@ async def test_a_request_to_publish_that_takes_a_minute_is_not_repeated(world: R
     await world.run([record(1)], PUBLISHED)
     assert await world.run([record(1)], PUBLISHED) == 0
     assert (world.items()[0].version, world.figshare.log.count("publish")) == (1, 1)
+
+
+async def test_an_item_is_published_once_it_shows_its_link(world: RecordWorld) -> None:
+    world.figshare.files_lag = 20.0
+    shown: list[bool] = []
+    world.figshare.on_request["publish"] = lambda _: shown.append(world.clock.monotonic() >= 20)
+    assert await world.run([record(1)], PUBLISHED) == 0
+    assert shown == [True]
+
+
+async def test_an_item_that_does_not_show_its_link_is_not_published(world: RecordWorld) -> None:
+    world.figshare.files_lag = 1000.0
+    assert await world.run([record(1)], PUBLISHED) == 1
+    assert "does not show its link" in world.outcomes[0].reason
+    assert "publish" not in world.figshare.log
+    await world.clock.sleep(1000)
+    assert await world.run([record(1)], PUBLISHED) == 0
+    assert world.items()[0].version == 1
+
+
+async def test_a_stop_ends_the_wait_for_the_effect_of_publishing(world: RecordWorld) -> None:
+    world.figshare.publish_lag = 60.0
+    world.figshare.on_request["publish"] = lambda _: world.running.stop() if world.running is not None else None
+    before = world.clock.monotonic()
+    assert await world.run([record(1), record(2)], PUBLISHED) == Interrupted.exit_status
+    assert world.clock.monotonic() - before < 1
+    assert world.results() == ["left", "left"]
+    world.figshare.on_request.clear()
+    assert await world.run([record(1), record(2)], PUBLISHED) == 0
+    assert [item.version for item in world.items()] == [1, 1]
+    assert world.figshare.log.count("publish") == 2
 
 
 async def test_the_end_of_an_earlier_review_is_no_effect_of_a_refused_request(world: RecordWorld) -> None:
