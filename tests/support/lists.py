@@ -76,7 +76,7 @@ def list_server() -> Iterator[ListServer]:
 
         def do_GET(self) -> None:
             known = made.paths.get(self.path.partition("?")[0])
-            self._send(404 if known is None else 200, json.dumps(known or {"message": "unknown"}).encode())
+            self._send(*((404, b'{"message": "unknown"}') if known is None else (200, json.dumps(known).encode())))
 
         def _send(self, status: int, body: bytes) -> None:
             self.send_response(status)

@@ -104,6 +104,8 @@ class StatisticsApi:
         """
         try:
             return await self._ask(f"/total/{kind}/{number}", scope, {}, _counts, f"{kind} {number}")
+        except NameNotFound:
+            return None  # an institution that is unknown is so to the documented requests, too
         except RequestRejected as refusal:
             if refusal.status in (400, 404):
                 return None
@@ -250,6 +252,9 @@ def _dates(first: date, last: date) -> dict[str, str]:
 
 
 def _field(value: Any, name: str) -> Any:
+    """Return a field of an answer; an empty object has no events, as null (observed of timelines)."""
+    if value == {}:
+        return None
     if not isinstance(value, Mapping) or name not in value:
         raise ValueError(name)
     return value[name]
