@@ -9,9 +9,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from uploader.catalog.pager import Plan, Walk
-from uploader.errors import Facts, FilterIgnored, NameNotFound, NoToken, PermissionDenied, UsageError
+from uploader.errors import (
+    Facts,
+    FilterIgnored,
+    NameNotFound,
+    NoToken,
+    PermissionDenied,
+    RecordsMissing,
+    UsageError,
+)
 from uploader.figshare.ids import is_number
 from uploader.figshare.models import Category, Group, License
+from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.records import AuthorRecord, Institution
 from uploader.metadata.resolve import UnknownName, choose_category, choose_group, choose_license
 from uploader.metadata.vocabulary import ITEM_TYPE_ALIASES, ITEM_TYPE_IDS, own_license
@@ -165,16 +174,23 @@ def find_group(name: str, known: Sequence[Group]) -> Group:
 async def find_authors(api: NamesService, criteria: Mapping[str, object]) -> AsyncIterator[AuthorRecord]:
     """Yield the authors that a search finds, each once. `criteria` as documented for PrivateAuthorsSearch.
 
-    Raises FilterIgnored if the ORCID iD had no effect.
+    Raises FilterIgnored if the ORCID iD had no effect, and at the end RecordsMissing if there may be more.
     """
     walk = Walk(Plan(key=None))
     while (asked := walk.next_page()) is not None:
-        rows = await api.records.authors(criteria, page=asked.page)
+        try:
+            rows = await api.records.authors(criteria, page=asked.page)
+        except PageLimitReached:
+            walk.refuse()
+            continue
         orcid = criteria.get("orcid")
         if orcid is not None and any(one.orcid != orcid for one in rows):
             raise FilterIgnored(f"Figshare ignored the ORCID iD {orcid}: it found others as well")
         for one in walk.take(rows):
             yield one
+    if walk.gaps:
+        message = f"the list may not be complete: {'; '.join(gap.message for gap in walk.gaps)}"
+        raise RecordsMissing(message, hint="Give more of the name.", facts=Facts("rows-unread"))
 
 
 def find_type(name: str) -> int:

@@ -54,15 +54,19 @@ class Records:
                 rows, others = await self._calls.api("GET", path, spec)
             return Page(rows=rows, unusable=tuple(map(_described, others)))
         except RequestRejected as refusal:
-            if page > 1 and refusal.status in _PAGE_REFUSED:
-                raise PageLimitReached(refusal.message) from None
-            raise
+            raise _limit_or(refusal, page) from None
 
     async def authors(self, criteria: Mapping[str, object], *, page: int, size: int = PAGE) -> list[AuthorRecord]:
-        """Return one page of a search for authors. `criteria` as documented for PrivateAuthorsSearch."""
+        """Return one page of a search for authors. `criteria` as documented for PrivateAuthorsSearch.
+
+        Raises PageLimitReached.
+        """
         spec = list_spec(AuthorRecord, "the search for authors")
         body = {**criteria, "page": page, "page_size": size}
-        return await self._calls.api("POST", "/account/authors/search", spec, body=body)
+        try:
+            return await self._calls.api("POST", "/account/authors/search", spec, body=body)
+        except RequestRejected as refusal:
+            raise _limit_or(refusal, page) from None
 
     async def institutions(self) -> AsyncIterator[Institution]:
         """Yield every institution with a portal; no token is needed. Source: /altmetric/institutions, paged by offset.
@@ -130,6 +134,13 @@ class Records:
         )  # fmt: skip
         found = await self._calls.api("GET", f"/{SEGMENTS[kind]}/{number}/versions", spec)
         return sorted(found, key=lambda one: one.version)
+
+
+def _limit_or(refusal: RequestRejected, page: int) -> Exception:
+    """Return what the refusal of a page means: that it is too far, or that the request is wrong."""
+    if page > 1 and refusal.status in _PAGE_REFUSED:
+        return PageLimitReached(refusal.message)
+    return refusal
 
 
 def _described(row: Any) -> str:

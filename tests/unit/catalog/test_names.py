@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from uploader.catalog.names import Names, check_institution, find_authors, find_type
-from uploader.errors import FigupError, NameNotFound, NoToken, PermissionDenied, UsageError
-from uploader.figshare.models import Category, Group, License
+from uploader.errors import FigupError, NameNotFound, NoToken, PermissionDenied, RecordsMissing, UsageError
+from uploader.figshare.models import PAGE, Category, Group, License
+from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.records import AuthorRecord, Institution
 
 
@@ -53,6 +54,10 @@ class Lists:
         return [Group(id=1, name="All"), Group(id=2, name="Arts", parent_id=1), Group(id=3, name="Music", parent_id=2)]
 
     async def authors(self, criteria: Mapping[str, object], *, page: int) -> list[AuthorRecord]:
+        if criteria.get("search_for") == "Smith":
+            if page > 2:
+                raise PageLimitReached("too far")
+            return [AuthorRecord(id=1 + page * PAGE + number) for number in range(PAGE)]
         return [AuthorRecord(id=5, full_name="Jane Doe", orcid="0000-0002-1825-0097")]
 
 
@@ -142,3 +147,15 @@ async def test_authors_of_another_orcid_are_not_results() -> None:
     assert [one.id async for one in find_authors(Lists(), {"orcid": orcid})] == [5]
     with pytest.raises(FigupError, match="ignored the ORCID"):
         [one async for one in find_authors(Lists(), {"orcid": "0000-0001-5109-3700"})]
+
+
+async def test_a_list_of_authors_that_figshare_cuts_is_not_complete() -> None:
+    found = set()
+
+    async def read() -> None:
+        async for one in find_authors(Lists(), {"search_for": "Smith"}):
+            found.add(one.id)
+
+    with pytest.raises(RecordsMissing, match="Figshare lists only the first 2000 records this way"):
+        await read()
+    assert len(found) == 2 * PAGE
