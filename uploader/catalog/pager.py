@@ -34,6 +34,9 @@ _DAY = timedelta(days=1)
 _WIDE = 2 * _DAY
 """Overlap of slices if the server's filter has a resolution of days."""
 
+_FIRST_YEAR, _LAST_YEAR = 1000, 9999
+"""Years of placeholders, from and before which there is no room for an overlap."""
+
 _MAX_NAMED = 3
 """Rows without an id that a message names."""
 
@@ -278,8 +281,9 @@ class Walk:
             self._gaps.append(gap)
 
     def _date(self, row: Row) -> datetime | None:
+        """Return the date of a row; a placeholder, such as one of the year 1, is none."""
         date: datetime | None = getattr(row, self._plan.key) if self._plan.key is not None else None
-        return date
+        return date if date is not None and _FIRST_YEAR <= date.year < _LAST_YEAR else None
 
 
 def _restarted(one: Slice) -> Slice:

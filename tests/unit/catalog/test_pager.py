@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from uploader.catalog.pager import MAX_PAGES, Plan, Walk
 
 DAY = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -56,3 +58,16 @@ def test_a_list_without_dates_that_ends_at_the_limit_may_have_more() -> None:
         walk.take([Row(100 + number) for number in range(last)])
         assert walk.next_page() is None
         assert [gap.code for gap in walk.gaps] == gaps
+
+
+@pytest.mark.parametrize("moment", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)], ids=str)
+def test_placeholders_for_dates_are_none(moment: datetime) -> None:
+    walk = Walk(Plan(key="published", size=2, max_pages=2))
+    walk.take([Row(1, moment), Row(2, moment)])
+    assert requested_page(walk) == 2
+    walk.take([Row(3, moment), Row(4)])
+    asked = walk.next_page()
+    assert asked is not None
+    assert asked.since == DAY - timedelta(seconds=1)
+    walk.take([Row(4)])
+    assert (walk.next_page(), walk.gaps) == (None, ())
