@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,31 @@ def test_the_same_command_completes_its_own_table(figup: Figup, figshare: Served
     faults(figshare)
     figup.run(*words).expect(0)
     assert "own.csv exists" in figup.run(*words).expect(2).stderr
+
+
+KILLED_WHILE_NAMING = """
+import os, sys
+from pathlib import Path
+from uploader.cli.main import main
+named, replace = [], Path.replace
+def counted(self, target):
+    if ".authors.csv" in str(target) or named:
+        named.append(target)
+    if len(named) > 2:
+        os._exit(9)
+    return replace(self, target)
+Path.replace = counted
+main()
+"""
+
+
+def test_a_table_killed_while_its_files_get_their_names_is_completed(figup: Figup) -> None:
+    words = (*REPORT, "--output", "n.csv", "--tables")
+    process = Process([sys.executable, "-c", KILLED_WHILE_NAMING, *words], env=figup.env, cwd=figup.cwd)
+    assert process.wait() == 9
+    assert sorted(path.name for path in figup.cwd.glob("n.*")) == ["n.authors.csv", "n.categories.csv"]
+    figup.run(*words).expect(0)
+    assert "n.csv exists" in figup.run(*words).expect(2).stderr
 
 
 def test_the_incomplete_table_of_another_account_or_server_is_kept(figup: Figup, figshare: Served) -> None:

@@ -94,7 +94,7 @@ class NewFile:
     """
 
     def __init__(self, path: Path, *, replace: bool = False, private: bool = False) -> None:
-        self._path = path
+        self.path = path
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with self._errors():
             if path.exists() and not replace:
@@ -109,17 +109,23 @@ class NewFile:
         with self._errors():
             self.file.write(data)
 
+    def complete(self) -> os.stat_result:
+        """Write everything to the disk, and return what the file is known by, also under its name."""
+        with self._errors():
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            return os.fstat(self.file.fileno())
+
     def close(self, *, keep: bool) -> None:
         """Close the file; with `keep`, give it its name."""
         try:
             with self._errors():
                 with self.file:
                     if keep:
-                        self.file.flush()
-                        os.fsync(self.file.fileno())
+                        self.complete()
                 if keep:
-                    self._temporary.replace(self._path)
-                    Disk().sync_folder(self._path.parent)
+                    self._temporary.replace(self.path)
+                    Disk().sync_folder(self.path.parent)
                     self._remove_abandoned()
         finally:
             self._temporary.unlink(missing_ok=True)
@@ -127,7 +133,7 @@ class NewFile:
     def _remove_abandoned(self) -> None:
         """Remove the unfinished files of this name that killed processes have left."""
         with suppress(OSError):
-            for one in self._path.parent.glob(f".{glob.escape(self._path.name)}.{'[0-9a-f]' * 8}"):
+            for one in self.path.parent.glob(f".{glob.escape(self.path.name)}.{'[0-9a-f]' * 8}"):
                 if one.is_file() and time.time() - one.stat().st_mtime > _ABANDONED:
                     one.unlink()
 
@@ -136,7 +142,7 @@ class NewFile:
         try:
             yield
         except OSError as fault:
-            raise output_error(fault, self._path) from None
+            raise output_error(fault, self.path) from None
 
 
 def output_error(fault: OSError, path: Path) -> FigupError:

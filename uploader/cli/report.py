@@ -243,8 +243,11 @@ async def _report(
     private = DEFINITIONS[request.report].private
     spec = await request.spec(api)
     account = (await api.account()).id if private else None
-    if table.replace and not values["force"]:
-        await in_thread(lambda: before.check(account))
+    if not values["force"]:
+        if table.replace:
+            await in_thread(lambda: before.check(account))
+        # Killed while the files get their names, the same command may replace those that have.
+        table = replace(table, on_complete=lambda files: before.expect(account, files))
     place = Place(state_dir=state_dir(session.common), endpoint=api.endpoint, account=account)
     extras = Extras(
         numbers=numbers, scope=request.scope, since=request.stats_since, versions=request.versions,

@@ -55,3 +55,19 @@ def test_a_folder_that_cannot_be_searched_is_left_to_what_writes_there(
 
     monkeypatch.setattr(Path, "stat", refuse)
     assert not before.exists()
+
+
+@pytest.mark.parametrize("named", range(4))
+def test_files_of_which_a_crash_left_some_without_their_names_may_be_replaced(files: list[Path], named: int) -> None:
+    for path in files[:2]:
+        path.unlink()
+    parts = [path.with_suffix(".part") for path in files]
+    for path in parts:
+        path.write_text("id,title")
+    expected = {path: part.stat() for path, part in zip(files, parts, strict=True)}
+    table(files).expect(5, expected)
+    for path, part in list(zip(files, parts, strict=True))[:named]:
+        part.rename(path)
+    assert table(files).exists() == (named > 0)
+    files[-1].write_text("of a person")
+    assert not table(files).exists()

@@ -24,7 +24,7 @@ from tests.support.programs import require_program
 from uploader.catalog.report import workbook
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.known_columns import RECORDS
-from uploader.catalog.report.sheets import write_table
+from uploader.catalog.report.sheets import output_files, write_table
 from uploader.catalog.report.values import number, plain_text, state, used_percent
 from uploader.errors import (
     CatalogDamaged,
@@ -239,6 +239,8 @@ def test_long_texts_belong_to_the_workbook_of_their_name(tmp_path: Path) -> None
         assert beside.read_bytes() == whole
     write(tmp_path / "t.xlsx", replace=True)
     assert not beside.exists()
+    assert beside in output_files(tmp_path / "t.xlsx", [])
+    assert output_files(tmp_path / "t.csv", []) == [tmp_path / "t.csv"]
 
 
 def test_columns_are_chosen_by_name() -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from uploader.disk import Disk
 from uploader.errors import OutputExists
 from uploader.text import printable
+
+_ABSENT: Final = b"-"
+_OR: Final = b" or "
 
 
 class IncompleteTable:
@@ -26,30 +31,37 @@ class IncompleteTable:
     def exists(self) -> bool:
         """Return whether the files are that table, unchanged since."""
         try:
-            identity = self._identity()
+            found = [_identity(path) for path in self._files]
         except OSError:
             return False  # opening the files reports it
-        return self._marked()[1] == identity
+        _, marked = self._marked()
+        matches = len(found) == len(marked) and all(one in known for one, known in zip(found, marked, strict=True))
+        return matches and set(found) != {_ABSENT}
 
     def check(self, account: int | None) -> None:
         """Raise OutputExists if the table was written for another account."""
         if self._marked()[0] != _owner(account):
             raise OutputExists(f"{printable(str(self._files[0]))} exists, and has records of another account")
 
+    def expect(self, account: int | None, files: Mapping[Path, os.stat_result]) -> None:
+        """Remember files that are about to get their names, of which a crash may leave some without."""
+        after = [_of(files[path]) if path in files else _ABSENT for path in self._files]
+        self._put(account, [{_identity(path), one} for path, one in zip(self._files, after, strict=True)])
+
     def update(self, account: int | None, *, incomplete: bool) -> None:
         """Remember the table that was just written for this account, or forget the one before it."""
         if incomplete:
-            Disk().put(self._mark, b"\n".join((_owner(account), self._identity())))
+            self._put(account, [{_identity(path)} for path in self._files])
         else:
             self._mark.unlink(missing_ok=True)
 
-    def _marked(self) -> tuple[bytes, bytes]:
-        """Return for whom the table was written, and the identity of its files; empty without one."""
-        account, _, identity = (Disk().read(self._mark) or b"").partition(b"\n")
-        return account, identity
+    def _put(self, account: int | None, files: Sequence[Iterable[bytes]]) -> None:
+        Disk().put(self._mark, b"\n".join((_owner(account), *(_OR.join(sorted(one)) for one in files))))
 
-    def _identity(self) -> bytes:
-        return b"".join(map(_identity, self._files))
+    def _marked(self) -> tuple[bytes, list[list[bytes]]]:
+        """Return for whom the table was written, and what each of its files may be; empty without one."""
+        account, *files = (Disk().read(self._mark) or b"").split(b"\n")
+        return account, [one.split(_OR) for one in files]
 
 
 def _owner(account: int | None) -> bytes:
@@ -60,5 +72,9 @@ def _identity(path: Path) -> bytes:
     try:
         found = path.stat()
     except FileNotFoundError:
-        return b"-\n"
-    return b"%d %d %d %d\n" % (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return _ABSENT
+    return _of(found)
+
+
+def _of(found: os.stat_result) -> bytes:
+    return b"%d %d %d %d" % (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

@@ -21,7 +21,7 @@ from uploader.catalog.report.limits import Limits
 from uploader.catalog.report.numbers import EventSelection
 from uploader.catalog.report.parts import Failed
 from uploader.catalog.report.price import CostEstimate, Pricing, cost_of_rest
-from uploader.catalog.report.sheets import CHANGES, check_output, write_table
+from uploader.catalog.report.sheets import CHANGES, CompleteFiles, check_output, write_table
 from uploader.catalog.report.side_tables import SideTable
 from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
@@ -54,13 +54,17 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The table to be written: its columns, the choice of rows, and separate tables beside it. Raises UsageError."""
+    """The table to be written: its columns, the choice of rows, and separate tables beside it. Raises UsageError.
+
+    `on_complete` gets its files, in a thread, before the first of them has its name.
+    """
 
     output: Path
     selection: Selection
     choice: Choice
     sides: Sequence[SideTable] = ()
     replace: bool = False
+    on_complete: Callable[[CompleteFiles], None] = lambda _: None
 
     def __post_init__(self) -> None:
         if self.output.suffix.lower() == ".jsonl" and self.selection.chosen:
@@ -265,7 +269,7 @@ class ReportRun:
         written, changes = write_table(
             table.output, layout, annotator.rows(entries(), findings), about, sides=table.sides,
             lookups=annotator.names(), replace=table.replace, private=self._spec.definition.private,
-            scratch=self._scratch(), expected=expected, check=collector.check,
+            scratch=self._scratch(), expected=expected, check=collector.check, on_complete=table.on_complete,
         )  # fmt: skip
         return ReportResult(
             listed=listed, written=written, read=collector.read, gone=gone, left_out=collector.left_out, failed=failed,

@@ -8,10 +8,11 @@ Blocking: callers write in a thread.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from uploader.catalog.report.columns import Entry, Layout
 from uploader.catalog.report.side_tables import SideTable
@@ -34,6 +35,10 @@ CHANGES: Final = {
 """What can have been changed in cells, and how that is said."""
 
 
+CompleteFiles: TypeAlias = Mapping[Path, os.stat_result]
+"""Files by the names that they are about to have."""
+
+
 class Table(Protocol):
     """A table being written. `changes` counts what was changed, by the keys of `CHANGES`."""
 
@@ -43,6 +48,13 @@ class Table(Protocol):
     def write_side(self, number: int, entry: Entry, cells: Sequence[Cell]) -> None: ...
     def finish(self, about: Callable[[], About]) -> None:
         """Write what comes at the end."""
+
+    @property
+    def others(self) -> Sequence[NewFile]:
+        """The files beside that of the table."""
+
+    def name_others(self) -> None:
+        """Give those files their names."""
 
     def abandon(self) -> None:
         """Remove temporary files. Never raises."""
@@ -61,11 +73,13 @@ def write_table(
     scratch: Path,
     expected: int,
     check: Callable[[], None] = lambda: None,
+    on_complete: Callable[[CompleteFiles], None] = lambda _: None,
 ) -> tuple[int, Counter[str]]:
     """Write all records; return their number, and the number of changes by the keys of `CHANGES`.
 
     `lookups` are the rows of separate tables that are not of records. `about` gets the changes. `scratch` is an
     existing folder for temporary files. `check` is called while a workbook is put together, and may raise.
+    `on_complete` gets all files before the first of them has its name.
     Raises what `NewFile` raises, and CatalogDamaged if there are not as many records as `expected`.
     """
     check_format(path, tables=bool(sides))
@@ -89,6 +103,8 @@ def write_table(
         changes = table.changes
         changes["replaced"] += layout.replaced.total()
         table.finish(lambda: about(changes))
+        on_complete({one.path: one.complete() for one in (*table.others, new)})
+        table.name_others()
         new.close(keep=True)
         kept = True
     finally:
@@ -111,7 +127,9 @@ def check_output(path: Path, *, sides: Sequence[SideTable] = (), replace: bool) 
 
 def output_files(path: Path, sides: Sequence[SideTable]) -> list[Path]:
     """Return the files that a table may consist of."""
-    return [path, beside(path), *(_side_path(path, one) for one in sides)]
+    ending = path.suffix.lower()
+    others = {".xlsx": [beside(path)], ".csv": [_side_path(path, one) for one in sides]}
+    return [path, *others.get(ending, ())]
 
 
 def check_format(path: Path, *, tables: bool = False) -> None:
@@ -171,7 +189,13 @@ class _Csv:
         new.write(csv_line(shown))
 
     def finish(self, about: Callable[[], About]) -> None:
-        """Complete the separate tables; CSV has no place for what is known of them."""
+        """CSV has no place for what is known of the table."""
+
+    @property
+    def others(self) -> Sequence[NewFile]:
+        return self._sides
+
+    def name_others(self) -> None:
         while self._sides:
             self._sides.pop(0).close(keep=True)
 
@@ -198,6 +222,13 @@ class _JsonLines:
 
     def finish(self, about: Callable[[], About]) -> None:
         """JSON Lines has no place for it."""
+
+    @property
+    def others(self) -> Sequence[NewFile]:
+        return ()
+
+    def name_others(self) -> None:
+        """Do nothing: there are none."""
 
     def abandon(self) -> None:
         """Do nothing: there are none."""

@@ -52,6 +52,11 @@ class LongTexts:
         self._replace, self._private = replace, private
         self._new: NewFile | None = None
 
+    @property
+    def files(self) -> list[NewFile]:
+        """The file, if there are any such texts."""
+        return [] if self._new is None else [self._new]
+
     def add(self, entry: Entry, column: Column, text: str) -> None:
         if self._new is None:
             self._new = NewFile(self._path, replace=self._replace, private=self._private)
@@ -215,7 +220,6 @@ class XlsxTable:
                 else:
                     sheet.write_string(row, 1, fitting(value)[0], style)
             self._book.close()
-            self._long_texts.close(keep=True)
         except OSError as fault:
             raise self._error(fault) from None
         except XlsxWriterException as fault:
@@ -223,6 +227,13 @@ class XlsxTable:
             if isinstance(cause, OSError):
                 raise self._error(cause) from None
             raise
+
+    @property
+    def others(self) -> Sequence[NewFile]:
+        return self._long_texts.files
+
+    def name_others(self) -> None:
+        self._long_texts.close(keep=True)
 
     def _error(self, fault: OSError) -> FigupError:
         """Return the error for the file or its temporary ones, from which it is put together."""
