@@ -53,6 +53,19 @@ def test_records_that_go_and_come_while_one_reads_cost_no_other(figup: Figup, se
     assert written(figup) == [*range(1, 2501), 9000]
 
 
+def test_own_records_that_move_between_pages_are_found(figup: Figup, server: ListServer) -> None:
+    figup.env["FIGSHARE_TOKEN"] = "t0ken"
+    server.rows = [record(no) for no in range(1, 2501)]
+
+    def change(count: int) -> None:
+        if count == 2:
+            server.rows = server.rows[500:]
+
+    server.before = change
+    figup.run(*ALL, "--own", "--output", "rows.jsonl").expect(0)
+    assert sorted(written(figup)) == [*range(1, 2501)]
+
+
 def test_a_cap_in_the_middle_is_not_the_end(figup: Figup, server: ListServer) -> None:
     server.rows, server.cap = [record(no) for no in range(1, 2501)], 2000
     done = figup.run(*ALL, "--order", "views", "--output", "rows.jsonl").expect(1)

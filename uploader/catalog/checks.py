@@ -41,8 +41,12 @@ class RowChecks:
     def __init__(self, tests: Sequence[Filter], title_words: Sequence[str] = ()) -> None:
         self._tests = tests
         self._stems = [stem for word in title_words for stem in _stems(word)]
-        self.left_out = 0
-        """Rows that did not fit."""
+        self._left_out = set[int]()
+
+    @property
+    def left_out(self) -> int:
+        """The number of rows that did not fit."""
+        return len(self._left_out)
 
     @property
     def names(self) -> list[str]:
@@ -65,8 +69,8 @@ class RowChecks:
         ):
             raise FilterIgnored(f"Figshare ignored the filter 'title': none of {len(rows)} titles has any of its words")
         fitting = [row for row in rows if all(test.fits(row) is not False for test in self._tests)]
-        self.left_out += sum(
-            any(test.fits(row) is False and not test.near(row) for test in self._tests) for row in rows
+        self._left_out.update(
+            row.id for row in rows if any(test.fits(row) is False and not test.near(row) for test in self._tests)
         )
         return fitting
 

@@ -14,6 +14,8 @@ from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.records import Listing, Page, Record
 from uploader.metadata.vocabulary import ITEM_TYPE_IDS
 
+_ROUNDS: Final = 2
+"""How often a list whose pages may shift is read again at most, while it shows rows that are new."""
 UNDATED: Final = "NOT :published_after: 1800-01-01"
 """A search for records without a date of publication."""
 
@@ -51,7 +53,10 @@ class Reading:
         self._criteria = dict(criteria or {})
         self._key = listing.key if in_slices else None
         self._size = size
-        self._walk = Walk(self._plan(since), position, seen)
+        self._since = since
+        self._continued = position is not None
+        self._known = set(seen)
+        self._walk = Walk(self._plan(since), position, self._known)
 
     def _plan(self, since: datetime | None) -> Plan:
         splits = [("item_type", tuple(ITEM_TYPE_IDS.values()))] if self._listing.kind == "item" and self._key else []
@@ -86,11 +91,30 @@ class Reading:
                 continue
             yield self._walk.take(page.rows, page.unusable)
 
+    async def settled_pages(self) -> AsyncIterator[list[Record]]:
+        """Yield pages as `pages` does, and read a list that may have shifted meanwhile again until nothing is new.
+
+        The same rows then come again.
+        """
+        shifts = self._key is None and self._listing.paging in ("page", "offset")
+        for again in range(_ROUNDS + 1):
+            count, before = 0, len(self._known)
+            async for page in self.pages():
+                count += 1
+                self._known.update(row.id for row in page)
+                yield page
+            if not shifts or (count <= 1 and not self._continued) or (again and len(self._known) == before):
+                return
+            self._walk = Walk(self._plan(self._since))
+
     async def rows(self) -> AsyncIterator[Record]:
         """Yield each row once."""
-        async for page in self.pages():
+        seen = set(self._known)
+        async for page in self.settled_pages():
             for row in page:
-                yield row
+                if row.id not in seen:
+                    seen.add(row.id)
+                    yield row
 
     def _criteria_of(self, asked: PageRequest) -> dict[str, str | int]:
         criteria = self._criteria | dict(asked.narrowed)

@@ -136,7 +136,7 @@ class SearchRun:
         """Yield the fitting rows of one reading after the other, each once."""
         seen: set[int] = set()
         for reading in readings:
-            async for page in reading.pages():
+            async for page in reading.settled_pages():
                 for row in self._checks.fitting(page):
                     if row.id not in seen:
                         seen.add(row.id)

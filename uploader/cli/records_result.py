@@ -44,12 +44,13 @@ def output_options(command: Callable[..., int]) -> Any:
 async def with_progress(session: Session, rows: AsyncIterator[Record]) -> AsyncIterator[Record]:
     """Yield the rows, and report occasionally how many there were."""
     quiet = session.common.json or session.common.no_progress
-    count, reported = 0, anyio.current_time()
+    count, reported, remark = 0, anyio.current_time(), "; Figshare does not say how many there are"
     async for row in rows:
         count += 1
         if anyio.current_time() - reported >= PROGRESS_EVERY and not quiet:
             reported = anyio.current_time()
-            session.console.note(f"{format_count(count, 'record')} so far")
+            session.console.note(f"{format_count(count, 'record')} so far{remark}")
+            remark = ""
         yield row
 
 

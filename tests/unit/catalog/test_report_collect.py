@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import resource
 from collections.abc import Callable, Iterator
@@ -16,7 +17,9 @@ from blockbuster import BlockBuster
 from tests.fakes.catalog import COUNT, Figshare
 from tests.fakes.clock import VirtualClock, run_inline
 from uploader.catalog.failures import MAX_OUTAGE
-from uploader.catalog.report import phase
+from uploader.catalog.pager import MAX_PAGES
+from uploader.catalog.reading import Reading
+from uploader.catalog.report import collect, phase
 from uploader.catalog.report import values as v
 from uploader.catalog.report.collect import Collector, Extras
 from uploader.catalog.report.limits import Limits, Requests
@@ -35,6 +38,7 @@ from uploader.errors import (
     Throttled,
 )
 from uploader.figshare.models import PAGE
+from uploader.figshare.outcomes import PageLimitReached
 from uploader.figshare.records import Listing, Page
 from uploader.transfer.store import lock
 
@@ -100,6 +104,18 @@ def test_a_record_that_always_fails_is_named(figshare: Figshare, store: Store, e
     del figshare.broken[50]
     whole(figshare, store)
     assert (figshare.asked.count(50), len(figshare.asked), store.failures()) == (3, COUNT + 2, [])
+
+
+def test_a_failure_to_read_a_change_that_was_taken_back_is_forgotten(figshare: Figshare, store: Store) -> None:
+    whole(figshare, store)
+    figshare.titles[50], figshare.broken[50] = "Changed", ProtocolViolation("HTML")
+    whole(figshare, store)
+    assert [one.id for one in store.failures()] == [50]
+    figshare.titles[50] = "Item 50"
+    figshare.asked.clear()
+    whole(figshare, store)
+    assert (figshare.asked, store.failures()) == ([], [])
+    assert [entry.missing for entry in store.entries()] == [""] * COUNT
 
 
 def test_a_record_that_is_always_throttled_does_not_hold_up_the_others(figshare: Figshare, store: Store) -> None:
@@ -290,6 +306,24 @@ def test_changes_that_rows_do_not_show_are_listed(figshare: Figshare, store: Sto
     figshare.changed, figshare.later = {3, 4}, 100.0
     run_once(figshare, store)
     assert figshare.asked == [3, 4]
+
+
+def test_any_number_of_changes_is_listed(figshare: Figshare, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figshare lists some pages only; here, of ten rows."""
+    complete = figshare.page
+
+    async def page(listing: Listing, criteria: Any, *, page: int, size: int = PAGE) -> Page:
+        if page > MAX_PAGES:
+            raise PageLimitReached("too far")
+        return await complete(listing, criteria, page=page, size=10)
+
+    figshare.page = page  # type: ignore[method-assign]
+    monkeypatch.setattr(collect, "Reading", functools.partial(Reading, size=10))
+    whole(figshare, store)
+    figshare.asked.clear()
+    figshare.changed, figshare.later = set(figshare.titles), 100.0
+    run_once(figshare, store)
+    assert sorted(figshare.asked) == sorted(figshare.titles)
 
 
 def shift_on_second_page(figshare: Figshare, shift: Callable[[], None]) -> None:

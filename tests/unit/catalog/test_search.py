@@ -219,3 +219,21 @@ async def test_an_institution_without_records_must_exist() -> None:
     for limit in (None, 20):
         with pytest.raises(NameNotFound, match="unknown institution 99999"):
             await run(Server([]), institution=99999, limit=limit)
+
+
+@pytest.mark.parametrize("search", [{"own": True}, {"order": "views"}], ids=["own", "order"])
+async def test_rows_that_move_to_a_page_that_was_read_are_found(search: dict[str, Any]) -> None:
+    """These lists have no date to continue from."""
+    server = Server([row(number) for number in range(1, 2501)])
+    whole = server.page
+
+    async def page(listing: Listing, criteria: Any, *, page: int, size: int = 1000) -> Page:
+        if len(server.asked) == 1:
+            del server.rows[:500]
+        return await whole(listing, criteria, page=page, size=size)
+
+    server.page = page  # type: ignore[method-assign]
+    found, searching = await run(server, limit=None, **search)
+    assert len(found) == len(set(found))
+    assert {one.id for one in server.rows} <= set(found)
+    assert searching.conclusion.complete

@@ -177,6 +177,7 @@ class Collector:
         bare = [one.listing.kind for one in self._spec.lookups()]
         bare += self._spec.rows if self._spec.definition.detail is None else ()
         await in_thread(self._store.drop_unlisted, bare)
+        await in_thread(lambda: self._store.forget_failures(undated=self._undated))
         await self._on_listed()
         for failed in (False, True):
             await self._parts(failed=failed)
@@ -203,20 +204,14 @@ class Collector:
             reading = ReadingById(source, listing, wanted.criteria, position=position, seen=seen)
         else:
             reading = Reading(source, listing, wanted.criteria, position=position, seen=seen)
-        known = set(seen)
+        known, checks = set(seen), wanted.checks()
         self._known += len(known)
-        for again in range(_ROUNDS + 1):
-            checks, pages, before = wanted.checks(), 0, len(known)
-            async for page in reading.pages():
-                rows = checks.fitting(page)
-                await self._add_page(name, listing.kind, rows, reading.position)
-                self._known += len({row.id for row in rows} - known)
-                known.update(row.id for row in rows)
-                pages += 1
-                self._report(self._known, None)
-            if not listing.shifts or (pages == 1 and position is None) or (again and len(known) == before):
-                break
-            reading = Reading(source, listing, wanted.criteria)  # rows may have moved to a page that was read before
+        async for page in reading.pages() if isinstance(reading, ReadingById) else reading.settled_pages():
+            rows = checks.fitting(page)
+            await self._add_page(name, listing.kind, rows, reading.position)
+            self._known += len({row.id for row in rows} - known)
+            known.update(row.id for row in rows)
+            self._report(self._known, None)
         self.left_out += checks.left_out
         await self._add_page(name, listing.kind, (), reading.position, complete=True)
         return list(reading.gaps)
@@ -233,24 +228,31 @@ class Collector:
         position, complete = await in_thread(self._store.position, name)
         if complete and position is not None:
             return list(position.gaps)
-        since = await in_thread(self._changed_since, wanted)
-        gaps: list[Gap] = []
-        for _ in range(_ROUNDS if since is not None and wanted.listing.changes else 0):
+        since = await in_thread(self._changed_since, wanted) if wanted.listing.changes else None
+        gaps: tuple[Gap, ...] = ()
+        for _ in range(_ROUNDS):
+            if since is None:
+                break
             known = set(await in_thread(self._store.seen, kind))
-            criteria = {**wanted.criteria, "modified_since": f"{since:%Y-%m-%dT%H:%M:%SZ}"}
-            reading = Reading(CountedPages(self._source, self._requests), wanted.listing, criteria, in_slices=False)
+            reading = self._reading_of_changes(wanted, since)
             found: set[int] = set()
             async for page in reading.pages():
                 rows = wanted.checks().fitting(page)
                 found.update(row.id for row in rows)
                 await self._add_page(name, kind, rows, reading.position)
             await in_thread(self._store.outdate, kind, found)
-            gaps = list(reading.gaps)
+            gaps = reading.gaps
             if found <= known:
                 break
-        done = Position(pending=(), gaps=tuple(gaps))
-        await self._add_page(name, kind, (), done, complete=True)
-        return gaps
+        await self._add_page(name, kind, (), Position(pending=(), gaps=gaps), complete=True)
+        return list(gaps)
+
+    def _reading_of_changes(self, wanted: RowList, since: datetime) -> Reading:
+        """Return what reads everything that was modified since then, however much that is."""
+        source, listing = CountedPages(self._source, self._requests), wanted.listing
+        if listing.key == "modified":
+            return Reading(source, listing, wanted.criteria, since=since)
+        return Reading(source, listing, {**wanted.criteria, "modified_since": f"{since:%Y-%m-%dT%H:%M:%SZ}"})
 
     def _changed_since(self, wanted: RowList) -> datetime | None:
         """Return since when changes are listed, None if that is not needed. Blocks."""

@@ -100,7 +100,7 @@ class Store:
         Raises CatalogNewer, CatalogDamaged, StateUnusable, StateDiskFull.
         """
         self._kinds, self._parts = (f"({', '.join(map(repr, names))})" for names in (kinds, parts))
-        self._joined = ("record", *(one for one in parts if one != "record"))
+        self._joined: tuple[Part, ...] = ("record", *(one for one in parts if one != "record"))
         self._counted = counted
         self._base = Database(path, _TABLES, fresh=fresh)
 
@@ -194,6 +194,19 @@ class Store:
         """Count records that Figshare did not list as listed: the lists are known to be incomplete."""
         with self._base.transaction() as db:
             db.execute("UPDATE rows SET run = ? WHERE NOT gone", (self._run_of(db),))
+
+    def forget_failures(self, *, undated: bool) -> None:
+        """Forget failures of parts that need not be read any more: such as those of a change that was taken back.
+
+        `undated` as in `wanted`.
+        """
+        with self._base.transaction() as db:
+            for part in self._joined:
+                db.execute(
+                    "DELETE FROM failures WHERE part = :part AND (kind, id) NOT IN"  # noqa: S608 - constants
+                    f" (SELECT rows.kind, rows.id FROM {_WANTED[part]})",
+                    {**self._values(part), "undated": undated},
+                )
 
     def drop_unlisted(self, kinds: Iterable[RowKind]) -> None:
         """Count rows that Figshare did not list as gone: these kinds have nothing but rows."""
