@@ -11,7 +11,14 @@ from uploader import units
 from uploader.catalog.names import find_group
 from uploader.cli.confirm import confirm
 from uploader.cli.errors import failure_of
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, check_exclusive, common_options
+from uploader.cli.options import (
+    ENVIRONMENT,
+    CommandGroup,
+    FigupCommand,
+    GlobalOptions,
+    check_exclusive,
+    common_options,
+)
 from uploader.cli.output.record_lines import account_line
 from uploader.cli.parameters import LocalPath
 from uploader.cli.runner import Session, on_figshare
@@ -44,7 +51,7 @@ that come from a feed or single sign-on should be created there.
 _WHO = click.argument("who", metavar="ACCOUNT")
 
 
-@click.group("account")
+@click.group("account", cls=CommandGroup)
 def account() -> None:
     """Administer the accounts of your institution.
 

@@ -19,6 +19,7 @@ from uploader.cli.context import INTERACTIVE_RETRY, Context, open_context
 from uploader.cli.oauth_login import REDIRECT
 from uploader.cli.options import (
     ENVIRONMENT,
+    CommandGroup,
     FigupCommand,
     GlobalOptions,
     check_exclusive,
@@ -51,7 +52,7 @@ Examples:
 """
 
 
-@click.group("auth")
+@click.group("auth", cls=CommandGroup)
 def auth() -> None:
     """Store, check and remove the token.
 

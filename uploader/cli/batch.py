@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, grouped, with_options
+from uploader.cli.options import (
+    ENVIRONMENT,
+    CommandGroup,
+    FigupCommand,
+    GlobalOptions,
+    common_options,
+    grouped,
+    with_options,
+)
 from uploader.cli.output.console import MAX_REPORTED
 from uploader.cli.output.progress import Display
 from uploader.cli.parameters import LocalPath, ParsedParam
@@ -73,7 +81,7 @@ _ADDED = [
 ]  # fmt: skip
 
 
-@click.group("batch")
+@click.group("batch", cls=CommandGroup)
 def batch() -> None:
     """Convert and summarize the metadata report that administrators download from Figshare."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, CommandGroup, FigupCommand, GlobalOptions, common_options
 from uploader.cli.own_lists import own_list_command
 from uploader.cli.parameters import COLLECTION_ID, ITEM_ID
 from uploader.cli.project import DESCRIPTION, TITLE, create_container
@@ -24,7 +24,7 @@ _COLLECTION = click.argument("collection", metavar="COLLECTION", type=COLLECTION
 _ITEMS = click.argument("items", metavar="ITEM...", nargs=-1, required=True, type=ITEM_ID)
 
 
-@click.group("collection")
+@click.group("collection", cls=CommandGroup)
 def collection() -> None:
     """List, show and create collections; add items to them or remove them.
 

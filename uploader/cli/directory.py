@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, CommandGroup, FigupCommand, GlobalOptions, common_options
 from uploader.cli.output.record_lines import author_line
 from uploader.cli.parameters import ParsedParam
 from uploader.cli.runner import Session, on_figshare
@@ -27,7 +27,7 @@ Examples:
 """
 
 
-@click.group("author")
+@click.group("author", cls=CommandGroup)
 def author() -> None:
     """Find authors known to Figshare, and their ids."""
 
@@ -67,7 +67,7 @@ def search_authors(
     return on_figshare(common, work)
 
 
-@click.group("group")
+@click.group("group", cls=CommandGroup)
 def group() -> None:
     """List the groups of the institution that you administer."""
 
@@ -104,7 +104,7 @@ def _tree(groups: Sequence[Group]) -> list[tuple[int, Group]]:
     return found
 
 
-@click.group("institution")
+@click.group("institution", cls=CommandGroup)
 def institution() -> None:
     """Find institutions with a Figshare portal, and their ids."""
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader.cli.context import INTERACTIVE_RETRY, open_context
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, with_options
+from uploader.cli.options import (
+    ENVIRONMENT,
+    CommandGroup,
+    FigupCommand,
+    GlobalOptions,
+    common_options,
+    with_options,
+)
 from uploader.cli.parameters import ParsedParam
 from uploader.cli.records_result import put_rows
 from uploader.cli.runner import Session, run
@@ -36,7 +43,7 @@ _CONDITIONS = [
 ]  # fmt: skip
 
 
-@click.group("v1")
+@click.group("v1", cls=CommandGroup)
 def v1() -> None:
     """List and search through Figshare's first API.
 

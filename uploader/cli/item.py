@@ -19,7 +19,7 @@ from uploader.cli.hints import Repeated
 from uploader.cli.item_files import file_of
 from uploader.cli.item_views import fields
 from uploader.cli.metadata_options import read_description, resolve_description
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, CommandGroup, FigupCommand, GlobalOptions, common_options
 from uploader.cli.own_lists import own_list_command
 from uploader.cli.parameters import ITEM_ID, PROJECT_ID, LocalPath
 from uploader.cli.runner import Session, on_figshare, on_item
@@ -54,7 +54,7 @@ METADATA = click.option(
 )  # fmt: skip
 
 
-@click.group("item")
+@click.group("item", cls=CommandGroup)
 def item() -> None:
     """List, show, create, describe, publish and delete items.
 

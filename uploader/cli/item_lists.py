@@ -10,7 +10,7 @@ import msgspec
 
 from uploader.cli.confirm import confirm
 from uploader.cli.metadata_options import read_description
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, CommandGroup, FigupCommand, GlobalOptions, common_options
 from uploader.cli.parameters import ITEM_ID
 from uploader.cli.runner import Session, on_item
 from uploader.errors import ExitStatus, Facts, UsageError
@@ -34,7 +34,7 @@ def add_to(group: click.Group) -> None:
         group.add_command(command)
 
 
-@click.group("authors")
+@click.group("authors", cls=CommandGroup)
 def authors() -> None:
     """Add authors to an item or remove them."""
 
@@ -104,7 +104,7 @@ def _write_authors(
     return 0
 
 
-@click.group("tags")
+@click.group("tags", cls=CommandGroup)
 def tags() -> None:
     """Add tags (keywords) to an item or remove them."""
 
@@ -153,7 +153,7 @@ def _write_tags(session: Session, item: ItemDetail, now: list[str]) -> int:
     return 0
 
 
-@click.group("categories")
+@click.group("categories", cls=CommandGroup)
 def categories() -> None:
     """Add categories to an item or remove them."""
 

@@ -13,7 +13,14 @@ import msgspec
 from uploader.cli.context import INTERACTIVE_RETRY, open_context
 from uploader.cli.hints import NOTHING
 from uploader.cli.metadata_options import read_description, resolve_description
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, output_options
+from uploader.cli.options import (
+    ENVIRONMENT,
+    CommandGroup,
+    FigupCommand,
+    GlobalOptions,
+    common_options,
+    output_options,
+)
 from uploader.cli.parameters import LocalPath
 from uploader.cli.runner import Session, run
 from uploader.errors import UsageError
@@ -43,7 +50,7 @@ Exit status: 0 if it is valid, 2 if it is not.
 _MAX_SHOWN = 40
 
 
-@click.group("metadata")
+@click.group("metadata", cls=CommandGroup)
 def metadata() -> None:
     """Write and check files that describe items: YAML, JSON or TOML.
 

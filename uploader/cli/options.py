@@ -155,11 +155,15 @@ def _commands(context: click.Context | None) -> frozenset[str]:
     return frozenset(root.command.list_commands(root))
 
 
-class FigupGroup(FigupCommand, click.Group):
-    """A command with subcommands; its help lists both its options and the subcommands."""
+class CommandGroup(click.Group):
+    """A group of commands. Global options work before its command, too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, with_global_options_last(args))
+
+
+class FigupGroup(FigupCommand, CommandGroup):
+    """A command with subcommands; its help lists both its options and the subcommands."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader.cli.context import creations
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options
+from uploader.cli.options import ENVIRONMENT, CommandGroup, FigupCommand, GlobalOptions, common_options
 from uploader.cli.own_lists import own_list_command
 from uploader.cli.record_views import show_project
 from uploader.cli.runner import Session, on_figshare
@@ -31,7 +31,7 @@ TITLE = click.argument("title", metavar="TITLE")
 DESCRIPTION = click.option("--description", metavar="TEXT", help="What it is about.")
 
 
-@click.group("project")
+@click.group("project", cls=CommandGroup)
 def project() -> None:
     """List, show and create projects; `figup upload --project ID` creates items in them."""
 

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uploader.cli.metadata import write_new
-from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, common_options, output_options, with_options
+from uploader.cli.options import (
+    ENVIRONMENT,
+    CommandGroup,
+    FigupCommand,
+    GlobalOptions,
+    common_options,
+    output_options,
+    with_options,
+)
 from uploader.cli.parameters import LocalPath
 from uploader.cli.runner import Session, on_figshare, run
 from uploader.concurrency import in_thread
@@ -103,7 +111,7 @@ def show_remarks(session: Session, remarks: list[str]) -> None:
         session.console.note(f"and {len(remarks) - _MAX_REMARKS} more remarks; --json has all")
 
 
-@click.group("records")
+@click.group("records", cls=CommandGroup)
 def records() -> None:
     """Create many items whose files are kept elsewhere, from one file.
 

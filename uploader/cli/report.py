@@ -15,6 +15,7 @@ from uploader.catalog.report.spec import DEFINITIONS, REPORTS, ReportName
 from uploader.catalog.report.values import STATES
 from uploader.cli.options import (
     ENVIRONMENT,
+    CommandGroup,
     FigupCommand,
     GlobalOptions,
     common_options,
@@ -117,7 +118,7 @@ _COMMANDS: dict[ReportName, str] = {
 }  # fmt: skip
 
 
-@click.group("report")
+@click.group("report", cls=CommandGroup)
 def report() -> None:
     """Make complete tables: of records, accounts, reviews, embargoes or quotas."""
 

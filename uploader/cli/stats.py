@@ -11,6 +11,7 @@ import click
 from uploader.cli import stats_plot
 from uploader.cli.options import (
     ENVIRONMENT,
+    CommandGroup,
     FigupCommand,
     GlobalOptions,
     check_exclusive,
@@ -71,7 +72,7 @@ _PLOT = _how("--plot", metavar="FILE", type=LocalPath(path_type=Path, readable=F
              help="Draw FILE.svg, FILE.html, or FILE.png (extra figup[plot]).")  # fmt: skip
 
 
-@click.group("stats")
+@click.group("stats", cls=CommandGroup)
 def stats() -> None:
     """Count views, downloads, shares and citations.
 

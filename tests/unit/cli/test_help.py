@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.support.programs import require_program
@@ -130,6 +131,19 @@ def test_likely_guesses_point_to_the_command(word: str, capsys: pytest.CaptureFi
 )
 def test_global_options_work_before_the_command(words: list[str], moved: list[str]) -> None:
     assert with_global_options_last(words) == moved
+
+
+def test_global_options_work_between_a_group_and_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = 0
+    waiting = [(name, main.get_command(click.Context(main), name)) for name in COMMANDS]
+    for path, command in waiting:
+        if isinstance(command, click.Group):
+            groups += 1
+            waiting += [(f"{path} {name}", each) for name, each in command.commands.items()]
+            name = next(iter(command.commands))
+            usual = run([*path.split(), name, "--help"], capsys)
+            assert run([*path.split(), "--quiet", "--log-file", "x", name, "--help"], capsys) == usual
+    assert groups > 15
 
 
 @pytest.mark.parametrize("shell", SHELLS)
