@@ -44,7 +44,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 IN_A_THREAD: Final = "Call the blocking functions in a thread (trio.to_thread.run_sync), or use trio-asyncio."
-"""What to do in an event loop other than asyncio's."""
+"""Hint for event loops other than asyncio's."""
 
 
 def running_loop() -> str | None:

@@ -25,7 +25,7 @@ from uploader.errors import (
 from uploader.text import printable
 
 PATH_FAULTS = (OSError, ValueError)
-"""What a call raises for a path that cannot be used."""
+"""Exceptions for a path that cannot be used."""
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
 _UNAVAILABLE = frozenset(
     {

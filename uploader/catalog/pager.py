@@ -109,7 +109,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(Protocol):
-    """What the pager reads of a row."""
+    """The attributes of a row that the pager uses."""
 
     @property
     def id(self) -> int: ...

@@ -24,7 +24,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What to search for, and how much of it. Days are inclusive; ids are Figshare's.
+    """The conditions of a search, and its limits. Days are inclusive; ids are Figshare's.
 
     `groups` are searched one after the other. `limit` None: everything, oldest first, regardless of its length, unless
     another `order` is chosen, in which Figshare lists at most 9,000 records. With a limit the greatest come first;
@@ -48,7 +48,7 @@ class Search:
 
 @dataclass(kw_only=True)
 class Conclusion:
-    """What is known of a result. `more`: there are more rows than the limit. `gaps`: rows that may be missing.
+    """The conclusion about a result. `more`: there are more rows than the limit. `gaps`: rows that may be missing.
 
     `checked` are the filters that were compared with the rows, `left_out` the number of rows that did not fit.
     """

@@ -13,9 +13,9 @@ WITH_VALUE = frozenset(
 )
 """Global options without and with a value, as a test compares them with `options.GlobalOptions`."""
 OF_OUTPUT = frozenset({"--json", "-q", "--quiet", "-v", "-vv", "--no-progress", "--no-color", "--log-file"})
-"""Those that the version, which makes no request, accepts as well."""
+"""Global options that `figup version`, which makes no request, accepts."""
 _ONE_TEXT = frozenset({"help", "completion", "-h", "--help", "-V", "--version"})
-"""What prints a text that is the same with any global options."""
+"""Commands and options that print a fixed text, whatever the global options."""
 
 
 def with_global_options_last(words: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from uploader.errors import Facts
 
 
 class Fault(Protocol):
-    """What a hint can belong to: an error, a warning, the notice of a failed file, a problem in a report."""
+    """Anything with a hint: an error, a warning, the notice of a failed file, a problem in a report."""
 
     @property
     def hint(self) -> str | None: ...

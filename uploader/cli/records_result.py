@@ -1,4 +1,4 @@
-"""What commands that list records do with the rows: print or write them, and say at the end whether they are all."""
+"""Results of commands that list records: print or write the rows, and report at the end whether they are complete."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ Examples:
 _COMMANDS = {"upload": "Upload", "resume": "Resume an upload", "download": "Download"}
 """Commands that heed a deadline, with the beginning of the script's first comment."""
 _LIMIT = re.compile(r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}|UNLIMITED|INFINITE", re.ASCII)
-"""What sbatch takes: minutes, minutes:seconds, hours:minutes:seconds, or days and hours with or without more."""
+"""The time limits that sbatch accepts: minutes, minutes:seconds, hours:minutes:seconds, or days-hours, with or without
+minutes and seconds.
+"""
 _MAX_RESTARTS = 20
 
 _SCRIPT = """\

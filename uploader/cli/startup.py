@@ -1,6 +1,6 @@
-"""What signals do while figup is loaded and while it ends: outside the event loop there is nothing to stop gracefully.
+"""Signal handling while figup is loaded and while it ends: outside the event loop there is nothing to stop gracefully.
 
-Imported before everything else, so that it may import next to nothing.
+This module is imported first, so it must import almost nothing.
 """
 
 import os

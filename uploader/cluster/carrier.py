@@ -1,4 +1,4 @@
-"""What runs in a worker of a Dask pool: one event loop and one connection pool for each leader that uses it.
+"""The code that runs in a worker of a Dask pool: one event loop and one connection pool for each leader that uses it.
 
 A task is one order. It returns what a member would report, and never raises: Dask's logs show a failed task with its
 arguments, which have addresses of uploads in them.

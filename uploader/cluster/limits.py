@@ -63,7 +63,7 @@ class Allotment:
         self.total = total
         self._given: dict[str, float] = {}
         self._held: dict[str, float] = {}
-        """What each taker may still use; at least what it is given."""
+        """The amount that each taker may still use; at least its share."""
 
     def confirm(self, taker: str) -> None:
         """Note that the taker follows what it was given last."""

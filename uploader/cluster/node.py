@@ -1,6 +1,6 @@
-"""What this host offers to figup: Python and TLS, the state directory, limits, the scheduler. Everything blocks.
+"""Checks of this host: Python and TLS, the state directory, limits, the scheduler.
 
-Each check returns findings; none raises.
+Everything blocks. Each check returns findings; none raises.
 """
 
 from __future__ import annotations

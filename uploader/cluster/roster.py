@@ -67,9 +67,9 @@ class MemberView:
     sent: int = 0
     connections: int = 0
     rate: float | None = None
-    """What it may use of the account's limits."""
+    """Its share of the account's limits."""
     orders: Orders = field(default_factory=lambda: Orders(seq=0))
-    """What it was sent last."""
+    """The orders that it was sent last."""
     limits: int = 0
     """`seq` of the orders that changed its limits last."""
     _speeds: deque[tuple[float, float]] = field(default_factory=deque)

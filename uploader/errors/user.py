@@ -125,7 +125,7 @@ class ItemNotFound(UserError):
     exit_status = ExitStatus.NOT_FOUND
     default_hint = "Check the number; a draft is visible only to its owner."
     server_message = ""
-    """What the server said about it; `message` ends with that."""
+    """The server's message, with which `message` ends."""
 
 
 class ProjectNotFound(UserError):

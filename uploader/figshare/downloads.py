@@ -41,7 +41,7 @@ class _Compressed(Exception):
 
 
 class Tokens(Protocol):
-    """What downloads need of the session with the API: its token, and the server's clock."""
+    """The session with the API, as far as downloads need it: token and server's clock."""
 
     async def token(self) -> Token | None: ...
     async def renewed(self, used: Token) -> Token | None: ...

@@ -122,7 +122,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 
 
 RowKind: TypeAlias = Kind | Literal["account", "group", "review"]
-"""What the rows of a list are about."""
+"""The kind of record in the rows of a list."""
 SliceKey: TypeAlias = Literal["published", "modified"]
 """The date by which a list can be read in slices: it is sorted by it, and filtered with the `…_since` of it."""
 

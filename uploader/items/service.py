@@ -1,4 +1,4 @@
-"""What operations on items need of Figshare, as protocols that `uploader.figshare.client.Figshare` satisfies.
+"""The requests that operations on items make, as protocols that `uploader.figshare.client.Figshare` satisfies.
 
 Protocols only, no behaviour. The methods' contracts are those of `uploader.figshare.client` and `.item_api`.
 """

@@ -70,7 +70,7 @@ class Embargo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 Value = str | list[str]
-"""Of a custom field."""
+"""The value of a custom field."""
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

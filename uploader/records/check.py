@@ -41,7 +41,7 @@ class CheckedRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What was found in the records of a file.
+    """Findings in the records of a file.
 
     `lacking` has the fields that are required to publish, with the number of records without them. `remarks` are lines
     for the user.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Owner: TypeAlias = Literal["own", "institution"]
 _VISIBLE: Final = {"draft": "", "unpublished": "", "embargoed-item": "embargoed"}
-"""What reports of jobs say of an item in these states; of all others: public."""
+"""Words for these states of an item in a job's report; all other states are "public"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,9 @@ class Row:
 
 @dataclass(kw_only=True)
 class Existing:
-    """What exists. `own` are the ids of the account's own items; the rest is by DOI, and by the mark in the title."""
+    """The existing items. `own` are the ids of the account's own items; the others are by DOI, and by the mark in the
+    title.
+    """
 
     own: set[int] = field(default_factory=set)
     by_doi: dict[str, list[Row]] = field(default_factory=dict)

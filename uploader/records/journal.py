@@ -211,7 +211,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Observed(RecordEvent, frozen=True, kw_only=True, tag="seen"):
-    """What Figshare says of the item after the job's last change. `done`: nothing is left to do."""
+    """The item as Figshare shows it after the job's last change. `done`: nothing is left to do."""
 
     seen: Seen
     done: bool = False
@@ -256,7 +256,7 @@ EVENTS = msgspec.json.Decoder(AnyEvent)
 
 
 class RecordState(msgspec.Struct, array_like=True, kw_only=True):
-    """What is known of one record. `created`: the job created its item; otherwise it only updates it."""
+    """The state of one record. `created`: the job created its item; otherwise it only updates it."""
 
     item_id: int | None = None
     created: bool = False

@@ -1,4 +1,4 @@
-"""What records of publications have in common, whichever service they come from. Pure."""
+"""Functions shared by the formats for publications of all services. Pure."""
 
 from __future__ import annotations
 

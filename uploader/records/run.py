@@ -80,7 +80,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What a call asks for. `on_duplicate`: what to do about an item that exists already."""
+    """The options of a run. `on_duplicate`: what to do about an item that already exists."""
 
     publish: bool = False
     on_duplicate: OnDuplicate = "skip"

@@ -56,11 +56,11 @@ class Steps:
     begun: bool = False
     """This run may have changed the item."""
     remark: str = ""
-    """What to report of the record although it is complete."""
+    """A remark to report although the record is complete."""
 
     @property
     def state(self) -> ev.RecordState:
-        """What is known of the record."""
+        """The state of the record."""
         return self.job.state.of(self.record.key)
 
     @property

@@ -64,7 +64,7 @@ class Context:
     refresh: Callable[[sqlite3.Connection], None]
     """Makes the documents of what changed; within a transaction."""
     counts: RequestCounts = field(default_factory=RequestCounts)
-    """Of all requests since the start, if faults can be set over HTTP."""
+    """Counts of all requests since the start, if faults can be set over HTTP."""
     public_requests: deque[float] = field(default_factory=deque)
     """When public requests without a token were served, in the last hour."""
     seeded: bool = False

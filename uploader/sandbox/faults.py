@@ -127,7 +127,7 @@ _REQUIRED_OPTIONS = {"status": "code", "redirect": "to"}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What fails; `options` are parsed and hold only those given."""
+    """A fault; `options` are parsed and hold only those given."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)

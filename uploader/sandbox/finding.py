@@ -85,7 +85,7 @@ _PUBLIC: Final = (PUBLIC_ITEMS, PUBLIC_COLLECTIONS, PUBLIC_PROJECTS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is asked for. `criteria` is as uploader.sandbox.filters reads it; `now` is seconds since the epoch.
+    """A query for records. `criteria` is as uploader.sandbox.filters reads it; `now` is seconds since the epoch.
 
     `account_id`: whose private copies; None: of all. `search`: a search, which an index answers that may lag.
     """

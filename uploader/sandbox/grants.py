@@ -17,7 +17,7 @@ CODE_LIFETIME = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """What an application asks the owner for. `state` is None if it sent none."""
+    """An application's request for the owner's consent. `state` is None if it sent none."""
 
     client_id: str
     redirect: str

@@ -28,7 +28,7 @@ from uploader.sandbox.resources import Resource
 from uploader.sandbox.routes import Route
 
 Named = TypeVar("Named")
-"""What an entry of a request names."""
+"""The type of an entry in a request."""
 
 
 class _IdListRoutes(ABC, Generic[Named]):

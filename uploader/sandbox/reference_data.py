@@ -44,7 +44,7 @@ IDENTIFIER_TYPES: Final = (
     "ARK", "arXiv", "bibcode", "DOI", "EAN13", "EISSN", "Handle", "IGSN", "ISBN", "ISSN", "ISTC", "LISSN", "LSID",
     "PMID", "PURL", "UPC", "URL", "URN", "w3id",
 )  # fmt: skip
-"""What may identify a related material."""
+"""Types of identifiers of related materials."""
 
 FUNDINGS: Final[dict[int, dict[str, Any]]] = {
     number: {

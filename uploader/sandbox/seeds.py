@@ -55,7 +55,7 @@ class Seed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Odd:
-    """What makes an item odd."""
+    """The oddity of an item."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     state: str = "public"

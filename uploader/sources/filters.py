@@ -39,7 +39,7 @@ class Ignores:
 
 
 class Filters:
-    """What the command line includes and excludes; that comes before what ignore files say."""
+    """The inclusions and exclusions of the command line, which take precedence over ignore files."""
 
     def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
         self._include = Patterns(include)

@@ -65,7 +65,7 @@ class Packing:
 
     @property
     def key(self) -> str:
-        """What of it identifies a job."""
+        """The part of it that identifies a job."""
         return f"pack {self.format} {self.name} {self.below} {self.limit} {self.manifest}"
 
 

@@ -50,7 +50,7 @@ def _snapshot(status: os.stat_result) -> FileStamp:
 
 
 class InOrder(Protocol):
-    """What a digest reads, from its beginning to its end: a source, or an archive."""
+    """Anything that a digest reads from its beginning to its end: a source, or an archive."""
 
     path: str
     snapshot: FileStamp

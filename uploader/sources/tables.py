@@ -14,7 +14,7 @@ from uploader.sources.lists import check_text
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _UNCLOSED = "unexpected end of data"
-"""What `csv` calls a quote that is not closed."""
+"""The message of `csv` for a quote that is not closed."""
 MAX_COLUMNS = 16_384
 """Columns of a spreadsheet; a table with more is most likely another kind of file."""
 

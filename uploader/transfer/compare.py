@@ -52,7 +52,7 @@ _RANK = {
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """What a remote file must be. A field that is None is not compared, but without an MD5 nothing is the same.
+    """The expected remote file. A field that is None is not compared, but without an MD5 nothing is the same.
 
     `size` is bytes, `md5` lower-case hex, `folder` "a/b" or "" for none. `link` is the address of a file that is only
     linked: then nothing but the address and the id is compared.

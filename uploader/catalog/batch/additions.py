@@ -28,7 +28,7 @@ class AdditionsService(Protocol):
 
 @dataclass(kw_only=True)
 class Additions:
-    """What was read, by the ids of records; `failures` say what could not be."""
+    """The facts that were read, by the ids of records; `failures` name what could not be read."""
 
     numbers: dict[int, dict[str, int | None]] = field(default_factory=dict)
     funding: dict[int, list[Any]] = field(default_factory=dict)

@@ -76,7 +76,7 @@ _MOMENTS: Final = frozenset({
 
 @dataclass(kw_only=True)
 class Found:
-    """What was found in a file: records, repeated ids, unreadable cells, dates."""
+    """Findings in a file: number of records, repeated ids, unreadable cells, dates."""
 
     records: int = 0
     repeated: int = 0

@@ -17,7 +17,7 @@ RANKED: Final = {
     "states": "States", "types": "Types", "licences": "Licences", "categories": "Categories", "funders": "Funders",
     "grants": "Grants", "groups": "Groups",
 }  # fmt: skip
-"""What is counted by name, with a label for each."""
+"""The attributes that are counted by value, with a label for each."""
 
 
 @dataclass(kw_only=True)

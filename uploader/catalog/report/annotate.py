@@ -40,7 +40,7 @@ class Choice:
 
 @dataclass(kw_only=True)
 class Findings:
-    """What was found while a table was made, for people. All but `versions` and `custom_names` are counts by name.
+    """Findings while a table was made, for people. All but `versions` and `custom_names` are counts by name.
 
     `candidates` are authors of the wanted name, by id: the name, and in how many records.
     """

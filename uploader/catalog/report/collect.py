@@ -59,7 +59,7 @@ class RecordService(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
-    """What is read beyond the records: their numbers, their earlier versions, and what separate `tables` need.
+    """The data to read beyond the records: their numbers, their earlier versions, and what separate `tables` need.
 
     The numbers are those of a scope (None: everywhere), from `since` to today (None: of all time).
     """

@@ -124,7 +124,7 @@ _DATES = tuple(
     for name in ("posted", "firstOnline", "publisherPublication", "publisherAcceptance", "revision", "submission")
 )
 _NOTEBOOK = (*_ROW, _count("views"), _count("downloads"), *_DATES)
-"""What the rows of Figshare's lists have, under their names and in their order, as the official notebooks keep them."""
+"""The columns of the official notebooks for rows of Figshare's lists, with the same names and in the same order."""
 _WHOLE = (
     *_raw("curation_status", "files", "group_resource_id", "account_id", "authors", "figshare_url", "description",
           "funding", "funding_list", "version", "status", "size", "created_date", "modified_date", "is_public",
@@ -137,7 +137,7 @@ _WHOLE = (
     *_DATES,
     _renamed("group_name", "group"), _renamed("parent_group_name", "parent_group"),
 )  # fmt: skip
-"""What the notebook for administrators has: records in full, with the names of owners and groups."""
+"""The columns of the notebook for administrators: records in full, with the names of owners and groups."""
 
 RECORDS = Columns(default=_RECORD, further=(_DESCRIPTION_HTML,), notebook=_NOTEBOOK, custom=True)
 AUTHOR = Columns(

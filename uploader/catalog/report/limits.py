@@ -1,4 +1,4 @@
-"""What ends a run of a report early: a deadline, a number of requests, or a signal."""
+"""The limits that end a run of a report early: a deadline, a number of requests, or a signal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StopReading(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What ends a run early: a time (monotonic seconds), a number of requests without retries; None: no limit.
+    """Limits that end a run early: a time (monotonic seconds), a number of requests without retries; None: no limit.
 
     After that number of requests, the list or record that was begun is read to its end: every run makes progress.
     """

@@ -1,4 +1,4 @@
-"""What a report reads of the statistics service about each of its records: numbers, and countries of views."""
+"""Read the statistics service for a report: numbers of each record, and countries of its views."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EventSelection:
 
     @property
     def mark(self) -> str:
-        """What distinguishes these numbers in the catalog from others of the same record."""
+        """The key of these numbers in the catalog, distinct from other numbers of the same record."""
         return f"{self.scope or 'everywhere'} since {self.since or 'ever'}"
 
     def requests(self, part: Part) -> int:

@@ -31,7 +31,7 @@ _NAMES: Final[dict[Part, str]] = {
 
 @dataclass(kw_only=True)
 class Tally:
-    """What the phases of a run have done: parts of records that are done, of how many; records read and failed."""
+    """Progress of a run's phases: parts of records done, and their total; records read and failed."""
 
     total: int = 0
     done: int = 0

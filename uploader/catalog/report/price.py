@@ -23,7 +23,7 @@ _Key: TypeAlias = tuple[RowKind, int]
 
 @dataclass(frozen=True, kw_only=True)
 class CostEstimate:
-    """What a run would cost: rows listed, requests for lists and for records, and the records that are known.
+    """The cost of a run: rows listed, requests for lists and for records, and the known records.
 
     `number_requests` go to the statistics service; of all time, there are more if it cannot combine them. `at_least`:
     there may be more requests for records: of earlier versions, long collections, inactive accounts, and changes that

@@ -27,10 +27,10 @@ from uploader.figshare.ids import Kind
 from uploader.metadata import identifiers
 
 STATUSES = ("pending", "approved", "rejected", "closed")
-"""What a review can be."""
+"""The states of a review."""
 _OF_PERIOD = (VIEWS_BY_COUNTRY, TIMESERIES)
 _NEEDS = {COLLECTION_ITEMS: ("collections",)} | dict.fromkeys(_OF_PERIOD, ("stats", "stats_since"))
-"""What a separate table needs beside `tables`."""
+"""Options that a separate table needs besides `tables`."""
 
 
 def tables_of(report: ReportName) -> tuple[SideTable, ...]:

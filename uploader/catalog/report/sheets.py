@@ -32,7 +32,7 @@ CHANGES: Final = {
     "long": "truncated cells; their full text is in the file next to the table",
     "dates": "dates before 1900-03-01, kept as text",
 }
-"""What can have been changed in cells, and how that is said."""
+"""Possible changes in cells, with a description of each."""
 
 
 CompleteFiles: TypeAlias = Mapping[Path, os.stat_result]

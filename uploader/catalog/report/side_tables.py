@@ -137,7 +137,7 @@ SIDE_TABLES: tuple[SideTable, ...] = (
     ),
     _table("timeline", _timeline, _cell("name", "which date"), _cell("date", "date; no time zone is stated", "value")),
 )  # fmt: skip
-"""Those that every report on records has."""
+"""The separate tables of every report on records."""
 COLLECTION_ITEMS = _table(
     "collection_items", _items, _POSITION, _number("item_id", "number of the item", "id"), _cell("title", "its title"),
     _cell("doi", "its DOI"),

@@ -1,4 +1,4 @@
-"""What each report is about: one table of definitions, and the lists that a report reads."""
+"""The definitions of the reports, in one table, and the lists that a report reads."""
 
 from __future__ import annotations
 
@@ -34,12 +34,10 @@ _EMBARGOED = frozenset({"embargoed-file", "embargoed-item"})
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """What one report is about.
-
-    `listing` has its rows; None: lists of items, collections and projects, public ones or (`detail` "private") own.
-    `detail`: how a row is read in full, None for rows that have everything. `lookups` are lists that give names.
-    `states` are those of the records in the table, None for all; others are counted. `takes` are the parts of a request
-    that limit or extend it. `catalog`: the report whose catalog this one reads and writes.
+    """The definition of one report. `listing` has its rows; None: lists of items, collections and projects, public ones
+    or (`detail` "private") own. `detail`: how a row is read in full, None for rows that have everything. `lookups` are
+    lists that give names. `states` are those of the records in the table, None for all; others are counted. `takes` are
+    the parts of a request that limit or extend it. `catalog`: the report whose catalog this one reads and writes.
     """
 
     columns: Columns
@@ -103,7 +101,7 @@ class RowList:
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report reads. Ids are Figshare's; None for no limit.
+    """The selection that a report reads. Ids are Figshare's; None for no limit.
 
     `author` and `orcid` are for "author" (one suffices), `status` is for "reviews".
     """
@@ -119,12 +117,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def definition(self) -> Definition:
-        """What this report is about."""
+        """The definition of this report."""
         return DEFINITIONS[self.report]
 
     @property
     def rows(self) -> tuple[RowKind, ...]:
-        """What the rows of the table are about."""
+        """The kinds of records in the rows of the table."""
         listing = self.definition.listing
         return self.kinds if listing is None else (listing.kind,)
 
@@ -181,7 +179,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def limits(self) -> dict[str, str | int]:
-        """What limits the report, by name, for people."""
+        """The limits of the report, by name, for people."""
         values = {
             "institution": self.institution, "group": self.group, "type": self.type_id, "author": self.author,
             "ORCID iD": self.orcid, "status": self.status,

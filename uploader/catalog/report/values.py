@@ -17,7 +17,7 @@ Cell: TypeAlias = str | int | float | bool | None
 Values: TypeAlias = tuple[str, ...]
 """The values of a list, which share one cell."""
 STATES = ("public", "embargoed-file", "embargoed-item", "metadata-only", "linked", "draft", "unpublished")
-"""What a record can be; see `state`."""
+"""The states of a record; see `state`."""
 PUBLISHED_STATES = frozenset(STATES) - {"draft", "unpublished"}
 
 _BLOCKS = frozenset(

@@ -17,7 +17,7 @@ _WHOLE = "\0"
 
 
 class Kind(enum.IntEnum):
-    """What a member is."""
+    """The kind of a member."""
 
     FILE = 0
     EXECUTABLE = 1

@@ -30,8 +30,8 @@ _LITTLE = 64 << 20
 _VECTORS = 512
 """Buffers in one system call; Linux allows 1024."""
 _STATE = struct.Struct("<QQQI92s")
-"""Of a reader in order: how many members it has read to their ends, the xxh3 of their sums, how many bytes of the next
-one it has read, and their CRC-32 and MD5 state.
+"""The state of a reader in order: the number of members read to their ends, the xxh3 of their sums, the bytes read of
+the next member, and their CRC-32 and MD5 state.
 """
 
 

@@ -27,7 +27,7 @@ _READ = 4 << 20
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What `.figup-ID.json` holds. A record of another size or MD5 is of another version of the file."""
+    """The content of `.figup-ID.json`. A record of another size or MD5 belongs to another version of the file."""
 
     version: int
     size: int

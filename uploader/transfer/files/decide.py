@@ -28,12 +28,10 @@ Action: TypeAlias = Literal["send", "skip", "replace", "refuse"]
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to a file.
-
-    `match` is how similar the most similar file of the item is, and `file` that file; MISSING and None without one.
-    `replaces` are the ids of the files to remove once this one is verified. `reason` says why it is refused, without
-    the file's name, and `hint` and `facts` what to do about it. `remark` is a note to show without an error; "" for
-    none.
+    """The decision about a file. `match` is how similar the most similar file of the item is, and `file` that file;
+    MISSING and None without one. `replaces` are the ids of the files to remove once this one is verified. `reason` says
+    why it is refused, without the file's name, and `hint` and `facts` what to do about it. `remark` is a note to show
+    without an error; "" for none.
     """
 
     action: Action

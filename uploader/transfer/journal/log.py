@@ -83,7 +83,7 @@ class Synced(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, Generic[E], kw_only=True):
-    """What was read from a journal. `synced`: what it must contain at least; None if that is not known."""
+    """The result of reading a journal. `synced`: what it must contain at least; None if that is not known."""
 
     synced: Synced | None = None
 

@@ -1,4 +1,4 @@
-"""What the engine needs of several processes on one job, as a protocol; `uploader.cluster` implements it.
+"""The engine's interface to several processes on one job, as a protocol; `uploader.cluster` implements it.
 
 One process, the leader, holds the job's lease, makes all API requests and writes the journal: it is the one that runs
 an engine. The others, its members, only send parts that it hands to them.

@@ -29,7 +29,7 @@ from uploader.transfer.run.throttle import Throttle
 
 
 class SendingRun(Protocol):
-    """What sending parts needs of a run: that of a job, or of a member that only sends."""
+    """The run that parts are sent for: that of a job, or of a member that only sends."""
 
     @property
     def api(self) -> PartService: ...

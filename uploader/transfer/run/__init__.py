@@ -1,1 +1,1 @@
-"""What the parts of one run share: context, stop, progress, throttle, remote listing, account limits."""
+"""Shared by all parts of one run: context, stop, progress, throttle, remote listing, account limits."""

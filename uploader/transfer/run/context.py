@@ -1,4 +1,4 @@
-"""What all parts of one run of a job share: service, state, journal, lock, options, listener, counters."""
+"""The context shared by all parts of a run: service, state, journal, lock, options, listener, counters."""
 
 from __future__ import annotations
 

@@ -95,9 +95,9 @@ class ProgressTracker:
 
     def __init__(self, transfers: Iterable[Transfer]) -> None:
         self._files: dict[int, FileProgress] = {}
-        """Of files that this run has begun and not verified yet."""
+        """Progress of the files that this run has begun and not verified yet."""
         self._parts: dict[int, tuple[int, int]] = {}
-        """Of files that were inspected and verified in this run: see `parts`."""
+        """Part counts of the files that were inspected and verified in this run: see `parts`."""
         self._rate = RecentRate()
         self.active: dict[int, FileProgress] = {}
         self.files_total = self.files_done = self.bytes_total = self.bytes_done = 0

@@ -28,7 +28,7 @@ _OVERVIEW = "overview.json"
 _WIDTH = 40
 """Columns of a title in a message."""
 _FORMAT = 2
-"""Of the cached overviews; others are ignored."""
+"""Format of the cached overviews; others are ignored."""
 CACHE_FROM = 1_000_000
 """Journal size (bytes) from which a cached overview is kept."""
 
