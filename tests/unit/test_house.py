@@ -43,7 +43,7 @@ def test_this_checkout_keeps_the_rules() -> None:
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 
 
-@pytest.mark.parametrize("package", ["cluster", "records", "transfer"])
+@pytest.mark.parametrize("package", ["cluster", "records", "sandbox", "transfer"])
 def test_the_layout_names_every_module_and_no_other(package: str) -> None:
     folder = CHECKOUT / "uploader" / package
     layout = (folder / "README.md").read_text("utf-8").partition("| module | contents |")[2].partition("\n\n")[0]
