@@ -159,7 +159,7 @@ def _first_fields(grant: OAuth1Grant) -> dict[str, Any]:
 
 
 def _kind_fields(grant: OAuth2Grant | None) -> dict[str, Any]:
-    """Return what JSON says of the kind of a token."""
+    """Return the fields of `--json` about the kind of a token."""
     if grant is None:
         return {"kind": "token"}
     return {

@@ -175,7 +175,7 @@ def columns(report_name: ReportName, common: GlobalOptions) -> int:
 
 
 def _request(name: ReportName, values: dict[str, Any]) -> ReportRequest:
-    """Return what the options ask for. Raises UsageError."""
+    """Return the request that the options describe. Raises UsageError."""
     given = {field: values[field] for field in DEFINITIONS[name].takes if field in values and values[field] is not None}
     if "kinds" in DEFINITIONS[name].takes:
         given["kinds"] = ("item", *(kind for kind in ("collection", "project") if values[f"{kind}s"]))

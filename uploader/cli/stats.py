@@ -284,7 +284,7 @@ def count_groups(groups: tuple[int, ...], requests: RequestOptions, common: Glob
 async def _asked(
     session: Session, service: Service, ids: tuple[str, ...], values: dict[str, Any]
 ) -> tuple[StatsKind, list[int]]:
-    """Return what the options ask about: a kind as the service names it, and ids."""
+    """Return kind and ids of the records that the options name; the kind as the service calls it."""
     flags = {f"--{name}": values[name] for name in ("collection", "project", "author", "group")}
     check_exclusive(flags)
     kind = next((flag.removeprefix("--") for flag, given in flags.items() if given), "item")

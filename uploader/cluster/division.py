@@ -122,7 +122,7 @@ def _pieces(files: Sequence[Waiting]) -> Iterable[tuple[int, int]]:
 
 
 def amount_for(load: Load, rest: Amount) -> Amount:
-    """Return what a taker should get now; `rest` is what it should get until the end, by `shares_of`."""
+    """Return the amount that a taker should get now; `rest` is its share until the end, by `shares_of`."""
     parts = min(max(0, load.connections - load.parts), rest.parts)
     if not load.rate or load.size >= load.rate * _REFILL:
         return Amount(parts=parts, size=0)

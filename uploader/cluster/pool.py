@@ -136,7 +136,7 @@ class DaskWire:
         return member not in self._members or self._members[member].ended
 
     async def _result(self, task: Any, member: str) -> list[Entry] | None:
-        """Return what a finished task reports; None if its worker does not give it now."""
+        """Return the report of a finished task; None if its worker does not deliver it now."""
         beat = self._members[member].beat
         if self._silent.get(member) == beat:
             return None

@@ -111,7 +111,7 @@ class MemberView:
                 given.withdrawn = self.orders.seq + 1
 
     def next_orders(self) -> Orders:
-        """Return what it is to do now. `seq` is that of the last ones if nothing has changed."""
+        """Return its current orders. `seq` is that of the last ones if nothing has changed."""
         orders = tuple(given.order for given in self.given.values() if given.withdrawn is None)
         self.abort = self.abort and len(orders) < len(self.given)
         same = Orders(
@@ -131,7 +131,7 @@ class MemberView:
         self._speeds.append((now, speed.rate or 0.0))
 
     def load_at_best(self, now: float) -> Load:
-        """Return what it has to do with the highest of its latest speeds: they vary where bytes pass in bursts."""
+        """Return its load with the highest of its latest speeds, which vary if bytes pass in bursts."""
         load = self.load(now)
         while len(self._speeds) > 1 and self._speeds[0][0] < now - _LATEST:
             self._speeds.popleft()
@@ -142,7 +142,7 @@ class MemberView:
         return replace(load, rate=rate or None)
 
     def load(self, now: float) -> Load:
-        """Return what it has to do; what it has sent since its last report is estimated."""
+        """Return its load; the bytes sent since its last report are estimated."""
         parts = [part for given in self.given.values() for part in given.parts.values()]
         size, rate = sum(part.size for part in parts), self.speed.rate
         in_flight = size * min(1.0, self.connections / len(parts)) if parts else 0.0

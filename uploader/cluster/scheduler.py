@@ -84,7 +84,7 @@ def squeue_end(job: str) -> str | None:
 
 
 def answer_of(*command: str, env: Mapping[str, str] | None = None) -> str | None:
-    """Return what a command of the scheduler prints, None if it fails, or takes too long. `env` is added. Blocks."""
+    """Return the output of a command of the scheduler, None if it fails or takes too long. `env` is added. Blocks."""
     try:
         done = subprocess.run(
             command,

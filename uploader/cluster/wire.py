@@ -28,7 +28,7 @@ class LeaderWire(Protocol):
         """Replace the orders of a member. Raises StateDiskFull, StateLost."""
 
     async def reports(self) -> list[tuple[str, Entry]]:
-        """Return what members have reported since the last call, in the order of each. Raises StateLost."""
+        """Return the members' reports since the last call, in the order of each. Raises StateLost."""
 
     async def has_earlier_orders(self) -> bool:
         """Return True if members may be following the orders of an earlier leader."""

@@ -109,7 +109,7 @@ def _created(answer: Response) -> int:
 
 
 def _roles_by_group(answer: Response) -> dict[int, list[Role]]:
-    """Return what is documented as `{"2": [{"category": "group", "id": 7, "name": "User"}]}`, keys being groups."""
+    """Parse roles, documented as `{"2": [{"category": "group", "id": 7, "name": "User"}]}`; the keys are groups."""
     value = parse_json(answer.body)
     try:
         return msgspec.convert(value, dict[int, list[Role]], strict=False)

@@ -95,7 +95,8 @@ def find_token(*, token_file: Path | None, endpoint: str, environ: Mapping[str, 
 
 
 def read_stored(*, endpoint: str, config_dir: Path) -> tuple[str, str] | None:
-    """Return what is stored for this endpoint, and where; None for nothing. Raises TokenFileExposed, UsageError.
+    """Return the stored token or grant for this endpoint, and its place; None without one. Raises TokenFileExposed,
+    UsageError.
 
     The file comes first: it has what the keyring refused to store, and is newer.
     """
@@ -116,7 +117,7 @@ def store_token(token: Token, *, endpoint: str, config_dir: Path, environ: Mappi
 
 
 def precedence_note(environ: Mapping[str, str]) -> str:
-    """Return what to add to the place of a stored token if another one takes precedence."""
+    """Return a note to add to the place of a stored token if another one takes precedence."""
     return f" (but {VARIABLE} is set and takes precedence)" if VARIABLE in environ else ""
 
 
@@ -299,7 +300,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _read_entry(path: Path, endpoint: str) -> str | None:
-    """Return what the file holds for this endpoint; it may be exposed if that is nothing, as with a keyring."""
+    """Return the file's entry for this endpoint. Without one, as with a keyring, the file may be exposed."""
     if endpoint not in _read_store(path, exposed=True):
         return None
     return _read_store(path).get(endpoint)

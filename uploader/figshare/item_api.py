@@ -122,7 +122,7 @@ class Items:
         return False
 
     async def with_doi(self, kind: CataloguedKind, doi: str, *, own: bool) -> list[models.DoiRow]:
-        """Return what Figshare finds under a DOI: the account's own, drafts included, or what is public.
+        """Return the records that Figshare finds for a DOI: the account's own, drafts included, or public ones.
 
         Observed: each version's DOI and the one without a version find a record. Unknown parameters are ignored by
         Figshare, so the caller compares the rows' DOIs.

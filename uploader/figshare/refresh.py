@@ -118,7 +118,7 @@ class RenewableToken:
         return settled
 
     async def _when(self, fits: Callable[[OAuth2Grant], bool], time_limit: float) -> OAuth2Grant | None:
-        """Return what is stored once it `fits`, None if that takes longer."""
+        """Return the stored sign-in once it `fits`, None if that takes too long."""
 
         async def check() -> OAuth2Grant | None:
             now = await in_thread(self._read)
@@ -127,7 +127,7 @@ class RenewableToken:
         return await poll(check, time_limit, self._clock, max_pause=1.0)
 
     def _read(self) -> OAuth2Grant:
-        """Return what is stored now. Raises TokenRejected if the sign-in is gone."""
+        """Return the stored sign-in. Raises TokenRejected if it is gone."""
         stored = auth.read_stored(endpoint=self._endpoint, config_dir=self._config_dir)
         grant = parse_grant(stored[0]) if stored is not None else None
         if not isinstance(grant, OAuth2Grant):

@@ -165,7 +165,7 @@ class StatisticsApi:
         read: Callable[[Any], T],
         scope: str | None,
     ) -> T:
-        """Return what `read` makes of a field of the answer about one record."""
+        """Return a field of the answer about one record, parsed by `read`."""
         path, what = f"/{asked}/{kind}/{number}", f"{kind} {number}"
         return await self._ask(path, scope, query, lambda value: read(_field(value, field)), what)
 

@@ -85,7 +85,7 @@ def _clean(text: str) -> Html:
 
 
 def _dropped(html: str) -> tuple[str, ...]:
-    """Return what this well-formed HTML contains that is not allowed in a description."""
+    """Return the names of what this well-formed HTML contains and a description must not."""
     external = re.sub(r"(<(script|style)>).*?</\2>", r"\1", html, flags=re.DOTALL)
     found = Counter(_WHOLE[tag] for tag in re.findall(r"<([a-z]+)[ >]", external) if tag in _WHOLE)
     return tuple(f"{count} {what}{'s' if count > 1 else ''}" for what, count in found.items())

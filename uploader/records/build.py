@@ -157,7 +157,7 @@ class Builder:
         return metadata
 
     def _key(self, source_id: str, doi: str | None, line: int, problems: list[Problem]) -> str | None:
-        """Return what identifies the record: DOIs are the same in any case."""
+        """Return the key of the record: DOIs are equal in any case."""
         dois = doi.lower() if doi else ""
         key = {"doi": dois, "id": _item_number(source_id), None: dois or source_id}[self.key]
         if not key:

@@ -40,7 +40,7 @@ class Entry:
 
 
 def entries_of(path: Path, content: BinaryIO, records: str | None) -> tuple[str, Iterator[Entry]]:
-    """Return what counts the places of entries (line, row, record), and the entries, read as they are asked for.
+    """Return the unit of places (line, row, record), and an iterator of the entries.
 
     `records` is the path of the list in a JSON file, None to find it. Raises UsageError and MetadataInvalid, also from
     the iterator.

@@ -49,7 +49,7 @@ class RecordEvent(Event, frozen=True, kw_only=True):
     key: str = msgspec.field(name="k")
 
     def changes(self) -> dict[str, Any]:
-        """Return what it changes in the state of the record: attributes of `RecordState` and their values."""
+        """Return its changes to the record's state: attributes of `RecordState` and their values."""
         raise NotImplementedError
 
 

@@ -77,7 +77,7 @@ class Grants:
         return name
 
     def redeem(self, name: str) -> Consent | None:
-        """Return what the value leads to, once; None if it is unknown, used or expired."""
+        """Return the consent for this value, once; None if it is unknown, used or expired."""
         expires, consent = self._once.pop(name, (0.0, None))
         return consent if expires > self._now() else None
 

@@ -42,7 +42,7 @@ class _IdListRoutes(ABC, Generic[Named]):
 
     @abstractmethod
     def _read(self, value: Any) -> Sequence[Named]:
-        """Return what a request names. Raises ApiError."""
+        """Return the entries of a request. Raises ApiError."""
 
     @abstractmethod
     def _resolve(self, db: sqlite3.Connection, present: list[int], named: Sequence[Named]) -> list[int]:

@@ -73,6 +73,6 @@ def _offset_in(cursor: str, request: web.Request, context: Context) -> int:
 
 
 def _mark(request: web.Request, context: Context, offset: int, until: float) -> str:
-    """Return what only this sandbox's cursor for this list has."""
+    """Return a signature that only this sandbox's cursors for this list have."""
     text = json.dumps([request.path, offset, until, context.settings.token])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

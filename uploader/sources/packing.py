@@ -40,7 +40,7 @@ def pack(sources: Sources, packing: Packing) -> Selection:
 
 
 def collect_packed(sources: Sources, packing: Packing | None) -> Selection:
-    """Return what the sources have, packed unless `packing` is None."""
+    """Return the selection of the sources, packed unless `packing` is None."""
     return collect(sources) if packing is None else pack(sources, packing)
 
 

@@ -167,7 +167,7 @@ def preview(
     on_event: no.Listener | None = None,
     **client: Unpack[ClientArguments],
 ) -> Preview:
-    """Return what `upload` with these arguments would do; write nothing: see `Client.preview`.
+    """Predict what `upload` with these arguments would do; write nothing: see `Client.preview`.
 
     Raises what `Client` and `Client.preview` raise, and UsageError inside a running event loop.
     """

@@ -235,7 +235,7 @@ class Client:
         new_job: bool = False,
         on_event: no.Listener | None = None,
     ) -> Preview:
-        """Return what `upload` with these arguments would do. Writes nothing. Raises what it would raise."""
+        """Predict what `upload` with these arguments would do. Writes nothing. Raises what it would raise."""
         sources = as_sources(paths)
         given, project = None if item is None else as_reference("item", item), as_project(project)
         check_text("title", title)

@@ -67,7 +67,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expected_of(transfer: Transfer) -> Expected:
-    """Return what the remote file of a verified transfer must be."""
+    """Return the expected remote file of a verified transfer."""
     if transfer.link:
         return Expected(file_id=transfer.file_id, link=transfer.path)
     return Expected(

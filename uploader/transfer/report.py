@@ -79,7 +79,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def of(cls, transfer: Transfer) -> FileReport:
-        """Return what the journal says about a file."""
+        """Return the report of a file from the journal."""
         error = transfer.error
         return cls(
             path=transfer.path,

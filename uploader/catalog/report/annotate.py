@@ -179,7 +179,7 @@ class Matching:
         )
 
     def match(self, record: Raw, candidates: dict[int, tuple[str, int]]) -> dict[str, Cell] | str:
-        """Return what matched, or why nothing did. Counts authors of the name in `candidates`."""
+        """Return the match, or the reason why there is none. Counts authors of the name in `candidates`."""
         other = False
         found: dict[str, Mapping[str, object]] = {}
         for one in _authors(record):

@@ -312,7 +312,7 @@ class ReportRun:
         return scratch
 
     async def price(self, *, fresh: bool = False) -> CostEstimate:
-        """Return what making the report would cost, from the beginning if `fresh`; reads lists, and changes nothing.
+        """Return the cost of making the report, from the beginning if `fresh`; reads lists, and changes nothing.
 
         Raises CatalogBusy, and NameNotFound for an unknown institution.
         """

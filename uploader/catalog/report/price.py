@@ -39,7 +39,7 @@ class CostEstimate:
 
 
 def cost_of_rest(store: Store, spec: Spec, extras: Extras, asked: EventSelection) -> CostEstimate:
-    """Return what a run costs from now on, with all its lists in the catalog. Blocks."""
+    """Return the remaining cost of a run that has all its lists in the catalog. Blocks."""
     listed, _ = store.counts()
     # In private reports, records without a date are drafts, which have no numbers.
     undated = not spec.definition.private

@@ -44,7 +44,7 @@ def tables_of(report: ReportName) -> tuple[SideTable, ...]:
 
 
 def needs_of(table: SideTable) -> tuple[str, ...]:
-    """Return what a request must have for a separate table."""
+    """Return the options that a request must have for a separate table."""
     return ("tables", *_NEEDS.get(table, ()))
 
 
@@ -140,7 +140,7 @@ class ReportRequest:
         )  # fmt: skip
 
     async def spec(self, api: NamesService) -> Spec:
-        """Return what the report reads. Raises NameNotFound, UsageError."""
+        """Return the selection that the report reads. Raises NameNotFound, UsageError."""
         institution = await Names(api).institution(self.institution) if self.institution is not None else None
         return Spec(
             report=self.report, kinds=tuple(self.kinds), institution=institution, group=self.group,

@@ -60,7 +60,7 @@ def _numbered(rows: Iterable[object]) -> Iterator[Raw]:
 
 
 def _objects(name: str) -> Callable[[Entry], Iterator[Raw]]:
-    """Return what yields the objects or texts of a list."""
+    """Return a function that yields the objects or texts of a list."""
     return lambda entry: _numbered(v.entries(entry.raw, name))
 
 

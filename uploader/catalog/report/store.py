@@ -75,7 +75,7 @@ class Stored:
 
 
 def mark_of(row: Record) -> str:
-    """Return what changes whenever the record does: the time of its last change, if stated, else all of the row."""
+    """Return a value that changes whenever the record does: its modification time if stated, else the whole row."""
     if row.modified is not None:
         return str(row.raw.get("modified_date"))
     return "#" + hashlib.blake2b(msgspec.json.encode(row.raw, order="sorted"), digest_size=12).hexdigest()

@@ -83,7 +83,7 @@ def full(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str,
 
 
 def complete(item: Item, at: Addresses, now: float, contents: Contents) -> dict[str, Any]:
-    """Return what both a public version and the private copy show beyond the row."""
+    """Return the fields that both a public version and the private copy show beyond the row."""
     meta = item.metadata
     confidential = embargo.confidentiality(meta["embargo"], now)
     return {

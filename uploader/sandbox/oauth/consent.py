@@ -49,7 +49,7 @@ def page(html: str, *, form_action: str = "'none'") -> web.Response:
 
 
 async def decision_of(request: web.Request) -> tuple[Consent, bool]:
-    """Return what a form of `consent_page` is about, and whether the owner allows it. ApiError 400."""
+    """Return the consent of a form of `consent_page`, and whether the owner allows it. ApiError 400."""
     form = await form_of(request)
     consent = context_of(request).grants.redeem(form.get("ticket", ""))
     if consent is None:

@@ -91,7 +91,7 @@ class Members:
         return self.ends[index] - (self.ends[index - 1] if index else 0)
 
     def kind(self, index: int) -> Kind:
-        """Return what a member is."""
+        """Return the kind of a member."""
         return Kind(self.kinds[index])
 
     def path(self, index: int) -> str:

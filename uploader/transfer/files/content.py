@@ -187,7 +187,7 @@ class SourceSession:
         return self._digest
 
     async def _reader(self, source: Readable, checkpoint: Checkpoint | None) -> tuple[InOrder, Checkpoint | None]:
-        """Return what the digest reads, and the checkpoint where it begins; None if that is damaged."""
+        """Return the reader for the digest, and the checkpoint where it begins; None if that is damaged."""
         if checkpoint is not None:
             with suppress(ValueError):
                 return await in_own_thread(source.in_order, checkpoint.reader), checkpoint

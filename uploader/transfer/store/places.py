@@ -58,14 +58,14 @@ class PlaceLog:
         self._made = False
 
     def survey(self) -> None:
-        """Record what other jobs have started, before the item is listed.
+        """Record the starts of other jobs, before the item is listed.
 
         Excluded are starts that the listing may lack: recent ones, and those with a request in flight.
         """
         self.seen = frozenset(self._others(recent=False))
 
     def survey_all(self) -> tuple[frozenset[Start], frozenset[str]]:
-        """Return what other jobs have started, except with requests in flight, and the jobs that are new in it.
+        """Return the starts of other jobs, except those with requests in flight, and the jobs that are new among them.
 
         A listing may lack recent starts: the caller reads the journals of these jobs and lists the item, then sets
         `seen`.
