@@ -1,4 +1,4 @@
-"""Which failures concern one record, so that the others are still read, and which ones end the reading of all."""
+"""Distinguish failures of one record, after which the others are still read, from those that end the run."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from uploader.errors import Facts, MetadataInvalid
 Location = tuple[str | int, ...]
 """Keys and indexes that lead to a value, from the top; () is the file itself."""
 DUPLICATE = "duplicate field"
-"""How the message about a repeated field name begins."""
+"""The beginning of the message about a repeated field name."""
 
 
 class WrittenFloat(float):

@@ -27,7 +27,7 @@ _NEEDED: dict[ItemKey | None, str] = {
     "id": "a record needs the id of its item: its number on Figshare, or the address of its page",
 }
 _DISPENSABLE = frozenset({"keywords", "type", "references", "related_materials", "funding", "timeline"})
-"""Fields of a service's records whose invalid values are left out with a remark; who harvests cannot correct them."""
+"""Fields of a service's records whose invalid values are left out with a remark: the user cannot correct them."""
 
 _NO_AUTHORS = "authors: none; the item keeps the account's owner as its author"
 _INDEX = re.compile(r"\[[0-9]+\]")

@@ -55,7 +55,7 @@ class RecordFile:
 
     @property
     def is_harvested(self) -> bool:
-        """Whether the records are those of a service, which who harvests them cannot correct."""
+        """Whether the records are from a service: the user cannot correct them."""
         return self.kind in _SERVICES
 
     @property

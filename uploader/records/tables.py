@@ -15,7 +15,7 @@ from uploader.sources.tables import MAX_COLUMNS, read_rows
 
 XLSX_MAGIC = b"PK\x03\x04"
 _PREAMBLE = "about the data"
-"""How the line above the header of a Dimensions export begins."""
+"""The beginning of the line above the header of a Dimensions export."""
 _ERRORS = frozenset({"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"})
 _SHORTENED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d\d+")
 _DATE_COLUMN = re.compile(r"date|online|publi|accept|posted|embargo|until|year", re.IGNORECASE)

@@ -90,7 +90,7 @@ def entry_of(request: web.Request, service: str, kind: str, now: float) -> Entry
 
 
 class RequestCounts:
-    """How many requests there were: by service and operation, in the fullest second, and of the same thing again."""
+    """Counts of requests: by service and operation, in the busiest second, and of repeated ones."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, Counter[str]] = {}

@@ -55,13 +55,13 @@ class Seed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Odd:
-    """The oddity of an item."""
+    """An odd item, by its differences from an ordinary one."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     state: str = "public"
     undated: bool = False
     authors: int = 0
-    """How many, if not as many as usual."""
+    """Number of authors; 0: as many as usual."""
 
 
 _LONG: Final = "The river was measured every day. " * 589

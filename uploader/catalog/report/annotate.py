@@ -22,7 +22,7 @@ COUNTERS = ("views", "downloads", "shares", "cites")
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which of a report's records and facts go into a table.
+    """The selection of a report's records and facts for a table.
 
     `states` None: all. `versions`: a row for each public version. `author`, `orcid` and `author_ids` are those of a
     report on an author; `strict`: not by the name alone. `scope`: the portal whose numbers are shown.

@@ -85,7 +85,7 @@ class Extras:
 
 @dataclass(frozen=True, kw_only=True)
 class RunProgress:
-    """How far a run is. `total` is None while lists are read, `done` then the number of rows so far."""
+    """The progress of a run. `total` is None while lists are read, `done` then the number of rows so far."""
 
     done: int
     total: int | None

@@ -41,7 +41,7 @@ FOLDER = "catalogs"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the catalog of a report is: in the state directory, by endpoint and account (None: public records)."""
+    """The place of a report's catalog: in the state directory, by endpoint and account (None: public records)."""
 
     state_dir: Path
     endpoint: str

@@ -26,7 +26,7 @@ _NAMES: Final[dict[Part, str]] = {
     "record": "", "numbers": "no numbers: ", "places": "no countries: ", "versions": "no earlier versions: ",
     "items": "no items: ",
 }  # fmt: skip
-"""How the reason for a failure begins."""
+"""The beginning of the reason for a failure."""
 
 
 @dataclass(kw_only=True)

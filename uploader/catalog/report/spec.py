@@ -50,7 +50,7 @@ class Definition:
 
     @property
     def private(self) -> bool:
-        """Whether it has what is not public, and needs a token."""
+        """Whether it has unpublished data, and needs a token."""
         return self.detail != "public"
 
 

@@ -1,4 +1,4 @@
-"""Which of an item's files are downloaded, and to which paths below the target folder. Pure."""
+"""Choose which of an item's files are downloaded, and their paths below the target folder. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from uploader.text import composed, did_you_mean, printable
 from uploader.transfer.compare import FAILED_STATUSES
 
 RESERVED = ".figup-"
-"""How the names of partial files begin."""
+"""The beginning of the names of partial files."""
 MAX_NAME = 255
 """Maximum bytes of a file name on common file systems."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -18,14 +18,15 @@ class SourceWait:
     since: float
     lend: Callable[[], None]
     progress: Callable[[], int]
-    """How far it is: any number that changes while the source answers, however slowly."""
+    """Returns a number that changes while the source answers, however slowly."""
     seen: int
 
 
 class Connections:
-    """How many parts may be sent at the same time. One that waits long for its source lends its connection to others.
+    """Limits the number of parts sent at the same time.
 
-    It waits for one again before it continues, and is served before parts that have not begun.
+    A part that waits long for its source lends its connection to others. Before it continues, it waits for a connection
+    again, and is served before parts that have not begun.
     """
 
     def __init__(self, most: int) -> None:

@@ -1,4 +1,4 @@
-"""Which parts may still begin before a deadline. Pure: observations in, decisions out.
+"""Decide which parts may still begin before a deadline. Pure: observations in, decisions out.
 
 A part that cannot be finished in time is sent twice. So no part begins that would take longer than the time left, and
 connections taper off: if they share the line, the others become faster as some end, and the last parts can begin later.
