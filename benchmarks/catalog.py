@@ -87,7 +87,7 @@ class Bench:
         return self.run(self.command(*words, state=state))
 
     def killed(self, records: int, kills: int) -> Run:
-        """Make the report once more, killed so many times at random; the cost is that of the last run."""
+        """Make the report once more, killed `kills` times at random; the cost is that of the last run."""
         before = self.requests.now()
         command = self.command("killed.jsonl", state="killed")
         after = [0, *sorted(random.Random(5).sample(range(1, records * 9 // 10), kills))]
@@ -107,7 +107,7 @@ class Bench:
         return self.run([sys.executable, str(script), self.sandbox.url, INSTITUTION])
 
     def change(self, count: int) -> int:
-        """Change and publish so many of the listed records, those of the account; return how many could be."""
+        """Change and publish `count` of the listed records that the account owns; return how many could be."""
         with (self.work / "whole.jsonl").open("rb") as file:
             listed = {json.loads(line)["id"] for line in file}
         changed = page = 0

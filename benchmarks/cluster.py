@@ -89,7 +89,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
 
 
 def upload(folder: Path, members: int, place: Stage, link: RunningLink) -> Round:
-    """Send a folder by so many processes that start at once. Raises RuntimeError unless all bytes have arrived."""
+    """Send a folder by several processes that start at once. Raises RuntimeError unless all bytes have arrived."""
     files = list(folder.iterdir())
     size = sum(file.stat().st_size for file in files)
     place.clear()

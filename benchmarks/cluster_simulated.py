@@ -63,7 +63,7 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
 
 
 def _play(folder: Path, files: dict[str, bytes], members: int) -> float:
-    """Send the files by so many processes; return the seconds from the first start to the last part."""
+    """Send the files by several processes; return the seconds from the first start to the last part."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (queue, leader):
             patch.setattr(module, "SMALL", PART_SIZE)

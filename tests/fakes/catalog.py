@@ -18,7 +18,7 @@ COUNT = 130
 class Figshare:
     """Items by id with their titles, and further rows and records by kind.
 
-    `broken` are errors that reading an item always raises, `unlisted` items that exist all the same, `changed` those
+    `broken` are errors that reading an item always raises, `unlisted` items that no list shows, `changed` those
     that Figshare lists as modified. `members` are items of collections. A record takes `delay` seconds, a page
     `page_delay`; `on_page` is called when it is read.
     """

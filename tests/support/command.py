@@ -73,7 +73,7 @@ class Result:
         """The last event, which must be the summary."""
         last = self.events[-1]
         if last["event"] != "summary":
-            raise AssertionError(f"the last line is no summary but {last}")
+            raise AssertionError(f"the last line is not a summary but {last}")
         return last
 
     def expect(self, returncode: int) -> Result:

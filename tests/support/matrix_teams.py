@@ -26,7 +26,7 @@ class TeamStage(Stage):
         super().__init__(folder, name)
         self._second = Crasher()
         self.senders: Counter[int] = Counter()
-        """How many of the first runs of a cell had so many processes that sent parts."""
+        """Number of first runs of a cell by the number of processes that sent parts."""
 
     def close(self) -> None:
         self._second.close()

@@ -146,7 +146,7 @@ class Slurm:
     def kill_node(self, name: str) -> None:
         """End a node and what runs on it with SIGKILL, as a power cut would."""
         daemon = self._daemons.pop(name)
-        # slurmstepd first, lest it reports that its job ended.
+        # slurmstepd first: otherwise it would report that its job ended.
         for pid in sorted(_processes_of_node(daemon.pid), key=lambda pid: not _comm(pid).startswith("slurmstepd")):
             _kill(pid)
         daemon.wait()

@@ -48,7 +48,7 @@ def item(number: int, **fields: bool) -> Record:
 
 
 async def chosen(server: Server, count: int) -> tuple[list[int], list[str]]:
-    """Return the public ones of so many items, and the gaps."""
+    """Return the public ones of `count` items, and the gaps."""
     states, done = StateFilter(server, "item", frozenset({"public"}), server.account), list[int]()
     listed = [item(number) for number in range(1, count + 1)]
     found = [row.id async for row in states.fitting(listed, done.append)]
