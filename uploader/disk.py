@@ -110,8 +110,15 @@ def _check_private(folder: Path) -> None:
             hint=f"Run `chmod go-w {shlex.quote(str(folder))}`, or use another state directory.",
             path=str(folder),
         )
-    if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
+    if not _is_trusted(status):
         raise StateUnusable(f"{folder}, where figup keeps its jobs, belongs to another user", path=str(folder))
+
+
+def _is_trusted(status: os.stat_result) -> bool:
+    """Return whether this user or root owns it. Root believes everyone: it runs in containers and on shares whose files
+    have other owners.
+    """
+    return os.geteuid() in (0, status.st_uid) or status.st_uid == 0
 
 
 @contextmanager
@@ -335,11 +342,17 @@ class Disk:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO | None]:
-    """Open a file to read, not through a link; None if it does not exist. Raises OSError."""
+    """Open a file to read, not through a link; None if it does not exist.
+
+    Another user's is not believed: who may write to a folder above can put it there after the folders were checked.
+    Raises OSError, StateUnusable.
+    """
     try:
         fd = os.open(path, _READ)
     except FileNotFoundError:
         yield None
         return
     with os.fdopen(fd, "rb") as file:
+        if not _is_trusted(os.fstat(file.fileno())):
+            raise StateUnusable(f"{path} belongs to another user", path=str(path))
         yield file

@@ -83,6 +83,20 @@ def test_a_folder_of_another_user_is_refused(
             check_private(tmp_path)
 
 
+def test_a_file_of_another_user_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may write to a folder above can put another state directory in the place of one that was just checked."""
+    path = tmp_path / "journal"
+    path.write_bytes(b"line\n")
+    real = path.stat()
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result((*real[:4], 1001, *real[5:10])))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for read in (Disk().read, lambda path: list(Disk().lines(path)), lambda path: Disk().read_from(path, 0)):
+        with pytest.raises(StateUnusable, match="belongs to another user"):
+            read(path)
+    monkeypatch.setattr(os, "geteuid", lambda: 1001)
+    assert Disk().read(path) == b"line\n"
+
+
 def test_an_append_that_the_system_cuts_short_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:3])))
