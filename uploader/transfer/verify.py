@@ -10,15 +10,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from uploader.concurrency import in_thread
-from uploader.errors import ExitStatus, UsageError
+from uploader.errors import Conflict, ExitStatus, UsageError
 from uploader.figshare.models import File
 from uploader.sources.archive.reader import open_source
 from uploader.sources.checksums import ChecksumEntry
 from uploader.sources.models import Packing, Reason, Selection, SourceFile, Sources, remote_path
 from uploader.sources.packing import pack
 from uploader.sources.select import raise_problems, select
-from uploader.text import composed
-from uploader.transfer.compare import Expected, Match, other_spelling, paths_in_item, rank_matches
+from uploader.text import composed, printable
+from uploader.transfer.compare import Expected, Match, classify, other_spelling, paths_in_item, rank_matches
 from uploader.transfer.download.plan import stored_paths
 from uploader.transfer.notices import ItemKnown, Listener, Skipped
 from uploader.transfer.recheck import source_md5
@@ -26,6 +26,8 @@ from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
 
 _PURPOSE = "compare"
+_LISTING_AGE = 60.0
+"""Seconds for which the listing of the item counts; longer comparisons list it once more at their end."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,13 +129,16 @@ async def verify(
 
     With `packing`, the files that it packs are compared with the item's archive of them, of either format.
     For whole folders and for checksums, also reports the item's files beyond them. `notify` is called with the item and
-    with what is skipped. Raises ItemNotFound, UsageError (nothing to compare), and what `select` raises.
+    with what is skipped. Raises ItemNotFound, UsageError (nothing to compare), Conflict (the item no longer holds what
+    was compared), and what `select` raises.
     """
     _check_given(sources, listed)
     selection = Selection()
     if sources.named and packing is None:
         selection = await in_thread(select, sources, _PURPOSE)
+    listed_at = api.clock.monotonic()
     item, remote = await files_by_path(api, item_id)
+    paths_before = {file.id: path for path, files in remote.items() for file in files}
     notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
     if sources.named and packing is not None:
         selection = await in_thread(_packed, sources, packing, remote)
@@ -173,7 +178,32 @@ async def verify(
     for result in _missing_here(remote, seen, [*selection.roots, *([""] if listed else [])]):
         reason = _reason(left_out, remote_path(result.folder, result.name))
         report(msgspec.structs.replace(result, status="left-out", reason=reason) if reason else result)
+    await _check_again(api, item_id, results, paths_before, listed_at)
     return results
+
+
+async def _check_again(
+    api: Service, item_id: int, results: Sequence[Comparison], paths: Mapping[int, str], listed_at: float
+) -> None:
+    """Raise Conflict if the item no longer holds a file that is the same as a local one: reading may take hours.
+
+    `paths` are those of the item's files, by id, at `listed_at` (monotonic seconds).
+    """
+    if api.clock.monotonic() - listed_at <= _LISTING_AGE:
+        return
+    _, remote = await files_by_path(api, item_id)
+    there = {file.id: (path, file) for path, files in remote.items() for file in files}
+    for one in results:
+        if one.status != "same" or one.file_id is None:
+            continue
+        path, file = there.get(one.file_id, ("", None))
+        now = classify(file, Expected(size=one.size, md5=one.md5, file_id=one.file_id))
+        if now is not Match.SAME or path != paths[one.file_id]:
+            raise Conflict(
+                f"item {item_id} was changed while it was compared: it no longer holds "
+                f"{printable(paths[one.file_id])} (file {one.file_id}) as it was",
+                hint="Compare it again.",
+            )
 
 
 def _check_given(sources: Sources, listed: Sequence[ChecksumEntry]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.existing_files import CONTENT, MD5, ItemWithFiles, complete_file, unfinished_file
+from uploader.errors import Conflict
 from uploader.figshare.models import File
 from uploader.sources.checksums import ChecksumEntry
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
+from uploader.transfer import verify as verifying
 from uploader.transfer.verify import (
     EXIT_STATUS,
     Comparison,
@@ -168,3 +171,38 @@ async def test_the_folder_of_a_download_is_not_in_the_item(tmp_path: Path) -> No
     results = await verified(*existing, paths=(tmp_path / "copy",), folders={4: "sub"})
     assert surplus_folder(results) == "copy"
     assert surplus_folder(await verified(complete_file(), paths=(tmp_path / "copy" / "sub",))) is None
+
+
+class ChangingItem(ItemWithFiles):
+    """An item with other files from its second listing on."""
+
+    def __init__(self, existing: tuple[File, ...], later: tuple[File, ...]) -> None:
+        super().__init__(existing)
+        self._listings = iter([existing, later])
+
+    async def files(self, item_id: int) -> AsyncIterator[File]:
+        for file in next(self._listings):
+            yield file
+
+
+@pytest.mark.parametrize(
+    "later",
+    [(), (complete_file(name="other.bin"),), (complete_file(status="created"),), (complete_file(computed_md5=None),)],
+    ids=["gone", "renamed", "unfinished", "without MD5"],
+)
+async def test_a_file_that_the_item_lost_while_others_were_read_is_no_success(
+    source: Path, monkeypatch: pytest.MonkeyPatch, later: tuple[File, ...]
+) -> None:
+    monkeypatch.setattr(verifying, "_LISTING_AGE", -1.0)
+    item: Any = ChangingItem((complete_file(),), later)
+    with pytest.raises(Conflict, match="was changed while it was compared"):
+        await verify(item, 7, Sources(paths=(str(source),)), [], lambda _: None, lambda _: None)
+
+
+async def test_an_item_that_got_more_files_while_it_was_compared_still_holds_the_others(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "_LISTING_AGE", -1.0)
+    item: Any = ChangingItem((complete_file(),), (complete_file(2, name="more"), complete_file()))
+    (result,) = await verify(item, 7, Sources(paths=(str(source),)), [], lambda _: None, lambda _: None)
+    assert result.status == "same"
