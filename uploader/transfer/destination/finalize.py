@@ -5,7 +5,8 @@ Each step is done once per job. Publishing is repeated if the job's files have c
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -19,6 +20,8 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.recheck import ItemCheck
 from uploader.transfer.run.context import JobRun
 
+_CHECK_AGE = 15.0
+"""Seconds for which a check of the files counts when the item is published; its effect is searched for much longer."""
 _WORDS = {"reserve_doi": "reserving a DOI", "private_link": "creating a private link", "publish": "publishing the item"}
 
 
@@ -26,7 +29,8 @@ async def finalize(run: JobRun, check_files: Callable[[], Awaitable[ItemCheck]])
     """Run the requested final steps that are not done yet. Raises NotPublishable, Stopped, and API errors.
 
     `check_files` compares every file with a new listing once more, directly before the item is published: earlier steps
-    may have taken long, and publishing cannot be undone. Its errors are raised, too.
+    and the search for the effect of an earlier request may have taken long, and publishing cannot be undone. Its errors
+    are raised, too.
     """
     due = [step for step in run.state.final_steps.steps if not run.state.is_done(step)]
     with run.stop.interruptible():
@@ -35,8 +39,10 @@ async def finalize(run: JobRun, check_files: Callable[[], Awaitable[ItemCheck]])
         if "private_link" in due:
             await _run_step(run, "private_link", lambda: _private_link(run))
         if "publish" in due:
+            with _named("publish"):
+                found = await _find_published(run)
             check = await check_files()
-            await _run_step(run, "publish", lambda: _publish(run, check.unfinished))
+            await _run_step(run, "publish", lambda: _publish(run, found, check.unfinished, check_files))
     if "publish" not in due:
         _warn_not_public(run)
 
@@ -44,12 +50,19 @@ async def finalize(run: JobRun, check_files: Callable[[], Awaitable[ItemCheck]])
 async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[ev.FinalStepDone]]) -> None:
     """Run one step and journal the result."""
     await run.lock.check()
-    try:
+    with _named(step):
         done = await do()
-    except FigupError as error:
-        raise error.with_context(prefix=f"every file is verified, but {_WORDS[step]} failed") from error
     await run.commit(msgspec.structs.replace(done, at=run.api.server_now().isoformat()))
     run.notify(no.FinalStepCompleted(step, done.value))
+
+
+@contextmanager
+def _named(step: str) -> Iterator[None]:
+    """Say of an error inside which step it ended."""
+    try:
+        yield
+    except FigupError as error:
+        raise error.with_context(prefix=f"every file is verified, but {_WORDS[step]} failed") from error
 
 
 async def _reserve_doi(run: JobRun) -> ev.FinalStepDone:
@@ -65,13 +78,24 @@ async def _private_link(run: JobRun) -> ev.FinalStepDone:
     return ev.FinalStepDone(step="private_link", value=url)
 
 
-async def _publish(run: JobRun, unfinished: Sequence[File]) -> ev.FinalStepDone:
+async def _find_published(run: JobRun) -> ItemDetail | None:
+    """Find the effect of an earlier request to publish, if one may have been sent."""
+    intent = run.state.publish_intent
+    return await find_published(run, intent) if intent is not None else None
+
+
+async def _publish(
+    run: JobRun,
+    found: ItemDetail | None,
+    unfinished: Sequence[File],
+    check_files: Callable[[], Awaitable[ItemCheck]],
+) -> ev.FinalStepDone:
     """Publish the item, unless its newest public version has its files and metadata.
 
-    `unfinished` are the item's unfinished files.
+    `found` shows the effect of an earlier request. `unfinished` are the item's unfinished files as of now; before a
+    later attempt the files are checked again.
     """
-    intent, mark = run.state.publish_intent, run.state.files_fingerprint
-    found = await find_published(run, intent) if intent is not None else None
+    intent, mark, checked = run.state.publish_intent, run.state.files_fingerprint, run.clock.monotonic()
     item = found or await _detail(run)
     sent = {transfer.file_id for transfer in run.state.active if transfer.file_id is not None}
     is_published = await release.is_published(run.api, item, files=sent, time_limit=run.options.settle_timeout)
@@ -81,8 +105,14 @@ async def _publish(run: JobRun, unfinished: Sequence[File]) -> ev.FinalStepDone:
     if not is_published:
         release.check_publishable(item, unfinished)
         await run.commit_intent(ev.PublishIntended(item.version, mark, item.curation_status))
+
+        async def on_turn() -> None:
+            await run.lock.check()
+            if run.clock.monotonic() - checked > _CHECK_AGE:
+                await check_files()
+
         try:
-            item = await release.publish(run.api, item, time_limit=run.options.settle_timeout, on_turn=run.lock.check)
+            item = await release.publish(run.api, item, time_limit=run.options.settle_timeout, on_turn=on_turn)
         except (RequestRejected, PermissionDenied, TokenRejected):
             await run.commit(ev.NotPublished())
             raise
