@@ -11,7 +11,7 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
-from uploader.concurrency import Stopped, unwrap_group
+from uploader.concurrency import Stopped, in_own_thread, unwrap_group
 from uploader.errors import (
     AccountNotFound,
     Facts,
@@ -41,6 +41,7 @@ from uploader.system import descriptor_share
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import ensure_item, learn_address
+from uploader.transfer.files.content import changed_since_checked
 from uploader.transfer.files.decide import is_retryable, refusal_advice
 from uploader.transfer.files.driver import FileDriver
 from uploader.transfer.files.link import LinkDriver
@@ -139,6 +140,7 @@ class Engine:
                     self._run.record(ev.Retried(transfer.index))
                 self._run.notify(no.Warned(message=f"trying {format_count(len(retryable), 'failed file')} again"))
                 await self._drive_all(retryable)
+            await self._drive_changed()
             tasks.cancel_scope.cancel()
         await self._remember(pace)
 
@@ -206,6 +208,15 @@ class Engine:
         # Files before links: if Figshare accepts only one kind, it should be files.
         for kind in ([t for t in transfers if not t.link], [t for t in transfers if t.link]):
             await self._drive_kind(kind)
+
+    async def _drive_changed(self) -> None:
+        """Check verified sources again that changed while the others were sent, which may have taken hours."""
+        for _ in range(_RESTARTS):
+            finished = [t for t in self._run.state.active if t.index in self._finished - self.problems.keys()]
+            changed = await in_own_thread(changed_since_checked, self._run, finished)
+            if not changed or self._run.stop.requested:
+                break
+            await self._drive_all(changed)
 
     async def _drive_kind(self, transfers: Iterable[Transfer]) -> None:
         schedule = Schedule(transfers)

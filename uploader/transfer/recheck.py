@@ -310,8 +310,9 @@ async def check_source(
     limiter: anyio.Semaphore | None = None,
     source_slots: anyio.CapacityLimiter | None = None,
     reread: bool = False,
-) -> None:
-    """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave.
+) -> FileStamp:
+    """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave; return its
+    state.
 
     It is read again if its times or inode differ; with `reread` always: a memory mapping changes neither.
     `read_stamp` is its state when this run read it to the end; None if it did not: then the journal's record counts.
@@ -333,11 +334,11 @@ async def check_source(
             path=error.path,
         ) from error
     if not reread and (stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp))):
-        return
+        return stamp
     async with limiter or nullcontext():
         opened = functools.partial(archives.open, transfer)
         if stamp.size == transfer.size and await source_md5(opened, notify=notify) == transfer.md5:
-            return
+            return stamp
     raise SourceChanged(
         f"{printable(transfer.path)}: changed since it was sent and verified; the item holds the earlier version",
         hint=SEND_NEW_VERSION,

@@ -255,6 +255,58 @@ async def test_a_changed_source_is_restarted_if_requested(world: World) -> None:
     assert held(world) == [("a", md5(b"new" * 50))]
 
 
+async def test_a_source_that_changes_after_its_file_was_verified_is_noticed(world: World) -> None:
+    """While the others are sent, which may take hours."""
+    sent_first = Path(world.source("b", b"old" * 100))
+    sources = [world.source("a", CONTENT), str(sent_first)]
+
+    def delay_the_other(_: str) -> None:
+        world.figshare.md5_delay = 100.0
+
+    def change(_: str) -> None:
+        if world.clock.monotonic() > 50:
+            sent_first.write_bytes(b"new" * 100)
+
+    world.figshare.on_request |= {"complete": delay_the_other, "file": change}
+    options = ItemOptions(metadata=Metadata(), publish=True)
+    assert await world.upload(sources, title=TITLE, item_options=options) == 1
+    assert world.report is not None
+    errors = {file.name: file.error.code for file in world.report.files if file.error is not None}
+    assert errors == {"b": SourceChanged.code}
+    assert "publish" not in world.figshare.log
+    world.figshare.on_request.clear()
+    resend = Options(restart_changed=True)
+    assert await world.upload(sources, title=TITLE, item_options=options, options=resend) == 0
+    assert held(world) == [("a", md5(CONTENT)), ("b", md5(b"new" * 100))]
+
+
+@pytest.mark.parametrize("change", ["touched", "changed", "deleted"])
+async def test_a_source_that_was_verified_may_be_touched_changed_on_request_or_deleted(
+    world: World, change: str
+) -> None:
+    sent_first = Path(world.source("b", b"old" * 100))
+    sources = [world.source("a", CONTENT), str(sent_first)]
+
+    def delay_the_other(_: str) -> None:
+        world.figshare.md5_delay = 100.0
+
+    def do(_: str) -> None:
+        if world.clock.monotonic() > 50:
+            world.figshare.on_request.clear()
+            world.figshare.md5_delay = 0.0
+            if change == "touched":
+                sent_first.touch()
+            elif change == "deleted":
+                sent_first.unlink()
+            else:
+                sent_first.write_bytes(b"new" * 100)
+
+    world.figshare.on_request |= {"complete": delay_the_other, "file": do}
+    assert await world.upload(sources, title=TITLE, options=Options(restart_changed=change == "changed")) == 0
+    there = b"new" if change == "changed" else b"old"
+    assert held(world) == [("a", md5(CONTENT)), ("b", md5(there * 100))]
+
+
 async def test_a_source_that_was_only_touched_is_continued(world: World) -> None:
     source = world.source("a", CONTENT)
     world.figshare.fail("send_part", Fault.KILLED_BEFORE, first=2)
@@ -521,6 +573,33 @@ async def test_a_file_deleted_before_the_item_is_published_is_not_left_out(world
     assert "publish" not in world.figshare.log
     assert await world.upload(source, title=TITLE, item_options=options) == 0
     (item,) = world.figshare.stored_items.values()
+    assert (held(world), item.version) == ([("a", md5(CONTENT))], 1)
+
+
+@pytest.mark.parametrize("fault", [Fault.KILLED_BEFORE, Fault.LOST_BEFORE])
+async def test_a_file_deleted_while_the_effect_of_a_publish_request_is_searched_for_is_not_left_out(
+    world: World, fault: Fault
+) -> None:
+    """Whether the request is repeated by the same run or by the next one."""
+    options = ItemOptions(metadata=Metadata(), publish=True)
+    source = world.source("a", CONTENT)
+    world.figshare.fail("publish", fault)
+    if fault is Fault.KILLED_BEFORE:
+        assert await world.upload(source, title=TITLE, item_options=options) == KILLED
+    since = world.clock.monotonic()
+
+    def delete(_: str) -> None:
+        if world.clock.monotonic() > since + 50:
+            (item,) = world.figshare.stored_items.values()
+            item.files.clear()
+            world.figshare.on_request.clear()
+
+    world.figshare.on_request["detail"] = delete
+    assert await world.upload(source, title=TITLE, item_options=options) == 1
+    assert isinstance(world.error, Conflict)
+    (item,) = world.figshare.stored_items.values()
+    assert item.version == 0
+    assert await world.upload(source, title=TITLE, item_options=options) == 0
     assert (held(world), item.version) == ([("a", md5(CONTENT))], 1)
 
 

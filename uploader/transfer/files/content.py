@@ -14,7 +14,7 @@ import xxhash
 from anyio.abc import TaskGroup
 
 from uploader.concurrency import for_a_while, in_own_thread
-from uploader.errors import SourceChanged, SourceNotFound
+from uploader.errors import FigupError, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.sources.archive.reader import ArchiveSource
 from uploader.sources.archive.sums import Sums
@@ -46,6 +46,25 @@ def _report_missing() -> Iterator[None]:
 def _may_keep(source: Readable) -> bool:
     """Return whether checkpoints of a digest are worth keeping, and can be trusted later. Blocks."""
     return source.snapshot.size >= SAVE_BYTES and shows_changes(source.snapshot) and source.is_as_planned()
+
+
+def changed_since_checked(run: JobRun, transfers: Sequence[Transfer]) -> list[Transfer]:
+    """Return the verified transfers whose sources changed since this run found them to be what was verified. Blocks.
+
+    One that no longer exists, or whose storage does not answer, did not change.
+    """
+
+    def has_changed(transfer: Transfer) -> bool:
+        try:
+            stamp = run.archives.stamp(transfer)
+        except SourceChanged:
+            return True
+        except FigupError:
+            return False
+        confirmed = run.confirmed.get(transfer.index)
+        return stamp != confirmed if confirmed is not None else not matches_record(transfer, stamp)
+
+    return [transfer for transfer in transfers if not transfer.link and has_changed(transfer)]
 
 
 class SourceSession:
@@ -157,7 +176,7 @@ class SourceSession:
     async def check_at_end(self) -> None:
         """Raise SourceChanged if the source differs from what was verified."""
         run = self._run
-        await check_source(
+        stamp = await check_source(
             self._transfer,
             run.archives,
             run.notify,
@@ -166,6 +185,8 @@ class SourceSession:
             source_slots=run.source_slots,
             reread=run.options.reread,
         )
+        if not matches_record(self._transfer, stamp):
+            run.confirmed[self._transfer.index] = stamp
 
     async def digest(self, *, paced: bool) -> Digest:
         """Return the digest and start it if needed; `paced`: beside the sending, not ahead of it."""

@@ -17,6 +17,7 @@ from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy
 from uploader.items.reconcile import GONE_AFTER
+from uploader.sources.source import FileStamp
 from uploader.system import descriptor_share
 from uploader.transfer.journal.events import AnyEvent, FileEvent, PartSent
 from uploader.transfer.journal.lifecycle import Transfer
@@ -102,6 +103,8 @@ class JobRun:
     """Remote files that a warning of this run has named."""
     verified: set[int] = field(default_factory=set)
     """Transfers sent and verified in this run: not every copy of the server's data has their files yet."""
+    confirmed: dict[int, FileStamp] = field(default_factory=dict)
+    """States of sources in which they were found to be what was verified, where these differ from the record."""
     reported: dict[int, dict[int, int]] = field(default_factory=dict)
     """xxh3 of parts that other processes sent for an earlier run, by remote file and part number."""
     account: int | None = None
