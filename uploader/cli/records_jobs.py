@@ -214,7 +214,7 @@ async def _run_job(
         publish=values.get("publish", False), on_duplicate=values.get("on_duplicate", "skip"), limits=limits
     )
     if values.get("dry_run"):
-        from uploader.records.run import preview
+        from uploader.records.preview import preview
 
         return _show_preview(session, await preview(api, states, job, account, planned, warn=session.console.note))
     async with OpenJob(states, job.job, api.clock, job) as opened:

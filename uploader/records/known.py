@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
 
+from uploader.concurrency import in_thread
 from uploader.figshare.ids import comparable_doi
 from uploader.records.existing import Existing
 from uploader.records.journal import JobState
 from uploader.records.packed import Packed
 from uploader.records.plan import Planned
+
+_MAX_NAMED = 20
+"""Records that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -79,3 +83,12 @@ class KnownRecords:
             for key, source in new.items()
             if len(earlier := keys.get(source, [])) == counts[source] == 1 and earlier[0] not in taken
         }
+
+
+async def warn_of_look_alikes(records: KnownRecords, existing: Existing, warn: Callable[[str], None]) -> None:
+    """Warn of new records that may be earlier ones of the job with another DOI."""
+    found = await in_thread(lambda: list(records.look_alikes(existing)))
+    for message in found[:_MAX_NAMED]:
+        warn(message)
+    if len(found) > _MAX_NAMED:
+        warn(f"and {len(found) - _MAX_NAMED} more such records")

@@ -5,7 +5,6 @@ A record that fails does not stop the others. What concerns all of them ends the
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from uploader.errors import (
     FigupError,
     Interrupted,
     ItemNotFound,
-    JobNotFound,
     NotPublishable,
     PermissionDenied,
     ProtocolViolation,
@@ -31,16 +29,15 @@ from uploader.errors import (
 )
 from uploader.figshare.models import Account
 from uploader.records import journal as ev
+from uploader.records.closing import LISTING_AGE, gone_items
 from uploader.records.existing import Existing, Row, find_existing, with_state
-from uploader.records.job import OpenJob, read_state
-from uploader.records.journal import JobPlanned
-from uploader.records.known import KnownRecords
+from uploader.records.job import OpenJob
+from uploader.records.known import KnownRecords, warn_of_look_alikes
 from uploader.records.packed import Packed
 from uploader.records.plan import Planned
 from uploader.records.steps import Steps, look_up, remove_late_items
 from uploader.text import named_few
 from uploader.transfer.run.stop import Stop, run_until
-from uploader.transfer.store.jobs import JobStore
 from uploader.units import format_count
 
 if TYPE_CHECKING:
@@ -140,6 +137,7 @@ class Run:
     async def _work(self) -> None:
         with self._stop.interruptible():
             existing = await self._find_existing()
+        listed_at = self._api.clock.monotonic()
         async for some in in_batches(self._records):
             for record in some:
                 self._check_not_stopped()
@@ -149,9 +147,25 @@ class Run:
         await self._look_up_left_behind(existing)
         with self._stop.interruptible():
             complete = await remove_late_items(self._api, self._job, self._warn)
+            if self._api.clock.monotonic() - listed_at > LISTING_AGE:
+                await self._check_again()
         complete &= not self._left_behind()
         if complete and not self.failed and self._job.state.ended != "done":
             await self._job.commit(ev.JobEnded(state="done"))
+
+    async def _check_again(self) -> None:
+        """Look for items that were deleted since the run began, which may be hours ago; their records failed."""
+        items = (
+            (self._job.state.of(key).item_id, key) for key, (result, *_) in self._results.items() if result != "failed"
+        )
+        keys = {item_id: key for item_id, key in items if item_id is not None}
+        for item_id in sorted(await gone_items(self._api, keys.keys())):
+            key, message = keys[item_id], f"item {item_id} was deleted while others were worked on"
+            if not self._is_update:
+                await self._job.commit(ev.Removed(key=key, id=item_id))
+            await self._job.commit(ev.Failed(key=key, code=ItemNotFound.code, message=message))
+            self._results[key] = ("failed", message, None)
+            self.failed += 1
 
     async def _look_up_left_behind(self, existing: Existing) -> None:
         """Look up the outcome of requests to create items of records that are no longer in the file."""
@@ -198,7 +212,7 @@ class Run:
             warn=self._warn,
         )
         if creates:
-            await _warn_of_look_alikes(self._records, existing, self._warn)
+            await warn_of_look_alikes(self._records, existing, self._warn)
         return existing
 
     @property
@@ -355,46 +369,3 @@ class Run:
             doi=row.doi if row is not None else seen.doi,
             published=(row.published or "") if row is not None else seen.published or state.published,
         )
-
-
-async def _warn_of_look_alikes(records: KnownRecords, existing: Existing, warn: Callable[[str], None]) -> None:
-    found = await in_thread(lambda: list(records.look_alikes(existing)))
-    for message in found[:_MAX_NAMED]:
-        warn(message)
-    if len(found) > _MAX_NAMED:
-        warn(f"and {len(found) - _MAX_NAMED} more such records")
-
-
-async def preview(
-    api: Figshare,
-    states: JobStore,
-    plan: JobPlanned,
-    account: Account,
-    records: Packed[Planned] | Sequence[Planned],
-    *,
-    warn: Callable[[str], None],
-) -> Counter[str]:
-    """Return how many records have an item by now and how many would be created or updated. Changes nothing."""
-    try:
-        _, state = await in_thread(read_state, states, plan.job)
-    except JobNotFound:
-        state = ev.JobState()
-    known = KnownRecords(records, state)
-    dois = await in_thread(known.dois)
-    creates = plan.action == "create"
-    existing = await find_existing(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)
-
-    if creates:
-        await _warn_of_look_alikes(known, existing, warn)
-
-    def count() -> Counter[bool]:
-        return Counter(bool(existing.with_doi(one.dois)) for one in known.without_item())
-
-    there = await in_thread(count)
-    return +Counter(
-        {
-            "done or begun by this job": len(records) - there.total(),
-            "existing": there[True],
-            "to be created": there[False],
-        }
-    )

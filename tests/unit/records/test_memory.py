@@ -16,7 +16,7 @@ from uploader.records import journal as ev
 from uploader.records.job import job_store, plan
 from uploader.records.packed import Packed
 from uploader.records.plan import Planned
-from uploader.records.run import preview
+from uploader.records.preview import preview
 
 RECORDS = 2000
 

@@ -16,6 +16,8 @@ from uploader.errors import ItemNotFound, JobBusy, PermissionDenied, RequestReje
 from uploader.figshare.records import Record
 from uploader.items.payload import ItemPayload
 from uploader.metadata import identifiers
+from uploader.records.closing import LISTING_AGE
+from uploader.records.journal import Action
 from uploader.records.plan import Planned
 from uploader.records.run import MAX_ALIKE, RunOptions
 from uploader.transfer.store.lock import JobLock
@@ -133,6 +135,31 @@ async def test_a_draft_that_appears_late_is_removed(world: RecordWorld) -> None:
     assert await world.run(RECORDS) == 0
     assert shown(world) == WANTED
     assert "it was empty and has been removed" in world.warnings[0]
+
+
+@pytest.mark.parametrize("action", ["create", "update"])
+async def test_an_item_that_is_deleted_while_others_are_worked_on_is_no_success(
+    world: RecordWorld, action: Action
+) -> None:
+    """Hours may have passed since it was complete."""
+    if action == "update":
+        assert await world.run(RECORDS) == 0
+    deleted: list[int] = []
+
+    async def delete(request: str) -> None:
+        if request == "set_authors" and world.figshare.log.count(request) % 2 == 1 and not deleted:
+            await world.clock.sleep(LISTING_AGE + 1)
+            deleted.append(world.items()[0].id)
+            del world.figshare.stored_items[deleted[0]]
+
+    world.figshare.gate = delete
+    changed = [record(1, description="new"), record(2, link=False, description="new")]
+    assert await world.run(changed if action == "update" else RECORDS, action=action) == 1
+    assert [one.result for one in world.outcomes] == ["failed", "created" if action == "create" else "updated"]
+    assert world.outcomes[0].reason == f"item {deleted[0]} was deleted while others were worked on"
+    if action == "create":
+        assert await world.run(RECORDS) == 0
+        assert shown(world) == WANTED
 
 
 async def test_one_record_that_fails_does_not_stop_the_others(world: RecordWorld) -> None:
