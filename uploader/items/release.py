@@ -179,6 +179,16 @@ def shows_effect(item: ItemDetail, before: ItemDetail) -> bool:
     return is_closed or item.curation_status == _IN_REVIEW or shows_publication(item, before)
 
 
+def unseen_effect(item: ItemDetail, before: ItemDetail) -> str:
+    """Return a warning if Figshare took the request to publish an item without showing any effect of it, or ""."""
+    if shows_effect(item, before):
+        return ""
+    return (
+        f"Figshare accepted the request to publish item {item.id}, but does not show it as published or in review yet; "
+        "look at its page later"
+    )
+
+
 async def publish(
     api: ItemService, item: ItemDetail, *, time_limit: float = TIME_LIMIT, on_turn: OnTurn | None = None
 ) -> ItemDetail:

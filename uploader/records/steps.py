@@ -31,7 +31,13 @@ from uploader.items.describe import describe
 from uploader.items.mark import bears_mark, mark_prefix, marked_title, new_mark
 from uploader.items.reconcile import SETTLE_TIMEOUT, confirm, seconds_to_search
 from uploader.records import journal as ev
-from uploader.records.changes import is_as_the_job_left_it, must_be_recorded_again, seen_of, was_edited
+from uploader.records.changes import (
+    is_as_the_job_left_it,
+    must_be_recorded_again,
+    seen_of,
+    was_changed,
+    was_edited,
+)
 from uploader.records.existing import items_with_mark
 from uploader.records.job import OpenJob
 from uploader.records.links import Links
@@ -284,6 +290,7 @@ class Steps:
             except (RequestRejected, PermissionDenied, TokenRejected):
                 await self.job.commit(ev.NotPublished(key=key))
                 raise
+            self.remark = release.unseen_effect(published, detail) or self.remark
         await self.job.commit(ev.Published(key=key, visibility=release.visibility(published)))
         return published
 
@@ -370,9 +377,11 @@ async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], N
         if row.id in known or row.published is not None:
             continue
         made = f"item {row.id} was created by a request of this job whose response was lost"
-        if [file async for file in api.files(row.id)]:
-            warn(f"{made}; it is not empty and is kept")
-            continue
-        await api.delete_item(row.id, on_turn=job.lock.confirm)
-        warn(f"{made}; it was empty and has been removed")
+        with suppress(ItemNotFound):  # removed meanwhile
+            detail = await api.items.detail(row.id)
+            if detail.files or was_changed(detail):
+                warn(f"{made}; it is not as it was created and is kept")
+                continue
+            await api.delete_item(row.id, on_turn=job.lock.confirm)
+            warn(f"{made}; it was empty and has been removed")
     return True

@@ -78,6 +78,12 @@ async def test_a_creating_request_is_not_repeated_if_the_lease_was_lost_meanwhil
     assert world.figshare.log.count(request_name) == 1
 
 
+async def test_an_accepted_publish_request_without_an_effect_is_told(world: RecordWorld) -> None:
+    world.figshare.publish_lag = 600.0
+    assert await world.run(RECORDS[:1], RunOptions(publish=True)) == 0
+    assert "accepted the request to publish" in world.outcomes[0].reason
+
+
 async def test_items_created_before_are_published_when_that_is_asked_for(world: RecordWorld) -> None:
     assert await world.run(RECORDS) == 0
     assert await world.run(RECORDS, RunOptions(publish=True)) == 0
@@ -135,6 +141,18 @@ async def test_a_draft_that_appears_late_is_removed(world: RecordWorld) -> None:
     assert await world.run(RECORDS) == 0
     assert shown(world) == WANTED
     assert "it was empty and has been removed" in world.warnings[0]
+
+
+async def test_a_draft_that_appears_late_and_that_somebody_has_worked_on_is_kept(world: RecordWorld) -> None:
+    world.figshare.items_lag = 100.0
+    world.figshare.fail("create", Fault.LOST_AFTER)
+    assert await world.run(RECORDS) == 0
+    await world.clock.sleep(200)
+    (late,) = (item for item in world.items() if item.title not in ("A dam 1", "A dam 2"))
+    await world.api.items.update(late.id, {"description": "mine"})
+    assert await world.run(RECORDS) == 0
+    assert late in world.items()
+    assert "it is not as it was created and is kept" in world.warnings[0]
 
 
 @pytest.mark.parametrize("action", ["create", "update"])

@@ -287,6 +287,17 @@ async def test_a_publish_request_that_is_accepted_is_waited_for(world: World) ->
     assert world.figshare.log.count("publish") == 1
 
 
+async def test_an_accepted_publish_request_without_an_effect_is_told(world: World) -> None:
+    world.figshare.publish_lag = 600.0
+    assert await publish(world) == 0
+    assert "accepted the request to publish" in warnings(world)
+    world.notices.clear()
+    world.figshare.publish_lag = 1.0
+    options = ItemOptions(metadata=Metadata(), publish=True)
+    assert await world.upload(world.source("b", CONTENT), title="others", item_options=options) == 0
+    assert warnings(world) == ""
+
+
 async def test_the_end_of_an_earlier_review_is_no_effect_of_a_refused_request(world: World) -> None:
     world.figshare.reviews = True
     item = world.figshare.add_item(TITLE)

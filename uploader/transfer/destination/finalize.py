@@ -111,11 +111,14 @@ async def _publish(
             if run.clock.monotonic() - checked > _CHECK_AGE:
                 await check_files()
 
+        before = item
         try:
-            item = await release.publish(run.api, item, time_limit=run.options.settle_timeout, on_turn=on_turn)
+            item = await release.publish(run.api, before, time_limit=run.options.settle_timeout, on_turn=on_turn)
         except (RequestRejected, PermissionDenied, TokenRejected):
             await run.commit(ev.NotPublished())
             raise
+        if warning := release.unseen_effect(item, before):
+            run.notify(no.Warned(message=warning))
     return ev.FinalStepDone(
         step="publish", value=release.visibility(item), url=item.public_url or None, doi=item.doi or None
     )
