@@ -100,8 +100,7 @@ async def test_a_lease_renewed_after_the_check_is_not_taken_over(stage: Stage) -
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 @pytest.mark.parametrize("share", range(SHARES))
 async def test_both_processes_are_suspended_at_every_pair_of_steps(stage: Stage, scene: Scene, share: int) -> None:
-    first, second = [(await stage.play(scene, (Turn(one), Turn(other)))).steps[one] for one, other in ORDERS]
-    for turns in list(pairs(first, second))[share::SHARES]:
+    for turns in (await pairs(stage, scene))[share::SHARES]:
         await stage.play(scene, turns)
 
 
