@@ -29,7 +29,7 @@ from uploader.transfer.report import FileReport, Report
 from uploader.transfer.store.jobs import JobStore
 
 if TYPE_CHECKING:
-    from uploader.transfer.records.build_report import JobReport
+    from uploader.transfer.history.build_report import JobReport
 
 _PAGES = (".html", ".htm")
 _COMMAND = "# figup upload "
@@ -117,7 +117,7 @@ def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
     """Write a job's report to these files. Blocks. Raises JobNotFound, JournalDamaged, UsageError."""
     if not paths:
         return
-    from uploader.transfer.records.build_report import build_report
+    from uploader.transfer.history.build_report import build_report
 
     known = build_report(states, job)
     for path in paths:

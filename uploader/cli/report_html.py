@@ -16,7 +16,7 @@ from uploader.cli.output.summary import reason_text
 from uploader.cli.report_plot import plot, px, run_rates
 from uploader.sources.models import remote_path
 from uploader.text import printable
-from uploader.transfer.records.build_report import Described, JobReport, RunEntry
+from uploader.transfer.history.build_report import Described, JobReport, RunEntry
 from uploader.transfer.report import FileReport
 
 _OUTCOMES = {

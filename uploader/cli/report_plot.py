@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from uploader.transfer.records.build_report import RunEntry
+from uploader.transfer.history.build_report import RunEntry
 
 _WIDTH, _HEIGHT = 760, 240
 _MARGIN_LEFT, _MARGIN_RIGHT, _TOP, _BOTTOM = 74, 8, 22, 34

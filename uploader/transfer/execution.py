@@ -18,13 +18,13 @@ from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions, apply_item_options
 from uploader.transfer.files.cancel import cancel_transfers, holds_nothing, is_cancelled
+from uploader.transfer.history.recorder import record_run
 from uploader.transfer.job import OpenJob, about_job, finish_item, run_job
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
 from uploader.transfer.parts.team import Leader
 from uploader.transfer.recheck import ItemCheck, recheck_finished_job
-from uploader.transfer.records.recorder import record_run
 from uploader.transfer.renewal import has_sent, lost_sources, select_moved
 from uploader.transfer.report import Cancellation, Report, RunFailed
 from uploader.transfer.run.context import JobRun

@@ -13,7 +13,7 @@ import pytest
 from tests.support.pages import Element, parse
 from uploader.cli.report_html import report_html
 from uploader.cli.report_plot import RunRates, plot, run_rates, sent_until
-from uploader.transfer.records.build_report import Described, Incident, JobReport, RetrySummary, RunEntry
+from uploader.transfer.history.build_report import Described, Incident, JobReport, RetrySummary, RunEntry
 from uploader.transfer.report import FileReport, Problem, SkipReport
 
 MD5 = "0123456789abcdef0123456789abcdef"

@@ -24,12 +24,12 @@ from uploader.disk import Disk
 from uploader.errors import FigupError, ResourcesExhausted
 from uploader.system import in_batch_job, system_errors
 from uploader.transfer import notices as no
-from uploader.transfer.records import run_log
+from uploader.transfer.history import run_log
 from uploader.transfer.report import Report, RunFailed
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.lock import JobLock
 
-log = logging.getLogger("uploader.transfer.records.recorder")
+log = logging.getLogger("uploader.transfer.history.recorder")
 
 EVERY, BATCH_EVERY = 1.0, 10.0
 """Seconds between two writes; in a batch job fewer, since hundreds of them share a file system."""

@@ -12,9 +12,9 @@ from tests.unit.transfer.journal.test_plan_and_jobs import make_job
 from uploader.disk import Disk
 from uploader.errors import JobNotFound, JournalDamaged
 from uploader.items.payload import ItemPayload
+from uploader.transfer.history import run_log as hi
+from uploader.transfer.history.build_report import Described, Incident, RetrySummary, build_report
 from uploader.transfer.journal import events as ev
-from uploader.transfer.records import run_log as hi
-from uploader.transfer.records.build_report import Described, Incident, RetrySummary, build_report
 from uploader.transfer.report import FileReport, Problem
 from uploader.transfer.store.jobs import JobStore
 

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from uploader._version import __version__
+from uploader.transfer.history import run_log
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.records import run_log
 from uploader.transfer.report import FileReport, SkipReport
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summary_of

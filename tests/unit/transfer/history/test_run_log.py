@@ -17,8 +17,8 @@ from uploader.clock import Clock
 from uploader.disk import Disk
 from uploader.errors import FigupError, Interrupted, JobBusy, StateDiskFull
 from uploader.transfer import notices as no
-from uploader.transfer.records import run_log
-from uploader.transfer.records.recorder import RunRecorder, record_run
+from uploader.transfer.history import run_log
+from uploader.transfer.history.recorder import RunRecorder, record_run
 from uploader.transfer.report import Report, RunFailed
 from uploader.transfer.store import progress_file
 from uploader.transfer.store.lock import JobLock
