@@ -1,7 +1,7 @@
 """Compare rows with the filters of a search, as far as they show them. Pure.
 
 Figshare ignores parameters that it does not know, and answers with everything it has (observed for years by one
-harvester). If more than a tenth of a page's rows do not fit a filter, it had no effect: FilterIgnored. Single rows that
+harvester). If more than a tenth of the rows do not fit a filter, it had no effect: FilterIgnored. Single rows that
 do not fit are left out and counted.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -41,6 +42,9 @@ class RowChecks:
     def __init__(self, tests: Sequence[Filter], title_words: Sequence[str] = ()) -> None:
         self._tests = tests
         self._stems = [stem for word in title_words for stem in _stems(word)]
+        self._rows = 0
+        self._shown, self._odd = Counter[str](), Counter[str]()
+        """Rows that show a filter, and those that do not fit it, by its name."""
         self._left_out = set[int]()
 
     @property
@@ -50,29 +54,29 @@ class RowChecks:
 
     @property
     def names(self) -> list[str]:
-        """The filters that are checked."""
-        return [test.name for test in self._tests] + (["title"] if self._stems else [])
+        """The filters that some row has shown."""
+        return [name for name in (*(test.name for test in self._tests), "title") if self._shown[name]]
 
     def fitting(self, rows: Sequence[Record]) -> list[Record]:
-        """Return the rows of a page that fit all filters. Raises FilterIgnored."""
+        """Return the rows of a page that fit all filters. Raises FilterIgnored, by all pages so far."""
+        self._rows += len(rows)
         for test in self._tests:
-            odd = [row for row in rows if test.fits(row) is False and not test.near(row)]
-            if len(odd) > _TOLERATED * len(rows):
+            found = [test.fits(row) for row in rows]
+            odd = [row for row, fits in zip(rows, found, strict=True) if fits is False and not test.near(row)]
+            self._shown[test.name] += sum(fits is not None for fits in found)
+            self._odd[test.name] += len(odd)
+            if odd and self._odd[test.name] > _TOLERATED * self._rows:
                 raise FilterIgnored(
-                    f"Figshare ignored the filter {test.name!r}: {len(odd)} of {len(rows)} records do not fit it, "
-                    f"such as {odd[0].id}"
+                    f"Figshare ignored the filter {test.name!r}: {self._odd[test.name]} of {self._rows} records do not "
+                    f"fit it, such as {odd[0].id}"
                 )
-        if (
-            rows
-            and self._stems
-            and not any(stem in word for row in rows for word in _words(row.title) for stem in self._stems)
-        ):
-            raise FilterIgnored(f"Figshare ignored the filter 'title': none of {len(rows)} titles has any of its words")
-        fitting = [row for row in rows if all(test.fits(row) is not False for test in self._tests)]
-        self._left_out.update(
-            row.id for row in rows if any(test.fits(row) is False and not test.near(row) for test in self._tests)
-        )
-        return fitting
+            self._left_out.update(row.id for row in odd)
+        self._shown["title"] += any(stem in word for row in rows for word in _words(row.title) for stem in self._stems)
+        if rows and self._stems and not self._shown["title"]:
+            raise FilterIgnored(
+                f"Figshare ignored the filter 'title': none of {self._rows} titles has any of its words"
+            )
+        return [row for row in rows if all(test.fits(row) is not False for test in self._tests)]
 
 
 def equals(name: str, wanted: int) -> Filter:

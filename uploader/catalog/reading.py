@@ -79,6 +79,12 @@ class Reading:
         """The current position, to be stored together with the rows so far."""
         return self._walk.position
 
+    @property
+    def first_request(self) -> dict[str, str | int]:
+        """The filters, the order, and the page that are requested first."""
+        asked = self._walk.next_page()
+        return {} if asked is None else {**self._criteria_of(asked), "page": asked.page, "page_size": asked.size}
+
     async def pages(self) -> AsyncIterator[list[Record]]:
         """Yield the new rows of each page, as it arrives. Raises what `Records.page` raises but PageLimitReached."""
         while (asked := self._walk.next_page()) is not None:

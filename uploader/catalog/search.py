@@ -85,14 +85,13 @@ class SearchRun:
         self._search = search
         self._checks = RowChecks(_filters(search), search.query.title)
         self._in_slices = search.order == "published" and (search.limit is None or search.reverse)
-        self.conclusion = Conclusion(checked=self._checks.names)
+        self.conclusion = Conclusion()
 
     def requests(self) -> list[Request]:
         """Return the first request of each list that is searched."""
         listing = search_of(self._search.kind, own=self._search.own)
-        return [
-            Request(method=listing.method, path=listing.path, body=self._criteria(group)) for group in self._groups()
-        ]
+        bodies = [self._reading(group).first_request for group in self._groups()]
+        return [Request(method=listing.method, path=listing.path, body=body) for body in bodies]
 
     async def rows(self) -> AsyncIterator[Record]:
         """Yield the rows. Raises FilterIgnored, NameNotFound for an institution that does not exist, and what all
@@ -112,7 +111,7 @@ class SearchRun:
             await check_institution(self._source, self._search.institution)
 
     def _conclude(self, readings: Sequence[Reading]) -> None:
-        self.conclusion.left_out = self._checks.left_out
+        self.conclusion.left_out, self.conclusion.checked = self._checks.left_out, self._checks.names
         gaps = dict.fromkeys(gap for one in readings for gap in one.gaps)
         # The rows that were asked for are there; of those beyond the limit nothing is claimed.
         self.conclusion.gaps = () if self.conclusion.more else tuple(gaps)

@@ -153,6 +153,22 @@ async def test_filters_that_rows_do_not_show_are_not_checked() -> None:
     assert list(searching.conclusion.checked) == ["group", "doi"]
 
 
+async def test_a_filter_that_no_row_shows_does_not_count_as_checked() -> None:
+    _, searching = await run(Server([row(1)]), modified_since=DAY, since=DAY)
+    assert list(searching.conclusion.checked) == ["since"]
+    found, searching = await run(Server([]), since=DAY, query=Query(title=("otters",)))
+    assert (found, list(searching.conclusion.checked)) == ([], [])
+
+
+async def test_an_odd_row_of_a_short_last_page_is_left_out_and_counted() -> None:
+    """A thousand records of the type and one that was changed since it was indexed."""
+    days = [(dt.date(2000, 1, 1) + dt.timedelta(days=no)).isoformat() for no in range(1001)]
+    server = Server([row(no + 1, day, defined_type=3 if no < 1000 else 9) for no, day in enumerate(days)])
+    found, searching = await run(server, type_id=3, limit=None, query=Query(title=("beaver",)))
+    assert (len(found), searching.conclusion.left_out) == (1000, 1)
+    assert list(searching.conclusion.checked) == ["type", "title"]
+
+
 async def test_a_single_odd_row_is_left_out_and_counted() -> None:
     server = Server([row(no, defined_type=3 if no else 9) for no in range(1, 20)] + [row(20, defined_type=9)])
     found, searching = await run(server, type_id=3, limit=50)
@@ -173,6 +189,17 @@ def test_requests_can_be_shown_before_they_are_made() -> None:
     searching = SearchRun(Server([]), Search(kind="collection", own=True, institution=2, limit=None, groups=(4, 5)))
     shown = [(one.method, one.path, one.body["group"]) for one in searching.requests()]
     assert shown == [("POST", "/account/collections/search", 4), ("POST", "/account/collections/search", 5)]
+
+
+@pytest.mark.parametrize("limit", [None, 20])
+async def test_a_shown_request_is_the_one_that_is_sent(limit: int | None) -> None:
+    server, search = Server([]), Search(query=Query(words=("beaver",), until=DAY), since=DAY, type_id=3, limit=limit)
+    (shown,) = SearchRun(server, search).requests()
+    assert [one async for one in SearchRun(server, search).rows()] == []
+    (sent,) = server.asked
+    size = {"page_size": sent.pop("size")}
+    assert {"path": shown.path, **shown.body} == sent | size
+    assert "published_since" in shown.body
 
 
 async def test_rows_without_an_id_count_for_their_page_and_are_missing() -> None:

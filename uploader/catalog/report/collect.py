@@ -235,9 +235,9 @@ class Collector:
                 break
             known = set(await in_thread(self._store.seen, kind))
             reading = self._reading_of_changes(wanted, since)
-            found: set[int] = set()
+            found, checks = set[int](), wanted.checks()
             async for page in reading.pages():
-                rows = wanted.checks().fitting(page)
+                rows = checks.fitting(page)
                 found.update(row.id for row in rows)
                 await self._add_page(name, kind, rows, reading.position)
             await in_thread(self._store.outdate, kind, found)
