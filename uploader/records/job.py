@@ -160,11 +160,13 @@ class OpenJob:
     def _open_journal(self) -> None:
         path, disk = self._folder / "journal", self._states.disk
         if self._plan is not None and not has_journal(self._folder, disk):
+            self.lock.require()
             self._journal = Journal.create(path, [self._plan], disk)
             self.state.apply(self._plan)
             return
         log, self.state = read_state(self._states, self.name)
         self.resumed = True
+        self.lock.require()  # reading it may have taken long, and another machine may go on with the job since
         if log.torn or self.lock.took_over:
             # The previous holder may wake up: what it still writes then goes to an unlinked file.
             disk.replace(path, (disk.read(path) or b"")[: log.length])

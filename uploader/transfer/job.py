@@ -183,15 +183,18 @@ class OpenJob:
             plan = self._plan() if self._plan is not None and not self.resumed else None
             if plan is None:
                 raise JobNotFound(f"job {self.name!r} not found in {self._states.path}")
+            self.lock.require()  # the plan may have taken long, and another machine may have begun the job since
             self._opened = Journal.create(path, plan, disk), state_after(plan)
             return
         if self.lock.took_over and (data := disk.read(path)) is not None:
+            self.lock.require()
             # The previous holder may wake up: what it still writes then goes to an unlinked file.
             disk.replace(path, data)
         # Also for a new job: another process may have created it since the check.
         self.resumed = True
         log, state = self._states.recover(self.name, self._plan)
         self.damaged = bool(log.damaged)
+        self.lock.require()  # before a journal that seems torn is rewritten
         self._opened = Journal.reopen(path, log, disk, state.to_keep()), state
 
     def _leave_overview(self) -> None:

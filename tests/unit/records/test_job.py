@@ -9,12 +9,17 @@ import pytest
 from tests.fakes.figshare import Fault
 from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import ENDPOINT, KILLED
+from tests.support.takeover import take_over
 from uploader.catalog.report.limits import Limits
 from uploader.disk import Disk
 from uploader.errors import JobBusy, RequestRejected, StateLost
 from uploader.figshare.outcomes import PageLimitReached
-from uploader.records.job import OpenJob, job_store, overview, overviews, plan, recorded
+from uploader.records import job as jobs
+from uploader.records.job import OpenJob, job_store, overview, overviews, plan, read_state, recorded
+from uploader.records.journal import AnyEvent, JobState
 from uploader.records.run import RunOptions
+from uploader.transfer.journal.log import Replay
+from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.removal import remove_job
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +70,24 @@ async def test_a_job_that_is_worked_on_or_continued_is_not_removed(world: Record
     assert overviews(states) == []
     assert await world.run(RECORDS) == 0, "it begins again, and finds the items by their DOIs"
     assert len(world.items()) == 2
+
+
+async def test_a_process_suspended_while_it_reads_the_journal_leaves_it_to_the_one_that_took_over(
+    world: RecordWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await world.run(RECORDS) == 0
+    folder = job_store(world.folder / "state").folder(world.job)
+    journal = folder / "journal"
+    growing = journal.read_bytes() + b"half a line"
+
+    def read(states: JobStore, job: str) -> tuple[Replay[AnyEvent], JobState]:
+        take_over(folder, world.clock)
+        journal.write_bytes(growing)
+        return read_state(states, job)
+
+    monkeypatch.setattr(jobs, "read_state", read)
+    assert await world.run(RECORDS) == JobBusy.exit_status
+    assert journal.read_bytes() == growing
 
 
 async def test_a_job_whose_lease_cannot_be_read_hides_no_other(world: RecordWorld) -> None:
