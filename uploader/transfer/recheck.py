@@ -107,15 +107,17 @@ async def recheck_finished_job(
     With `reread` all sources are read, even if their times are unchanged. Raises SourceChanged, SourceNotFound,
     ChecksumWrong, and what `check_item` raises.
     """
-    changed = []
+    changed, read = [], []
     sources = [transfer for transfer in state.active if not transfer.link]
     for transfer in sources if reread else await anyio.to_thread.run_sync(_needs_rehash, sources, archives):
         try:
-            await check_source(transfer, archives, notify, reread=reread)
+            read.append((transfer, await check_source(transfer, archives, notify, reread=reread)))
         except SourceChanged as error:
             changed.append(error)
     if changed:
         raise _all_of(changed)
+    for transfer, stamp in read:  # reading all of them may have taken hours
+        await check_source(transfer, archives, notify, stamp)
     return await check_item(api, state)
 
 

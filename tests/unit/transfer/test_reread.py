@@ -13,6 +13,7 @@ import pytest
 from tests.fakes.world import World, md5
 from uploader.errors import ExitStatus
 from uploader.sources import source
+from uploader.transfer import recheck
 from uploader.transfer.notices import AnyNotice, FileVerified
 from uploader.transfer.options import Options
 
@@ -81,3 +82,23 @@ async def test_a_write_right_after_a_file_was_verified_is_found_by_reading_again
 
     world.notices = Watched(overwrite)
     assert await world.upload(path, title="my data", options=Options(reread=True)) == ExitStatus.INTEGRITY
+
+
+async def test_a_source_that_changes_while_others_are_read_again_is_noticed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading all of them may take hours."""
+    first, second = world.source("a.bin", b"first version"), world.source("b.bin", b"other")
+    assert await world.upload([first, second], title="my data") == 0
+    read = recheck.source_md5
+
+    async def change_the_first(*args: Any, **options: Any) -> str:
+        found = await read(*args, **options)
+        world.source("a.bin", b"FIRST")
+        monkeypatch.setattr(recheck, "source_md5", read)
+        return found
+
+    monkeypatch.setattr(recheck, "source_md5", change_the_first)
+    assert await world.upload([first, second], title="my data", options=Options(reread=True)) == ExitStatus.INTEGRITY
+    assert world.error is not None
+    assert "a.bin: changed since it was sent and verified" in world.error.message
