@@ -12,7 +12,6 @@ from typing import Any
 
 import hypothesis
 import jsonschema
-import pytest
 import schemathesis
 
 from tests.openapi import DESCRIPTION, validate_response
@@ -94,7 +93,6 @@ class Trial:
             self.succeeded.add(name)
 
 
-@pytest.mark.timeout(180)
 def test_the_sandbox_keeps_to_the_description(tmp_path: Path) -> None:
     with served(tmp_path / "s", institution=True, review="approve") as sandbox:
         trial = Trial(sandbox.url, sandbox.portal.call(populate, sandbox.api))

@@ -44,7 +44,6 @@ def crasher() -> Iterator[Crasher]:
     crasher.close()
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("named", [False, True], ids=["own", "named"])
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["some", "every"])

@@ -45,7 +45,6 @@ async def start(crew: Crew, members: int) -> None:
         await crew.clock.sleep(0.1)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("members", [2, 4])
 async def test_all_processes_send_until_the_end(
     members: int, new_crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
@@ -63,7 +62,6 @@ async def test_all_processes_send_until_the_end(
     assert used >= 0.95, [name for name, *_ in crew.figshare.sent[-40:]]
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("files", "factor"), [(1, 0.05), (75, 0.001)], ids=["one big file, slow", "small files, as good as cut off"]
 )

@@ -199,7 +199,6 @@ def test_the_zip64_fields_are_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(600)
 def test_unzip_reads_the_largest_member_of_fat32(tmp_path: Path) -> None:
     plan = sparse_plan(tmp_path, "zip", {"1": (1 << 32) - 1, "2": 5})
     in_order, archive = ArchiveSource(plan, "archive").in_order(), tmp_path / "large.zip"
@@ -213,7 +212,6 @@ def test_unzip_reads_the_largest_member_of_fat32(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("format", FORMATS)
 def test_programs_read_a_large_member(format: Format, tmp_path: Path) -> None:
     plan = sparse_plan(tmp_path, format, {"1": 5 * GIB, "2": 5})
@@ -249,7 +247,6 @@ def test_seventy_thousand_members(format: Format, tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("format", FORMATS)
 def test_programs_unpack_seventy_thousand_members(format: Format, tmp_path: Path) -> None:
     top = tmp_path / "many"

@@ -51,7 +51,6 @@ async def test_one_process_is_suspended_at_a_step_while_the_other_runs(stage: St
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 async def test_one_process_is_suspended_at_every_step(stage: Stage, scene: Scene) -> None:
     for one, _ in ORDERS[:1] if is_symmetrical(scene) else ORDERS:
@@ -70,7 +69,6 @@ async def test_some_random_orders(stage: Stage, scene: Scene) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 async def test_many_random_orders(stage: Stage, scene: Scene) -> None:
     await play_at_random(stage, scene, range(SEEDS, ALL_SEEDS))
