@@ -86,6 +86,8 @@ def path_error(fault: BaseException, path: str) -> FigupError:
         return UsageError(f"{shown}: not a possible path: {_why(fault)}", path=path)
     if fault.errno == errno.ELOOP:
         return SourceUnreadable(f"{shown}: its symbolic links form a loop", hint="Fix the links.", path=path)
+    if isinstance(fault, IsADirectoryError):
+        return SourceUnreadable(f"{shown}: is a folder, not a file", hint="Name a file.", path=path)
     return SourceUnreadable(f"{shown}: cannot be read: {_why(fault)}", path=path)
 
 

@@ -168,6 +168,6 @@ def test_a_link_in_the_target_is_not_followed(figup: Figup) -> None:
 def test_a_read_only_folder_is_an_error(figup: Figup) -> None:
     item = uploaded(figup)
     (figup.cwd / "file").write_text("")
-    refused = figup.run("download", item, "-o", "file/below").expect(1)
-    assert "cannot be written" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    (error,) = figup.run("download", item, "-o", "file/below", "--no-progress").expect(2).stderr.splitlines()
+    assert "file/below: cannot be written" in error
+    assert "cannot be '-'" in figup.run("download", item, "-o", "-").expect(2).stderr

@@ -348,7 +348,7 @@ def test_files_and_the_thumbnail(figup: Figup, item: str) -> None:
     assert sorted((e["folder"], e["name"]) for e in with_folder) == [("", "a.csv"), ("", "b.csv"), ("raw", "c.csv")]
     lines = figup.run("item", "files", item).expect(0).stdout.splitlines()
     assert sorted(line.split()[-1] for line in lines) == ["a.csv", "b.csv", "raw/c.csv"]
-    done = figup.run("item", "thumbnail", item, "b.cvs").expect(2)
+    done = figup.run("item", "thumbnail", item, "b.cvs").expect(4)
     assert 'Did you mean "b.csv"?' in done.stderr
     assert f"run `figup item publish {item}` first" in figup.run("item", "thumbnail", item, "b.csv").expect(1).stderr
     figup.run("item", "publish", item, "--yes").expect(0)
@@ -369,7 +369,7 @@ def test_files_are_removed_by_path_or_id(figup: Figup, item: str) -> None:
     for name in ("x.csv", "z.csv"):  # run again after the path z.csv is removed, it would remove b/z.csv
         several = figup.run("item", "files", "rm", item, name, "--yes").expect(2).stderr
         assert f"has several files named '{name}'" in several
-    assert "Did you mean" in figup.run("item", "files", "rm", item, "y.cvs", "--yes").expect(2).stderr
+    assert "Did you mean" in figup.run("item", "files", "rm", item, "y.cvs", "--yes").expect(4).stderr
     asked = figup.run("item", "files", "rm", item, "a/x.csv", stored["y.csv"]).expect(2).stderr
     assert f"Remove 2 files (12 bytes) from item {item}: a/x.csv, y.csv?" in asked
     assert len(listed(figup, item)) == 5

@@ -53,6 +53,11 @@ def test_a_path_that_cannot_be_read(number: int) -> None:
         assert error.path == "/data/x\n"
 
 
+def test_a_folder_in_the_place_of_a_file_is_named_as_such() -> None:
+    error = path_error(refused(errno.EISDIR), "/data")
+    assert (str(error.message), error.hint, error.exit_status) == ("/data: is a folder, not a file", "Name a file.", 4)
+
+
 @pytest.mark.parametrize("path", ["/a\0b", "/a\ud83d"])
 def test_an_impossible_path_is_a_usage_error(path: str) -> None:
     with pytest.raises(ValueError, match=r"null|surrogates") as caught:

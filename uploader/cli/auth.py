@@ -25,6 +25,7 @@ from uploader.cli.options import (
     check_exclusive,
     common_options,
     grouped,
+    is_configured,
     with_options,
 )
 from uploader.cli.output.progress import Display
@@ -142,7 +143,8 @@ def _login_at_first(common: GlobalOptions, at: Context, oauth: dict[str, Any]) -
 def _check_options(context: click.Context, common: GlobalOptions) -> None:
     """Raise UsageError if options of OAuth and others do not fit together."""
     ways = {"--oauth2": context.params["oauth2"], "--oauth1": context.params["oauth1"]}
-    check_exclusive({**ways, "--token-file": common.token_file})
+    token_file = None if is_configured(context, "token_file") else common.token_file
+    check_exclusive({**ways, "--token-file": token_file})
     way = next((name for name, given in ways.items() if given), None)
     fitting = {"--oauth2": "paste", "--oauth1": "pin"}
     allowed = {"client_id", "client_secret_file", "redirect", fitting[way]} if way is not None else set()

@@ -117,6 +117,8 @@ def download(
     """
     from uploader.transfer.download.report import exit_status
 
+    if str(target) == "-":
+        raise click.UsageError("--output is the folder to write to, and cannot be '-'")
     options = Options(**{name: values[name] for name in ("connections", "limit_rate", "deadline")})
     with open_context(common) as at:
         client = at.client(options, anonymous=True)

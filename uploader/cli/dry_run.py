@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import msgspec
@@ -18,6 +18,7 @@ from uploader.cli.context import Context, job_store
 from uploader.cli.output.progress import Display
 from uploader.cli.output.summary import MAX_LISTED, named_in_item, skipped_lines
 from uploader.cli.output.writer import RED, Mark
+from uploader.cli.prices import time_of_requests
 from uploader.cli.runner import Session
 from uploader.clock import Clock
 from uploader.errors import Facts, NoToken
@@ -35,6 +36,9 @@ from uploader.transfer.options import Options, RequestOptions
 from uploader.transfer.preview import Preview, Space, adds_file, preview
 from uploader.transfer.run.limits import many_files_warning, too_large
 from uploader.transfer.run.throttle import Throttle
+
+if TYPE_CHECKING:
+    from uploader.figshare.settings import Settings
 
 LINE_RATES = {"100mbit": 12.5e6, "1gbit": 125e6}
 """Bytes per second of the network links for which the time is estimated without --limit-rate."""
@@ -76,13 +80,13 @@ async def show_plan(session: Session, context: Context, request: Request) -> int
     """
     display = Display(session.console, None)
     plan, spec = await _make_preview(display, context, request)
-    api_rate = context.settings(request.requests).api_rate
-    estimate = _estimate(plan, request, api_rate)
+    settings = context.settings(request.requests)
+    estimate = _estimate(plan, request, settings)
     steps = final_steps(request.item_options, spec, request.project, plan)
     _write_events(session, plan, estimate, steps)
     session.console.result(_text(plan, estimate, steps), Mark("NOT ENOUGH", RED))
     new = sum(map(adds_file, plan.files))
-    if (warning := many_files_warning(plan.item_files or 0, new, api_rate)) is not None:
+    if (warning := many_files_warning(plan.item_files or 0, new, settings.api_rate)) is not None:
         display.show(no.Warned(message=warning, facts=Facts("many-files")))
     return plan.exit_status
 
@@ -121,9 +125,9 @@ async def _make_preview(display: Display, context: Context, request: Request) ->
             return plan, await check_item_options(api, request.item_options, plan.item_id, request.project)
 
 
-def _estimate(plan: Preview, request: Request, api_rate: float | None) -> dict[str, Any]:
-    """Estimate the minimum duration from the bytes to send and `api_rate` requests a second (None: no limit)."""
-    requests = plan.requests / api_rate if api_rate is not None else 0.0
+def _estimate(plan: Preview, request: Request, settings: Settings) -> dict[str, Any]:
+    """Estimate the minimum duration from the bytes to send and the requests that may be made a second."""
+    requests = time_of_requests(plan.requests, settings.api_rate, settings.api_burst)
     limit = Throttle(request.options.limit_rate, Clock()).rate
     lines = LINE_RATES if limit is None else {"limit": limit}
     return {

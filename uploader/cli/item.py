@@ -18,7 +18,7 @@ from uploader.cli.context import creations
 from uploader.cli.hints import Repeated
 from uploader.cli.item_files import file_of
 from uploader.cli.item_views import fields
-from uploader.cli.metadata_options import read_description, resolve_description
+from uploader.cli.metadata_options import check_title, read_description, resolve_description
 from uploader.cli.options import ENVIRONMENT, CommandGroup, FigupCommand, GlobalOptions, common_options
 from uploader.cli.own_lists import own_list_command
 from uploader.cli.parameters import ITEM_ID, PROJECT_ID, LocalPath
@@ -80,6 +80,7 @@ def create(
         raise click.UsageError(f"unexpected argument {context.args[0]!r}; give the title with --title")
     if title is None and metadata is None:
         raise click.UsageError("an item needs a title: give --title, or --metadata with a title")
+    check_title(title)
 
     async def work(session: Session, api: Figshare) -> int:
         description = await read_description(session, given={"title": title}, file=metadata)
@@ -122,6 +123,7 @@ def update(item: Reference, title: str | None, metadata: str | None, common: Glo
     """
     if title is None and metadata is None:
         raise click.UsageError("nothing to update: give --metadata or --title")
+    check_title(title)
 
     async def work(session: Session, api: Figshare, found: ItemDetail) -> int:
         description = await read_description(session, given={"title": title}, file=metadata)

@@ -18,7 +18,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.parameters import ITEM_ID
 from uploader.cli.record_views import VERSIONED_ITEM, face_options, list_files
 from uploader.cli.runner import Session, on_figshare, on_item
-from uploader.errors import ExitStatus, UsageError
+from uploader.errors import ExitStatus, FileNotHeld, UsageError
 from uploader.figshare.ids import Reference
 from uploader.figshare.models import File, ItemDetail
 from uploader.text import composed, did_you_mean, named_few, printable
@@ -135,12 +135,12 @@ def open_(item: Reference, common: GlobalOptions) -> int:
 
 
 async def file_of(api: Figshare, item: ItemDetail, wanted: str, repeated: Repeated) -> File:
-    """Return the item's file with this id, name or path in it. Raises UsageError for none or several."""
+    """Return the item's file with this id, name or path in it. Raises FileNotHeld for none, UsageError for several."""
     return _find(wanted, [file async for file in api.files(item.id)], item, repeated)
 
 
 def _find(wanted: str, files_there: list[File], item: ItemDetail, repeated: Repeated) -> File:
-    """Return the file with this id; otherwise the only one with this path or name. Raises UsageError.
+    """Return the file with this id; otherwise the only one with this path or name. Raises as `file_of`.
 
     A path does not precede a name: once it is removed, the same command would remove a file in another folder.
     """
@@ -154,7 +154,7 @@ def _find(wanted: str, files_there: list[File], item: ItemDetail, repeated: Repe
         raise UsageError(f"item {item.id} has several files named {wanted!r}", hint=f"Give an id: {ids}.")
     files = repeated.command("item", "files", "list", item.id)
     similar = [_names(path)["/" not in wanted] for path in paths.values()]
-    raise UsageError(
+    raise FileNotHeld(
         f"item {item.id} has no file {wanted!r}", hint=did_you_mean(wanted, similar, f"`{files}` lists them.")
     )
 

@@ -81,6 +81,8 @@ POINTERS = {
     "query": "search",
 }
 """Likely guesses → the command to use."""
+_CLICK_COLUMNS, _MIN_COLUMNS = 52, 26
+"""The narrowest terminals for which click, and figup, make lines that fit."""
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 EPILOG = """\b
@@ -144,11 +146,11 @@ class LazyGroup(click.Group):
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from uploader.cli.options import common_help
+        from uploader.cli.options import common_help, write_options
 
         super().format_options(ctx, formatter)
         with formatter.section("Global options, before or after the command"):
-            formatter.write_dl(common_help(ctx))
+            write_options(formatter, common_help(ctx))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -159,6 +161,7 @@ class LazyGroup(click.Group):
         words = list(sys.argv[1:] if args is None else args)
         options = words[: words.index("--")] if "--" in words else words
         settings.setdefault("prog_name", "figup")
+        settings.setdefault("terminal_width", _narrow_width())
         settings["standalone_mode"] = False
         known: dict[str, Repeated] = {}
         settings["obj"] = known
@@ -177,6 +180,15 @@ class LazyGroup(click.Group):
             status = _report(_interrupt(error) or _stdout_error(error) or error, options, known)
         ignore_signals()
         end_process(status if isinstance(status, int) else 0)
+
+
+def _narrow_width() -> int | None:
+    """Return the width of help on a terminal that is narrower than click assumes; None on others, and if unknown."""
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        return None
+    return max(columns, _MIN_COLUMNS) - 2 if 0 < columns < _CLICK_COLUMNS else None
 
 
 def _report(error: BaseException, options: Sequence[str], known: Mapping[str, Repeated]) -> int:

@@ -11,7 +11,7 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli.options import check_exclusive, grouped, with_options
+from uploader.cli.options import check_exclusive, grouped, is_configured, with_options
 from uploader.cli.parameters import ITEM_ID, PROJECT_ID, LocalPath
 from uploader.cli.runner import Session
 from uploader.figshare.ids import Reference
@@ -116,11 +116,30 @@ def item_options(command: Callable[..., int]) -> Any:
 
     @functools.wraps(command)
     def collected(**values: Any) -> int:
-        about = Item(**{name: values.pop(name) for name in Item.__struct_fields__})
+        about = _preferred(Item(**{name: values.pop(name) for name in Item.__struct_fields__}))
         _check(about)
         return command(about=about, **values)
 
     return with_options(collected, _ITEM)
+
+
+def check_title(title: str | None) -> None:
+    """Raise UsageError for a title of blanks, which counts as none in a metadata file, or of another wrong length."""
+    if title is not None:
+        checked_title(" ".join(title.split()))
+
+
+def _preferred(about: Item) -> Item:
+    """Return the options without configured ones that contradict the command line: the item is given or created."""
+    context = click.get_current_context()
+    configured = {name for name in Item.__struct_fields__ if is_configured(context, name)}
+    if about.item is not None and "item" not in configured:
+        dropped = configured & ({"title", "project"} if about.update_metadata else {"title", "project", "metadata"})
+    elif {name for name in ("title", "project") if getattr(about, name) is not None} - configured:
+        dropped = configured & {"item"}
+    else:
+        return about
+    return msgspec.structs.replace(about, **dict.fromkeys(dropped))
 
 
 def _check(about: Item) -> None:
@@ -134,8 +153,7 @@ def _check(about: Item) -> None:
         )
     if about.update_metadata and about.metadata is None:
         raise click.UsageError("--update-metadata needs --metadata")
-    if about.title is not None:
-        checked_title(about.title)
+    check_title(about.title)
 
 
 class _CommandLineMetadata(msgspec.Struct, frozen=True, kw_only=True):

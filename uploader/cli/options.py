@@ -33,6 +33,8 @@ Environment:
 """
 """Shown at the end of a command's help."""
 COMMON, ADVANCED = "Common options", "Advanced options"
+_TWO_COLUMNS = 50
+"""The width from which options and what they do are listed side by side."""
 _LAST = (COMMON, ADVANCED)
 """Groups listed after a command's own."""
 
@@ -103,7 +105,9 @@ class FigupCommand(click.Command):
 
         path = [*(parent.command_path.split()[1:] if parent is not None else []), info_name or ""]
         if not (set(args) & {"-h", "--help"} or extra.get("resilient_parsing")):
-            defaults = option_defaults(path, self.params, _common_names(), named_profile(args), _commands(parent))
+            defaults = option_defaults(
+                path, self.params, _common_names(), named_profile(args), _commands(parent), _outer_names(parent)
+            )
             extra.setdefault("default_map", defaults)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -114,6 +118,11 @@ class FigupCommand(click.Command):
             rest = super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # click's parser does not name the command
+            if isinstance(error, click.BadParameter) and is_configured(ctx, error.param):
+                from uploader.cli.profiles import config_file
+
+                where = f"{error.message} (from {config_file()})"
+                raise click.BadParameter(where, ctx, error.param, error.param_hint) from None
             raise
         for param in self.get_params(ctx):
             # File names may be arbitrary bytes; errors about them appear when they are used.
@@ -139,12 +148,17 @@ class FigupCommand(click.Command):
                 groups.setdefault(self._group_of(param, ctx), []).append(record)
         for title in sorted(groups, key=lambda title: _LAST.index(title) if title in _LAST else -1):
             with formatter.section(title):
-                formatter.write_dl(groups[title])
+                write_options(formatter, groups[title])
 
     def _group_of(self, param: click.Parameter, ctx: click.Context) -> str:
         if param is self.get_help_option(ctx):
             return COMMON
         return param.group if isinstance(param, GroupedOption) else "Options"
+
+
+def write_options(formatter: click.HelpFormatter, records: list[tuple[str, str]]) -> None:
+    """List options and what they do, on a narrow terminal one below the other."""
+    formatter.write_dl(records, col_max=30 if formatter.width >= _TWO_COLUMNS else 4)
 
 
 def _commands(context: click.Context | None) -> frozenset[str]:
@@ -153,6 +167,15 @@ def _commands(context: click.Context | None) -> frozenset[str]:
     if root is None or not isinstance(root.command, click.Group):
         return frozenset()
     return frozenset(root.command.list_commands(root))
+
+
+def _outer_names(context: click.Context | None) -> frozenset[str]:
+    """Return the names of the options of a context and those above it, without dashes."""
+    names: set[str] = set()
+    while context is not None:
+        names |= {opt.lstrip("-") for param in context.command.params for opt in param.opts}
+        context = context.parent
+    return frozenset(names)
 
 
 class CommandGroup(click.Group):
@@ -259,8 +282,10 @@ def _collected(command: Callable[..., int]) -> Callable[..., int]:
             given=_given(context),
             **{name: values.pop(name) for name in names},
         )
-        if context.get_parameter_source("token_file") is ParameterSource.DEFAULT_MAP:
+        if is_configured(context, "token_file"):
             common = _unless_in_environment(common)
+        if is_configured(context, "sandbox") and source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+            common = dataclasses.replace(common, sandbox=False)
         if common.endpoint_given:
             check_exclusive({"--sandbox": common.sandbox, "--endpoint": common.endpoint})
         if context.obj is not None:
@@ -269,6 +294,12 @@ def _collected(command: Callable[..., int]) -> Callable[..., int]:
         return command(common=common, **values)
 
     return collected
+
+
+def is_configured(context: click.Context, param: click.Parameter | str | None) -> bool:
+    """Return whether the value of a parameter is from the configuration file."""
+    name = param.name if isinstance(param, click.Parameter) else param
+    return name is not None and context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
 
 
 def _unless_in_environment(common: GlobalOptions) -> GlobalOptions:
@@ -294,7 +325,15 @@ def check_exclusive(options: Mapping[str, object], reason: str = "") -> None:
     """Raise UsageError if more than one of these options, by their names on the command line, is given."""
     present = [name for name, value in options.items() if value is not None and value is not False]
     if len(present) > 1:
-        text = f"{' and '.join(present)} are mutually exclusive"
+        context = click.get_current_context(silent=True)
+        configured = {
+            opt
+            for param in (context.command.params if context is not None else ())
+            if context is not None and is_configured(context, param)
+            for opt in param.opts
+        }
+        named = [f"{name} (from the configuration file)" if name in configured else name for name in present]
+        text = f"{' and '.join(named)} are mutually exclusive"
         raise click.UsageError(f"{text}: {reason}" if reason else text)
 
 

@@ -45,11 +45,16 @@ class HostCost:
     @property
     def seconds(self) -> float | None:
         """Minimum duration of the requests; None without a limit."""
-        return max(0, self.requests - self.burst) / self.rate if self.rate else None
+        return time_of_requests(self.requests, self.rate, self.burst) if self.rate else None
 
     def __str__(self) -> str:
         more = " or more" if self.more else ""
         return f"{format_count(self.requests, 'request')}{more} to {host_and_port(self.endpoint)}"
+
+
+def time_of_requests(requests: int, rate: float | None, burst: int) -> float:
+    """Return the seconds that requests take at least, at `rate` a second (None: no limit) after a burst."""
+    return max(0, requests - burst) / rate if rate else 0.0
 
 
 def host_and_port(endpoint: str) -> str:

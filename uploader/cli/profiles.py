@@ -60,11 +60,12 @@ def option_defaults(
     common: Iterable[str],
     profile: str | None,
     commands: frozenset[str] = frozenset(),
+    outer: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return the defaults of a command's options, by parameter name.
 
     `command` is the path of its names, `common` the names of the options that all commands have, `commands` those of
-    all commands. Blocks briefly.
+    all commands, `outer` those of the options of its groups. Blocks briefly.
     Raises UsageError for a file that cannot be read, an unknown profile, command or option.
     """
     path = config_file()
@@ -79,15 +80,27 @@ def option_defaults(
         for key, value in table.items():
             if isinstance(value, Mapping) and commands and key not in commands:
                 raise _unknown(key, commands, path)
-        for key, value in _of_command(table, command, frozenset(common), frozenset(options), path):
-            if key in options:
-                values[options[key].name or ""] = _value(value, options[key], key, path)
+        found = {
+            options[key].name or "": _value(value, options[key], key, path)
+            for key, value in _of_command(table, command, frozenset(common), frozenset(options), frozenset(outer), path)
+            if key in options
+        }
+        values = _with_one_endpoint(values, found, path) | found
     return values
+
+
+def _with_one_endpoint(values: Mapping[str, Any], preferred: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the values without an endpoint or sandbox that a preferred one replaces. Raises UsageError for both."""
+    named, sandbox = "endpoint" in preferred, bool(preferred.get("sandbox"))
+    if named and sandbox:
+        raise UsageError(f"{path}: sandbox and endpoint are mutually exclusive", path=str(path))
+    replaced = {"sandbox"} if named else {"endpoint"} if sandbox else set()
+    return {name: value for name, value in values.items() if name not in replaced}
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:
@@ -114,7 +127,9 @@ def _tables(content: Mapping[str, Any], profile: str | None, path: Path) -> Iter
     profiles = _table(content.get("profiles", {}), "profiles", path)
     chosen = profile if profile is not None else content.get("profile")
     if chosen is not None and not isinstance(chosen, str):
-        raise UsageError(f"{path}: profile is one text", path=str(path))
+        raise UsageError(
+            f"{path}: profile must be the name of a profile", hint="Its options are in [profiles.NAME].", path=str(path)
+        )
     if chosen is not None and chosen not in profiles:
         raise UsageError(
             f"{path}: unknown profile {printable(chosen)!r}",
@@ -127,18 +142,24 @@ def _tables(content: Mapping[str, Any], profile: str | None, path: Path) -> Iter
 
 
 def _of_command(
-    table: Mapping[str, Any], command: Sequence[str], common: frozenset[str], own: frozenset[str], path: Path
+    table: Mapping[str, Any],
+    command: Sequence[str],
+    common: frozenset[str],
+    own: frozenset[str],
+    outer: frozenset[str],
+    path: Path,
 ) -> Iterator[tuple[str, Any]]:
-    """Yield the keys for one command: those of all commands, then its own. Checks their names."""
+    """Yield the keys for one command: those of all commands, then its own. Checks their names.
+
+    `outer` are the options of the groups that it is in.
+    """
     for key, value in table.items():
         if not isinstance(value, Mapping):
             if key not in common:
                 raise _unknown(key, common, path, "Options of one command have a table: [defaults.upload].")
             yield key, value
     for names in ([["upload"]] if list(command) == ["resume"] else []) + [list(command)]:
-        inner: Any = table
-        for name in names:
-            inner = inner.get(name, {}) if isinstance(inner, Mapping) else {}
+        inner = _inner(table, names, path, outer)
         if ".".join(names) in common and not isinstance(inner, Mapping):
             continue  # "sandbox" is an option of all commands, and a command
         for key, value in _table(inner, ".".join(names), path).items():
@@ -147,6 +168,17 @@ def _of_command(
             if key not in own and names == list(command):
                 raise _unknown(key, own, path)
             yield key, value
+
+
+def _inner(table: Mapping[str, Any], names: Sequence[str], path: Path, outer: frozenset[str]) -> Any:
+    """Return the table of a command. Raises UsageError for one of its options in that of its group."""
+    inner: Any = table
+    for depth, name in enumerate(names, start=1):
+        inner = inner.get(name, {}) if isinstance(inner, Mapping) else {}
+        for key, value in inner.items() if isinstance(inner, Mapping) and depth < len(names) else ():
+            if not isinstance(value, Mapping) and key not in outer:
+                raise _unknown(key, outer, path, f"Options of one command have a table: [defaults.{'.'.join(names)}].")
+    return inner
 
 
 def _value(value: Any, param: click.Option, key: str, path: Path) -> Any:

@@ -51,7 +51,7 @@ def create(title: str, description: str | None, common: GlobalOptions) -> int:
 def create_container(common: GlobalOptions, kind: Container, title: str, description: str | None) -> int:
     """Create a project or collection, print its id and return the status. Raises click.UsageError for the title."""
     try:
-        name = checked_title(title)
+        name = checked_title(" ".join(title.split()))
     except UsageError as error:
         raise click.UsageError(error.message, click.get_current_context()) from None
 

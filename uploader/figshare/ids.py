@@ -43,7 +43,7 @@ def parse_reference(text: str, kind: Kind = "item") -> Reference:
 
 def parse_id(text: str, kind: Kind = "item") -> int:
     """Return the id in a number, an address or a DOI. Raises ValueError."""
-    text = text.strip()
+    text = _bare(text)
     if _is_id(text):
         return int(text)
     shown = shorten(text, _WIDTH)
@@ -64,7 +64,7 @@ def parse_version(text: str) -> int | None:
     if (doi := doi_in(text)) is not None:
         found = _VERSION.search(doi)
         return int(found[1]) if found else None
-    text = unquote(text.strip())
+    text = unquote(_bare(text))
     try:
         path = urlsplit(text).path if "/" in text else ""
     except ValueError:
@@ -98,10 +98,16 @@ def comparable_doi(doi: str) -> str:
 def doi_in(text: str) -> str | None:
     """Return the DOI that a text consists of, without the resolver's address; None if it is something else.
 
-    Characters that an address encodes (%28) are decoded, and the punctuation of a sentence at the end is dropped.
+    Characters that an address encodes (%28) are decoded.
     """
-    found = _DOI.fullmatch(unquote(text.strip()).rstrip(".,;"))
+    found = _DOI.fullmatch(unquote(_bare(text)))
     return found[1] if found is not None and found[1].isprintable() else None
+
+
+def _bare(text: str) -> str:
+    """Return an id without what surrounds it in a text: blanks, <> and the punctuation of a sentence."""
+    text = text.strip().rstrip(".,;")
+    return text[1:-1].strip() if text.startswith("<") and text.endswith(">") else text
 
 
 def _id_part(doi: str) -> re.Match[str] | None:
@@ -141,6 +147,8 @@ def _id_in_address(address: str, shown: str, kind: Kind) -> int:
     if not places:
         if parts[:1] == ["s"]:
             raise ValueError(f"{shown} is a private link, which does not contain the {kind}'s number")
+        if "files" in parts:
+            raise ValueError(f"{shown} is the address of a file, which does not contain the {kind}'s number")
         raise ValueError(f"{shown} is not the address of {_article(kind)}")
     start = max(places)
     if places[start] != kind:

@@ -20,7 +20,7 @@ def check_endpoint(url: str, *, insecure_http: bool = False) -> str:
     """
     parts = _split(url.strip())
     if parts is None:
-        raise UsageError("the endpoint is not an http(s) address", hint="It looks like https://api.figshare.com/v2.")
+        raise UsageError("the endpoint is not an http(s) address", hint="Figshare's is https://api.figshare.com/v2.")
     if parts.username is not None or parts.password is not None:
         raise UsageError("the endpoint must not contain a user name or password")
     if parts.query or parts.fragment:

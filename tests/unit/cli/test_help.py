@@ -35,6 +35,16 @@ def test_help_lists_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"^  {name} +{re.escape(title)}$", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("words", [["--help"], ["upload", "--help"], ["item", "files", "--help"], ["help"]])
+def test_help_fits_a_narrow_terminal(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    # Examples of commands, after the options, and titles are not wrapped.
+    wrapped = re.split(r"\n +(?:Examples|Start here):\n|\n\nfigup COMMAND", run(words, capsys)[1])[0]
+    assert max(len(line) for line in wrapped.splitlines() if not line.endswith(":")) <= 40
+
+
 def test_the_index_lists_every_page() -> None:
     pages = {path.stem for path in Path(manual.__path__[0]).glob("*.md")}
     assert pages == {"index", *topics()}
@@ -117,6 +127,8 @@ def test_likely_guesses_point_to_the_command(word: str, capsys: pytest.CaptureFi
         (["--json", "jobs"], ["jobs", "--json"]),
         (["-v", "--state-dir", "x", "status", "JOB"], ["status", "JOB", "-v", "--state-dir", "x"]),
         (["--state-dir=x", "jobs"], ["jobs", "--state-dir=x"]),
+        (["-vvv", "-qv", "jobs"], ["jobs", "-vvv", "-qv"]),
+        (["-vvv", "--profile", "x", "version"], ["version", "-vvv"]),
         (["--quiet", "upload", "--", "--json"], ["upload", "--quiet", "--", "--json"]),
         (["jobs", "--json"], ["jobs", "--json"]),
         (["--version"], ["--version"]),

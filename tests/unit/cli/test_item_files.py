@@ -7,7 +7,7 @@ import pytest
 from uploader.cli.hints import Repeated
 from uploader.cli.item_files import _find
 from uploader.cli.item_views import file_fields, file_line
-from uploader.errors import UsageError
+from uploader.errors import FileNotHeld
 from uploader.figshare.models import File, ItemDetail
 
 FILES = [File(id=1, name="set/a.bin"), File(id=2, name="b.bin"), File(id=3, name="caf\u00e9.txt")]
@@ -24,7 +24,7 @@ def test_a_file_is_found_by_path_name_and_id(wanted: str, file_id: int) -> None:
 
 @pytest.mark.parametrize(("wanted", "near"), [("a.bim", "a.bin"), ("set/a.bim", "set/a.bin")])
 def test_for_an_unknown_file_similar_ones_are_named_in_the_same_form(wanted: str, near: str) -> None:
-    with pytest.raises(UsageError, match="item 7 has no file") as error:
+    with pytest.raises(FileNotHeld, match="item 7 has no file") as error:
         _find(wanted, FILES, ITEM, Repeated())
     assert f'"{near}"' in str(error.value.hint)
 

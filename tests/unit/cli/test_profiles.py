@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import click
 import pytest
 
 from uploader.cli import profiles
+from uploader.cli.metadata_options import Item, item_options
 from uploader.cli.options import FigupCommand, GlobalOptions, common_options
 from uploader.cli.parameters import ParsedParam
+from uploader.cli.profiles import option_defaults
 from uploader.errors import UsageError
 from uploader.units import parse_rate
 
@@ -105,6 +108,67 @@ def test_the_sandbox_may_be_the_default(config: Path) -> None:
     assert run(name="sandbox")["limit_rate"] == 5
 
 
+@pytest.mark.parametrize(
+    ("content", "words", "expected"),
+    [
+        ("project = 5\ntitle = 'Set'\nmetadata = 'm.yaml'", ["--item", "7"], {"item": 7}),
+        ("project = 5\nmetadata = 'm.yaml'", ["--item", "7", "--update-metadata"], {"item": 7, "metadata": "m.yaml"}),
+        ("item = 7", ["--title", "Set"], {"title": "Set"}),
+        ("item = 7", ["--project", "5"], {"project": 5}),
+        ("project = 5", ["--title", "Set"], {"title": "Set", "project": 5}),
+        ("item = 7", [], {"item": 7}),
+    ],
+)
+def test_an_item_on_the_command_line_replaces_a_configured_new_one_and_vice_versa(
+    config: Path, content: str, words: list[str], expected: dict[str, Any]
+) -> None:
+    config.write_text(f"[defaults.upload]\n{content}")
+
+    got: dict[str, Any] = {}
+
+    @common_options
+    @item_options
+    def command(common: GlobalOptions, about: Item) -> int:
+        got.update((name, getattr(about, name)) for name in ("item", "title", "project", "metadata"))
+        return 0
+
+    FigupCommand("upload", params=command.__click_params__, callback=command).main(
+        words, standalone_mode=False, prog_name="upload"
+    )
+    assert {name: value for name, value in got.items() if value is not None} == expected
+
+
+def test_two_exclusive_options_in_the_file_are_named_as_configured(config: Path) -> None:
+    config.write_text("[defaults.upload]\nitem = 7\nproject = 5")
+    command: Any = common_options(item_options(lambda **_: 0))
+    upload = FigupCommand("upload", params=command.__click_params__, callback=command)
+    with pytest.raises(click.UsageError, match=r"--item \(from the configuration file\) and --project \(from"):
+        upload.main([], standalone_mode=False, prog_name="upload")
+
+
+HERE, THERE = "http://127.0.0.1:1/v2", "http://127.0.0.1:2/v2"
+
+
+@pytest.mark.parametrize(
+    ("content", "environment", "words", "used"),
+    [
+        ("[defaults]\nsandbox = true", HERE, [], HERE),
+        ("[defaults]\nsandbox = true", "", ["--endpoint", HERE], HERE),
+        ("[defaults]\nsandbox = true\n[profiles.p]\nendpoint = 'http://127.0.0.1:1/v2'", "", ["--profile", "p"], HERE),
+        ("[defaults]\nendpoint = 'http://127.0.0.1:1/v2'\n[profiles.p]\nsandbox = true", "", ["--profile", "p"], None),
+        ("[defaults]\nendpoint = 'http://127.0.0.1:1/v2'", THERE, ["--sandbox"], None),
+        ("[defaults]\nendpoint = 'http://127.0.0.1:1/v2'", THERE, [], THERE),
+    ],
+)
+def test_the_sandbox_has_the_precedence_of_an_endpoint(
+    config: Path, monkeypatch: pytest.MonkeyPatch, content: str, environment: str, words: list[str], used: str | None
+) -> None:
+    config.write_text(content)
+    monkeypatch.setenv("FIGSHARE_ENDPOINT", environment)
+    common = run(*words)["common"]
+    assert (common.sandbox, None if common.sandbox else common.endpoint) == (used is None, used)
+
+
 def test_the_configuration_file_is_optional(config: Path) -> None:
     config.unlink()
     assert run()["limit_rate"] is None
@@ -125,8 +189,9 @@ def test_the_configuration_file_is_optional(config: Path) -> None:
         ("[defaults]\njson = 'yes'", "json is true or false"),
         ("[defaults]\nendpoint = ['x']", "endpoint is one text or number"),
         ("[defaults]\nupload = 3", "unknown key 'upload'"),
-        ("profile = ['work']", "profile is one text"),
-        ("profile = {name = 'work'}", "profile is one text"),
+        ("profile = ['work']", "profile must be the name of a profile"),
+        ("profile = {name = 'work'}", "profile must be the name of a profile"),
+        ("[defaults]\nsandbox = true\nendpoint = 'http://localhost/v2'", "sandbox and endpoint are mutually exclusive"),
         (f"[defaults]\nendpoint = {'9' * 5000}", "has a number with too many digits"),
         (f"[defaults]\nendpoint = 0x{'f' * 5000}", "endpoint is a number with too many digits"),
     ],
@@ -153,8 +218,38 @@ def test_an_option_of_one_command_is_shown_its_table(config: Path) -> None:
 
 def test_a_wrong_value_is_reported_like_one_on_the_command_line(config: Path) -> None:
     config.write_text("[defaults.upload]\nlimit-rate = 'fast'")
-    with pytest.raises(click.BadParameter, match="invalid rate 'fast'"):
+    with pytest.raises(click.BadParameter, match=r"invalid rate 'fast'.* \(from .*config.toml\)$"):
         run()
+    with pytest.raises(click.BadParameter, match=r"invalid rate 'slow'.*[^)]$"):
+        run("--limit-rate", "slow")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(config: Path) -> None:
+    config.write_bytes(b"\xef\xbb\xbf[defaults.upload]\nlimit-rate = 5\n")
+    assert run()["limit_rate"] == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[defaults.item]\npublic = true", r"unknown key 'public'"),
+        ("[defaults.item]\njson = true", r"unknown key 'json'"),
+        ("[defaults.item.show]\npublic = true", None),
+        ("[defaults.item]\nlimit-rate = 5", None),
+        ("[defaults]\nitem = 5", None),
+    ],
+)
+def test_options_of_a_command_in_the_table_of_its_group(config: Path, content: str, message: str | None) -> None:
+    config.write_text(content)
+    found = functools.partial(
+        option_defaults, ["item", "show"], [click.Option(["--public"], is_flag=True)], ["json", "item"], None
+    )
+    if message is None:
+        found(outer=["limit-rate"])
+        return
+    with pytest.raises(UsageError, match=message) as error:
+        found(outer=["limit-rate"])
+    assert "[defaults.item.show]" in str(error.value.hint)
 
 
 def test_help_works_whatever_the_file_contains(config: Path) -> None:

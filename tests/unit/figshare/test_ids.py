@@ -37,6 +37,10 @@ ITEM = 7654321
         "https://doi.org/10.17633%2Frd.brunel.7654321.v1",
         "10.17633/rd.brunel.7654321.v1",
         "10.5072/FK2.FIGSHARE.7654321",
+        "<https://doi.org/10.6084/m9.figshare.7654321>.",
+        "<https://figshare.com/articles/dataset/A_title/7654321>",
+        "https://figshare.com/articles/dataset/A_title/7654321.",
+        "7654321,",
     ],
 )
 def test_an_item(text: str) -> None:
@@ -110,6 +114,8 @@ def test_a_project_has_no_doi() -> None:
         ("https://zenodo.org/records/7654321", "is not the address of an item"),
         ("https://figshare.com/articles/dataset/Title", "does not contain the item's number"),
         ("https://figshare.com/s/0123456789abcdef", "is a private link"),
+        ("https://figshare.com/ndownloader/files/7654321", "is the address of a file, which does not contain"),
+        ("https://ndownloader.figshare.com/files/7654321", "is the address of a file, which does not contain"),
         ("https://[::1/articles/1", "is not the address of an item"),
         ("10.5281/zenodo.7654321", "the DOI 10.5281/zenodo.7654321 does not contain the item's number"),
         ("10.6084/m9.figshare.7654321/extra", "does not contain the item's number"),
@@ -128,6 +134,7 @@ def test_what_tells_no_item(text: str, words: str) -> None:
         ("https://doi.org/10.6084/m9.figshare.1234567.v12", 12),
         ("10.6084/m9.figshare.1234567", None),
         ("https://figshare.com/articles/dataset/A_title/1234567/3", 3),
+        ("<https://figshare.com/articles/dataset/A_title/1234567/3>.", 3),
         ("https://figshare.com/articles/dataset/A_title/1234567", None),
         ("https://figshare.com/articles/dataset/2024/1234567", None),
         ("https://api.figshare.com/v2/articles/1234567/versions/4", 4),

@@ -19,6 +19,7 @@ RESERVED = ".figup-"
 MAX_NAME = 255
 """Maximum bytes of a file name on common file systems."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WILDCARD = re.compile(r"[*?]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,7 @@ def _named(item_id: int, placed: Sequence[_Placed], names: Sequence[str]) -> lis
     for name in names:
         if not any(_fits(remote, name) for _, remote, _ in placed):
             message = f"item {item_id} has no file {printable(name)}"
-            hint = did_you_mean(name, [remote for _, remote, _ in placed])
+            hint = None if _WILDCARD.search(name) else did_you_mean(name, [remote for _, remote, _ in placed])
             if hint is None:
                 raise FileNotHeld(message, facts=Facts("file-not-in-item"))
             raise FileNotHeld(message, hint=hint)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import anyio.to_thread
+
 from uploader.clock import Clock
 from uploader.errors import ItemNotFound, PermissionDenied
 from uploader.figshare.models import File, Item
@@ -17,6 +19,7 @@ from uploader.text import printable
 from uploader.transfer.download.engine import AUTO_CONNECTIONS, Download, Existing, Fetch
 from uploader.transfer.download.plan import plan_download, why_renamed
 from uploader.transfer.download.report import DownloadReport
+from uploader.transfer.download.target import TargetFolder
 from uploader.transfer.notices import ItemKnown, Listener, Warned
 from uploader.transfer.options import Options
 from uploader.transfer.run.throttle import Throttle
@@ -76,8 +79,9 @@ async def download(
 ) -> list[DownloadReport]:
     """Download an item's files; return a report for each. `on_result` gets each as it is known.
 
-    Raises ItemNotFound, FileNotHeld, UsageError (a malformed pattern), and what ends the whole run: Unreachable,
-    ServerFailing, TlsFailure, TokenRejected, TargetFull. The same call continues after an interruption.
+    Raises ItemNotFound, FileNotHeld, UsageError (a malformed pattern), TargetUnusable (of the folder itself), and what
+    ends the whole run: Unreachable, ServerFailing, TlsFailure, TokenRejected, TargetFull. The same call continues after
+    an interruption.
     """
     filters = Filters(request.include, request.exclude)
     item, files, own = await _look_up(api, request)
@@ -85,6 +89,9 @@ async def download(
     plan = plan_download(item.id, files, item.folders, filters, request.names)
     for each in plan.renamed:
         notify(Warned(message=f"{printable(each.remote)}: is stored as {printable(each.path)}, {why_renamed(each)}"))
+    if plan.wanted:
+        # One error for a folder that cannot be made, not one for each file.
+        await anyio.to_thread.run_sync(lambda: TargetFolder(request.target, "").close())
     run = Download(
         plan,
         request.target,

@@ -38,10 +38,11 @@ def default_title(selection: Selection) -> str:
 
 
 def checked_title(title: str) -> str:
-    """Check that Figshare accepts the title, and return it. Raises UsageError."""
-    if not MIN_TITLE <= len(title) <= MAX_TITLE:
+    """Check that Figshare accepts the title, and return it. Blanks around it do not count. Raises UsageError."""
+    inner = title.strip()
+    if not MIN_TITLE <= len(inner) <= MAX_TITLE:
         raise UsageError(
-            f"a title has {MIN_TITLE} to {MAX_TITLE} characters, and {printable(title)[:40]!r} has {len(title)}",
+            f"a title has {MIN_TITLE} to {MAX_TITLE} characters, and {printable(inner)[:40]!r} has {len(inner)}",
             facts=Facts("title-length"),
         )
     return title

@@ -179,7 +179,7 @@ def unfinished_job(states: JobStore) -> str:
         raise JobNotFound(f"no interrupted job{besides}", facts=Facts("no-unfinished-job"))
     if len(jobs) > 1:
         raise UsageError(
-            f"{len(jobs)} jobs are {jobs[0].state}: {_named(jobs)}",
+            f"{len(jobs)} {jobs[0].state} jobs: {_named(jobs)}",
             hint="Name one of them.",
             facts=Facts("several-unfinished"),
         )

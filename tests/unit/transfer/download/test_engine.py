@@ -23,7 +23,7 @@ from blockbuster import BlockBuster
 from tests.fakes.clock import VirtualClock
 from tests.support.open_files import open_files
 from uploader.concurrency import run_isolated
-from uploader.errors import ExitStatus, FileNotHeld, PermissionDenied, TargetFull, Unreachable
+from uploader.errors import ExitStatus, FileNotHeld, PermissionDenied, TargetFull, TargetUnusable, Unreachable
 from uploader.figshare.models import File, Item
 from uploader.figshare.outcomes import FetchFailed, RangeIgnored
 from uploader.figshare.settings import RetryPolicy
@@ -467,3 +467,12 @@ async def test_a_file_that_is_added_while_the_item_is_read_does_not_lose_its_fol
     await download(service, request, Options(), RetryPolicy(elapsed_cap=60), clock, lambda _: None)
     found = await anyio.to_thread.run_sync(lambda: [p for p in tmp_path.rglob("*.bin") if p.parent.name != "set"])
     assert found == []
+
+
+async def test_a_target_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    request = DownloadRequest(item_id=7, target=tmp_path / "file" / "below")
+    service: Any = GrowingItem()
+    with pytest.raises(TargetUnusable):
+        await download(service, request, Options(), RetryPolicy(), VirtualClock(), lambda _: None)
+    assert service.downloads.asked == []

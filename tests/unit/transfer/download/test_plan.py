@@ -143,6 +143,13 @@ def test_an_unknown_name_is_refused_with_near_ones() -> None:
     assert error.value.hint == 'Did you mean "survey.csv"?'
 
 
+def test_a_pattern_in_the_place_of_a_name_is_told() -> None:
+    with pytest.raises(FileNotHeld) as error:
+        plan(file(1, "a.csv"), names=("*.csv",))
+    assert error.value.facts.situation == "file-not-in-item"
+    assert plan(file(1, "a[1].csv"), names=("a[1].csv",)).wanted
+
+
 def test_the_supplied_md5_serves_where_figshare_has_computed_none() -> None:
     found = plan(file(1, "a", computed_md5=None, supplied_md5=MD5.upper()), file(2, "b", computed_md5=None))
     assert [each.md5 for each in found.wanted] == [MD5, None]

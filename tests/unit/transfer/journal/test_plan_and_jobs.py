@@ -67,7 +67,7 @@ def test_titles() -> None:
     with pytest.raises(UsageError, match="suggest no title"):
         default_title(Selection())
     assert checked_title("abc") == "abc"
-    for title in ("", "ab", "x" * 1001):
+    for title in ("", "ab", " ab ", "x" * 1001):
         with pytest.raises(UsageError, match="3 to 1000 characters"):
             checked_title(title)
 
@@ -164,7 +164,7 @@ def test_what_the_journals_say(states: JobStore) -> None:
     assert summarize(states, "half").files[0].parts_done == 4
     assert by_name["bad"].problem == "no room"
     assert by_name["done"].files_done == 1
-    with pytest.raises(UsageError, match="2 jobs are interrupted"):
+    with pytest.raises(UsageError, match="2 interrupted jobs: "):
         unfinished_job(states)
     with pytest.raises(JobNotFound):
         summarize(states, "nowhere")
