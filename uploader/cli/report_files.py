@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
+import click
 import msgspec
 
 from uploader.cli.context import job_store
@@ -94,6 +95,7 @@ async def write_outputs(session: Session, accounting: ReportOptions, report: Rep
         kept = states.folder(report.job).exists()  # a job that has begun nothing is not
         if accounting.failed_to is not None:
             repeated = session.common.repeated if kept else None
+            _refuse_sources((accounting.failed_to,), report.files)
             write_file(accounting.failed_to, failed_list(report, accounting, repeated, on_conflict))
         if kept:
             write_reports(states, report.job, accounting.reports)
@@ -114,14 +116,35 @@ async def write_outputs(session: Session, accounting: ReportOptions, report: Rep
 
 
 def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
-    """Write a job's report to these files. Blocks. Raises JobNotFound, JournalDamaged, UsageError."""
+    """Write a job's report to these files. Blocks.
+
+    Raises JobNotFound, JournalDamaged, UsageError, also for a file that is one of the job's sources.
+    """
     if not paths:
         return
     from uploader.transfer.history.build_report import build_report
 
     known = build_report(states, job)
+    _refuse_sources(paths, known.files)
     for path in paths:
         write_file(path, _encoded(known, path))
+
+
+def check_outputs(accounting: ReportOptions, log_file: Path | None, inputs: Iterable[str | None]) -> None:
+    """Raise UsageError for a file that is to be written and also one of `inputs`, which are read."""
+    read = {os.path.realpath(path): path for path in inputs if path}
+    written = [*(("--report", path) for path in accounting.reports), ("--failed-to", accounting.failed_to)]
+    for option, output in [*written, ("--log-file", log_file)]:
+        if output is not None and os.path.realpath(output) in read:
+            raise click.UsageError(f"{option} {output} would overwrite a file that is read; name another one")
+
+
+def _refuse_sources(outputs: Iterable[Path], files: Iterable[FileReport]) -> None:
+    """Raise UsageError for a file that is to be written and was found in a folder that is sent."""
+    sources = {file.path for file in files}
+    for path in outputs:
+        if sources & {str(path), os.path.realpath(path)}:
+            raise UsageError(f"{path} is one of the files that are sent, and was not overwritten", path=str(path))
 
 
 def _encoded(known: JobReport, path: Path) -> bytes:

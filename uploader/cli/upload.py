@@ -15,7 +15,7 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.summary import summary_text
 from uploader.cli.packing_options import packing_options
-from uploader.cli.report_files import ReportOptions, check_list, report_options, write_outputs
+from uploader.cli.report_files import ReportOptions, check_list, check_outputs, report_options, write_outputs
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import LINK, check_present, read_stdin, source_options
 from uploader.cli.team_options import Joining, team_options
@@ -89,6 +89,7 @@ def upload(
     stopped, and then every byte is on Figshare exactly once, verified by its MD5. Rerun after that, it sends nothing.
     """
     joining.check(common, new_job=new_job)
+    check_outputs(accounting, common.log_file, (*sources.paths, sources.manifest, about.metadata))
     sources = replace(sources, stdin=read_stdin(sources))
     if about.item is None and about.title is None:
         check_list(sources)

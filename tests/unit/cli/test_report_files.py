@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import anyio
+import click
 import msgspec
 import pytest
 
 from tests.unit.cli.output.test_summary import FILE, REPORT
 from uploader.cli.hints import Repeated
 from uploader.cli.output.summary import LIST_THEM, MAX_LISTED, failed, summary_text
-from uploader.cli.report_files import ReportOptions, failed_list, write_file
+from uploader.cli.report_files import ReportOptions, check_outputs, failed_list, write_file, write_outputs
 from uploader.errors import UsageError
 from uploader.sources.lists import parse_list
 from uploader.transfer.report import FileReport, Problem, Report
@@ -114,6 +119,36 @@ def test_a_file_is_written_atomically(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write"):
         write_file(tmp_path / "folder", b"new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "r.html"]
+
+
+@pytest.mark.parametrize("written", ["--report", "--failed-to", "--log-file"])
+def test_a_file_that_is_read_is_not_written(written: str, tmp_path: Path) -> None:
+    source, other = tmp_path / "data.json", tmp_path / "other.json"
+    (tmp_path / "link.json").symlink_to(source)
+
+    def check(output: Path) -> None:
+        accounting = ReportOptions(
+            reports=(output,) if written == "--report" else (), failed_to=output if written == "--failed-to" else None
+        )
+        check_outputs(accounting, output if written == "--log-file" else None, (str(source), None))
+
+    check(other)
+    for output in (source, tmp_path / "link.json"):
+        with pytest.raises(click.UsageError, match=f"{written} .* would overwrite a file that is read"):
+            check(output)
+
+
+def test_a_source_in_a_folder_is_not_overwritten(tmp_path: Path) -> None:
+    source = tmp_path / "data.txt"
+    source.write_bytes(b"data")
+    made = report(broken(1, path=str(source)))
+    notes: list[str] = []
+    common = SimpleNamespace(state_dir=tmp_path / "state", repeated=Repeated())
+    session: Any = SimpleNamespace(common=common, console=SimpleNamespace(note=notes.append))
+    for target in (source, tmp_path / "failed.txt"):
+        anyio.run(partial(write_outputs, session, ReportOptions(failed_to=target), made, on_conflict="skip"))
+    assert (source.read_bytes(), (tmp_path / "failed.txt").exists()) == (b"data", True)
+    assert notes == [f"{source} is one of the files that are sent, and was not overwritten"]
 
 
 def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
