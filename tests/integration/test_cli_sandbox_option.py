@@ -83,7 +83,7 @@ def test_a_running_sandbox_is_used_and_kept_running(
     bare_figup.run("upload", "data.bin", "--sandbox").expect(0)
     assert pid_of(folder) == process.pid
     assert process.returncode is None
-    assert "It works" in bare_figup.run("auth", "status", "--sandbox").expect(0).stdout
+    assert "It is valid" in bare_figup.run("auth", "status", "--sandbox").expect(0).stdout
 
 
 def test_the_sandbox_ends_with_a_killed_command_and_the_job_can_be_resumed(

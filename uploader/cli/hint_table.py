@@ -127,7 +127,7 @@ HINTS: dict[str, Hint] = {
     "project-missing": Hint("Check the number; `figup auth status{options}` shows whose token this is.", complete=True),
     "account-missing": Hint("{hint} Without --impersonate you act for yourself."),
     "file-missing": Hint("Check its name on the item's page.", complete=True),
-    "file-not-in-item": Hint("Patterns are given with --include, the folder with --output.", complete=True),
+    "file-not-in-item": Hint("Patterns are given with --include; --output is the folder to write to.", complete=True),
     "target-unusable": Hint("Choose another folder with --output, or remove the obstacle.", complete=True),
     "target-exists": Hint("Move it away, or replace it with --on-conflict replace.", complete=True),
     "target-full": Hint(f"Free space there, then {_RERUN}; what was downloaded is kept.", complete=True),
