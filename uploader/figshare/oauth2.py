@@ -9,7 +9,7 @@ import logging
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import anyio
 import msgspec
@@ -71,8 +71,8 @@ class Consent:
         from oauthlib.oauth2 import MismatchingStateError, MissingCodeError, OAuth2Error
 
         try:
-            came, sent = urlsplit(address.strip()), urlsplit(self.redirect)
-            fits = (came.scheme, came.netloc, came.path or "/") == (sent.scheme, sent.netloc, sent.path or "/")
+            came = urlsplit(address.strip())
+            fits = _place(came) == _place(urlsplit(self.redirect))
         except ValueError:
             fits = False
         if not fits:
@@ -94,6 +94,12 @@ class Consent:
                 raise SignInFailed("the owner of the account refused consent", hint="") from None
             raise SignInFailed(f"Figshare refused: {_words(error)}") from None
         return str(found["code"])
+
+
+def _place(address: SplitResult) -> tuple[str, str | None, int | None, str]:
+    """Return an address without its query, as browsers write it: without a port that is the usual one."""
+    usual = {"http": 80, "https": 443}.get(address.scheme)
+    return address.scheme, address.hostname, address.port or usual, address.path or "/"
 
 
 def site_of(endpoint: str) -> str:

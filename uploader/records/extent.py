@@ -19,19 +19,33 @@ _CELL = re.compile(rb"""<(?:\w+:)?c\b[^>]*?\sr\s*=\s*["']([A-Za-z]{1,3})(\d{1,7}
 """The beginning of a cell that is not empty."""
 _MAX_CELLS, _FEW_CELLS, _MAX_BLANK = 2**24, 2**21, 16
 """Cells of the rectangle that a sheet occupies: those read at most, those read always, and between these the number
-for each one that is not empty. The library takes 32 bytes for each cell. An .xls file has at most 2**24.
+for each one that is not empty. The library takes 32 bytes for each cell.
 """
 _MAX_UNPACKED = 2**31
 """Bytes of all parts of a workbook."""
 _CHUNK, _OVERLAP = 2**20, 2**10
+_XLS_MAGIC = bytes.fromhex("D0CF11E0A1B11AE1")
 _AS_XLSX = "Save it as .xlsx, or as CSV UTF-8."
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 def check_extent(content: BinaryIO, origin: str) -> None:
-    """Raise MetadataInvalid if a cell of an .xlsx or .ods file is so far from the others that the library would take
-    all memory for those between them.
+    """Raise MetadataInvalid for a workbook with which the library would not come to an end, or take all memory.
+
+    Such as one with a cell far from the others: an .xlsx or .ods file; an .xls file is not examined, and refused.
     """
+    begin = content.read(len(_XLS_MAGIC))
+    if begin == _XLS_MAGIC:
+        hint = "Save it as .xlsx without a password, or as CSV UTF-8."
+        raise_problem(origin, "is an old Excel workbook (.xls), or one with a password", hint=hint)
+    try:
+        _check(content, origin)
+    except ET.ParseError as error:
+        raise_problem(origin, f"is damaged: {error}", hint="Save it again.")
+    content.seek(0)
+
+
+def _check(content: BinaryIO, origin: str) -> None:
     with suppress(*_DAMAGED), zipfile.ZipFile(content) as archive:
         if "xl/workbook.bin" in archive.namelist():
             raise_problem(origin, "is a binary Excel workbook (.xlsb)", hint=_AS_XLSX)
@@ -42,7 +56,6 @@ def check_extent(content: BinaryIO, origin: str) -> None:
                 last = f"{_letters(width)}{height}"
                 hint = "Remove the cells far from the records, or save it as CSV UTF-8."
                 raise_problem(origin, f"a sheet has cells as far as {last}, which are too many to read", hint=hint)
-    content.seek(0)
 
 
 def _extents(archive: zipfile.ZipFile) -> Iterator[tuple[int, int, int]]:
@@ -130,9 +143,13 @@ class _OdsCells:
 
 
 def _extents_of_ods(chunks: Iterable[bytes]) -> list[tuple[int, int, int]]:
+    """Return columns, rows and filled cells of each sheet.
+
+    Raises ET.ParseError for XML that is not well-formed, at whose end the library would wait for more without end.
+    """
     cells = _OdsCells()
     parser = ET.XMLParser(target=cells)  # noqa: S314 - see above
-    with suppress(ET.ParseError):
-        for chunk in chunks:
-            parser.feed(chunk)
+    for chunk in chunks:
+        parser.feed(chunk)
+    parser.close()
     return cells.extents

@@ -29,7 +29,7 @@ from uploader.figshare.retry import poll
 from uploader.items import release
 from uploader.items.describe import describe
 from uploader.items.mark import bears_mark, mark_prefix, marked_title, new_mark
-from uploader.items.reconcile import SETTLE_TIMEOUT, confirm, seconds_to_search
+from uploader.items.reconcile import GONE_AFTER, SETTLE_TIMEOUT, confirm, seconds_to_search
 from uploader.records import journal as ev
 from uploader.records.changes import (
     is_as_the_job_left_it,
@@ -252,14 +252,16 @@ class Steps:
         return True
 
     async def is_gone(self) -> bool:
-        """Return whether the item no longer exists; a new one may just not be visible yet."""
+        """Return whether the item no longer exists; a new one may just not be visible yet, and an old copy of
+        Figshare's data may lack it.
+        """
         unseen = self.state.created and self.state.described is None
 
         async def check() -> bool | None:
             return await self._is_shown() or None
 
         with self.stop.interruptible():
-            return not await poll(check, SETTLE_TIMEOUT if unseen else 0.0, self._clock)
+            return not await poll(check, SETTLE_TIMEOUT if unseen else GONE_AFTER, self._clock)
 
     async def _link(self) -> None:
         if self.record.link is not None:

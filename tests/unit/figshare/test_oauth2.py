@@ -134,6 +134,16 @@ def test_the_code_is_read_from_the_address(redirect: str) -> None:
     assert consent.code_in(f" {base}?x=1&code=c0de&state={state_of(consent)}\n") == "c0de"
 
 
+@pytest.mark.parametrize(("redirect", "shown"), [("https://Localhost:443/", "https://localhost/"),
+                                                 ("http://127.0.0.1:80", "http://127.0.0.1/")])  # fmt: skip
+def test_a_browser_leaves_the_usual_port_out(redirect: str, shown: str) -> None:
+    consent = Consent(ENDPOINT, "app", redirect)
+    assert consent.code_in(f"{shown}?code=c0de&state={state_of(consent)}") == "c0de"
+    for other in ("https://localhost:444/", "https://localhost:x/", "http://localhost/"):
+        with pytest.raises(UsageError, match="not the address"):
+            consent.code_in(f"{other}?code=c0de&state={state_of(consent)}")
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [

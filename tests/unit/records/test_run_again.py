@@ -94,6 +94,14 @@ async def test_an_item_that_is_not_visible_yet_is_not_created_again(world: Recor
     assert world.warnings == []
 
 
+async def test_an_item_that_an_old_copy_of_the_data_lacks_is_not_created_again(world: RecordWorld) -> None:
+    await world.run([record(1)])
+    world.items()[0].visible_at = world.clock.monotonic() + 2
+    world.figshare.fail("detail", ItemNotFound("gone"), times=2)
+    assert await world.run([record(1)]) == 0
+    assert (len(world.items()), world.warnings) == (1, [])
+
+
 # --- undo of items that somebody changed ------------------------------------------------------------------------------
 
 

@@ -215,6 +215,10 @@ def test_workbooks_that_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(MetadataInvalid, match="is a binary Excel workbook") as caught:
         read(tmp_path, content.getvalue(), "records.xlsb")
     assert caught.value.hint == "Save it as .xlsx, or as CSV UTF-8."
+    old = bytes.fromhex("D0CF11E0A1B11AE1") + bytes(512)
+    for name in ("records.xls", "records.xlsx"):
+        with pytest.raises(MetadataInvalid, match="is an old Excel workbook"):
+            read(tmp_path, old, name)
     monkeypatch.setattr(extent, "_MAX_UNPACKED", 1000)
     with pytest.raises(MetadataInvalid, match="is larger than 2 GiB when it is unpacked"):
         read(tmp_path, workbook(("title", "id", "link"), ("A dam", 1, "https://a.org/")), "records.xlsx")
@@ -225,6 +229,14 @@ def test_a_file_that_is_not_a_workbook(tmp_path: Path) -> None:
         read(tmp_path, b"title,id\n", "records.xlsx")
     with pytest.raises(FigupError, match="is not an Excel workbook"):
         read(tmp_path, b"PK\x03\x04 no zip", "records.csv")
+
+
+@pytest.mark.parametrize("broken", ["</table:table-row>", "</office:document-content>"])
+def test_a_damaged_ods_file_comes_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    monkeypatch.setattr(f"{__name__}.ODS", ODS.replace(broken, "", 1) if broken in ODS else ODS)
+    rows = ods_row(ods_cell("title"), ods_cell("id")).replace(broken, "")
+    with pytest.raises(MetadataInvalid, match="is damaged: "):
+        read(tmp_path, ods(rows, rows), "records.ods")
 
 
 def test_other_files(tmp_path: Path) -> None:
