@@ -5,7 +5,7 @@ A job of thousands of records thus needs no search for each record. Only what co
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Set
+from collections.abc import AsyncIterator, Callable, Collection, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from uploader.figshare.ids import comparable_doi
 from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record, own_list, search_of
 from uploader.items.mark import bears_mark
 from uploader.records.journal import ExistingRead
+from uploader.records.plan import Planned
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
@@ -60,11 +61,22 @@ class Existing:
     own: set[int] = field(default_factory=set)
     by_doi: dict[str, list[Row]] = field(default_factory=dict)
     marked: dict[str, int] = field(default_factory=dict)
+    records: dict[int, str] = field(default_factory=dict)
+    """The keys of records of the file by the items that the job has for them, as far as they have one of the DOIs."""
 
-    def with_doi(self, dois: Iterable[str]) -> list[Row]:
-        """Return the items that have, or belong to a publication that has, one of these DOIs; own ones first."""
-        found = {row.id: row for doi in dois for row in self.by_doi.get(comparable_doi(doi), ())}
-        return sorted(found.values(), key=lambda row: (row.owner != "own", row.id))
+    def with_doi(self, record: Planned) -> list[Row]:
+        """Return the items that have, or belong to a publication that has, a DOI of the record; own ones first.
+
+        Those that the job has for other records of the file are left out: a publication may have several.
+        """
+        found = {row.id: row for doi in record.dois for row in self.by_doi.get(comparable_doi(doi), ())}
+        rows = [row for row in found.values() if self.records.get(row.id, record.key) == record.key]
+        return sorted(rows, key=lambda row: (row.owner != "own", row.id))
+
+    def other_record(self, record: Planned) -> str | None:
+        """Return the key of another record of the file whose item has a DOI of this one."""
+        rows = (row for doi in record.dois for row in self.by_doi.get(comparable_doi(doi), ()))
+        return next((key for row in rows if (key := self.records.get(row.id, record.key)) != record.key), None)
 
 
 async def find_existing(

@@ -40,8 +40,25 @@ class KnownRecords:
         return (one for one in self if self.state.of(one.key).item_id is None)
 
     def dois(self) -> set[str]:
-        """Return the DOIs by which an item may be recognized as that of a record for which the job has none."""
-        return {comparable_doi(doi) for one in self.without_item() for doi in one.dois}
+        """Return the DOIs by which an item may be recognized as that of a record: for updates that of any one, as it
+        may be another item's now, else of records for which the job has none.
+        """
+        updates = self.state.plan is not None and self.state.plan.action == "update"
+        return {comparable_doi(doi) for one in (self if updates else self.without_item()) for doi in one.dois}
+
+    def note_items(self, existing: Existing) -> None:
+        """Note which of the items that exist are those of records of the file, or were created by requests for them."""
+        there = {row.id for rows in existing.by_doi.values() for row in rows}
+        keys = {one.key for one in self} if there else set()
+        requests = [(mark, key) for mark, key in self.state.marks.items() if key in keys]
+        for key in keys:
+            state = self.state.of(key)
+            requests += [(state.intent.mark, key)] if state.intent is not None else []
+            if state.item_id in there:
+                existing.records[state.item_id] = key
+        for mark, key in requests:
+            if (item_id := existing.marked.get(mark)) in there:
+                existing.records[item_id] = key
 
     def look_alikes(self, existing: Existing) -> Iterator[str]:
         """Yield a message for each new record that may be one of the job with another DOI: its title and authors are
@@ -56,7 +73,7 @@ class KnownRecords:
             if key not in keys and state.created and state.likeness
         }
         for one in self.without_item() if gone else ():
-            if (before := gone.get(one.likeness)) is not None and not existing.with_doi(one.dois):
+            if (before := gone.get(one.likeness)) is not None and not existing.with_doi(one):
                 key, item_id = before
                 yield (
                     f"line {one.line}, {one.key}: has the title and authors of item {item_id} ({key}), whose record is "

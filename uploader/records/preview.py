@@ -41,11 +41,12 @@ async def preview(
     creates = plan.action == "create"
     existing = await find_existing(api, dois, [], institution=account.institution_id, elsewhere=creates, warn=warn)
 
+    await in_thread(known.note_items, existing)
     if creates:
         await warn_of_look_alikes(known, existing, warn)
 
     def count() -> Counter[bool]:
-        return Counter(bool(existing.with_doi(one.dois)) for one in known.without_item())
+        return Counter(bool(existing.with_doi(one)) for one in known.without_item())
 
     there = await in_thread(count)
     return +Counter(

@@ -211,6 +211,7 @@ class Run:
             elsewhere=creates,
             warn=self._warn,
         )
+        await in_thread(self._records.note_items, existing)
         if creates:
             await warn_of_look_alikes(self._records, existing, self._warn)
         return existing
@@ -239,6 +240,8 @@ class Run:
         state, record = steps.state, steps.record
         if state.item_id is not None and state.item_id not in existing.own:
             await self._forget_if_gone(steps)
+        elif state.item_id is not None and self._is_update:
+            await self._forget_if_moved(steps, existing)
         await self._look_up(steps, existing)
         if steps.state.item_id is None:
             row = self._duplicate(record, existing)
@@ -246,6 +249,9 @@ class Run:
                 return "existing", refusal, await self._read(record.key, row)
             if row is not None:
                 await self._job.commit(ev.ItemFound(key=record.key, id=row.id, source=record.source_id))
+                existing.records[row.id] = record.key
+            elif self._is_update and (other := existing.other_record(record)) is not None:
+                raise Conflict(f"the item with the {self._named(record)} is that of another record, {other}")
             elif self._is_update:
                 raise ItemNotFound(f"no item of this account has the {self._named(record)}")
             else:
@@ -293,9 +299,18 @@ class Run:
         if not await steps.is_gone():
             return
         if self._is_update:
-            raise ItemNotFound(f"Figshare has no item {steps.item_id}, or this account may not see it")
+            item_id = steps.item_id
+            await self._job.commit(ev.Removed(key=steps.record.key, id=item_id))  # the next run looks for its DOI
+            raise ItemNotFound(f"Figshare has no item {item_id}, or this account may not see it")
         self._warn(f"item {steps.item_id} ({steps.record.key}) was deleted; it is created again")
         await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
+
+    async def _forget_if_moved(self, steps: Steps, existing: Existing) -> None:
+        """Forget an item that an earlier run updated, if the DOI is that of another item now."""
+        ids = [row.id for row in existing.with_doi(steps.record) if row.owner == "own"]
+        if ids and steps.item_id not in ids:
+            self._warn(f"the {self._named(steps.record)} is that of item {ids[0]} now, and not of {steps.item_id}")
+            await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
 
     async def _read(self, key: str, row: Row) -> Row:
         """Return the row of an item that is left as it is, with whether it is published; it is read once."""
@@ -310,7 +325,7 @@ class Run:
 
     def _duplicate(self, record: Planned, existing: Existing) -> Row | None:
         """Return the item that this record already has. Raises Conflict if it must not exist, or several do."""
-        rows = existing.with_doi(record.dois)
+        rows = existing.with_doi(record)
         if self._is_update:
             rows = [row for row in rows if row.owner == "own"]
             if not record.dois and record.key.isdecimal() and int(record.key) in existing.own:

@@ -17,7 +17,7 @@ from uploader.figshare.outcomes import PageLimitReached
 from uploader.items.payload import ItemPayload
 from uploader.records.job import job_store, overview
 from uploader.records.plan import Planned
-from uploader.records.run import RunOptions
+from uploader.records.run import OnDuplicate, RunOptions
 from uploader.transfer.store.lock import JobLock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("threads_are_fakes")]
@@ -59,6 +59,60 @@ async def test_no_second_item_is_announced_for_another_record_or_once_the_item_h
     await world.run([corrected(2)])
     assert world.warnings == []
     assert [one.reason for one in world.outcomes] == ["an item of this account has the DOI"]
+
+
+# --- records of the same publication ----------------------------------------------------------------------------------
+
+
+def of_paper(number: int) -> Planned:
+    """One of several records of a publication."""
+    one = record(number, resource_doi="10.9/paper")
+    return msgspec.structs.replace(one, dois=(*one.dois, "10.9/paper"))
+
+
+@pytest.mark.parametrize("duplicates", ["skip", "update", "fail"])
+@pytest.mark.parametrize("fault", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_records_of_one_publication_have_their_own_items_also_after_a_kill(
+    world: RecordWorld, duplicates: OnDuplicate, fault: Fault, *, backwards: bool
+) -> None:
+    records, options = [of_paper(1), of_paper(2), of_paper(3)], RunOptions(on_duplicate=duplicates)
+    world.figshare.fail("create", fault, first=2)
+    assert await world.run(records, options) == KILLED
+    assert await world.run(records[::-1] if backwards else records, options) == 0
+    assert sorted(item.title for item in world.items()) == ["A dam 1", "A dam 2", "A dam 3"]
+    assert {one.result for one in world.outcomes} == {"created"}
+
+
+async def test_an_item_is_that_of_one_record(world: RecordWorld) -> None:
+    world.figshare.add_item("theirs").fields["resource_doi"] = "10.9/paper"
+    for _ in range(2):
+        assert await world.run([of_paper(1), of_paper(2)], UPDATED) == 0
+        assert [item.title for item in world.items()] == ["A dam 1", "A dam 2"]
+
+
+async def test_two_records_do_not_update_the_same_item(world: RecordWorld) -> None:
+    await world.run([of_paper(1)])
+    same = msgspec.structs.replace(record(1), key="10.9/paper", dois=("10.9/paper",))
+    assert await world.run([record(1), same], action="update") == 1
+    reason = "the item with the DOI 10.9/paper is that of another record, 10.1234/1"
+    assert world.outcomes[1].reason == reason
+
+
+async def test_an_update_follows_its_doi_to_another_item(world: RecordWorld) -> None:
+    first = world.figshare.add_item("first")
+    first.doi = "10.1234/1"
+    assert await world.run([record(1)], action="update") == 0
+    second = world.figshare.add_item("second")
+    first.doi, second.doi = "10.1234/old", "10.1234/1"
+    assert await world.run([record(1)], action="update") == 0
+    assert world.warnings == [f"the DOI 10.1234/1 is that of item {second.id} now, and not of {first.id}"]
+    assert (second.title, world.outcomes[0].item_id) == ("A dam 1", second.id)
+    del world.figshare.stored_items[second.id]
+    first.doi, first.title = "10.1234/1", "first"
+    assert await world.run([record(1)], action="update") == 1
+    assert await world.run([record(1)], action="update") == 0
+    assert first.title == "A dam 1"
 
 
 # --- items that are not visible yet -----------------------------------------------------------------------------------
