@@ -20,7 +20,18 @@ UPLOAD_IMPORTS = "python, importing what `figup upload` does"
 JOBS = "figup jobs"
 NOTHING = "python -c pass"
 HEAVY = ("matplotlib", "numpy", "pandas", "keyring", "cryptography", "tkinter", "distributed", "tqdm.notebook")
-_MODULES = "import sys; from uploader.cli import main, upload; import uploader.transfer.client; print(*sys.modules)"
+_MODULES = """
+import sys
+import click
+from uploader.__main__ import main
+from uploader.cli.startup import importing
+
+main.get_command(click.Context(main), "upload")
+with importing():
+    import uploader.transfer.client
+print(*sys.modules)
+"""
+"""Imports as the command does."""
 
 
 def run(work: Path, *, quick: bool, **other: object) -> Report:

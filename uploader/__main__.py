@@ -6,16 +6,10 @@ from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
 # Until the command is loaded there is nothing to stop gracefully: let Ctrl-C end the process without a traceback.
 _handler = signal(SIGINT, SIG_DFL)
 
-import gc  # noqa: E402
-
-# Modules make many objects and hardly any garbage: looking for it all the time delays the start.
-_thresholds = gc.get_threshold()
-gc.set_threshold(20_000)
-
 import os  # noqa: E402
 import sys  # noqa: E402
 
-from uploader.cli.startup import handle_signals  # noqa: E402
+from uploader.cli.startup import handle_signals, importing  # noqa: E402
 
 handle_signals()
 
@@ -24,10 +18,9 @@ if sys.getfilesystemencoding() != "utf-8" and sys.executable:
     # of its files would differ between two locales. An option of the interpreter overrides PYTHONUTF8=0.
     os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - the same program
 
-from uploader.cli.main import main  # noqa: E402
+with importing():
+    from uploader.cli.main import main
 
-gc.freeze()  # what was imported lasts as long as the process
-gc.set_threshold(*_thresholds)
 signal(SIGINT, _handler)
 
 if __name__ == "__main__":

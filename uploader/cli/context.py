@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from uploader.cli.options import GlobalOptions
+from uploader.cli.startup import importing
 from uploader.disk import Disk
 from uploader.errors import FigupError, JobNotFound, NoToken, UsageError
 from uploader.figshare.settings import THROTTLED, RetryPolicy
@@ -83,7 +84,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
         Blocks briefly. Raises what `Client` raises.
         """
-        from uploader.transfer.client import Client
+        with importing():
+            from uploader.transfer.client import Client
 
         common, settings = self.common, self.settings(requests, retry=retry)
         try:

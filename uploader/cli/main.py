@@ -18,7 +18,7 @@ import click
 
 from uploader._version import __version__
 from uploader.cli.global_options import with_global_options_last
-from uploader.cli.startup import end_process, ignore_signals
+from uploader.cli.startup import end_process, ignore_signals, importing
 from uploader.errors import ExitStatus, FigupError, OutputLost
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class LazyGroup(click.Group):
             meant = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             ctx.fail(f"unknown command {cmd_name!r}{f'; did you mean {meant[0]}?' if meant else ''}")
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        with _interrupted_at_once():
+        with _interrupted_at_once(), importing():
             command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 

@@ -1,8 +1,9 @@
-"""Signal handling while figup is loaded and while it ends: outside the event loop there is nothing to stop gracefully.
+"""How figup is loaded, and signals meanwhile and while it ends: outside the event loop nothing can stop gracefully.
 
 This module is imported first, so it must import almost nothing.
 """
 
+import gc
 import os
 import select
 import signal
@@ -58,6 +59,21 @@ def end_process(status: int) -> NoReturn:
                     stream.flush()
             os._exit(status)
     sys.exit(status)
+
+
+class importing:  # noqa: N801 - a context manager, without the imports of contextlib
+    """Import modules without looking for garbage, nor later in what they made: they make many objects, nearly all of
+    which last as long as the process. In another program, change nothing.
+    """
+
+    def __enter__(self) -> None:
+        if _is_command:
+            gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if _is_command:
+            gc.freeze()
+            gc.enable()
 
 
 def is_ours(handler: object) -> bool:

@@ -123,9 +123,35 @@ def test_completion_after_an_unknown_command_prints_no_error(word: str, capfd: p
     assert capfd.readouterr() == ("", "")
 
 
-def test_garbage_is_collected_as_usual_once_the_command_is_loaded() -> None:
-    code = "import gc; before = gc.get_threshold(); import uploader.__main__; assert gc.get_threshold() == before"
-    subprocess.run([sys.executable, "-c", code], check=True)
+LIST_COLLECTING = """
+import gc, pathlib, sys
+
+class Watch:
+    def find_spec(self, name, *_):
+        if name in {"click", "uploader.cli.upload", "aiohttp"}:
+            print(name, gc.isenabled())
+
+sys.meta_path.insert(0, Watch())
+from %s import main
+import click
+main.get_command(click.Context(main), "upload")
+from uploader.cli.context import Context
+from uploader.cli.options import GlobalOptions
+common = GlobalOptions(json=False, quiet=False, verbose=0, log_file=None, no_progress=False, no_color=False,
+                       state_dir=pathlib.Path("state"))
+Context(endpoint="http://127.0.0.1:1/v2", token="t", common=common).client()
+print("loaded", gc.isenabled(), gc.get_freeze_count() > 0)
+"""
+
+
+@pytest.mark.parametrize(("module", "as_usual"), [("uploader.__main__", False), ("uploader.cli.main", True)])
+def test_the_command_looks_for_garbage_once_it_is_loaded_and_another_program_as_usual(
+    module: str, as_usual: bool
+) -> None:
+    done = subprocess.run([sys.executable, "-c", LIST_COLLECTING % module], check=True, capture_output=True, text=True)
+    *importing, loaded = done.stdout.splitlines()
+    assert importing == [f"{name} {as_usual}" for name in ("click", "uploader.cli.upload", "aiohttp")]
+    assert loaded == f"loaded True {not as_usual}"
 
 
 def test_ctrl_c_shows_no_traceback_while_modules_are_imported() -> None:
