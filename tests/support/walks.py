@@ -81,6 +81,12 @@ _ORDERS: list[ev.AnyEvent] = [
 ]
 
 
+_KINDS = {
+    state: sorted((k for s, k in TABLE if s is state and k is not ev.Resumed), key=lambda k: k.__name__)
+    for state in State
+}
+"""The events of a transfer in this state."""
+
 PLAN = ev.JobPlanned(
     job="abc", endpoint="https://example.org/v2", item=None, title="Tïtle\u2028", created=AT, version="0.1.0", files=1
 )
@@ -103,11 +109,9 @@ def lives(draw: st.DrawFn, longest: int = 40) -> list[ev.AnyEvent]:
             ev.SourcePlanned(index, path=f"/data/{draw(st.text(max_size=8))}", name="n", size=90, mtime_ns=1, inode=2)
         )
     for _ in range(draw(st.integers(0, longest))):
-        moves: list[ev.AnyEvent] = [ev.Resumed(AT), *_ITEM_STEPS[job.item_state], *_ORDERS]
+        moves: list[ev.AnyEvent | tuple[type[ev.Event], int]] = [ev.Resumed(AT), *_ITEM_STEPS[job.item_state], *_ORDERS]
         for transfer in job.transfers:
-            kinds = sorted(
-                {k for s, k in TABLE if s is transfer.state and k is not ev.Resumed}, key=lambda k: k.__name__
-            )
-            moves += [sample(kind, transfer.index, draw(st.integers(1, 50))) for kind in kinds]
-        happen(draw(st.sampled_from(moves)))
+            moves += [(kind, transfer.index) for kind in _KINDS[transfer.state]]
+        move = draw(st.sampled_from(moves))
+        happen(sample(*move, draw(st.integers(1, 50))) if isinstance(move, tuple) else move)
     return events
