@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.command import Figup
 from tests.support.control import add_faults, times_met
-from tests.support.environment import plugged
 from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import until
@@ -279,9 +278,7 @@ def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> 
 @pytest.fixture
 def quick_reads(figup: Figup) -> None:
     """Let an unchanged item be read again soon."""
-    figup.env["PYTHONPATH"] = plugged(
-        figup.cwd / "plug", "from uploader.items import release\nrelease.LATER_READS = (0.1, 0.1)\n"
-    )
+    figup.plug = "from uploader.items import release\nrelease.LATER_READS = (0.1, 0.1)\n"
 
 
 @pytest.mark.usefixtures("quick_reads")

@@ -30,9 +30,9 @@ def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
 
 
 @pytest.fixture
-def task(bare_figup: Figup, sandbox: Sandbox, tmp_path: Path) -> Figup:
+def task(bare_figup: Figup, sandbox: Sandbox) -> Figup:
     """The command as one of many tasks, that notices within seconds what takes it minutes otherwise."""
-    bare_figup.env["PYTHONPATH"] = plugged(tmp_path / "plug", SOON)
+    bare_figup.plug = SOON
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     return bare_figup
 

@@ -20,7 +20,6 @@ import pytest
 
 from tests.support.command import Figup, Result, Running
 from tests.support.control import add_faults, drop_faults
-from tests.support.environment import plugged
 from tests.support.invariants import check_nothing_sent_twice, check_token_stayed_home, download, files, items, md5_of
 from tests.support.sandbox import Sandbox
 from tests.support.secrets import TOKEN, UploadSecrets, check_silent
@@ -183,7 +182,7 @@ def story(bare_figup: Figup, shared: Sandbox) -> Iterator[Story]:
     secrets = UploadSecrets(shared)
     before = len(secrets.after())
     bare_figup.always = ("-vv", "--log-file", "figup.log")
-    bare_figup.env["PYTHONPATH"] = plugged(bare_figup.cwd / "plug", _KEEP_STATES)
+    bare_figup.plug = _KEEP_STATES
     yield Story(bare_figup, shared)
     drop_faults(shared)
     check_silent(bare_figup.cwd, bare_figup.outputs, [TOKEN, *secrets.after(before)])
@@ -398,20 +397,17 @@ def pread(fd, count, offset):
     return _pread(fd, count, offset)
 os.pread = pread
 """
-"""A disk that cannot read the second half of the source, as Python loads it at its start."""
+"""A disk that cannot read the second half of the source."""
 
 
-def test_a_source_that_becomes_unreadable(story: Story, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    (disk / "sitecustomize.py").write_text(_BAD_SECTOR, "utf-8")
-    story.figup.env["PYTHONPATH"] = str(disk)
+def test_a_source_that_becomes_unreadable(story: Story) -> None:
+    story.figup.plug = _BAD_SECTOR
     result = story.run().expect(75)
     error = next(event for event in result.events if event["event"] == "error")
     assert (error["code"], error["path"]) == ("storage-unavailable", str(story.path))
     assert "Input/output error" in error["message"]
     assert "run the same command again" in error["hint"].lower()
-    del story.figup.env["PYTHONPATH"]
+    story.figup.plug = ""
     story.run().expect(0)
     story.check()
 

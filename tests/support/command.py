@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import select
@@ -38,15 +39,20 @@ def write_forking_program(folder: Path) -> None:
 
 
 def start_by_fork(
-    command: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int]
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, streams: tuple[int, int, int], *, plug: str = ""
 ) -> ForkedChild:
-    """Start `COMMAND ...` in a fork of a process that has it imported already."""
-    return fork_server().start("uploader", command[len(COMMAND) :], env, cwd, streams)
+    """Start `COMMAND ...` in a fork of a process that has it imported already; see `Figup` for `plug`."""
+    return fork_server().start("uploader", command[len(COMMAND) :], env, cwd, streams, plug=plug)
 
 
-def starter(env: Mapping[str, str], *, fresh: bool = False) -> Start:
+def starter(env: Mapping[str, str], *, fresh: bool = False, plug: str = "") -> Start:
     """How to start the command with this environment: by a fork; as a new program with `fresh` or if necessary."""
-    return start_program if fresh or not can_fork(env) else start_by_fork
+    forks = not fresh and can_fork(env)
+    if not plug:
+        return start_by_fork if forks else start_program
+    if not forks:
+        raise RuntimeError("code can be plugged into a fork only; a new interpreter gets it from `plugged`")
+    return functools.partial(start_by_fork, plug=plug)
 
 
 def events_in(text: str) -> list[dict[str, Any]]:
@@ -150,7 +156,7 @@ class Figup:
     """Runs `figup` with a clean environment; `env` and `cwd` may be changed by the test before a run.
 
     `always` are arguments appended to every command. `fresh`: each run gets a new interpreter, for tests of how
-    figup starts.
+    figup starts. `plug`: Python code that each run executes first, when all modules are imported.
     """
 
     def __init__(self, home: Path, *, endpoint: str | None = None, token: str | None = None) -> None:
@@ -163,12 +169,13 @@ class Figup:
             self.env["FIGSHARE_TOKEN"] = token
         self.always: tuple[str, ...] = ()
         self.fresh = False
+        self.plug = ""
         self._started: list[Process] = []
 
     def start(self, *args: str | os.PathLike[str], input: str | None = None) -> Running:
         """Starts `figup ARGS`; without `input`, stdin is empty."""
         words = (*(os.fspath(arg) for arg in args), *self.always)
-        start = starter(self.env, fresh=self.fresh)
+        start = starter(self.env, fresh=self.fresh, plug=self.plug)
         process = Process([*COMMAND, *words], env=self.env, cwd=self.cwd, input=input, start=start)
         self._started.append(process)
         return Running(words, process)
@@ -200,7 +207,7 @@ class Figup:
         env = {"TERM": "xterm-256color", **self.env}
         words = (*COMMAND, *(os.fspath(arg) for arg in args))
         try:
-            child = starter(env, fresh=self.fresh)(words, env, self.cwd, (theirs, theirs, theirs))
+            child = starter(env, fresh=self.fresh, plug=self.plug)(words, env, self.cwd, (theirs, theirs, theirs))
         finally:
             os.close(theirs)
         try:

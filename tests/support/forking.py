@@ -150,13 +150,21 @@ class ForkServer:
             connection.sendall(b"%d\n" % child.wait())
 
     def start(
-        self, module: str, args: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]
+        self,
+        module: str,
+        args: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        streams: Sequence[int],
+        *,
+        plug: str = "",
     ) -> ForkedChild:
-        """Run `python -m MODULE ARGS` on these descriptors of stdin, stdout and stderr.
+        """Run the code `plug`, then `python -m MODULE ARGS`, on these descriptors of stdin, stdout and stderr.
 
         The module is `uploader`, or one of the tests' own that is imported from the folder `cwd`.
         """
-        order = json.dumps({"module": module, "args": list(args), "env": dict(env), "cwd": os.fspath(cwd)}).encode()
+        wanted = {"module": module, "args": list(args), "env": dict(env), "cwd": os.fspath(cwd), "plug": plug}
+        order = json.dumps(wanted).encode()
         with self._lock:
             socket.send_fds(self._control, [LENGTH.pack(len(order))], streams)
             self._control.sendall(order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uploader.cluster import leader, member, roster
 
 SOON = "from tests.support.hurry import hurry\nhurry()\n"
-"""The same, for a process that runs this when it starts: see `tests.support.environment.plugged`."""
+"""The same, for a process that runs this when it starts: see `Figup.plug` and `tests.support.environment.plugged`."""
 
 
 def hurry() -> None:

@@ -266,6 +266,15 @@ def test_an_environment_that_an_interpreter_reads_when_it_starts_gets_a_new_one(
     assert not can_fork(bare_figup.env | changed)
 
 
+def test_code_is_plugged_into_a_fork_only(bare_figup: Figup) -> None:
+    version = bare_figup.run("--version").stdout
+    bare_figup.plug = "import os\nos.write(1, b'plugged into ')\n"
+    assert bare_figup.run("--version").expect(0).stdout == f"plugged into {version}"
+    bare_figup.fresh = True
+    with pytest.raises(RuntimeError, match="into a fork only"):
+        bare_figup.run("--version")
+
+
 def test_another_umask_gets_a_new_interpreter(bare_figup: Figup) -> None:
     if not Path("/proc/thread-self").exists():
         pytest.skip("only Linux tells a umask without changing it")
