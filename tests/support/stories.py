@@ -125,7 +125,7 @@ def distinct(names: Sequence[str]) -> list[int]:
 
 
 def one_turn(names: Sequence[str], turn: int, turns: int) -> list[int]:
-    """A sample of the distinct points: every n-th of those of a common name, all of a rare one. Over all turns, each
+    """A sample of the distinct points: every n-th of those of a common name, one of a rare one. Over all turns, each
     point occurs at least once.
     """
     points = distinct(names)
@@ -133,7 +133,7 @@ def one_turn(names: Sequence[str], turn: int, turns: int) -> list[int]:
     chosen = []
     for point in points:
         name = names[point - 1]
-        if totals[name] < turns or seen[name] % turns == turn:
+        if seen[name] % turns == turn % min(turns, totals[name]):
             chosen.append(point)
         seen[name] += 1
     return chosen
