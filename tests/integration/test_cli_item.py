@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.command import Figup
 from tests.support.control import add_faults, times_met
+from tests.support.hurry import READ_AGAIN_SOON
 from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import until
@@ -278,7 +279,7 @@ def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> 
 @pytest.fixture
 def quick_reads(figup: Figup) -> None:
     """Let an unchanged item be read again soon."""
-    figup.plug = "from uploader.items import release\nrelease.LATER_READS = (0.1, 0.1)\n"
+    figup.plug = READ_AGAIN_SOON
 
 
 @pytest.mark.usefixtures("quick_reads")

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.command import Figup
 from tests.support.control import add_faults, drop_faults
+from tests.support.hurry import READ_AGAIN_SOON
 from tests.support.invariants import ask, check_exactly_once, items, md5_of
 from tests.support.sandbox import Sandbox
 
@@ -204,6 +205,7 @@ def test_the_summary_names_the_final_steps(figup: Figup, sandbox: Sandbox, data:
 
 
 def test_publishing_reports_the_doi_and_the_public_page(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    figup.plug = READ_AGAIN_SOON
     done = figup.run("upload", "data.bin", "--metadata", "dataset.yaml", "--publish").expect(0)
     item = the_item(sandbox)
     assert item["doi"]
@@ -215,6 +217,7 @@ def test_publishing_reports_the_doi_and_the_public_page(figup: Figup, sandbox: S
 
 
 def test_a_job_whose_journal_was_cut_off_does_not_publish_again(figup: Figup, sandbox: Sandbox, data: Path) -> None:
+    figup.plug = READ_AGAIN_SOON
     command = ("data.bin", "--metadata", "dataset.yaml", "--publish")
     figup.run("upload", *command).expect(0)
     (journal,) = figup.state_dir.glob("jobs/*/journal")

@@ -1,4 +1,4 @@
-"""Makes the processes of a team notice within a second what takes them up to a minute on a cluster."""
+"""Makes processes notice within a second what takes them up to a minute, such as those of a team on a cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from uploader.cluster import leader, member, roster
 
 SOON = "from tests.support.hurry import hurry\nhurry()\n"
 """The same, for a process that runs this when it starts: see `Figup.plug` and `tests.support.environment.plugged`."""
+READ_AGAIN_SOON = "from uploader.items import release\nrelease.LATER_READS = (0.1, 0.1)\n"
+"""Lets an item that seems unchanged be read again soon: an old copy of it may have been read."""
 
 
 def hurry() -> None:
