@@ -266,11 +266,11 @@ def cells_of(request: Request) -> Iterator[Cell]:
 def sample() -> Iterator[Cell]:
     """A sample in which each row has each kind of fault, and each fault occurs once in some row and permanently in
     another. Rows alternate over the faults of a kind, as in a Latin square. Faults that only some requests can have are
-    all included. In rows that vary others, one of these suffices, and every second kind if the job is in memory, too.
+    all included. In rows that vary others, one of these suffices, and every third kind if the job is in memory, too.
     """
     general = {fault for kind in KINDS for fault in kind}
     for number, request in enumerate(REQUESTS):
-        kinds = KINDS[number % 2 :: 2] if request.is_in_memory else KINDS
+        kinds = KINDS[number % 3 :: 3] if request.is_in_memory else KINDS
         met = [[cell for cell in cells_of(request) if cell.fault in kind] for kind in kinds]
         yield from (found[number % len(found)] for found in met if found)
         special = [cell for cell in cells_of(request) if cell.fault not in general]
