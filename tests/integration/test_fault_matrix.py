@@ -42,13 +42,13 @@ def check(dealt: list[Cell], folder: Path) -> None:
     assert held_to.keys() >= outcomes.keys()
 
 
-def test_the_sample_has_every_row_with_every_kind_of_fault_and_every_fault_both_ways() -> None:
+def test_the_sample_has_every_row_with_many_kinds_of_faults_and_every_fault_both_ways() -> None:
     played = list(sample())
     for request in REQUESTS:
         met = {cell.fault for cell in played if cell.request == request}
         possible = [kind for kind in KINDS if not request.faults.keys().isdisjoint(kind)]
         count = sum(not met.isdisjoint(kind) for kind in possible)
-        assert count >= len(possible) // 3 if request.is_in_memory else count == len(possible), request.title
+        assert count >= len(possible) // request.step, request.title
     for kind in KINDS:
         assert any(cell.fault in kind for cell in played if cell.request.is_in_memory)
     assert {(cell.fault, cell.often) for cell in played} == {(cell.fault, cell.often) for cell in cells()}

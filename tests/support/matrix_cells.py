@@ -55,6 +55,11 @@ class Request:
         """Whether it varies another row, and `tests/unit/transfer/test_promise.py` has its job with every fault."""
         return not (self.all_faults or self.project or self.cancel or self.earlier)
 
+    @property
+    def step(self) -> int:
+        """The sample has every n-th kind of fault: all in a row that varies no other, fewer if the job is in memory."""
+        return 1 if self.all_faults else 3 if self.is_in_memory else 2
+
 
 _NEW_ITEM = (
     Request("read the account", "get-account"),
@@ -264,13 +269,13 @@ def cells_of(request: Request) -> Iterator[Cell]:
 
 
 def sample() -> Iterator[Cell]:
-    """A sample in which each row has each kind of fault, and each fault occurs once in some row and permanently in
-    another. Rows alternate over the faults of a kind, as in a Latin square. Faults that only some requests can have are
-    all included. In rows that vary others, one of these suffices, and every third kind if the job is in memory, too.
+    """A sample in which each row has faults of each kind, or of some if it varies another, and each fault occurs once
+    in some row and permanently in another. Rows alternate over the faults of a kind, as in a Latin square. Faults that
+    only some requests can have are all included; in a row that varies another, one of them.
     """
     general = {fault for kind in KINDS for fault in kind}
     for number, request in enumerate(REQUESTS):
-        kinds = KINDS[number % 3 :: 3] if request.is_in_memory else KINDS
+        kinds = KINDS[number % request.step :: request.step]
         met = [[cell for cell in cells_of(request) if cell.fault in kind] for kind in kinds]
         yield from (found[number % len(found)] for found in met if found)
         special = [cell for cell in cells_of(request) if cell.fault not in general]
