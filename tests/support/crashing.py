@@ -158,7 +158,7 @@ class ForgetfulDisk(Disk):
 
     def lose_power(self) -> None:
         """Lose everything that was not synced."""
-        for name, content in self._synced.items():
+        for name, content in list(self._synced.items()):  # another thread may write meanwhile
             path = Path(name)
             if content is None:
                 path.unlink(missing_ok=True)

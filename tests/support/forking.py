@@ -33,6 +33,7 @@ _CLIENT = Path(__file__).with_name("fork_client.py")
 _READ_WHEN_USED = (
     *("FIGSHARE_", "FIGUP_", "PBS_", "SLURM_", "XDG_", "HOME", "TERM"),
     *("http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    "BROWSER",
     *("PWD", "OLDPWD", "SHLVL", "_"),  # set by a shell
 )
 """Prefixes of variables that are not read during imports."""
