@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import anyio
@@ -27,6 +29,10 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Callable[[], None]:
+        """Make a call on the event loop after `seconds`; return what cancels it."""
+        return asyncio.get_running_loop().call_later(seconds, call).cancel
 
     async def wait_for(self, event: anyio.Event, timeout: float) -> None:  # noqa: ASYNC109 - by this clock, not anyio's
         """Return when `event` is set, at the latest after `timeout` seconds."""

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import anyio.to_thread
 
+from uploader.clock import Clock
 from uploader.errors import FigupError, UsageError
 from uploader.system import system_errors
 
@@ -108,21 +109,28 @@ PATIENCE = 2.0
 """Seconds that storage may take to answer before others no longer wait for it."""
 
 
-@asynccontextmanager
-async def for_a_while(limiter: anyio.CapacityLimiter) -> AsyncIterator[None]:
-    """Hold a place of `limiter` for at most `PATIENCE` seconds: a call to storage that hangs does not keep it.
+class StorageSlots:
+    """Limits calls to storage: at most `count` at the same time, except those that hang.
 
-    So more calls than the limit may hang at the same time, each in a thread: as many as there are callers.
+    Each of these is in a thread, and there may be as many as there are callers.
     """
-    holder = object()
-    await limiter.acquire_on_behalf_of(holder)
-    timer = asyncio.get_running_loop().call_later(PATIENCE, limiter.release_on_behalf_of, holder)
-    try:
-        yield
-    finally:
-        timer.cancel()
-        with suppress(RuntimeError):  # it was given up
-            limiter.release_on_behalf_of(holder)
+
+    def __init__(self, count: int, clock: Clock) -> None:
+        self._limiter = anyio.CapacityLimiter(count)
+        self._clock = clock
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Hold a slot, for at most `PATIENCE` seconds."""
+        holder = object()
+        await self._limiter.acquire_on_behalf_of(holder)
+        cancel = self._clock.call_later(PATIENCE, lambda: self._limiter.release_on_behalf_of(holder))
+        try:
+            yield
+        finally:
+            cancel()
+            with suppress(RuntimeError):  # it was given up
+                self._limiter.release_on_behalf_of(holder)
 
 
 async def in_own_thread(call: Callable[..., T], *args: object) -> T:

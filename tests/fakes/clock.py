@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -20,13 +22,17 @@ TIME_LIMIT = 2 * 86_400.0
 """Seconds after which waiting is taken for a loop without an end: no test is about so long a time."""
 
 
+Sleeper: TypeAlias = tuple[float, int, Callable[[], object]]
+"""When something is woken up, a number that keeps the order, and the call that does it."""
+
+
 class VirtualClock(Clock):
     """Time passes only while every task waits. `random` is constant, so delays are reproducible."""
 
     def __init__(self) -> None:
         self._time = 0.0
         self._numbers = itertools.count()
-        self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        self._sleepers: list[Sleeper] = []
         self._watching = False
         self._idle_rounds = 0
         self.gate: Callable[[], Awaitable[None]] = _pass
@@ -48,33 +54,44 @@ class VirtualClock(Clock):
         """Let time pass while no task runs, as in a process that is suspended."""
         self._time += seconds
 
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Callable[[], None]:
+        return functools.partial(self._forget, self._wake_after(seconds, call))
+
     async def sleep(self, seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
         if self._time > TIME_LIMIT:
             raise AssertionError("the code under test waits without an end")
         if seconds <= 0:
             return
-        sleeper = (self._time + seconds, next(self._numbers), anyio.Event())
+        woken = anyio.Event()
+        sleeper = self._wake_after(seconds, woken.set)
+        try:
+            await woken.wait()
+        finally:
+            self._forget(sleeper)
+        await self.gate()
+
+    def _wake_after(self, seconds: float, wake: Callable[[], object]) -> Sleeper:
+        sleeper = (self._time + seconds, next(self._numbers), wake)
         heapq.heappush(self._sleepers, sleeper)
         if not self._watching:
             self._watching = True
             asyncio.get_running_loop().call_soon(self._advance_when_idle)
-        try:
-            await sleeper[2].wait()
-        finally:
-            if sleeper in self._sleepers:
-                self._sleepers.remove(sleeper)
-                heapq.heapify(self._sleepers)
-        await self.gate()
+        return sleeper
+
+    def _forget(self, sleeper: Sleeper) -> None:
+        if sleeper in self._sleepers:
+            self._sleepers.remove(sleeper)
+            heapq.heapify(self._sleepers)
 
     def _advance_when_idle(self) -> None:
         loop = asyncio.get_running_loop()
         self._idle_rounds = self._idle_rounds + 1 if _is_idle(loop) else 0
         if self._idle_rounds >= (1 if hasattr(loop, "_ready") else _IDLE_ROUNDS) and self._sleepers:
             self._idle_rounds = 0
-            deadline, _, woken = heapq.heappop(self._sleepers)
+            deadline, _, wake = heapq.heappop(self._sleepers)
             self._time = max(self._time, deadline)
-            woken.set()
+            wake()
         self._watching = bool(self._sleepers)
         if self._watching:
             loop.call_soon(self._advance_when_idle)

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from uploader.concurrency import for_a_while, in_own_thread, in_thread
+from uploader.concurrency import StorageSlots, in_own_thread, in_thread
 from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
@@ -310,7 +310,7 @@ async def check_source(
     read_stamp: FileStamp | None = None,
     *,
     limiter: anyio.Semaphore | None = None,
-    source_slots: anyio.CapacityLimiter | None = None,
+    source_slots: StorageSlots | None = None,
     reread: bool = False,
 ) -> FileStamp:
     """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave; return its
@@ -324,7 +324,7 @@ async def check_source(
     if transfer.md5 is not None:
         as_expected(transfer, transfer.md5)
     try:
-        async with for_a_while(source_slots) if source_slots is not None else nullcontext():
+        async with source_slots.hold() if source_slots is not None else nullcontext():
             stamp = await in_own_thread(archives.stamp, transfer)
     except SourceChanged as error:  # a member of an archive
         raise error.with_context(hint=SEND_NEW_VERSION, situation="changed-since-verified") from error

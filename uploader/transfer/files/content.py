@@ -13,7 +13,7 @@ import anyio
 import xxhash
 from anyio.abc import TaskGroup
 
-from uploader.concurrency import for_a_while, in_own_thread
+from uploader.concurrency import in_own_thread
 from uploader.errors import FigupError, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.sources.archive.reader import ArchiveSource
@@ -131,7 +131,7 @@ class SourceSession:
     async def _examine(self, examine: Callable[[Transfer], T]) -> T:
         """Examine the source. An archive of which nothing was sent is planned again if a member has changed."""
         with _report_missing():
-            async with for_a_while(self._run.source_slots):
+            async with self._run.source_slots.hold():
                 try:
                     return await in_own_thread(examine, self._transfer)
                 except SourceChanged:

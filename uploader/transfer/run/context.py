@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from uploader.clock import Clock
+from uploader.concurrency import StorageSlots
 from uploader.errors import ServerFailing
 from uploader.figshare.models import Part
 from uploader.figshare.ratelimit import OnTurn
@@ -87,9 +88,7 @@ class JobRun:
         default_factory=lambda: anyio.Semaphore(descriptor_share(OPEN_SOURCES, _OPEN_SHARE))
     )
     """Limits open sources, and so digest threads."""
-    source_slots: anyio.CapacityLimiter = field(
-        default_factory=lambda: anyio.CapacityLimiter(descriptor_share(_EXAMINED, _EXAMINED_SHARE))
-    )
+    source_slots: StorageSlots = field(init=False)
     """Limits threads that check a source."""
     turns: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(descriptor_share(_TURNS, _TURNS_SHARE)))
     """Limits open locks of files that are being started."""
@@ -120,6 +119,7 @@ class JobRun:
 
     def __post_init__(self) -> None:
         self.progress = ProgressTracker(self.state.active)
+        self.source_slots = StorageSlots(descriptor_share(_EXAMINED, _EXAMINED_SHARE), self.clock)
         # Of a verified file, too, a recovered journal may have lost which ones it replaces.
         everything = self.options.restart_changed or self.state.recovered
         settle = self.options.settle_timeout

@@ -15,7 +15,6 @@ import pytest
 from tests.fakes.clock import VirtualClock
 from tests.fakes.figshare import PART_SIZE
 from tests.fakes.world import World
-from uploader import concurrency
 from uploader.concurrency import PATIENCE
 from uploader.figshare.models import Part
 from uploader.sources.source import Source
@@ -54,7 +53,6 @@ async def test_a_source_that_hangs_holds_up_no_other_file(
 
     monkeypatch.setattr(anyio.to_thread, "run_sync", run)
     monkeypatch.setattr(Source, "read_into", lambda *_: 0)  # nothing is in memory
-    monkeypatch.setattr(concurrency, "PATIENCE", 0.01)
     monkeypatch.setattr(context, "_EXAMINED", 1)
     async with world.client(Options(connections=connections)) as client:
         report = await client.upload([hanging, other], on_event=on_event)
