@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import subprocess
+import tarfile
+import zipfile
 from pathlib import Path
 
 from tests.support.programs import require_program
@@ -99,6 +102,16 @@ def unpack(program: str, archive: Path, target: Path) -> None:
         done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
+
+
+def read_members(archive: bytes) -> dict[str, bytes]:
+    """The files in a zip or tar file."""
+    if archive.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            assert opened.testzip() is None
+            return {name: opened.read(name) for name in opened.namelist() if not name.endswith("/")}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        return {file.name: packed.extractfile(file).read() for file in packed if file.isfile()}  # type: ignore[union-attr]
 
 
 def tree(top: Path) -> dict[str, bytes | None]:

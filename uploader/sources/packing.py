@@ -28,6 +28,8 @@ from uploader.units import format_exact_bytes
 
 _ENDINGS = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 """Endings of names by which programs choose how to unpack a file."""
+_MAX_NAME = 4095
+"""Bytes of a path on Linux. A longer one, which a list of files may ask for, could not be unpacked."""
 _SHARES = 16
 """Shares in which names are compared."""
 _ENTRY, _LINE, _ENDING = 128, 64, 4096
@@ -95,12 +97,22 @@ class _Packer:
 
     def _add(self, found: SourceFile) -> None:
         name = remote_path(found.folder, found.name)
+        encoded = os.fsencode(name)
+        if len(encoded) > _MAX_NAME:
+            self._selection.problems.append(
+                UsageError(
+                    f"{printable(found.path)}: its path in the archive has {len(encoded)} bytes, more than {_MAX_NAME}",
+                    hint="Shorten its folder.",
+                    path=found.path,
+                )
+            )
+            return
         md5 = found.md5.lower() if found.md5 is not None else None
         if md5 is not None and self._expected.setdefault(name, md5) != md5:
             self._selection.problems.append(clash(printable(name), found, found))
         self._members.append(
             Member(
-                name=os.fsencode(name),
+                name=encoded,
                 path=found.path,
                 kind=Kind.EXECUTABLE if found.executable else Kind.FILE,
                 size=found.size,

@@ -21,6 +21,7 @@ from uploader.transfer.files.cancel import cancel_transfers, holds_nothing, is_c
 from uploader.transfer.history.recorder import record_run
 from uploader.transfer.job import OpenJob, about_job, finish_item, run_job
 from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import State
 from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
 from uploader.transfer.parts.team import Leader
@@ -220,6 +221,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         dropped = sum(isinstance(change, ev.SourceDropped) for change in changes)
         if added or dropped:
             self.notify(no.JobUpdated(job=job.name, added=added, dropped=dropped))
+        for transfer in job.state.transfers if dropped else ():
+            if transfer.dropped and transfer.archive is not None and transfer.state is State.VERIFIED:
+                text = f"{printable(transfer.name)}: is not made of these sources any more, but stays in the item"
+                self.notify(no.Warned(message=text, hint="Remove it there if the other archives have its files."))
 
     def _changes(self, job: OpenJob, selection: Selection, lost: set[str]) -> list[ev.AnyEvent]:
         """Return the events that bring the job up to date. Blocks. Raises SourceChanged: see `Archives.changes`."""

@@ -415,9 +415,16 @@ def test_a_plan_survives_its_storage(top: Path) -> None:
     again = Plan.decoded(data, plan.id)
     assert (again.id, again.stamp, list(again.members)) == (plan.id, plan.stamp, list(plan.members))
     assert dataclasses.replace(again.stamp, device=top.stat().st_dev) == again.examine()
-    for damaged in (data[:-1], data[:50] + b"\0" + data[51:], b"", b"figup archive 1\n"):
-        with pytest.raises(ValueError, match="plan"):
-            Plan.decoded(damaged, plan.id)
+
+
+def test_a_plan_that_is_cut_or_damaged_anywhere_is_noticed(top: Path) -> None:
+    plan = plan_of(top, "zip")
+    data = plan.encoded()
+    cut = [data[:length] for length in range(len(data))]
+    damaged = [data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :] for at in range(len(data)) for bit in range(8)]
+    for other in (*cut, *damaged, data + b"\0"):
+        with pytest.raises(ValueError, match="not the plan of an archive"):
+            Plan.decoded(other, plan.id)
 
 
 @pytest.mark.parametrize(("size", "layouts"), [(1 << 30, 1), (3 << 30, 2)])

@@ -14,12 +14,13 @@ import pytest
 
 from tests.fakes.figshare import PART_SIZE, Fault
 from tests.fakes.world import KILLED, World, md5
+from tests.support.archives import read_members
 from uploader.errors import ExitStatus
 from uploader.figshare.outcomes import PartFailed
 from uploader.sources.archive.zip_layout import ZipLayout
 from uploader.sources.models import Packing, Sources
 from uploader.sources.packing import pack
-from uploader.transfer.notices import AnyNotice, FileSent, FileStarted, JobStarted
+from uploader.transfer.notices import AnyNotice, FileSent, FileStarted, JobStarted, Warned
 from uploader.transfer.options import Options
 from uploader.transfer.preview import Preview
 
@@ -305,6 +306,23 @@ async def test_several_archives(world: World, survey: Path) -> None:
     assert "large: has 20.0 kB (20000 bytes), too large for an archive" in world.error.message
 
 
+async def test_an_archive_that_is_no_longer_needed_is_named(world: World, survey: Path) -> None:
+    for number in range(20):
+        (survey / f"more {number:02}").write_bytes(bytes(number))
+    options = Options(pack="tar", pack_limit=12_000, restart_changed=True)
+    assert await world.upload(str(survey), options=options) == 0
+    for number in range(20):
+        (survey / f"more {number:02}").unlink()
+    assert await world.upload(str(survey), options=options) == 0
+    assert world.report is not None
+    first, *others = sorted(file.name for file in world.report.files)
+    assert len(others) > 1
+    assert [(skip.path, skip.reason) for skip in world.report.skipped] == [(name, "vanished") for name in others]
+    warnings = [notice.message for notice in world.notices if isinstance(notice, Warned)]
+    assert warnings == [f"{name}: is not made of these sources any more, but stays in the item" for name in others]
+    assert set(read_members(archive(world, first))) > {"MANIFEST.md5", "survey/empty"}
+
+
 async def test_an_identical_archive_is_not_sent_again(world: World, survey: Path) -> None:
     assert await world.upload(str(survey), options=ZIP) == 0
     (item,) = world.figshare.stored_items
@@ -320,17 +338,62 @@ async def test_an_identical_archive_is_not_sent_again(world: World, survey: Path
     assert members(archive(world))["survey/site 0/0.csv"] == (survey / "site 0/0.csv").read_bytes()
 
 
-async def test_a_damaged_plan_is_made_again(world: World, survey: Path) -> None:
+async def damage_plan(world: World, survey: Path, damage: Callable[[bytes], bytes | None]) -> None:
+    """Kill an upload, damage its plan (None: remove it), and run it again."""
     world.figshare.fail("send_part", Fault.KILLED_AFTER, first=4)
     assert await world.upload(str(survey), options=ZIP) == KILLED
     (job,) = world.jobs()
     (plan,) = job.glob("archive-*.plan")
-    plan.write_bytes(b"damaged")
-    assert await resume(world) != 0
+    intact = plan.read_bytes()
+    damaged = damage(intact)
+    plan.unlink() if damaged is None else plan.write_bytes(damaged)
+    assert await resume(world) == ExitStatus.USAGE
     assert world.error is not None
+    assert world.error.code == "journal-damaged"
     assert "archive's members" in world.error.message
     assert await world.upload(str(survey), options=ZIP) == 0
     assert world.figshare.resent_parts == []
+    assert plan.read_bytes() == intact
+    found = members(archive(world))
+    found.pop("MANIFEST.md5")
+    assert found == expected(survey)
+
+
+@pytest.mark.parametrize("length", [None, 0, 10, 30, -1])
+async def test_a_plan_that_is_lost_or_cut_is_made_again(world: World, survey: Path, length: int | None) -> None:
+    await damage_plan(world, survey, lambda plan: plan[:length] if length is not None else None)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+async def test_a_damaged_plan_is_made_again(world: World, survey: Path, share: float) -> None:
+    await damage_plan(world, survey, lambda plan: flip(plan, int(share * len(plan))))
+
+
+@pytest.mark.exhaustive
+async def test_a_plan_that_is_cut_or_damaged_anywhere_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: Any
+) -> None:
+    no_blocking_calls.deactivate()
+    size, number = 1, 0
+    while number < 2 * size:
+        with monkeypatch.context() as patch:
+            world = World(tmp_path / str(number), patch)
+            survey = Path(world.source("survey/a.csv", b"1,2")).parent
+            at, is_cut = divmod(number, 2)
+
+            def damage(plan: bytes, at: int = at, is_cut: int = is_cut) -> bytes:
+                nonlocal size
+                size = len(plan)
+                return plan[:at] if is_cut else flip(plan, at)
+
+            (survey / "nothing").mkdir()
+            await damage_plan(world, survey, damage)
+        number += 1
+
+
+def flip(data: bytes, at: int) -> bytes:
+    """Change one bit of a byte."""
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 async def test_an_archive_of_an_earlier_layout_is_sent_again_when_allowed(
@@ -359,6 +422,15 @@ async def test_given_md5s_hold_for_members(world: World, survey: Path) -> None:
     world.source("list.csv", f"path,md5\nsurvey/empty,{md5(b'')}\nsurvey/site 0/0.csv,{md5(content)}\n".encode())
     assert await world.upload(sources, options=ZIP) == 0
     assert set(members(archive(world, "list.zip"))) == {"empty", "0.csv", "MANIFEST.md5"}
+
+
+async def test_a_path_that_could_not_be_unpacked_is_refused(world: World, survey: Path) -> None:
+    for length, status in ((4095, 0), (4096, ExitStatus.USAGE)):
+        folder = "/".join(["f" * 200] * 20 + ["f" * (length - 20 * 201 - len("/0.csv"))])
+        listed = world.source("list.csv", f"path,folder\nsurvey/site 0/0.csv,{folder}\n".encode())
+        assert await world.upload(Sources(manifest=listed), title=str(length), options=ZIP) == status
+    assert world.error is not None
+    assert "0.csv: its path in the archive has 4096 bytes, more than 4095" in world.error.message
 
 
 async def preview(world: World, what: str, options: Options, **target: Any) -> Preview:

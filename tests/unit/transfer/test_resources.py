@@ -8,13 +8,15 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import anyio.to_thread
 import pytest
 
 from tests.fakes.world import World, md5
+from tests.support.archives import read_members
 from uploader.errors import ExitStatus
+from uploader.transfer.options import Options
 
 pytestmark = pytest.mark.anyio
 
@@ -44,11 +46,12 @@ class Refusals:
 
 
 def sources(world: World) -> list[str]:
-    return [world.source(name, content) for name, content in CONTENT.items()]
+    there = {name: world.folder / name for name in CONTENT}
+    return [str(path) if path.exists() else world.source(name, CONTENT[name]) for name, path in there.items()]
 
 
-async def run(world: World) -> int:
-    return await world.upload(sources(world), title="my data")
+async def run(world: World, options: Options | None = None) -> int:
+    return await world.upload(sources(world), title="my data", options=options)
 
 
 def check_complete(world: World) -> None:
@@ -104,6 +107,7 @@ def dying(patch: pytest.MonkeyPatch, number: int, after: int) -> Iterator[None]:
 
     with patch.context() as dead:
         dead.setattr("uploader.sources.source.NOWAIT", 0)
+        dead.setattr("uploader.sources.archive.reader.NOWAIT", 0)
         dead.setattr(os, "pread", read)
         dead.setattr(os, "preadv", fill)
         dead.setattr(os, "open", look)
@@ -112,14 +116,23 @@ def dying(patch: pytest.MonkeyPatch, number: int, after: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESTALE, errno.EIO], ids=["ENOTCONN", "ESTALE", "EIO"])
 @pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize("pack", [None, "zip", "tar"])
 async def test_a_mount_that_dies_while_it_is_read(
-    world: World, monkeypatch: pytest.MonkeyPatch, number: int, after: int
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int, after: int, pack: Literal["zip", "tar"] | None
 ) -> None:
+    options = Options(pack=pack, pack_name="data.zip" if pack else None)
     with dying(monkeypatch, number, after):
-        assert await run(world) == ExitStatus.RESUMABLE
+        assert await run(world, options) == ExitStatus.RESUMABLE
         assert world.error is not None
         assert world.error.code == "storage-unavailable"
+        assert pack is None or str(world.error.path).endswith(".bin")
         # Still dead: nothing changes.
-        assert await run(world) == ExitStatus.RESUMABLE
-    assert await run(world) == ExitStatus.OK
-    check_complete(world)
+        assert await run(world, options) == ExitStatus.RESUMABLE
+    assert await run(world, options) == ExitStatus.OK
+    if pack is None:
+        check_complete(world)
+        return
+    (item,) = world.figshare.stored_items.values()
+    (file,) = item.files.values()
+    assert read_members(file.content).items() >= CONTENT.items()
+    assert world.figshare.resent_parts == []

@@ -110,7 +110,9 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     events += [*new, ev.JobGrown(len(state.transfers) + len(new))] if new else []
     skipped = _reasons(selection)
     for transfer in known.values():
-        skipped.setdefault(printable(transfer.path), _drop_reason(transfer.path, skipped))
+        # The path of an archive is that of a folder, which the other archives may still have.
+        path = transfer.path if transfer.archive is None else transfer.remote_path
+        skipped.setdefault(printable(path), _drop_reason(path, skipped))
     return [*events, *_changes(state.skipped, skipped)]
 
 
