@@ -14,7 +14,7 @@ import shlex
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -243,7 +243,11 @@ class Disk:
 
         `mode` is the new file's mode, before the umask. A link at `path` is replaced, not followed.
         """
-        with self._temporary(path, data, mode) as temporary, map_os_errors(path):
+        self.replace_in_pieces(path, (data,), mode=mode)
+
+    def replace_in_pieces(self, path: Path, pieces: Iterable[bytes], *, mode: int = FILE_MODE) -> None:
+        """As `replace`, with content that is not in memory as a whole."""
+        with self._temporary(path, pieces, mode) as temporary, map_os_errors(path):
             temporary.replace(path)
         self.sync_folder(path.parent)
 
@@ -251,7 +255,7 @@ class Disk:
         """Create `path` atomically and durably; return False if it exists. Of several processes, one succeeds, also
         across machines that share the file system. Without hard links, another process may see a partly written file.
         """
-        with self._temporary(path, data, FILE_MODE) as temporary, map_os_errors(path):
+        with self._temporary(path, (data,), FILE_MODE) as temporary, map_os_errors(path):
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -268,13 +272,13 @@ class Disk:
         return True
 
     @contextmanager
-    def _temporary(self, path: Path, data: bytes, mode: int) -> Iterator[Path]:
-        """Write `data` durably to a temporary file beside `path`, which is removed afterwards unless renamed."""
+    def _temporary(self, path: Path, pieces: Iterable[bytes], mode: int) -> Iterator[Path]:
+        """Write `pieces` durably to a temporary file beside `path`, which is removed afterwards unless renamed."""
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with map_os_errors(path):
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            self._fill(fd, data, path)
+            self._fill(fd, pieces, path)
             yield temporary
         finally:
             with map_os_errors(path):
@@ -285,13 +289,14 @@ class Disk:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         except FileExistsError:
             return False
-        self._fill(fd, data, path)
+        self._fill(fd, (data,), path)
         return True
 
-    def _fill(self, fd: int, data: bytes, path: Path) -> None:
+    def _fill(self, fd: int, pieces: Iterable[bytes], path: Path) -> None:
         """Write a new file durably and close it."""
         try:
-            self.write(fd, data, path)
+            for piece in pieces:
+                self.write(fd, piece, path)
             self.sync(fd, path)
         finally:
             os.close(fd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,10 @@ class KillableDisk(Disk):
     def replace(self, path: Path, data: bytes, *, mode: int = FILE_MODE) -> None:
         if not self.dead:
             super().replace(path, data, mode=mode)
+
+    def replace_in_pieces(self, path: Path, pieces: Iterable[bytes], *, mode: int = FILE_MODE) -> None:
+        if not self.dead:
+            super().replace_in_pieces(path, pieces, mode=mode)
 
     def create(self, path: Path, data: bytes) -> bool:
         return self.dead or super().create(path, data)

@@ -102,9 +102,11 @@ class Digest:
             self._timer = self._loop.call_later(_FIRST_NOTICE, self._report_read, self._on_read, _FIRST_NOTICE)
         try:
             with system_errors():
-                return await anyio.to_thread.run_sync(
+                md5 = await anyio.to_thread.run_sync(
                     self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
                 )
+            del self._source  # an archive may have a million members
+            return md5
         finally:
             if self._timer is not None:
                 self._timer.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import weakref
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.fakes.world import KILLED, World, md5
 from tests.support.archives import read_members
 from uploader.errors import ExitStatus
 from uploader.figshare.outcomes import PartFailed
+from uploader.sources.archive.plan import Plan
 from uploader.sources.archive.zip_layout import ZipLayout
 from uploader.sources.models import Packing, Sources
 from uploader.sources.packing import pack
@@ -304,6 +306,27 @@ async def test_several_archives(world: World, survey: Path) -> None:
     assert await world.upload(str(survey), title="other", options=options) == ExitStatus.USAGE
     assert world.error is not None
     assert "large: has 20.0 kB (20000 bytes), too large for an archive" in world.error.message
+
+
+async def test_the_members_are_in_memory_once(world: World, survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a million, and their list is read again and again."""
+    plans: list[weakref.ref[Plan]] = []
+    kept = []
+    init, decoded = Plan.__init__, Plan.decoded
+
+    def count(self: Plan, *args: Any, **settings: Any) -> None:
+        init(self, *args, **settings)
+        plans.append(weakref.ref(self))
+
+    def decode(data: bytes, plan_id: str) -> Plan:
+        kept.append(sum(plan() is not None for plan in plans))
+        return decoded(data, plan_id)
+
+    monkeypatch.setattr(Plan, "__init__", count)
+    monkeypatch.setattr(Plan, "decoded", decode)
+    assert await world.upload(str(survey), options=ZIP) == 0
+    assert len(kept) > 3
+    assert not any(kept), kept
 
 
 async def test_an_archive_that_is_no_longer_needed_is_named(world: World, survey: Path) -> None:

@@ -100,6 +100,7 @@ class SourceSession:
     def close(self) -> None:
         """Release the source permanently."""
         self.release()
+        self._digest = self._sums = None
 
     def release(self) -> None:
         """Release the source until it is needed again; no digest may be running."""

@@ -168,8 +168,11 @@ class FileSend:
         return 0 if missing > DETACH and source.reads_ahead(part.start, part.end + 1) else missing
 
     async def read_ahead(self, queue: PartQueue) -> None:
-        """Let the digest read the bytes on which waiting parts of an archive depend, whenever no other part is left."""
-        _, digest = await self.content()
+        """Let the digest read the bytes on which waiting parts of an archive depend, whenever no other part is left.
+
+        Call it once the source was opened.
+        """
+        _, digest = self._content or (None, None)
         while self._waiting and digest is not None:
             self._taken = anyio.Event()
             if self._first_readable() is not None:
@@ -234,6 +237,7 @@ class FileSend:
         self.abort()
         with anyio.move_on_after(_SETTLE_LIMIT, shield=True):
             await self.drain()
+        self._content = None  # the queue and its workers forget a file later
 
     def abort(self) -> None:
         """Cancel parts in flight, and hand out no more."""

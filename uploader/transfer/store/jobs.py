@@ -6,11 +6,11 @@ finished, its manifests.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,10 @@ class Manifests(msgspec.Struct, frozen=True):
 def default_state_dir() -> Path:
     """Return FIGUP_STATE_DIR, or the platform's state directory for figup."""
     return Path(os.environ.get("FIGUP_STATE_DIR") or platformdirs.user_state_dir("figup"))
+
+
+_LINES = 10_000
+"""Lines of a list of MD5s that are written at once."""
 
 
 class JobStore:
@@ -260,9 +264,13 @@ class JobStore:
             for archive in packed:
                 yield from (md5_line(md5, os.fsencode(path)) for path, _, md5 in archives.md5s(archive))
 
-        by_name = (line(md5, path) for path, md5 in _remote(state))
-        of_members = (md5_line(md5, name) for archive in packed for _, name, md5 in archives.md5s(archive))
-        lists = (by_source(), by_name, of_members)
+        def by_name() -> Iterator[bytes]:
+            return (line(md5, path) for path, md5 in _remote(state))
+
+        def of_members() -> Iterator[bytes]:
+            return (md5_line(md5, name) for archive in packed for _, name, md5 in archives.md5s(archive))
+
+        lists = (by_source, by_name, of_members)
         return Manifests(*(self._write_list(path, lines) for path, lines in zip(paths, lists, strict=True)))
 
     def plan(self, target: Target, selection: Selection, job: str) -> list[ev.AnyEvent]:
@@ -276,26 +284,27 @@ class JobStore:
 
         return Archives(self.folder(job), self.disk, held)
 
-    def _write_list(self, path: Path, lines: Iterable[bytes]) -> Path | None:
-        stream = io.BytesIO()
-        stream.writelines(lines)
-        content = stream.getvalue()
-        if not content:
+    def _write_list(self, path: Path, lines: Callable[[], Iterator[bytes]]) -> Path | None:
+        """Write a list line by line, since it may be large, unless the file has it. Return None if it is empty."""
+        same = 0
+        for there, line in zip_longest(self.disk.lines(path), lines()):
+            if there != line:
+                break
+            same += 1
+        else:
+            return path if same else None
+        if line is None and not same:
             with map_os_errors(path):
                 path.unlink(missing_ok=True)
             return None
-        if not self._holds(path, content):
-            self.disk.replace(path, content)
+        self.disk.replace_in_pieces(path, _joined(lines()))
         return path
 
-    def _holds(self, path: Path, content: bytes) -> bool:
-        """Return True if this is the file's content. Lists may be large: not read as a whole."""
-        at = 0
-        for line in self.disk.lines(path):
-            if content[at : at + len(line)] != line:
-                return False
-            at += len(line)
-        return at == len(content)
+
+def _joined(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the lines, many at a time."""
+    while piece := b"".join(islice(lines, _LINES)):
+        yield piece
 
 
 def has_journal(folder: Path, disk: Disk) -> bool:
