@@ -94,10 +94,10 @@ class NewFile:
     """
 
     def __init__(self, path: Path, *, replace: bool = False, private: bool = False) -> None:
-        self.path = path
+        self.path, self._replace = path, replace
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with self._errors():
-            if path.exists() and not replace:
+            if os.path.lexists(path) and not replace:
                 raise OutputExists(f"{path} exists")
             if path.is_dir():
                 raise UsageError(f"{path} is a folder")
@@ -124,11 +124,25 @@ class NewFile:
                     if keep:
                         self.complete()
                 if keep:
-                    self._temporary.replace(self.path)
+                    self._name()
                     Disk().sync_folder(self.path.parent)
                     self._remove_abandoned()
         finally:
             self._temporary.unlink(missing_ok=True)
+
+    def _name(self) -> None:
+        """Give the file its name. Raises OutputExists for one that somebody has created meanwhile."""
+        if not self._replace:
+            try:
+                os.link(self._temporary, self.path)
+            except FileExistsError:
+                raise OutputExists(f"{self.path} exists: it was created meanwhile") from None
+            except OSError:  # a file system without hard links
+                if os.path.lexists(self.path):
+                    raise OutputExists(f"{self.path} exists: it was created meanwhile") from None
+            else:
+                return
+        self._temporary.replace(self.path)
 
     def _remove_abandoned(self) -> None:
         """Remove the unfinished files of this name that killed processes have left."""

@@ -55,6 +55,27 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_was_created_meanwhile_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "rows.csv"
+    file = RowFile(path, "item")
+    path.write_text("of a person")
+    with pytest.raises(OutputExists, match="exists: it was created meanwhile"):
+        file.close(keep=True)
+    assert path.read_text() == "of a person"
+    path.unlink()
+    RowFile(path, "item").close(keep=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
+    assert path.stat().st_nlink == 1
+
+
 def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
     killed, running = (tmp_path / f".t[1].csv.0123abc{digit}" for digit in "de")
     others = [tmp_path / name for name in (".t[1].csv.notahash", ".t1.csv.0123abcd", ".t[1].csv.0123abcde")]
