@@ -136,6 +136,8 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and with_global_options_last([*args, "help"]) == ["help"]:
+            ctx.fail("no command given")  # click would call the first option unknown
         return super().parse_args(ctx, with_global_options_last(args))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

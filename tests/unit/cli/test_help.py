@@ -158,6 +158,14 @@ def test_global_options_work_between_a_group_and_its_command(capsys: pytest.Capt
     assert groups > 15
 
 
+@pytest.mark.parametrize("words", [["--sandbox"], ["--json", "-vv"], ["--profile", "x"]])
+def test_global_options_without_a_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(words, capsys)
+    assert (status, err) == (2, "figup: no command given. See `figup --help`.\n")
+    assert ("--json" in words) == out.endswith("}\n")
+    assert run(["--sandbox", "--nope"], capsys)[2].startswith("figup: no such option")
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(["completion", shell], capsys)
