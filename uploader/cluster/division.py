@@ -123,7 +123,9 @@ def _pieces(files: Sequence[Waiting]) -> Iterable[tuple[int, int]]:
 
 def amount_for(load: Load, rest: Amount) -> Amount:
     """Return the amount that a taker should get now; `rest` is its share until the end, by `shares_of`."""
-    parts = min(max(0, load.connections - load.parts), rest.parts)
+    # While its rate is unknown, those that wait for a connection have to last until the next orders.
+    ahead = load.connections * (1 if load.rate else 2)
+    parts = min(max(0, ahead - load.parts), rest.parts)
     if not load.rate or load.size >= load.rate * _REFILL:
         return Amount(parts=parts, size=0)
     wanted = min(load.rate * AHEAD, max(load.rate * _LEAST, _TAIL * (rest.size + load.size)))

@@ -56,6 +56,8 @@ POLL = 2.0
 POLL_SOON, SOON = 0.25, 10.0
 """The same for this many seconds after a member joined, or was given work with less than _LITTLE seconds of it left."""
 _LITTLE = 8.0
+_GROWING = 5.0
+"""Seconds after a member joined for which others may join, as those of one batch job do."""
 SETTLE = 3.0
 """Seconds after which all members that are awake know of a new leader, and ask before they send a part."""
 
@@ -79,7 +81,7 @@ class LeaderRole:
         self._division = Division()
         self._limits = AccountLimits()
         self._own = RateMeter()
-        self._soon_until = -math.inf
+        self._joined_at = self._soon_until = -math.inf
 
     def members(self) -> tuple[no.Member, ...]:
         """Return the members that showed a sign of life, as last seen."""
@@ -106,7 +108,8 @@ class LeaderRole:
         self._soon_until = self._clock.monotonic() + SOON
         while True:
             if await self._roster.look(run):
-                self._soon_until = self._clock.monotonic() + SOON
+                self._joined_at = self._clock.monotonic()
+                self._soon_until = self._joined_at + SOON
             for name, entry in await self._wire.reports():
                 self._take(run, name, entry)
             await self._take_back_unsent(run, queue)
@@ -114,7 +117,8 @@ class LeaderRole:
                 self._drop(name)
             self._own.observe(run.progress.accepted, self._clock.monotonic(), busy=run.progress.busy > 0)
             active = self._roster.active()
-            self._limits.divide(run, senders, active, self._own.rate)
+            growing = self._clock.monotonic() - self._joined_at < _GROWING
+            self._limits.divide(run, senders, active, self._own.rate, growing=growing)
             if self.is_settled() and not run.stop.requested:
                 self._divide_parts(run, queue, active)
             for name in active:

@@ -9,6 +9,8 @@ from uploader.transfer.options import MAX_CONNECTIONS
 from uploader.transfer.parts.senders import PartSenders
 from uploader.transfer.run.context import JobRun
 
+_FIRST = 2
+"""Connections of a member while more members may come."""
 SELF = ""
 """The leader's key among those that share the limits."""
 
@@ -31,12 +33,21 @@ class AccountLimits:
         self._rate.drop(member)
 
     def divide(
-        self, run: JobRun, senders: PartSenders, members: Mapping[str, MemberView], own_rate: float | None
+        self,
+        run: JobRun,
+        senders: PartSenders,
+        members: Mapping[str, MemberView],
+        own_rate: float | None,
+        *,
+        growing: bool = False,
     ) -> None:
-        """Set the shares of the members, which may get orders, and of this process."""
+        """Set the shares of the members, which may get orders, and of this process. `growing`: others may come."""
         fastest = sorted(members, key=lambda name: members[name].speed.rate or 0.0, reverse=True)
         self._connections.total = run.options.connections or MAX_CONNECTIONS
         wanted = equal_shares(int(self._connections.total), [SELF, *fastest])
+        if growing:
+            # A lowered share is free only when parts have ended, which may take a minute.
+            wanted |= {name: min(wanted[name], max(_FIRST, seen.connections)) for name, seen in members.items()}
         senders.limit(int(self._connections.divide(wanted)[SELF]))
         self._connections.uses(SELF, senders.in_use)
         connections = self._connections.divide(wanted)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +21,8 @@ from uploader.cluster.division import (
     late_takers,
     shares_of,
 )
-from uploader.cluster.limits import Allotment, equal_shares, rate_shares
+from uploader.cluster.limits import AccountLimits, Allotment, equal_shares, rate_shares
+from uploader.cluster.roster import MemberView
 from uploader.figshare.models import Part
 
 NAMES = ("a", "b", "c", "d")
@@ -251,6 +255,27 @@ def test_the_last_parts_are_given_late() -> None:
     assert amount_for(busy, rest) == Amount(parts=0, size=0.0), "it has four seconds of work"
     assert amount_for(Load(connections=4, rate=10.0, parts=2, size=15.0), rest) == Amount(parts=2, size=7.5)
     assert amount_for(Load(connections=4, rate=10.0), Amount(parts=0, size=0)) == Amount(parts=0, size=0)
+
+
+def test_a_taker_of_unknown_speed_gets_parts_that_wait_for_its_connections() -> None:
+    rest = Amount(parts=9, size=90.0)
+    assert amount_for(Load(connections=2), rest) == Amount(parts=4, size=0)
+    assert amount_for(Load(connections=2, parts=3, size=30.0), rest) == Amount(parts=1, size=0)
+
+
+def test_members_begin_with_few_connections_while_others_may_come() -> None:
+    limits, senders = AccountLimits(), Mock(in_use=8)
+    run: Any = SimpleNamespace(options=SimpleNamespace(connections=None), throttle=SimpleNamespace(rate=None))
+    members = {name: MemberView(hello=Mock(), changed=0.0, alive=True, read=0.0) for name in "ab"}
+
+    def connections(*, growing: bool) -> list[int]:
+        limits.divide(run, senders, members, None, growing=growing)
+        return [seen.connections for seen in members.values()]
+
+    assert connections(growing=True) == [2, 2]
+    assert connections(growing=False) == [11, 10]
+    members["c"] = MemberView(hello=Mock(), changed=0.0, alive=True, read=0.0)
+    assert connections(growing=True) == [8, 8, 2], "no share is lowered for those who may come"
 
 
 def test_a_taker_that_uses_less_keeps_what_it_is_given() -> None:
