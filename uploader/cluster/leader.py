@@ -39,7 +39,7 @@ from uploader.cluster.messages import (
 )
 from uploader.cluster.roster import MemberView, PendingOrder, Roster
 from uploader.cluster.wire import LeaderWire
-from uploader.errors import FigupError, SourceChanged
+from uploader.errors import FigupError
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
@@ -168,7 +168,7 @@ class LeaderRole:
         elif isinstance(entry, FileHashed):
             given.sending.md5 = entry.md5
         elif isinstance(entry, OrderFailed):
-            self._take_failure(seen, given, entry)
+            _take_failure(seen, given, entry)
         elif isinstance(entry, OrderOver):
             self._take_done(run, seen, given)
             given.over = True
@@ -204,18 +204,6 @@ class LeaderRole:
         run.progress.elsewhere += part.size if xxh3 is not None else 0
         sending.meter.part_done(part.size, sent=xxh3 is not None)
         run.part_done(sending.transfer, part, xxh3)
-
-    @staticmethod
-    def _take_failure(seen: MemberView, given: PendingOrder, entry: OrderFailed) -> None:
-        path = given.sending.transfer.path
-        if entry.code == UPLOAD_GONE:
-            given.sending.fail(UploadGone(entry.message))
-        elif entry.code == SourceChanged.code:
-            given.sending.fail(SourceChanged(entry.message, path=path))
-        else:
-            # Another member, or this process, may be able to; an error of this process is the file's.
-            log.info("a member cannot send %s: %s", printable(path), entry.message)
-            seen.unable.add(given.sending.transfer.index)
 
     # --- parts that come back -------------------------------------------------------------------------------------
 
@@ -318,6 +306,17 @@ class LeaderRole:
         count = len(seen.orders.orders)
         log.debug("%s: %d orders, %d connections, rate %s", name, count, seen.connections, seen.rate)
         await self._wire.give(name, seen.orders)
+
+
+def _take_failure(seen: MemberView, given: PendingOrder, entry: OrderFailed) -> None:
+    transfer = given.sending.transfer
+    if entry.code == UPLOAD_GONE:
+        given.sending.fail(UploadGone(entry.message))
+        return
+    # Another member, or this process, may be able to; an error of this process is the file's. Also if the source has
+    # changed: a file system may show a member another time of it, and this process compares contents in the end.
+    log.info("a member cannot send %s: %s", printable(transfer.path), entry.message)
+    seen.unable.add(transfer.index)
 
 
 def _is_whole(sending: FileSend) -> bool:

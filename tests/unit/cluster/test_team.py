@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import os
 import random
 import zipfile
 from collections.abc import Callable, Mapping
@@ -12,11 +14,12 @@ import pytest
 from blockbuster import BlockBuster
 
 from tests.fakes.world import KILLED
-from tests.support.teams import Crew, some_contents
-from uploader.cluster import leader, member, roster, team
+from tests.support.teams import Crew, process, some_contents
+from uploader.cluster import assignment, leader, member, roster, team
 from uploader.cluster.files import REPORT, MemberFiles
 from uploader.cluster.messages import Entry, FileHashed, PartDone
 from uploader.errors import ExitStatus, NoToken, RequestRejected, StateDiskFull
+from uploader.sources.source import Source
 from uploader.transfer.notices import Warned
 from uploader.transfer.options import Options
 from uploader.transfer.parts import queue
@@ -395,6 +398,29 @@ async def test_a_process_without_a_token_does_not_claim_what_was_not_sent(new_cr
     await crew.play(script)
     assert crew.members["p0"].status == 0
     assert isinstance(crew.members["p1"].error, NoToken)
+
+
+@pytest.mark.parametrize("touched", [False, True], ids=["shown to one member", "touched"])
+async def test_a_source_that_has_another_time(
+    new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch, touched: bool
+) -> None:
+    crew = new_crew(some_contents(random.Random(6), big=3, small=5))
+
+    class Shown(Source):
+        """A source as a file system without fractions of seconds shows it to a member, or one that was touched."""
+
+        def __init__(self, path: str) -> None:
+            if touched and path == crew.sources[0]:
+                os.utime(path, (1, 1))
+            super().__init__(path)
+            if process.get() == "p1" and not touched:
+                self.snapshot = dataclasses.replace(self.snapshot, mtime_ns=1)
+
+    monkeypatch.setattr(assignment, "Source", Shown)
+    await crew.play_together(3)
+    assert {member.status for member in crew.members.values()} == {0}
+    crew.check()
+    assert {name for name, *_ in crew.figshare.sent} == {"p0", "p2"} | ({"p1"} if touched else set())
 
 
 async def test_the_md5_of_a_file_that_changed_meanwhile_is_not_reported(
