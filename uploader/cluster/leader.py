@@ -128,7 +128,7 @@ class LeaderRole:
     async def end(self, end: End) -> list[str]:
         """Tell the members how the job ended; return those that are gone. Raises StateLost."""
         hellos = await self._wire.members()
-        gone = [name for name, hello in hellos.items() if hello.ended or self._roster.is_dead(name)]
+        gone = [name for name, hello in hellos.items() if hello.ended or self._roster.is_dead(name, hello)]
         for name in hellos.keys() - set(gone):
             before = self._roster.seen[name].orders.seq if name in self._roster.seen else 0
             await self._wire.give(name, Orders(seq=before + 1, end=end))

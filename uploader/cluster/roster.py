@@ -204,14 +204,15 @@ class Roster:
         ready = seen.alive and not seen.hello.ended and seen.hello.version == __version__
         return ready and not self._is_silent(seen) and not self._is_unreadable(seen)
 
-    def is_dead(self, name: str) -> bool:
-        """Return True for a known member that may get no orders."""
-        return name in self.seen and not self._is_active(self.seen[name])
+    def is_dead(self, name: str, hello: Hello) -> bool:
+        """Return True for a known member that may get no orders, and has given no sign of life since the last look."""
+        seen = self.seen.get(name)
+        return seen is not None and hello == seen.hello and not self._is_active(seen)
 
     def is_gone(self, name: str) -> bool:
         """Return True if the member has nothing left to report."""
-        seen = self.seen[name]
-        ended = seen.hello.ended and self.is_read(name)
+        seen, is_read = self.seen[name], self.is_read(name)
+        ended = seen.hello.ended and is_read
         return seen.alive and (ended or self._is_silent(seen) or self._is_unreadable(seen))
 
     def is_read(self, name: str) -> bool:

@@ -12,8 +12,8 @@ import pytest
 from tests.fakes.clock import VirtualClock
 from uploader._version import __version__
 from uploader.cluster.leader import SETTLE, LeaderRole
-from uploader.cluster.messages import Hello, LimitsApplied, PartDone
-from uploader.cluster.roster import MemberView
+from uploader.cluster.messages import End, Hello, LimitsApplied, Orders, PartDone
+from uploader.cluster.roster import SILENT, MemberView
 
 pytestmark = pytest.mark.anyio
 HELLO = Hello(host="n1", machine="m", pid=7, version=__version__)
@@ -25,6 +25,7 @@ class Wire:
 
     def __init__(self, **hellos: Hello) -> None:
         self.hellos = hellos
+        self.given: dict[str, Orders] = {}
         self.read = 0
         self.is_first = True
 
@@ -33,6 +34,9 @@ class Wire:
 
     async def has_earlier_orders(self) -> bool:
         return not self.is_first
+
+    async def give(self, member: str, orders: Orders) -> None:
+        self.given[member] = orders
 
     async def reports(self) -> list[object]:
         return []
@@ -73,6 +77,20 @@ async def test_only_a_leader_after_another_one_waits_before_it_begins(is_first: 
     assert role.is_settled() == is_first
     await clock.sleep(SETTLE)
     assert role.is_settled()
+
+
+async def test_members_learn_how_the_job_ended_also_if_its_final_steps_take_minutes() -> None:
+    wire = Wire()
+    role, clock = leader(wire)
+    for beat in range(2):
+        await role._roster.look(run())
+        wire.hellos = {name: msgspec.structs.replace(HELLO, beat=beat) for name in ("alive", "dead")}
+    await role._roster.look(run())
+    clock.suspend(10 * SILENT)
+    wire.hellos["alive"] = msgspec.structs.replace(HELLO, beat=60)
+    end = End(exit_status=0)
+    assert await role.end(end) == ["dead"]
+    assert {name: orders.end for name, orders in wire.given.items()} == {"alive": end}
 
 
 async def test_a_share_is_confirmed_by_the_orders_that_changed_it_last() -> None:

@@ -113,7 +113,8 @@ def roster(wire: Wire, clock: VirtualClock) -> Roster:
 async def look(roster: Roster) -> tuple[bool, bool]:
     """Look; return whether the member may get orders, and whether it is gone."""
     await roster.look(Mock())
-    return "a" in roster.active(), roster.is_gone("a")
+    gone = roster.is_gone("a")
+    return "a" in roster.active(), gone
 
 
 @pytest.mark.anyio
@@ -129,6 +130,17 @@ async def test_a_member_is_gone_once_its_report_was_read_to_the_end_or_it_is_sil
     assert await look(roster) == (False, False)
     wire.read = 10
     assert await look(roster) == (False, True)
+
+
+@pytest.mark.anyio
+async def test_after_a_suspension_of_the_leader_members_that_work_are_not_gone(
+    roster: Roster, wire: Wire, clock: VirtualClock
+) -> None:
+    for _ in range(3):
+        clock.suspend(10 * UNREADABLE)
+        wire.change()
+        state = await look(roster)
+    assert state == (True, False)
 
 
 @pytest.mark.anyio
