@@ -14,7 +14,7 @@ import logging
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,10 +100,12 @@ def _subfolders(folder: Path) -> list[Path]:
 class LeaderFiles:
     """The leader's end, in the folder of a job whose lease has the number `term`."""
 
-    def __init__(self, folder: Path, disk: Disk, term: int) -> None:
+    def __init__(self, folder: Path, disk: Disk, term: int, is_held: Callable[[], bool] = lambda: True) -> None:
+        """`is_held` returns whether this process still holds the lease, and blocks."""
         self._folder = folder
         self._disk = disk
         self._term = term
+        self._is_held = is_held
         self._readers: dict[str, ReportReader] = {}
 
     async def members(self) -> Mapping[str, Hello]:
@@ -148,7 +150,12 @@ class LeaderFiles:
 
     async def forget(self, member: str) -> None:
         self._readers.pop(member, None)
-        await in_thread(shutil.rmtree, self._folder / FOLDER / member, True)
+        await in_thread(self._remove, self._folder / FOLDER / member)
+
+    def _remove(self, folder: Path) -> None:
+        # A leader that was suspended must not remove what the next one has to read.
+        if self._is_held():
+            shutil.rmtree(folder, ignore_errors=True)
 
     async def close(self, gone: Iterable[str]) -> None:
         """Remove the orders of earlier leaders, and all of the members that are `gone`. Raises StateLost."""

@@ -95,7 +95,7 @@ class JoinedTeam:
 
     @asynccontextmanager
     async def leading(self, job: OpenJob) -> AsyncIterator[None]:
-        wire = LeaderFiles(job.folder, job.disk, job.lock.term)
+        wire = LeaderFiles(job.folder, job.disk, job.lock.term, job.lock.is_held)
         self._role = role = LeaderRole(wire, job.lock.term, job.clock, tasks=self._tasks)
         self._lock = job.lock
         job.lock.name_task(self._task)

@@ -226,6 +226,14 @@ async def test_a_hello_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     assert list(await in_thread(read_hellos, tmp_path, Disk())) == [member.name]
 
 
+@pytest.mark.parametrize("held", [False, True])
+async def test_only_the_leader_removes_what_a_member_left(tmp_path: Path, held: bool) -> None:
+    member = MemberFiles(tmp_path, Disk(), host="n1", pid=7)
+    await member.hello(HELLO)
+    await LeaderFiles(tmp_path, Disk(), 1, lambda: held).forget(member.name)
+    assert (tmp_path / FOLDER / member.name).exists() != held
+
+
 async def test_a_report_that_cannot_be_read_now_hides_no_other_one(tmp_path: Path) -> None:
     class Stale(Disk):
         def read_from(self, path: Path, offset: int) -> bytes:
