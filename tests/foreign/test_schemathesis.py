@@ -12,6 +12,7 @@ from typing import Any
 
 import hypothesis
 import jsonschema
+import pytest
 import schemathesis
 
 from tests.openapi import DESCRIPTION, validate_response
@@ -19,7 +20,7 @@ from tests.support.populated import FITTING, populate
 from tests.support.sandbox_api import AUTH
 from tests.support.served import served
 
-EXAMPLES = 6
+EXAMPLES = (3, pytest.param(6, marks=pytest.mark.exhaustive))
 """Requests for each operation."""
 ANYWHERE = {
     400: "the prose documents it for bodies that are not JSON and for invalid values",
@@ -60,18 +61,19 @@ def violation(method: str, path: str, answer: Any) -> str:
 class Trial:
     """Sends requests and records the failures by operation, and which operations accepted a request."""
 
-    def __init__(self, url: str, things: dict[str, Any]) -> None:
+    def __init__(self, url: str, things: dict[str, Any], examples: int) -> None:
         self.wrong: dict[str, str] = {}
         self.succeeded: set[str] = set()
         self._url = url
         self._things = things
+        self._examples = examples
         self._sent = 0
 
     def of(self, operation: Any) -> None:
         """Try one operation."""
 
         @hypothesis.settings(
-            max_examples=EXAMPLES, derandomize=True, deadline=None, database=None,
+            max_examples=self._examples, derandomize=True, deadline=None, database=None,
             suppress_health_check=list(hypothesis.HealthCheck), phases=[hypothesis.Phase.generate],
         )  # fmt: skip
         @hypothesis.given(case=operation.as_strategy())
@@ -93,9 +95,10 @@ class Trial:
             self.succeeded.add(name)
 
 
-def test_the_sandbox_keeps_to_the_description(tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_the_sandbox_keeps_to_the_description(examples: int, tmp_path: Path) -> None:
     with served(tmp_path / "s", institution=True, review="approve") as sandbox:
-        trial = Trial(sandbox.url, sandbox.portal.call(populate, sandbox.api))
+        trial = Trial(sandbox.url, sandbox.portal.call(populate, sandbox.api), examples)
         for operation in operations():
             trial.of(operation)
     assert trial.wrong == {}
