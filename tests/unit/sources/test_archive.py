@@ -198,6 +198,32 @@ def test_the_zip64_fields_are_complete(tmp_path: Path) -> None:
     assert struct.pack("<HH3Q", 1, 24, 5, 10, plan.layout.start_of(1)) in directory
 
 
+def size_for(body: int) -> int:
+    """The size of a member whose blocks take this many bytes in a zip file."""
+    return body - 5 * -(-body // (BLOCK + 5))
+
+
+@pytest.mark.parametrize("distance", [-2, -1, 0, 1])
+@pytest.mark.parametrize("what", ["size", "packed size", "offset of the next"])
+def test_numbers_about_32_bits(what: str, distance: int, tmp_path: Path) -> None:
+    """From 4 GiB - 1 on, a number is in a zip64 field."""
+    number = (1 << 32) + distance
+    around = 30 + len("large/1") + 9 + 16  # head and tail of a member whose packed size has 32 bits
+    size = {"size": number, "packed size": size_for(number), "offset of the next": size_for(number - around)}[what]
+    plan = sparse_plan(tmp_path, "zip", {"1": size, "2": 5})
+    packed, offset = plan.layout.body_size(0), plan.layout.start_of(1)
+    assert {"size": size, "packed size": packed, "offset of the next": offset}[what] == number
+    source = ArchiveSource(plan, "archive")
+    source.learned(0, 1, None)  # instead of reading it
+    with zipfile.ZipFile(Seekable(source)) as archive:
+        large, small = archive.infolist()
+        assert (large.file_size, large.compress_size) == (size, packed)
+        assert small.header_offset == offset
+        assert archive.read(small) == b"begin"
+        is_zip64 = [info.extract_version == 45 for info in (large, small)]
+    assert is_zip64 == [packed >= (1 << 32) - 1, offset >= (1 << 32) - 1]
+
+
 @pytest.mark.exhaustive
 def test_unzip_reads_the_largest_member_of_fat32(tmp_path: Path) -> None:
     plan = sparse_plan(tmp_path, "zip", {"1": (1 << 32) - 1, "2": 5})
