@@ -231,6 +231,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         archives = self.states.archives(job.name)
         replaced = archives.changes(job.state, selection, restart=self.options.restart_changed)
         archives.keep(selection)
+        job.wanted_archives = archives.wanted
         return [*renewal_events(job.state, selection, lost), *replaced]
 
     def _check_target(self, job: OpenJob) -> None:
@@ -254,6 +255,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             state=job.state,
             journal=job.journal,
             lock=job.lock,
+            wanted_archives=job.wanted_archives,
             api=self.api,
             states=self.states,
             options=self.options,

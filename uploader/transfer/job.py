@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -74,6 +74,8 @@ class OpenJob:
         self.resumed = not new
         self.damaged = False
         self.manifests: Manifests | None = None
+        self.wanted_archives: Mapping[int, ev.Archive] = {}
+        """See `Archives.wanted`."""
         self._states = states
         self._plan = plan
         self._folder = states.folder(name)

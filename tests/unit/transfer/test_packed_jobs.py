@@ -8,6 +8,7 @@ import random
 import weakref
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -271,6 +272,29 @@ async def test_a_change_between_two_runs(world: World, survey: Path, change: str
     assert found == expected(survey)
     (item,) = world.figshare.stored_items.values()
     assert len(item.files) == 1
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("limit", [None, 7_000])
+async def test_a_new_file_after_a_kill_while_the_upload_was_begun(
+    world: World, survey: Path, begun: bool, limit: int | None
+) -> None:
+    """All planned members are as they were, and yet the archive is not the one that the command selects now."""
+    options = Options(pack="tar", pack_limit=limit, restart_changed=False)
+    world.figshare.fail("initiate", Fault.KILLED_AFTER if begun else Fault.KILLED_BEFORE)
+    assert await world.upload(str(survey), options=options) == KILLED
+    new = survey / "a new file"
+    new.write_bytes(b"new")
+    status = await world.upload(str(survey), options=options)
+    if limit is None:
+        assert status == (ExitStatus.INTEGRITY if begun else 0)
+    if status:
+        assert await world.upload(str(survey), options=replace(options, restart_changed=True)) == 0
+    (item,) = world.figshare.stored_items.values()
+    found = [name for file in item.files.values() for name in read_members(file.content)]
+    assert sorted(name for name in found if name != "MANIFEST.md5") == sorted(
+        name for name in expected(survey) if not name.endswith("/")
+    )
 
 
 async def test_a_change_of_permissions_changes_nothing(world: World, survey: Path) -> None:

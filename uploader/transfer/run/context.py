@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -20,7 +20,7 @@ from uploader.figshare.settings import RetryPolicy
 from uploader.items.reconcile import GONE_AFTER
 from uploader.sources.source import FileStamp
 from uploader.system import descriptor_share
-from uploader.transfer.journal.events import AnyEvent, FileEvent, PartSent
+from uploader.transfer.journal.events import AnyEvent, Archive, FileEvent, PartSent
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import JobState, keep_unfinished
@@ -80,6 +80,8 @@ class JobRun:
     clock: Clock
     throttle: Throttle
     deadline: DeadlinePolicy = field(default_factory=lambda: DeadlinePolicy(None))
+    wanted_archives: Mapping[int, Archive] = field(default_factory=dict)
+    """See `Archives.wanted`."""
     progress: ProgressTracker = field(init=False)
     listing: RemoteListing = field(init=False)
     rereading: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(REREADING))
@@ -203,7 +205,7 @@ class JobRun:
     @cached_property
     def archives(self) -> Archives:
         """The archives that the job sends."""
-        return self.states.archives(self.job, self.lock.still_held)
+        return self.states.archives(self.job, self.lock.still_held, self.wanted_archives)
 
     @cached_property
     def places(self) -> PlaceLog:

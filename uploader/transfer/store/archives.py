@@ -6,8 +6,9 @@ are kept beside it as they become known, for runs that continue and for the job'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from uploader.disk import Disk
 from uploader.errors import Facts, JournalDamaged, SourceChanged
@@ -43,10 +44,19 @@ def source_replaced(transfer: Transfer, stamp: FileStamp, archive: ev.Archive | 
 class Archives:
     """The archives of one job, in its `folder`. All calls block. `held` confirms that this process has the job."""
 
-    def __init__(self, folder: Path, disk: Disk, held: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        disk: Disk,
+        held: Callable[[], bool] = lambda: True,
+        wanted: Mapping[int, ev.Archive] = MappingProxyType({}),
+    ) -> None:
+        """`wanted` is what `changes` found: the source of a transfer with another archive has changed."""
         self._folder = folder
         self._disk = disk
         self._held = held
+        self.wanted = dict(wanted)
+        """What a command selects now, by the index of a transfer of which it is not known yet whether it was begun."""
 
     def keep(self, selection: Selection) -> None:
         """Store the plans of a selection's archives. Raises StateDiskFull, StateUnusable."""
@@ -84,6 +94,13 @@ class Archives:
         return self._current(transfer, transfer.archive).examine()
 
     def _current(self, transfer: Transfer, archive: ev.Archive) -> Plan:
+        """Read the plan of an archive. Raises SourceChanged if another one is wanted, else as `_supported`."""
+        wanted = self.wanted.get(transfer.index, archive)
+        if wanted.id != archive.id:
+            raise self._changed(transfer, archive, self.plan(wanted))
+        return self._supported(transfer, archive)
+
+    def _supported(self, transfer: Transfer, archive: ev.Archive) -> Plan:
         """Read the plan of an archive. Raises SourceChanged if this version of figup would make another one of it."""
         plan = self.plan(archive)
         if plan.is_outdated:
@@ -94,10 +111,14 @@ class Archives:
     def renewed(self, transfer: Transfer) -> ev.SourceReplaced:
         """Plan a transfer's archive again, of the same sources as they are now; return the event that restarts it.
 
-        Raises SourceChanged if one of them no longer exists. For a file it only reads its state.
+        If another archive is wanted, it is that one. Raises SourceChanged if one of them no longer exists. For a file
+        it only reads its state.
         """
         if transfer.archive is None:
             return source_replaced(transfer, stat_source(transfer.path))
+        wanted = self.wanted.get(transfer.index, transfer.archive)
+        if wanted.id != transfer.archive.id:
+            return source_replaced(transfer, self.plan(wanted).examine(), wanted)
         old, members = self.plan(transfer.archive), Members()
         for index in range(old.sources):
             status, was = old.source_status(index), old.members.get(index)
@@ -112,7 +133,7 @@ class Archives:
         """Return the events that bring the archives of a job up to date with what a command selects now.
 
         An archive of which nothing was sent yet is planned again, any other only to `restart`. Raises SourceChanged
-        otherwise, naming the first member that differs.
+        otherwise, naming the first member that differs. One that may have been begun is `wanted` from now on.
         """
         known = {key_of(transfer): transfer for transfer in state.transfers if transfer.archive is not None}
         events = []
@@ -122,7 +143,8 @@ class Archives:
             if plan is None or transfer is None or transfer.archive is None or transfer.archive.id == plan.id:
                 continue
             if transfer.intended_at is not None:
-                continue  # the run first finds out whether its upload was begun, and notices the change itself
+                self.wanted[transfer.index] = archive_of(plan)  # the run first finds out whether its upload was begun
+                continue
             if transfer.file_id is not None and not restart:
                 raise self._changed(transfer, transfer.archive, plan)
             events.append(source_replaced(transfer, plan.stamp, archive_of(plan)))
@@ -130,7 +152,7 @@ class Archives:
 
     def _changed(self, transfer: Transfer, archive: ev.Archive, plan: Plan) -> SourceChanged:
         try:
-            path, how = difference(self._current(transfer, archive), plan)
+            path, how = difference(self._supported(transfer, archive), plan)
         except JournalDamaged:
             path, how = "", "has changed"
         named = printable(path or transfer.path)

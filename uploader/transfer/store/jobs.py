@@ -7,11 +7,12 @@ finished, its manifests.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice, zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -278,11 +279,16 @@ class JobStore:
         self.archives(job).keep(selection)
         return plan_events(target, selection, job)
 
-    def archives(self, job: str, held: Callable[[], bool] = lambda: True) -> Archives:
-        """Return the archives that a job sends. `held` confirms that this process has the job."""
+    def archives(
+        self,
+        job: str,
+        held: Callable[[], bool] = lambda: True,
+        wanted: Mapping[int, ev.Archive] = MappingProxyType({}),
+    ) -> Archives:
+        """Return the archives that a job sends: see `Archives`."""
         from uploader.transfer.store.archives import Archives
 
-        return Archives(self.folder(job), self.disk, held)
+        return Archives(self.folder(job), self.disk, held, wanted)
 
     def _write_list(self, path: Path, lines: Callable[[], Iterator[bytes]]) -> Path | None:
         """Write a list line by line, since it may be large, unless the file has it. Return None if it is empty."""
