@@ -95,6 +95,7 @@ class Trial:
             self.succeeded.add(name)
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_the_sandbox_keeps_to_the_description(examples: int, tmp_path: Path) -> None:
     with served(tmp_path / "s", institution=True, review="approve") as sandbox:

@@ -21,6 +21,7 @@ from tests.support.programs import require_program
 
 CHECKOUT = Path(__file__).parent.parent.parent
 KB = 1000
+pytestmark = pytest.mark.timeout(1200)
 
 
 def bench(tmp_path: Path, *words: str) -> str:

@@ -399,6 +399,7 @@ def test_any_signal_at_any_moment_behaves_as_documented(bare_figup: Figup) -> No
     assert seen == {0, 75}
 
 
+@pytest.mark.timeout(1200)
 def test_ctrl_c_at_any_moment_of_a_short_command_shows_no_traceback(bare_figup: Figup) -> None:
     """While Python starts, figup is loaded, the event loop is made, used and closed."""
     bare_figup.fresh = True

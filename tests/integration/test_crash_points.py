@@ -28,6 +28,8 @@ BY_CHANCE = 2
 AT_THE_END = 3
 """Points of a series of crashes that may not be reached, once nearly everything is done."""
 
+pytestmark = pytest.mark.timeout(1200)
+
 
 @pytest.fixture
 def crasher() -> Iterator[Crasher]:

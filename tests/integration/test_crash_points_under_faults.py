@@ -44,6 +44,7 @@ def crasher() -> Iterator[Crasher]:
     crasher.close()
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("named", [False, True], ids=["own", "named"])
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["some", "every"])

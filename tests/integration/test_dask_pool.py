@@ -55,6 +55,7 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
     started.end()
 
 
+@pytest.mark.timeout(1200)
 def test_the_workers_of_a_pool_send_parts_and_one_is_killed(
     pool: Pool, bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_pool_that_cannot_be_reached(bare_figup: Figup, start_sandbox: Callabl
     assert "--dask" in bare_figup.run("upload", "a", "--dask", "x:1", "--join").expect(2).stderr
 
 
+@pytest.mark.timeout(1200)
 def test_slurm_starts_the_workers(slurm: Slurm, bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = start_sandbox("--part-size", "50KiB", "--md5-delay", "0.1")
     folder = slurm.shared / "pool"

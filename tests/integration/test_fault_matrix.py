@@ -16,12 +16,14 @@ SHARES_OF_THE_OTHERS = 7
 SHARES_OF_THE_TEAMS = 16
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_request_under_every_kind_of_fault(share: int, tmp_path: Path) -> None:
     check(list(sample())[share::SHARES], tmp_path)
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("share", range(SHARES_OF_THE_OTHERS))
 def test_every_request_under_every_other_fault(share: int, tmp_path: Path) -> None:
     known = {cell.key for cell in sample()}
@@ -84,13 +86,14 @@ def test_the_retry_time_is_capped_as_configured(tmp_path: Path) -> None:
     assert spans[1] > 0.5, "longer than the first was allowed to"
 
 
+@pytest.mark.timeout(1200)
 def test_two_processes_of_one_job_under_some_faults(tmp_path: Path) -> None:
     senders = matrix_teams.play_all(matrix_teams.team_sample(), tmp_path, matrix.STAGES)
     assert senders[2] > senders[1] / 2, senders
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("share", range(SHARES_OF_THE_TEAMS))
 def test_two_processes_of_one_job_under_every_fault(share: int, tmp_path: Path) -> None:
     dealt = list(matrix_teams.team_cells())[share::SHARES_OF_THE_TEAMS]

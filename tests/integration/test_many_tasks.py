@@ -113,6 +113,7 @@ def test_a_directory_that_others_do_not_see_is_refused(bare_figup: Figup) -> Non
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", range(6))
 def test_processes_killed_at_random(seed: int, task: Figup, sandbox: Sandbox, sources: list[Path]) -> None:
     choice = random.Random(seed)
@@ -142,6 +143,7 @@ def hosts(tmp_path: Path, bare_figup: Figup, sandbox: Sandbox, sources: list[Pat
         yield both
 
 
+@pytest.mark.timeout(1200)
 def test_a_leader_frozen_on_another_host_becomes_a_member(
     hosts: tuple[Host, Host], sandbox: Sandbox, sources: list[Path]
 ) -> None:
@@ -167,6 +169,7 @@ def _led(*runs: Running) -> Running:
 # --- a real Slurm -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(1200)
 def test_an_array_of_slurm_is_killed_and_a_larger_one_finishes(
     slurm: Slurm, bare_figup: Figup, sandbox: Sandbox
 ) -> None:

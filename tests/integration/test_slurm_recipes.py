@@ -25,6 +25,9 @@ SLOWLY = ("-v", "--limit-rate", "36k", "--connections", "2", "--grace", "2s")
 """An upload takes 33 s: longer than the 30 s within which Slurm warns of a time limit."""
 
 
+pytestmark = pytest.mark.timeout(1200)
+
+
 @dataclass
 class Recipe:
     """A recipe in a shared folder, with a file to send."""

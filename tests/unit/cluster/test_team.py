@@ -144,6 +144,7 @@ async def test_killed_at_a_write_to_the_files_of_the_team(new_crew: NewCrew, rol
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("role", [0, 1], ids=["leader", "member"])
 async def test_killed_at_every_write_to_the_files_of_the_team(new_crew: NewCrew, role: int) -> None:
     point = 1

@@ -171,6 +171,7 @@ async def test_one_process_is_suspended_at_a_step_while_the_other_runs(stage: St
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @scenes
 async def test_one_process_is_suspended_at_every_step(stage: Stage, scene: Scene) -> None:
     await suspended(stage, scene, slice(None))
@@ -184,6 +185,7 @@ async def test_some_random_orders(stage: Stage, scene: Scene) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @scenes
 async def test_many_random_orders(stage: Stage, scene: Scene) -> None:
     for seed in range(SEEDS, ALL_SEEDS):

@@ -225,6 +225,7 @@ def test_numbers_about_32_bits(what: str, distance: int, tmp_path: Path) -> None
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 def test_unzip_reads_the_largest_member_of_fat32(tmp_path: Path) -> None:
     plan = sparse_plan(tmp_path, "zip", {"1": (1 << 32) - 1, "2": 5})
     in_order, archive = ArchiveSource(plan, "archive").in_order(), tmp_path / "large.zip"
@@ -238,6 +239,7 @@ def test_unzip_reads_the_largest_member_of_fat32(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("format", FORMATS)
 def test_programs_read_a_large_member(format: Format, tmp_path: Path) -> None:
     plan = sparse_plan(tmp_path, format, {"1": 5 * GIB, "2": 5})
@@ -273,6 +275,7 @@ def test_seventy_thousand_members(format: Format, tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("format", FORMATS)
 def test_programs_unpack_seventy_thousand_members(format: Format, tmp_path: Path) -> None:
     top = tmp_path / "many"

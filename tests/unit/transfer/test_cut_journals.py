@@ -379,7 +379,7 @@ async def test_a_job_that_lost_its_item_ends_and_is_cancelled(world: World, name
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("interrupted", "named", "on_conflict"), [CASES[0], CASES[2], CASES[5], CASES[7], CASES[8]])
 async def test_cut_at_every_byte(world: World, interrupted: str, named: bool, on_conflict: OnConflict) -> None:
     target = await prepare(world, interrupted, named, on_conflict)

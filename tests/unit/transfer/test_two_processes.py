@@ -51,6 +51,7 @@ async def test_one_process_is_suspended_at_a_step_while_the_other_runs(stage: St
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 async def test_one_process_is_suspended_at_every_step(stage: Stage, scene: Scene) -> None:
     for one, _ in ORDERS[:1] if is_symmetrical(scene) else ORDERS:
@@ -69,6 +70,7 @@ async def test_some_random_orders(stage: Stage, scene: Scene) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 async def test_many_random_orders(stage: Stage, scene: Scene) -> None:
     await play_at_random(stage, scene, range(SEEDS, ALL_SEEDS))
@@ -94,7 +96,7 @@ async def test_a_lease_renewed_after_the_check_is_not_taken_over(stage: Stage) -
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 @pytest.mark.parametrize("share", range(SHARES))
 async def test_both_processes_are_suspended_at_every_pair_of_steps(stage: Stage, scene: Scene, share: int) -> None:
