@@ -113,7 +113,7 @@ def test_slurm_starts_the_workers(slurm: Slurm, bare_figup: Figup, start_sandbox
     env = {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token} | {
         k: v for k, v in slurm.env.items() if k != "PATH"
     }
-    words = ["upload", str(source), "--title", "pool", "--limit-rate", "1M", "--connections", "6", "--json"]
+    words = ["upload", str(source), "--title", "pool", "--limit-rate", "500k", "--connections", "6", "--json"]
     words += ["--state-dir", str(folder / "state")]
     script = folder / "job.sh"
     script.write_text(bare_figup.run("slurm", "script", "--dask", "2", "--time", "5", *words).expect(0).stdout, "utf-8")
