@@ -138,6 +138,11 @@ async def in_own_thread(call: Callable[..., T], *args: object) -> T:
     return await anyio.to_thread.run_sync(call, *args, limiter=anyio.CapacityLimiter(1))
 
 
+async def until_cancelled(call: Callable[..., T], *args: object) -> T:
+    """Make a call that only reads, and may hang, in a thread of its own. A cancelled caller does not wait for it."""
+    return await anyio.to_thread.run_sync(call, *args, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+
+
 async def in_batches(values: Iterable[T], size: int = 100) -> AsyncIterator[list[T]]:
     """Yield values whose reading blocks in batches of `size`, which are read in a thread."""
     rest = iter(values)

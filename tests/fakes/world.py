@@ -108,20 +108,20 @@ class World:
         self, what: Paths | Sources, *, state: str = "state", options: Options | None = None, **target: Any
     ) -> int:
         """Run `figup upload`; its exit status, KILLED if the process was killed."""
-        return await self._run(
+        return await self.run(
             lambda client: client.upload(what, on_event=self.notices.append, **target), state, options
         )
 
     async def resume(self, job: str | None = None, *, state: str = "state", options: Options | None = None) -> int:
         """Run `figup resume`; without `job` for the unfinished one."""
-        return await self._run(lambda client: client.resume(job, on_event=self.notices.append), state, options)
+        return await self.run(lambda client: client.resume(job, on_event=self.notices.append), state, options)
 
     async def cancel(self, *, state: str = "state") -> int:
         """Run `figup cancel` for the unfinished job."""
         (job,) = {path.name for path in (self.folder / state / "jobs").iterdir()}
-        return await self._run(lambda client: client.cancel(job, on_event=self.notices.append), state, None)
+        return await self.run(lambda client: client.cancel(job, on_event=self.notices.append), state, None)
 
-    async def _run(self, call: Callable[[Client], Any], state: str, options: Options | None) -> int:
+    async def run(self, call: Callable[[Client], Any], state: str, options: Options | None) -> int:
         self._disk.dead = False
         self.report = self.error = None
         try:
@@ -142,10 +142,11 @@ class World:
         self.report = answer if isinstance(answer, Report) else None
         return 0
 
-    async def _run_inline(self, func: Callable[..., Any], *args: Any, **_: Any) -> Any:
+    async def _run_inline(self, func: Callable[..., Any], *args: Any, abandon_on_cancel: bool = False, **_: Any) -> Any:
         """Stands for `anyio.to_thread.run_sync`: one thread, so that time and the order of events are reproducible."""
         await anyio.lowlevel.checkpoint()
-        await self.gate(getattr(func, "__qualname__", ""))
+        with anyio.CancelScope(shield=not abandon_on_cancel):
+            await self.gate(getattr(func, "__qualname__", ""))
         return func(*args)
 
     def _kill(self) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
-from uploader.concurrency import Stopped, in_own_thread, unwrap_group
+from uploader.concurrency import Stopped, until_cancelled, unwrap_group
 from uploader.errors import (
     AccountNotFound,
     Facts,
@@ -212,9 +212,14 @@ class Engine:
     async def _drive_changed(self) -> None:
         """Check verified sources again that changed while the others were sent, which may have taken hours."""
         for _ in range(_RESTARTS):
-            finished = [t for t in self._run.state.active if t.index in self._finished - self.problems.keys()]
-            changed = await in_own_thread(changed_since_checked, self._run, finished)
-            if not changed or self._run.stop.requested:
+            checked = self._finished - self.problems.keys()
+            finished = [transfer for transfer in self._run.state.active if transfer.index in checked]
+            try:
+                with self._run.stop.interruptible():
+                    changed = await until_cancelled(changed_since_checked, self._run, finished)
+            except Stopped:
+                break
+            if not changed:
                 break
             await self._drive_all(changed)
 

@@ -127,7 +127,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     async def upload(self, job: OpenJob, selection: Selection, item_options: ItemOptions) -> Report:
         """Open the job, bring it up to date with the call, and finish it: see `Client.upload`.
 
-        Clears the selection's files, which the job has then.
+        Clears the selection's files once the job has them.
         """
         async with job, self._leading(job):
             self._check_target(job)
@@ -135,8 +135,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 await self._renew(job, selection)
             for warning in selection.warnings:
                 self.notify(no.Warned(message=warning))
-            # There may be a hundred thousand files; the job has them now.
-            selection.files.clear()
+            # There may be a hundred thousand files; the job has them now, but for archives that are only wanted.
+            if not job.wanted_archives:
+                selection.files.clear()
             with self.listening(self.notify), self.stop.interruptible():
                 await job.renew(await apply_item_options(self.api, job.state, item_options))
             return await self._finish(job)

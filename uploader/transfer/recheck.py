@@ -107,17 +107,18 @@ async def recheck_finished_job(
     With `reread` all sources are read, even if their times are unchanged. Raises SourceChanged, SourceNotFound,
     ChecksumWrong, and what `check_item` raises.
     """
-    changed, read = [], []
+    changed, read = [], dict[int, FileStamp]()
     sources = [transfer for transfer in state.active if not transfer.link]
     for transfer in sources if reread else await anyio.to_thread.run_sync(_needs_rehash, sources, archives):
         try:
-            read.append((transfer, await check_source(transfer, archives, notify, reread=reread)))
+            read[transfer.index] = await check_source(transfer, archives, notify, reread=reread)
         except SourceChanged as error:
             changed.append(error)
     if changed:
         raise _all_of(changed)
-    for transfer, stamp in read:  # reading all of them may have taken hours
-        await check_source(transfer, archives, notify, stamp)
+    # Reading may have taken hours.
+    for transfer in await anyio.to_thread.run_sync(_needs_rehash, sources, archives) if read else ():
+        await check_source(transfer, archives, notify, read.get(transfer.index))
     return await check_item(api, state)
 
 
@@ -313,8 +314,7 @@ async def check_source(
     source_slots: StorageSlots | None = None,
     reread: bool = False,
 ) -> FileStamp:
-    """Check that the source of a verified transfer is what was sent, and has the MD5 that the user gave; return its
-    state.
+    """Check that the source of a verified transfer is what was sent, with the MD5 that the user gave; return its state.
 
     It is read again if its times or inode differ; with `reread` always: a memory mapping changes neither.
     `read_stamp` is its state when this run read it to the end; None if it did not: then the journal's record counts.

@@ -292,6 +292,8 @@ def test_every_path_on_a_command_line_is_recognized_as_one() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ("--endpoint", "'--endpoint' requires an argument. See `figup --help`."),
+        ("--json --endpoint", "'--endpoint' requires an argument. See `figup --help`."),
         ("upload --item", "'--item' requires an argument. See `figup upload --help`."),
         ("upload x --title --publish", "'--title' requires an argument, not '--publish'. See `figup upload --help`."),
         ("upload x --exclude -q", "'--exclude' requires an argument, not '-q'. See `figup upload --help`."),

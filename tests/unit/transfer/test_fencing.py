@@ -92,6 +92,23 @@ async def test_a_changing_request_is_not_repeated_if_the_lease_was_lost_meanwhil
     assert figshare.log.count(request_name) == 1
 
 
+async def test_an_item_is_not_published_if_the_lease_was_lost_while_its_files_were_checked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check before a repeated request takes a listing, which may be long."""
+    figshare = world.figshare
+    figshare.fail("publish", Fault.LOST_BEFORE)
+
+    async def check(_: JobLock) -> None:
+        if "publish" in figshare.log and figshare.log[-1] == "item":
+            raise JobBusy("another machine took over this job")
+
+    monkeypatch.setattr(JobLock, "check", check)
+    options = uploader.ItemOptions(metadata=Metadata(), publish=True)
+    assert await world.upload(world.source("a", CONTENT), title="title", item_options=options) == BUSY
+    assert figshare.log.count("publish") == 1
+
+
 async def test_nothing_is_removed_if_the_lease_was_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     item = world.figshare.add_item("title")
     world.figshare.add_file(item, "a", b"earlier")

@@ -7,25 +7,31 @@ import os
 import random
 import weakref
 import zipfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import anyio
 import pytest
 
 from tests.fakes.figshare import PART_SIZE, Fault
 from tests.fakes.world import KILLED, World, md5
 from tests.support.archives import read_members
-from uploader.errors import ExitStatus
+from uploader.errors import ExitStatus, JobBusy
 from uploader.figshare.outcomes import PartFailed
 from uploader.sources.archive.plan import Plan
 from uploader.sources.archive.zip_layout import ZipLayout
 from uploader.sources.models import Packing, Sources
 from uploader.sources.packing import pack
+from uploader.transfer import execution
+from uploader.transfer.client import Client
+from uploader.transfer.job import run_job
 from uploader.transfer.notices import AnyNotice, FileSent, FileStarted, JobStarted, Warned
 from uploader.transfer.options import Options
 from uploader.transfer.preview import Preview
+from uploader.transfer.report import Report
 
 pytestmark = pytest.mark.anyio
 
@@ -295,6 +301,72 @@ async def test_a_new_file_after_a_kill_while_the_upload_was_begun(
     assert sorted(name for name in found if name != "MANIFEST.md5") == sorted(
         name for name in expected(survey) if not name.endswith("/")
     )
+
+
+async def test_a_change_after_a_new_file_was_taken_up_is_taken_up_too(world: World, survey: Path) -> None:
+    """Nothing of the archive was begun: it is planned again as often as needed."""
+    world.figshare.fail("initiate", Fault.KILLED_BEFORE)
+    options = Options(pack="tar", hash_first=True)
+    assert await world.upload(str(survey), options=options) == KILLED
+    new = survey / "a new file"
+    new.write_bytes(b"new")
+    planned = 0
+
+    async def change(call: str) -> None:
+        nonlocal planned
+        planned += call == "Archives.renewed"
+        if planned == 1 and call == "Archives.open":
+            planned += 1
+            new.write_bytes(b"newer")
+
+    world.gate = change
+    assert await world.upload(str(survey), options=options) == 0, world.error
+    (item,) = world.figshare.stored_items.values()
+    assert planned == 3
+    assert b"newer" in b"".join(file.content for file in item.files.values())
+
+
+class Alone:
+    """A team whose other processes have all ended."""
+
+    may_lead = True
+
+    def leading(self, _: object) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    async def lead(self, *_: object) -> None:
+        await anyio.sleep_forever()
+
+    async def assist(self, *_: object) -> None:
+        return None
+
+    def may_send(self) -> bool:
+        return True
+
+    def members(self) -> tuple[()]:
+        return ()
+
+
+async def test_a_new_file_is_not_forgotten_if_another_process_of_the_team_leads_for_a_while(
+    world: World, survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def together() -> int:
+        def call(client: Client) -> Awaitable[Report]:
+            client.team = Alone()
+            return client.upload(str(survey))
+
+        return await world.run(call, "state", Options(pack="tar"))
+
+    async def lose_the_lease(*_: object) -> Report:
+        monkeypatch.setattr(execution, "run_job", run_job)
+        raise JobBusy("another process leads the job")
+
+    world.figshare.fail("initiate", Fault.KILLED_BEFORE)
+    assert await together() == KILLED
+    (survey / "a new file").write_bytes(b"newer")
+    monkeypatch.setattr(execution, "run_job", lose_the_lease)
+    assert await together() == 0, world.error
+    assert b"newer" in archive(world, "survey.tar")
 
 
 async def test_a_change_of_permissions_changes_nothing(world: World, survey: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import mmap
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,12 +85,14 @@ async def test_a_write_right_after_a_file_was_verified_is_found_by_reading_again
     assert await world.upload(path, title="my data", options=Options(reread=True)) == ExitStatus.INTEGRITY
 
 
+@pytest.mark.parametrize("reread", [True, False])
 async def test_a_source_that_changes_while_others_are_read_again_is_noticed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, reread: bool
 ) -> None:
-    """Reading all of them may take hours."""
+    """Reading all of them, or only the one that was touched, may take hours."""
     first, second = world.source("a.bin", b"first version"), world.source("b.bin", b"other")
     assert await world.upload([first, second], title="my data") == 0
+    Path(second).touch()
     read = recheck.source_md5
 
     async def change_the_first(*args: Any, **options: Any) -> str:
@@ -99,6 +102,7 @@ async def test_a_source_that_changes_while_others_are_read_again_is_noticed(
         return found
 
     monkeypatch.setattr(recheck, "source_md5", change_the_first)
-    assert await world.upload([first, second], title="my data", options=Options(reread=True)) == ExitStatus.INTEGRITY
+    status = await world.upload([first, second], title="my data", options=Options(reread=reread))
+    assert status == ExitStatus.INTEGRITY
     assert world.error is not None
     assert "a.bin: changed since it was sent and verified" in world.error.message

@@ -107,9 +107,9 @@ async def _publish(
         await run.commit_intent(ev.PublishIntended(item.version, mark, item.curation_status))
 
         async def on_turn() -> None:
-            await run.lock.check()
             if run.clock.monotonic() - checked > _CHECK_AGE:
                 await check_files()
+            await run.lock.check()
 
         before = item
         try:

@@ -186,6 +186,7 @@ class SourceSession:
             source_slots=run.source_slots,
             reread=run.options.reread,
         )
+        run.confirmed.pop(self._transfer.index, None)
         if not matches_record(self._transfer, stamp):
             run.confirmed[self._transfer.index] = stamp
 

@@ -119,6 +119,7 @@ class Archives:
         wanted = self.wanted.get(transfer.index, transfer.archive)
         if wanted.id != transfer.archive.id:
             return source_replaced(transfer, self.plan(wanted).examine(), wanted)
+        self.wanted.pop(transfer.index, None)  # it is planned again
         old, members = self.plan(transfer.archive), Members()
         for index in range(old.sources):
             status, was = old.source_status(index), old.members.get(index)

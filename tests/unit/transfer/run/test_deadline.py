@@ -124,6 +124,18 @@ async def test_a_part_whose_source_stalls_is_still_finished(
 
 
 @pytest.mark.anyio
+async def test_storage_that_hangs_after_everything_was_verified_does_not_hold_up_the_end(world: World) -> None:
+    async def hang(call: str) -> None:
+        if call == "changed_since_checked":
+            await world.clock.sleep(10_000)
+
+    world.gate = hang
+    path = world.source("data.bin", bytes(300))
+    assert await world.upload(path, options=Options(deadline=60, grace=1)) == 75
+    assert world.clock.monotonic() < 100
+
+
+@pytest.mark.anyio
 async def test_two_runs_without_a_finished_part_are_reported(world: World, part_size: int) -> None:
     path = world.source("data.bin", bytes(3 * part_size))
     options = Options(limit_rate=part_size / 100, deadline=60, grace=10)
