@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from uploader.catalog.reading import Reading
-from uploader.errors import ItemNotFound
+from uploader.errors import ItemNotFound, PermissionDenied
 from uploader.figshare.records import own_list
 from uploader.figshare.retry import poll
 from uploader.items.reconcile import SETTLE_TIMEOUT
@@ -34,6 +34,8 @@ async def gone_items(api: Figshare, ids: Collection[int]) -> set[int]:
                 await api.items.detail(item_id)
             except ItemNotFound:
                 continue
+            except PermissionDenied:  # it exists, and is another account's now; or the token has expired
+                await api.account()
             gone.discard(item_id)
         return not gone or None
 

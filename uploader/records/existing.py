@@ -61,6 +61,8 @@ class Existing:
     own: set[int] = field(default_factory=set)
     by_doi: dict[str, list[Row]] = field(default_factory=dict)
     marked: dict[str, int] = field(default_factory=dict)
+    bearing: dict[int, str] = field(default_factory=dict)
+    """The marks by the items that have them; a repeated request makes several with one."""
     records: dict[int, str] = field(default_factory=dict)
     """The keys of records of the file by the items that the job has for them, as far as they have one of the DOIs."""
 
@@ -69,9 +71,12 @@ class Existing:
 
         Those that the job has for other records of the file are left out: a publication may have several.
         """
+        return [row for row in self.all_with_doi(record) if self.records.get(row.id, record.key) == record.key]
+
+    def all_with_doi(self, record: Planned) -> list[Row]:
+        """Return the same with those that the job has for other records of the file."""
         found = {row.id: row for doi in record.dois for row in self.by_doi.get(comparable_doi(doi), ())}
-        rows = [row for row in found.values() if self.records.get(row.id, record.key) == record.key]
-        return sorted(rows, key=lambda row: (row.owner != "own", row.id))
+        return sorted(found.values(), key=lambda row: (row.owner != "own", row.id))
 
     def other_record(self, record: Planned) -> str | None:
         """Return the key of another record of the file whose item has a DOI of this one."""
@@ -107,6 +112,7 @@ async def find_existing(
         for mark in marks:
             if bears_mark(row.title, [mark]):
                 found.marked[mark] = min(row.id, found.marked.get(mark, row.id))
+                found.bearing[row.id] = mark
     if elsewhere and institution is not None and dois:
         async for row in _of_institution(api, institution, warn):
             if row.id not in found.own:

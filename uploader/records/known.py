@@ -56,9 +56,10 @@ class KnownRecords:
             requests += [(state.intent.mark, key)] if state.intent is not None else []
             if state.item_id in there:
                 existing.records[state.item_id] = key
-        for mark, key in requests:
-            if (item_id := existing.marked.get(mark)) in there:
-                existing.records[item_id] = key
+        whose = dict(requests)
+        for item_id, mark in existing.bearing.items():
+            if item_id in there and mark in whose:
+                existing.records[item_id] = whose[mark]
 
     def look_alikes(self, existing: Existing) -> Iterator[str]:
         """Yield a message for each new record that may be one of the job with another DOI: its title and authors are

@@ -155,17 +155,19 @@ class Run:
 
     async def _check_again(self) -> None:
         """Look for items that were deleted since the run began, which may be hours ago; their records failed."""
-        items = (
-            (self._job.state.of(key).item_id, key) for key, (result, *_) in self._results.items() if result != "failed"
-        )
-        keys = {item_id: key for item_id, key in items if item_id is not None}
+        keys: dict[int, list[str]] = {}  # an item that exists may be that of several records
+        for key, (result, _, row) in self._results.items():
+            item_id = self._job.state.of(key).item_id if row is None else row.id if row.owner == "own" else None
+            if result != "failed" and item_id is not None:
+                keys.setdefault(item_id, []).append(key)
         for item_id in sorted(await gone_items(self._api, keys.keys())):
-            key, message = keys[item_id], f"item {item_id} was deleted while others were worked on"
-            if not self._is_update:
-                await self._job.commit(ev.Removed(key=key, id=item_id))
-            await self._job.commit(ev.Failed(key=key, code=ItemNotFound.code, message=message))
-            self._results[key] = ("failed", message, None)
-            self.failed += 1
+            message = f"item {item_id} was deleted while others were worked on"
+            for key in keys[item_id]:
+                if not self._is_update:
+                    await self._job.commit(ev.Removed(key=key, id=item_id))
+                await self._job.commit(ev.Failed(key=key, code=ItemNotFound.code, message=message))
+                self._results[key] = ("failed", message, None)
+                self.failed += 1
 
     async def _look_up_left_behind(self, existing: Existing) -> None:
         """Look up the outcome of requests to create items of records that are no longer in the file."""
@@ -307,8 +309,9 @@ class Run:
 
     async def _forget_if_moved(self, steps: Steps, existing: Existing) -> None:
         """Forget an item that an earlier run updated, if the DOI is that of another item now."""
-        ids = [row.id for row in existing.with_doi(steps.record) if row.owner == "own"]
+        ids = [row.id for row in existing.all_with_doi(steps.record) if row.owner == "own"]
         if ids and steps.item_id not in ids:
+            existing.records.pop(steps.item_id, None)
             self._warn(f"the {self._named(steps.record)} is that of item {ids[0]} now, and not of {steps.item_id}")
             await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
 
