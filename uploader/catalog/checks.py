@@ -39,10 +39,11 @@ class Filter:
 class RowChecks:
     """The filters of a search that show in its rows. `title_words` are only checked to have had some effect."""
 
-    def __init__(self, tests: Sequence[Filter], title_words: Sequence[str] = ()) -> None:
+    def __init__(self, tests: Sequence[Filter], title_words: Sequence[str] = (), *, known: int = 0) -> None:
+        """`known` rows of the list fitted in an earlier reading that is continued."""
         self._tests = tests
         self._stems = [stem for word in title_words for stem in _stems(word)]
-        self._rows = 0
+        self._rows = known
         self._shown, self._odd = Counter[str](), Counter[str]()
         """Rows that show a filter, and those that do not fit it, by its name."""
         self._left_out = set[int]()

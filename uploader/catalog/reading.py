@@ -107,7 +107,8 @@ class Reading:
             count, before = 0, len(self._known)
             async for page in self.pages():
                 count += 1
-                self._known.update(row.id for row in page)
+                if shifts:
+                    self._known.update(row.id for row in page)
                 yield page
             if not shifts or (count <= 1 and not self._continued) or (again and len(self._known) == before):
                 return

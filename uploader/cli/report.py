@@ -248,7 +248,8 @@ async def _report(
         if table.replace:
             await in_thread(lambda: before.check(account))
         # Killed while the files get their names, the same command may replace those that have.
-        table = replace(table, on_complete=lambda files: before.expect(account, files))
+        replaces = table.replace
+        table = replace(table, on_complete=lambda files: before.expect(account, files, replace=replaces))
     place = Place(state_dir=state_dir(session.common), endpoint=api.endpoint, account=account)
     extras = Extras(
         numbers=numbers, scope=request.scope, since=request.stats_since, versions=request.versions,

@@ -43,10 +43,18 @@ class IncompleteTable:
         if self._marked()[0] != _owner(account):
             raise OutputExists(f"{printable(str(self._files[0]))} exists, and has records of another account")
 
-    def expect(self, account: int | None, files: Mapping[Path, os.stat_result]) -> None:
-        """Remember files that are about to get their names, of which a crash may leave some without."""
+    def expect(self, account: int | None, files: Mapping[Path, os.stat_result], *, replace: bool = False) -> None:
+        """Remember files that are about to get their names, of which a crash may leave some without.
+
+        `replace`: in place of the table that `exists`. Raises OutputExists if somebody has changed that meanwhile.
+        """
+        if replace and not self.exists():
+            raise OutputExists(
+                f"{printable(str(self._files[0]))} exists, or a file beside it, and was changed meanwhile"
+            )
+        before = [_identity(path) if replace else _ABSENT for path in self._files]
         after = [_of(files[path]) if path in files else _ABSENT for path in self._files]
-        self._put(account, [{_identity(path), one} for path, one in zip(self._files, after, strict=True)])
+        self._put(account, [{*both} for both in zip(before, after, strict=True)])
 
     def update(self, account: int | None, *, incomplete: bool) -> None:
         """Remember the table that was just written for this account, or forget the one before it."""

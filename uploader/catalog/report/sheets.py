@@ -151,7 +151,7 @@ def _open(
 ) -> Table:  # fmt: skip
     ending = path.suffix.lower()
     if ending == ".csv":
-        return _Csv(path, new, layout, sides, private=private)
+        return _Csv(path, new, layout, sides, replace=replace, private=private)
     if ending == ".jsonl":
         return _JsonLines(new)
     long_texts = LongTexts(path, replace=replace, private=private)
@@ -159,10 +159,10 @@ def _open(
 
 
 class _Csv:
-    """CSV by RFC 4180. Files of separate tables replace older ones, which `check_output` has looked for."""
+    """CSV by RFC 4180, with a file for each separate table."""
 
     def __init__(
-        self, path: Path, new: NewFile, layout: Layout, sides: Sequence[SideTable], *, private: bool
+        self, path: Path, new: NewFile, layout: Layout, sides: Sequence[SideTable], *, replace: bool, private: bool
     ) -> None:  # fmt: skip
         self._new = new
         self.changes = Counter[str]()
@@ -170,7 +170,7 @@ class _Csv:
         self._sides: list[NewFile] = []
         try:
             for one in sides:
-                self._sides.append(NewFile(_side_path(path, one), replace=True, private=private))
+                self._sides.append(NewFile(_side_path(path, one), replace=replace, private=private))
                 self._sides[-1].write(csv_header([column.name for column in one.columns]))
         except BaseException:
             self.abandon()

@@ -95,9 +95,9 @@ class RowList:
     criteria: Mapping[str, str | int] = field(default_factory=dict)
     tests: tuple[Filter, ...] = ()
 
-    def checks(self) -> RowChecks:
-        """Return the tests of whether rows fit the filters that show in them."""
-        return RowChecks(self.tests)
+    def checks(self, known: int = 0) -> RowChecks:
+        """Return the tests of whether rows fit the filters that show in them; for `known` see `RowChecks`."""
+        return RowChecks(self.tests, known=known)
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
