@@ -80,12 +80,13 @@ def option_defaults(
         for key, value in table.items():
             if isinstance(value, Mapping) and commands and key not in commands:
                 raise _unknown(key, commands, path)
-        found = {
-            options[key].name or "": _value(value, options[key], key, path)
-            for key, value in _of_command(table, command, frozenset(common), frozenset(options), frozenset(outer), path)
-            if key in options
-        }
-        values = _with_one_endpoint(values, found, path) | found
+        for some in _of_command(table, command, frozenset(common), frozenset(options), frozenset(outer), path):
+            found = {
+                options[key].name or "": _value(value, options[key], key, path)
+                for key, value in some.items()
+                if key in options
+            }
+            values = _with_one_endpoint(values, found, path) | found
     return values
 
 
@@ -148,26 +149,25 @@ def _of_command(
     own: frozenset[str],
     outer: frozenset[str],
     path: Path,
-) -> Iterator[tuple[str, Any]]:
-    """Yield the keys for one command: those of all commands, then its own. Checks their names.
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the options for one command: those of all commands, then its own. Checks their names.
 
     `outer` are the options of the groups that it is in.
     """
-    for key, value in table.items():
-        if not isinstance(value, Mapping):
-            if key not in common:
-                raise _unknown(key, common, path, "Options of one command have a table: [defaults.upload].")
-            yield key, value
+    general = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
+    for key in general.keys() - common:
+        raise _unknown(key, common, path, "Options of one command have a table: [defaults.upload].")
+    yield general
     for names in ([["upload"]] if list(command) == ["resume"] else []) + [list(command)]:
         inner = _inner(table, names, path, outer)
         if ".".join(names) in common and not isinstance(inner, Mapping):
             continue  # "sandbox" is an option of all commands, and a command
-        for key, value in _table(inner, ".".join(names), path).items():
-            if isinstance(value, Mapping):
-                continue
-            if key not in own and names == list(command):
-                raise _unknown(key, own, path)
-            yield key, value
+        options = {
+            key: value for key, value in _table(inner, ".".join(names), path).items() if not isinstance(value, Mapping)
+        }
+        for key in options.keys() - own if names == list(command) else ():
+            raise _unknown(key, own, path)
+        yield options
 
 
 def _inner(table: Mapping[str, Any], names: Sequence[str], path: Path, outer: frozenset[str]) -> Any:

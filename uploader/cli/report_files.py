@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -95,7 +96,7 @@ async def write_outputs(session: Session, accounting: ReportOptions, report: Rep
         kept = states.folder(report.job).exists()  # a job that has begun nothing is not
         if accounting.failed_to is not None:
             repeated = session.common.repeated if kept else None
-            _refuse_sources((accounting.failed_to,), report.files)
+            _refuse_sources((accounting.failed_to,), report.files, states.members(report.job) if kept else ())
             write_file(accounting.failed_to, failed_list(report, accounting, repeated, on_conflict))
         if kept:
             write_reports(states, report.job, accounting.reports)
@@ -125,7 +126,7 @@ def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
     from uploader.transfer.history.build_report import build_report
 
     known = build_report(states, job)
-    _refuse_sources(paths, known.files)
+    _refuse_sources(paths, known.files, states.members(job))
     for path in paths:
         write_file(path, _encoded(known, path))
 
@@ -139,11 +140,14 @@ def check_outputs(accounting: ReportOptions, log_file: Path | None, inputs: Iter
             raise click.UsageError(f"{option} {output} would overwrite a file that is read; name another one")
 
 
-def _refuse_sources(outputs: Iterable[Path], files: Iterable[FileReport]) -> None:
-    """Raise UsageError for a file that is to be written and was found in a folder that is sent."""
-    sources = {file.path for file in files}
-    for path in outputs:
-        if sources & {str(path), os.path.realpath(path)}:
+def _refuse_sources(outputs: Iterable[Path], files: Iterable[FileReport], members: Iterable[str]) -> None:
+    """Raise UsageError for a file that is to be written and was found in a folder that is sent. `members` are the
+    sources of archives.
+    """
+    there = [path for path in outputs if os.path.lexists(path)]
+    written = {name: path for path in there for name in (str(path), os.path.realpath(path))}
+    for source in itertools.chain((file.path for file in files), members) if written else ():
+        if (path := written.get(source)) is not None:
             raise UsageError(f"{path} is one of the files that are sent, and was not overwritten", path=str(path))
 
 

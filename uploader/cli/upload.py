@@ -89,7 +89,7 @@ def upload(
     stopped, and then every byte is on Figshare exactly once, verified by its MD5. Rerun after that, it sends nothing.
     """
     joining.check(common, new_job=new_job)
-    check_outputs(accounting, common.log_file, (*sources.paths, sources.manifest, about.metadata))
+    check_outputs(accounting, common.log_file, (*sources.paths, sources.from_file, sources.manifest, about.metadata))
     sources = replace(sources, stdin=read_stdin(sources))
     if about.item is None and about.title is None:
         check_list(sources)

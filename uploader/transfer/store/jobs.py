@@ -290,6 +290,14 @@ class JobStore:
 
         return Archives(self.folder(job), self.disk, held, wanted)
 
+    def members(self, job: str) -> Iterator[str]:
+        """Yield the paths of the sources of a job's archives. Blocks. Raises as `read` does, and JournalDamaged."""
+        archives = self.archives(job)
+        for transfer in self.read(job).active:
+            if transfer.archive is not None:
+                members = archives.plan(transfer.archive).members
+                yield from map(members.path, range(len(members)))
+
     def _write_list(self, path: Path, lines: Callable[[], Iterator[bytes]]) -> Path | None:
         """Write a list line by line, since it may be large, unless the file has it. Return None if it is empty."""
         same = 0
