@@ -65,6 +65,8 @@ class Existing:
     """The marks by the items that have them; a repeated request makes several with one."""
     records: dict[int, str] = field(default_factory=dict)
     """The keys of records of the file by the items that the job has for them, as far as they have one of the DOIs."""
+    moved: dict[str, int] = field(default_factory=dict)
+    """Items that have the DOI of a record now, by its key, if the job updated another one for it."""
 
     def with_doi(self, record: Planned) -> list[Row]:
         """Return the items that have, or belong to a publication that has, a DOI of the record; own ones first.
@@ -74,14 +76,14 @@ class Existing:
         return [row for row in self.all_with_doi(record) if self.records.get(row.id, record.key) == record.key]
 
     def all_with_doi(self, record: Planned) -> list[Row]:
-        """Return the same with those that the job has for other records of the file."""
+        """Return the same, including those that the job has for other records of the file."""
         found = {row.id: row for doi in record.dois for row in self.by_doi.get(comparable_doi(doi), ())}
         return sorted(found.values(), key=lambda row: (row.owner != "own", row.id))
 
     def other_record(self, record: Planned) -> str | None:
         """Return the key of another record of the file whose item has a DOI of this one."""
-        rows = (row for doi in record.dois for row in self.by_doi.get(comparable_doi(doi), ()))
-        return next((key for row in rows if (key := self.records.get(row.id, record.key)) != record.key), None)
+        keys = (self.records.get(row.id, record.key) for row in self.all_with_doi(record))
+        return next((key for key in keys if key != record.key), None)
 
 
 async def find_existing(

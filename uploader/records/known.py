@@ -43,8 +43,8 @@ class KnownRecords:
         """Return the DOIs by which an item may be recognized as that of a record: for updates that of any one, as it
         may be another item's now, else of records for which the job has none.
         """
-        updates = self.state.plan is not None and self.state.plan.action == "update"
-        return {comparable_doi(doi) for one in (self if updates else self.without_item()) for doi in one.dois}
+        records = self if self._is_update else self.without_item()
+        return {comparable_doi(doi) for one in records for doi in one.dois}
 
     def note_items(self, existing: Existing) -> None:
         """Note which of the items that exist are those of records of the file, or were created by requests for them."""
@@ -60,6 +60,26 @@ class KnownRecords:
         for item_id, mark in existing.bearing.items():
             if item_id in there and mark in whose:
                 existing.records[item_id] = whose[mark]
+        if self._is_update:
+            self._note_moved(existing)
+
+    def _note_moved(self, existing: Existing) -> None:
+        """Note which items are no longer those of their records, because other ones have the DOIs now.
+
+        An item that has a DOI of its own record is not what another record of the publication moved to.
+        """
+        settled, others = set[int](), dict[str, list[int]]()
+        for one in self:
+            item_id = self.state.of(one.key).item_id
+            ids = [row.id for row in existing.all_with_doi(one) if row.owner == "own"] if item_id is not None else []
+            if item_id in ids:
+                settled.add(item_id)
+            elif ids:
+                others[one.key] = ids
+        for key, ids in others.items():
+            if (now := next((item_id for item_id in ids if item_id not in settled), None)) is not None:
+                existing.moved[key] = now
+        existing.records = {item_id: key for item_id, key in existing.records.items() if key not in existing.moved}
 
     def look_alikes(self, existing: Existing) -> Iterator[str]:
         """Yield a message for each new record that may be one of the job with another DOI: its title and authors are
@@ -81,6 +101,10 @@ class KnownRecords:
                     "no longer in the file; it gets an item of its own. If only the DOI was corrected, set it on item "
                     f"{item_id} first"
                 )
+
+    @property
+    def _is_update(self) -> bool:
+        return self.state.plan is not None and self.state.plan.action == "update"
 
     @cached_property
     def _earlier(self) -> dict[str, str]:

@@ -309,10 +309,8 @@ class Run:
 
     async def _forget_if_moved(self, steps: Steps, existing: Existing) -> None:
         """Forget an item that an earlier run updated, if the DOI is that of another item now."""
-        ids = [row.id for row in existing.all_with_doi(steps.record) if row.owner == "own"]
-        if ids and steps.item_id not in ids:
-            existing.records.pop(steps.item_id, None)
-            self._warn(f"the {self._named(steps.record)} is that of item {ids[0]} now, and not of {steps.item_id}")
+        if (now := existing.moved.get(steps.record.key)) is not None:
+            self._warn(f"the {self._named(steps.record)} is that of item {now} now, and not of {steps.item_id}")
             await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
 
     async def _read(self, key: str, row: Row) -> Row:

@@ -180,6 +180,44 @@ async def test_an_item_that_is_deleted_while_others_are_worked_on_is_no_success(
         assert shown(world) == WANTED
 
 
+async def test_a_duplicate_that_is_deleted_while_others_are_worked_on_is_no_success(world: RecordWorld) -> None:
+    theirs = world.figshare.add_item("theirs")
+    theirs.doi = "10.1234/1"
+
+    async def delete(request: str) -> None:
+        if request == "create" and theirs.id in world.figshare.stored_items:
+            await world.clock.sleep(LISTING_AGE + 1)
+            del world.figshare.stored_items[theirs.id]
+
+    world.figshare.gate = delete
+    assert await world.run(RECORDS) == 1
+    assert world.results() == ["failed", "created"]
+    assert world.outcomes[0].reason == f"item {theirs.id} was deleted while others were worked on"
+    assert await world.run(RECORDS) == 0
+    assert shown(world) == WANTED
+
+
+@pytest.mark.parametrize("expired", [False, True])
+async def test_an_item_that_another_account_has_meanwhile_does_not_end_the_run(
+    world: RecordWorld, *, expired: bool
+) -> None:
+    """Unless the token has expired, which Figshare answers alike."""
+
+    async def give(request: str) -> None:
+        if request == "create":
+            await world.clock.sleep(LISTING_AGE)
+        elif request.startswith("list") and world.items():
+            world.items()[0].visible_at = world.clock.monotonic() + 3600
+            world.figshare.fail("detail", PermissionDenied("not yours"))
+            if expired:
+                world.figshare.fail("account", TokenRejected("expired"))
+
+    world.figshare.gate = give
+    assert await world.run(RECORDS) == (3 if expired else 0)
+    assert world.results() == ["created", "created"]
+    assert world.figshare.log[-1] == "account"
+
+
 async def test_one_record_that_fails_does_not_stop_the_others(world: RecordWorld) -> None:
     world.figshare.fail("link", RequestRejected("no such address"))
     assert await world.run(RECORDS) == 1

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.fakes import figshare as fake
-from tests.fakes.figshare import Fault
+from tests.fakes.figshare import Fault, StoredItem
 from tests.fakes.records import RecordWorld, record
 from tests.fakes.world import KILLED
 from uploader.errors import Interrupted, ItemNotFound, JobBusy, RequestRejected
@@ -91,6 +91,16 @@ async def test_an_item_is_that_of_one_record(world: RecordWorld) -> None:
         assert [item.title for item in world.items()] == ["A dam 1", "A dam 2"]
 
 
+async def test_no_draft_of_a_repeated_request_counts_as_that_of_another_record(world: RecordWorld) -> None:
+    world.figshare.fail("create", Fault.KILLED_AFTER)
+    assert await world.run([of_paper(1), of_paper(2)]) == KILLED
+    (first,) = world.items()
+    world.figshare.add_item(first.title).fields.update(first.fields)  # by the same request, which was repeated
+    assert await world.run([of_paper(1), of_paper(2)]) == 0
+    assert [item.title for item in world.items()] == ["A dam 1", "A dam 2"]
+    assert world.results() == ["created", "created"]
+
+
 async def test_two_records_do_not_update_the_same_item(world: RecordWorld) -> None:
     await world.run([of_paper(1)])
     same = msgspec.structs.replace(record(1), key="10.9/paper", dois=("10.9/paper",))
@@ -113,6 +123,60 @@ async def test_an_update_follows_its_doi_to_another_item(world: RecordWorld) -> 
     assert await world.run([record(1)], action="update") == 1
     assert await world.run([record(1)], action="update") == 0
     assert first.title == "A dam 1"
+
+
+HIGHER = [record(1, description="Higher 1"), record(2, description="Higher 2")]
+
+
+async def with_dois(world: RecordWorld, *dois: str) -> list[StoredItem]:
+    """Items whose DOIs were 10.1234/1 and 10.1234/2 when they were updated, and are these now."""
+    items = [world.figshare.add_item(str(number)) for number in range(3)]
+    items[0].doi, items[1].doi = "10.1234/1", "10.1234/2"
+    assert await world.run([record(1), record(2)], action="update") == 0
+    for item, doi in zip(items, dois, strict=True):
+        item.doi = doi
+    return items
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    "dois",
+    [
+        ("10.1234/2", "10.1234/1", "10.1234/other"),
+        ("10.1234/other", "10.1234/1", "10.1234/2"),
+        ("10.1234/2", "10.1234/other", "10.1234/1"),
+    ],
+)
+async def test_updates_follow_dois_that_changed_places(
+    world: RecordWorld, dois: tuple[str, ...], *, backwards: bool
+) -> None:
+    items = await with_dois(world, *dois)
+    for _ in range(2):
+        assert await world.run(HIGHER[::-1] if backwards else HIGHER, action="update") == 0
+        assert tuple(item.doi for item in items) == dois
+        for number in (1, 2):
+            item = items[dois.index(f"10.1234/{number}")]
+            assert (item.title, item.fields["description"]) == (f"A dam {number}", f"Higher {number}")
+            assert [author.full_name for author in item.authors] == [f"Author {number}"]
+
+
+async def test_a_new_record_gets_the_item_from_which_another_one_moved(world: RecordWorld) -> None:
+    first, second = world.figshare.add_item("first"), world.figshare.add_item("second")
+    first.doi = "10.1234/1"
+    assert await world.run([record(1)], action="update") == 0
+    first.doi, second.doi = "10.1234/2", "10.1234/1"
+    assert await world.run([record(2), record(1)], action="update") == 0
+    assert (first.title, second.title) == ("A dam 2", "A dam 1")
+
+
+async def test_an_update_does_not_move_to_the_item_of_another_record_of_the_publication(world: RecordWorld) -> None:
+    first, second = world.figshare.add_item("first"), world.figshare.add_item("second")
+    first.doi, second.doi = "10.1234/1", "10.1234/2"
+    assert await world.run([of_paper(1), of_paper(2)], action="update") == 0
+    first.doi, first.fields["resource_doi"] = "", ""
+    changed = [msgspec.structs.replace(of_paper(number), title=f"A dyke {number}") for number in (1, 2)]
+    assert await world.run(changed, action="update") == 0
+    assert ((first.title, second.title), world.warnings) == (("A dyke 1", "A dyke 2"), [])
 
 
 # --- items that are not visible yet -----------------------------------------------------------------------------------
