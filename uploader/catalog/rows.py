@@ -117,7 +117,9 @@ class NewFile:
             return os.fstat(self.file.fileno())
 
     def close(self, *, keep: bool) -> None:
-        """Close the file; with `keep`, give it its name."""
+        """Close the file; with `keep`, give it its name. A closed one stays as it is."""
+        if self.file.closed:
+            return
         try:
             with self._errors():
                 with self.file:

@@ -29,6 +29,7 @@ from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
 from uploader.errors import (
     CatalogBusy,
+    FilterIgnored,
     Interrupted,
     ItemNotFound,
     NameNotFound,
@@ -173,6 +174,41 @@ def test_a_list_that_shifts_is_read_whole_in_a_run_of_few_requests(figshare: Fig
     for message in ("stopped after 3 requests: 2001 records listed", "stopped after 3 requests: 2,001 of 2001 rec"):
         with pytest.raises(Interrupted, match=message):
             run_once(figshare, store, Spec(report="own"), max_requests=1)
+
+
+def test_a_list_is_judged_by_all_its_rows_if_it_is_continued_at_its_last_page(
+    figshare: Figshare, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last page has one row, which does not fit."""
+    figshare.titles = {number: f"Item {number}" for number in range(1, PAGE + 2)}
+    raw, spec = figshare._raw, Spec(report="public", institution=1, type_id=3)
+
+    def refuse() -> None:
+        if len(figshare.pages) == 2:
+            raise Throttled("slow down")
+
+    figshare.on_page = refuse
+    monkeypatch.setattr(figshare, "_raw", lambda number: raw(number) | {"defined_type": 3 + (number > PAGE)})
+    with pytest.raises(Throttled):
+        run_once(figshare, store, spec)
+    assert store.counts()[0] == PAGE
+    with pytest.raises(Interrupted, match="of 1000 records left to read"):
+        run_once(figshare, store, spec, max_requests=3)
+
+
+def test_the_rows_of_one_list_say_nothing_of_the_filters_of_another(
+    figshare: Figshare, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, raw = figshare._rows, figshare._raw
+
+    def found(listing: Listing, criteria: Any) -> list[dict[str, Any]]:
+        first, second = "orcid" in str(criteria["search_for"]), str(criteria["search_for"]).startswith("(")
+        shown = rows(listing, {}) if first else [raw(1) | {"id": COUNT + 1 + at, "defined_type": 9} for at in range(5)]
+        return [] if second else [{"defined_type": 3} | one for one in shown]
+
+    monkeypatch.setattr(figshare, "_rows", found)
+    with pytest.raises(FilterIgnored, match="5 of 5 records"):
+        run_once(figshare, store, Spec(report="author", orcid="0000-0002-1825-0097", author="Doe", type_id=3))
 
 
 @pytest.mark.parametrize(("given", "used"), [(60.0, 55.0), (4.0, 3.0), (0.0, 0.0), (-9.0, 0.0)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from uploader.catalog.report.incomplete import IncompleteTable
+from uploader.catalog.rows import NewFile
 from uploader.errors import OutputExists
 
 
@@ -71,3 +73,58 @@ def test_files_of_which_a_crash_left_some_without_their_names_may_be_replaced(fi
     assert table(files).exists() == (named > 0)
     files[-1].write_text("of a person")
     assert not table(files).exists()
+
+
+def refused(
+    table: IncompleteTable, path: Path, *, replace: bool, meanwhile: Callable[[], object] = lambda: None
+) -> OutputExists | None:
+    """Write a table as a report does; return what kept it from getting its name."""
+    new = NewFile(path, replace=replace)
+    meanwhile()
+    try:
+        table.expect(5, {path: new.complete()}, replace=replace)
+        new.close(keep=True)
+    except OutputExists as error:
+        return error
+    finally:
+        new.close(keep=False)
+    return None
+
+
+def test_a_file_that_was_created_meanwhile_is_kept_by_this_run_and_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    before = table([path])
+    assert not before.exists()
+    error = refused(before, path, replace=False, meanwhile=lambda: path.write_text("of a person"))
+    assert "created meanwhile" in str(error)
+    assert not table([path]).exists()
+    assert path.read_text() == "of a person"
+
+
+@pytest.mark.parametrize("changed", range(3))
+def test_an_incomplete_table_that_is_edited_during_the_next_run_is_kept(files: list[Path], changed: int) -> None:
+    table(files).update(5, incomplete=True)
+    before = table(files)
+    assert before.exists()
+    files[changed].write_text("id, edited")
+    error = refused(before, files[0], replace=True)
+    assert str(error) == f"{files[changed]} exists, and was changed meanwhile"
+    assert not table(files).exists()
+    assert files[changed].read_text() == "id, edited"
+    assert sorted(path.name for path in files[0].parent.glob("*t.*csv*")) == sorted(
+        path.name for path in files if path.exists()
+    )
+
+
+def test_an_incomplete_table_that_is_removed_during_the_next_run_is_written_again(files: list[Path]) -> None:
+    table(files).update(5, incomplete=True)
+    for path in files[:2]:
+        path.unlink()
+        assert refused(table(files), files[0], replace=True) is None
+        assert table(files).exists()
+
+
+def test_a_table_that_another_process_completes_meanwhile_is_kept(files: list[Path]) -> None:
+    table(files).update(5, incomplete=True)
+    table(files).update(5, incomplete=False)
+    assert "changed meanwhile" in str(refused(table(files), files[0], replace=True))

@@ -11,6 +11,7 @@ import resource
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from uploader.catalog.report import workbook
 from uploader.catalog.report.columns import Entry, Layout, parse_columns
 from uploader.catalog.report.known_columns import RECORDS
 from uploader.catalog.report.sheets import output_files, write_table
+from uploader.catalog.report.side_tables import SIDE_TABLES
 from uploader.catalog.report.values import number, plain_text, state, used_percent
 from uploader.errors import (
     CatalogDamaged,
@@ -228,6 +230,23 @@ def test_an_existing_table_is_replaced_only_on_request(tmp_path: Path) -> None:
         write(path, replace=True, expected=3)
     write(path, replace=True, private=True)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("name", ["t.csv", f"t.{SIDE_TABLES[0].name}.csv", "t.xlsx", "t.long.jsonl"])
+def test_a_file_that_was_created_meanwhile_is_replaced_only_on_request(
+    tmp_path: Path, name: str, *, replace: bool
+) -> None:
+    path, theirs = tmp_path / ("t.csv" if name.endswith(".csv") else "t.xlsx"), tmp_path / name
+    entries, sides = [entry({"id": 1, "title": "x" * 40_000})], SIDE_TABLES[: path.suffix == ".csv"]
+
+    def create(_: object) -> None:
+        theirs.write_text("of a person")
+
+    with nullcontext() if replace else pytest.raises(OutputExists, match=f"{name} exists: it was created meanwhile"):
+        write(path, entries, sides=sides, replace=replace, on_complete=create)
+    assert (theirs.read_text("latin-1") == "of a person") is not replace
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_long_texts_belong_to_the_workbook_of_their_name(tmp_path: Path) -> None:

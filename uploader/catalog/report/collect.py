@@ -204,7 +204,7 @@ class Collector:
             reading = ReadingById(source, listing, wanted.criteria, position=position, seen=seen)
         else:
             reading = Reading(source, listing, wanted.criteria, position=position, seen=seen)
-        known, checks = set(seen), wanted.checks(len(seen))
+        known, checks = set(seen), wanted.checks(len(seen) if position is not None else 0)
         self._known += len(known)
         async for page in reading.pages() if isinstance(reading, ReadingById) else reading.settled_pages():
             rows = checks.fitting(page)

@@ -48,13 +48,17 @@ class IncompleteTable:
 
         `replace`: in place of the table that `exists`. Raises OutputExists if somebody has changed that meanwhile.
         """
-        if replace and not self.exists():
-            raise OutputExists(
-                f"{printable(str(self._files[0]))} exists, or a file beside it, and was changed meanwhile"
-            )
         before = [_identity(path) if replace else _ABSENT for path in self._files]
+        self._check_unchanged(before)
         after = [_of(files[path]) if path in files else _ABSENT for path in self._files]
         self._put(account, [{*both} for both in zip(before, after, strict=True)])
+
+    def _check_unchanged(self, found: Sequence[bytes]) -> None:
+        _, marked = self._marked()
+        unknown = [list[bytes]()] * len(found)
+        for path, one, known in zip(self._files, found, marked if len(marked) == len(found) else unknown, strict=True):
+            if one not in (_ABSENT, *known):
+                raise OutputExists(f"{printable(str(path))} exists, and was changed meanwhile")
 
     def update(self, account: int | None, *, incomplete: bool) -> None:
         """Remember the table that was just written for this account, or forget the one before it."""
