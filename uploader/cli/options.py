@@ -182,7 +182,7 @@ class CommandGroup(click.Group):
     """A group of commands. Global options work before its command, too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and with_global_options_last([*args, "help"]) == ["help"] and not isinstance(self, FigupCommand):
+        if args and with_global_options_last([*args, "help"]) == ["help"] and not self.invoke_without_command:
             ctx.fail("no command given")  # click would call the first option unknown
         return super().parse_args(ctx, with_global_options_last(args))
 

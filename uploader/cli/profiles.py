@@ -155,7 +155,7 @@ def _of_command(
     `outer` are the options of the groups that it is in.
     """
     general = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
-    for key in general.keys() - common:
+    for key in (key for key in general if key not in common):
         raise _unknown(key, common, path, "Options of one command have a table: [defaults.upload].")
     yield general
     for names in ([["upload"]] if list(command) == ["resume"] else []) + [list(command)]:
@@ -165,7 +165,7 @@ def _of_command(
         options = {
             key: value for key, value in _table(inner, ".".join(names), path).items() if not isinstance(value, Mapping)
         }
-        for key in options.keys() - own if names == list(command) else ():
+        for key in (key for key in options if key not in own and names == list(command)):
             raise _unknown(key, own, path)
         yield options
 

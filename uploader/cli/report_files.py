@@ -96,7 +96,7 @@ async def write_outputs(session: Session, accounting: ReportOptions, report: Rep
         kept = states.folder(report.job).exists()  # a job that has begun nothing is not
         if accounting.failed_to is not None:
             repeated = session.common.repeated if kept else None
-            _refuse_sources((accounting.failed_to,), report.files, states.members(report.job) if kept else ())
+            _refuse_sources((accounting.failed_to,), report.files, states.members(report.job))
             write_file(accounting.failed_to, failed_list(report, accounting, repeated, on_conflict))
         if kept:
             write_reports(states, report.job, accounting.reports)
@@ -140,15 +140,23 @@ def check_outputs(accounting: ReportOptions, log_file: Path | None, inputs: Iter
             raise click.UsageError(f"{option} {output} would overwrite a file that is read; name another one")
 
 
-def _refuse_sources(outputs: Iterable[Path], files: Iterable[FileReport], members: Iterable[str]) -> None:
+def _refuse_sources(outputs: Iterable[Path], files: Sequence[FileReport], members: Iterable[str]) -> None:
     """Raise UsageError for a file that is to be written and was found in a folder that is sent. `members` are the
-    sources of archives.
+    sources of archives: read only if a file that exists is in the folder of one.
     """
     there = [path for path in outputs if os.path.lexists(path)]
     written = {name: path for path in there for name in (str(path), os.path.realpath(path))}
-    for source in itertools.chain((file.path for file in files), members) if written else ():
-        if (path := written.get(source)) is not None:
-            raise UsageError(f"{path} is one of the files that are sent, and was not overwritten", path=str(path))
+    packed = tuple(f"{file.path.rstrip('/')}/" for file in files if file.members is not None) if written else ()
+    inside = [path for name, path in written.items() if name.startswith(packed)]
+    sources = itertools.chain((file.path for file in files if written), members if inside else ())
+    try:
+        found = next((source for source in sources if source in written), None)
+    except FigupError as error:  # the list of members is lost
+        text = f"{inside[0]} is in a folder that is sent as an archive, and was not overwritten"
+        raise UsageError(text, path=str(inside[0])) from error
+    if found is not None:
+        path = written[found]
+        raise UsageError(f"{path} is one of the files that are sent, and was not overwritten", path=str(path))
 
 
 def _encoded(known: JobReport, path: Path) -> bytes:

@@ -21,7 +21,7 @@ from uploader.cli.source_options import LINK, check_present, read_stdin, source_
 from uploader.cli.team_options import Joining, team_options
 from uploader.cli.transfer_options import given_options, log_deadline, transfer_options, with_recorded
 from uploader.errors import Facts, NoToken, UsageError
-from uploader.sources.models import Sources
+from uploader.sources.models import STDIN, Sources
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.options import Options, RequestOptions
@@ -89,7 +89,8 @@ def upload(
     stopped, and then every byte is on Figshare exactly once, verified by its MD5. Rerun after that, it sends nothing.
     """
     joining.check(common, new_job=new_job)
-    check_outputs(accounting, common.log_file, (*sources.paths, sources.from_file, sources.manifest, about.metadata))
+    listed = sources.from_file if sources.from_file != STDIN else None
+    check_outputs(accounting, common.log_file, (*sources.paths, listed, sources.manifest, about.metadata))
     sources = replace(sources, stdin=read_stdin(sources))
     if about.item is None and about.title is None:
         check_list(sources)

@@ -166,6 +166,20 @@ def test_global_options_without_a_command(words: list[str], capsys: pytest.Captu
     assert run(["--sandbox", "--nope"], capsys)[2].startswith("figup: no such option")
 
 
+@pytest.mark.parametrize("group", ["item", "records", "slurm"])
+@pytest.mark.parametrize("words", [["--json"], ["-vv", "--log-file", "x"]])
+def test_global_options_of_a_group_without_a_command(
+    group: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FIGUP_STATE_DIR", str(tmp_path))
+    status, out, err = run([group, *words], capsys)
+    assert (status, err) == (2, f"figup: no command given. See `figup {group} --help`.\n")
+    assert ("--json" in words) == out.endswith("}\n")
+    assert "no such option" in run([group, *words, "--nope"], capsys)[2]
+    assert run(["jobs", *words], capsys)[0] == 0
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(["completion", shell], capsys)

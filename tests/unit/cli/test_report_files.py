@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,11 +19,18 @@ import pytest
 
 from tests.unit.cli.output.test_summary import FILE, REPORT
 from uploader.cli.hints import Repeated
+from uploader.cli.main import main
 from uploader.cli.output.summary import LIST_THEM, MAX_LISTED, failed, summary_text
 from uploader.cli.report_files import ReportOptions, check_outputs, failed_list, write_file, write_outputs
+from uploader.disk import Disk
 from uploader.errors import UsageError
 from uploader.sources.lists import parse_list
+from uploader.sources.models import Packing, Sources
+from uploader.sources.packing import pack
+from uploader.transfer.journal.log import encode
+from uploader.transfer.journal.plan import Target
 from uploader.transfer.report import FileReport, Problem, Report
+from uploader.transfer.store.jobs import JobStore
 
 LISTED = ReportOptions(failed_to=Path("failed.txt"))
 
@@ -149,6 +158,84 @@ def test_a_source_in_a_folder_is_not_overwritten(tmp_path: Path) -> None:
         anyio.run(partial(write_outputs, session, ReportOptions(failed_to=target), made, on_conflict="skip"))
     assert (source.read_bytes(), (tmp_path / "failed.txt").exists()) == (b"data", True)
     assert notes == [f"{source} is one of the files that are sent, and was not overwritten"]
+
+
+@pytest.mark.parametrize("option", ["--failed-to", "--report", "--log-file"])
+def test_the_list_of_an_upload_is_not_overwritten(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("uploader.cli.upload.open_context", None)
+    (tmp_path / "list.json").write_text("data\n")
+    with pytest.raises(SystemExit) as ending:
+        main(["upload", "--from-file", "list.json", "--title", "Data", option, "./list.json"])
+    assert ending.value.code == 2
+    assert "list.json would overwrite a file that is read; name another one" in capsys.readouterr().err
+    assert (tmp_path / "list.json").read_text() == "data\n"
+
+
+def test_a_list_from_stdin_is_not_taken_for_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"# figup upload x\n")))
+    with pytest.raises(SystemExit):
+        main(["upload", "--from-file", "-", "--failed-to", "-"])
+    assert "is a list of failed files" in capsys.readouterr().err
+
+
+Packed = tuple[JobStore, Report, Path]
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Packed:
+    """A job that sends a folder as an archive, and a member of it."""
+    folder, states = tmp_path / "data", JobStore(tmp_path / "state", Disk())
+    folder.mkdir()
+    (folder / "a.html").write_bytes(b"data")
+    selection = pack(Sources((str(folder),)), Packing(format="zip"))
+    target = Target(endpoint="https://api.example.org/v2", item=7)
+    events = states.plan(target, selection, "k3")
+    (states.folder("k3") / "journal").write_bytes(encode(events)[0])
+    return states, report(*map(FileReport.of, states.read("k3").active)), folder / "a.html"
+
+
+def noted(packed: Packed, accounting: ReportOptions) -> list[str]:
+    """Write files about a run, and return what was noted."""
+    states, made, _ = packed
+    notes: list[str] = []
+    common = SimpleNamespace(state_dir=states.path, repeated=Repeated())
+    session: Any = SimpleNamespace(common=common, console=SimpleNamespace(note=notes.append))
+    anyio.run(partial(write_outputs, session, accounting, made, on_conflict="skip"))
+    return notes
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_member_of_an_archive_is_not_overwritten(packed: Packed, tmp_path: Path, *, lost: bool) -> None:
+    states, _, member = packed
+    link = tmp_path / "link.html"
+    link.symlink_to(member)
+    if lost:
+        for plan in states.folder("k3").glob("archive-*"):
+            plan.write_bytes(b"damaged")
+    why = "in a folder that is sent as an archive" if lost else "one of the files that are sent"
+    for target in (member, link):
+        for accounting in (ReportOptions(failed_to=target), ReportOptions(reports=(target,))):
+            (note,) = noted(packed, accounting)
+            assert note.startswith(f"{target} is {why}, and was not overwritten")
+    assert (member.read_bytes(), link.is_symlink()) == (b"data", True)
+
+
+def test_other_files_are_written_without_the_members(packed: Packed, tmp_path: Path) -> None:
+    """A new one also beside them."""
+    states, _, member = packed
+    for plan in states.folder("k3").glob("archive-*"):
+        plan.unlink()
+    old, new = tmp_path / "data.html", member.with_name("new.html")
+    old.write_bytes(b"old")
+    for target in (old, new):
+        assert noted(packed, ReportOptions(reports=(target,))) == [f"report: {target}"]
+        assert target.read_bytes().startswith(b"<!doctype")
 
 
 def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:

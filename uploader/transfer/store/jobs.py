@@ -295,8 +295,8 @@ class JobStore:
         archives = self.archives(job)
         for transfer in self.read(job).active:
             if transfer.archive is not None:
-                members = archives.plan(transfer.archive).members
-                yield from map(members.path, range(len(members)))
+                plan = archives.plan(transfer.archive)
+                yield from map(plan.members.path, range(plan.sources))
 
     def _write_list(self, path: Path, lines: Callable[[], Iterator[bytes]]) -> Path | None:
         """Write a list line by line, since it may be large, unless the file has it. Return None if it is empty."""
