@@ -61,7 +61,7 @@ def test_files_that_cannot_be_read(bare_figup: Figup) -> None:
     done = bare_figup.run("metadata", "check", "dataset.yaml").expect(2)
     assert done.stderr == "figup: dataset.yaml: line 2: contains a tab; indent YAML with spaces\n"
     assert "metadata file not found" in bare_figup.run("metadata", "check", "absent.yaml").expect(4).stderr
-    assert "cannot be read" in bare_figup.run("metadata", "check", ".").expect(4).stderr
+    assert "is a folder, not a file" in bare_figup.run("metadata", "check", ".").expect(4).stderr
 
 
 def test_a_descriptions_length_and_removed_elements_are_reported(bare_figup: Figup) -> None:

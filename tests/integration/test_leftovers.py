@@ -114,7 +114,8 @@ async def test_an_announced_file_that_appears_late_is_removed(start_sandbox: Sta
     story = Story(sandbox, tmp_path, named=True, settle=4, visible=1)
     assert await story.run() == 75
     assert await story.run() == 0
-    assert len(sandbox.requests(kind="initiate")) == 2
+    # A slow machine may still find the first one, and complete it.
+    assert len(sandbox.requests(kind="initiate")) in (1, 2)
     await anyio.sleep(1)
     assert await story.stored() == ["available"]
 

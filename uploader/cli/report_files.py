@@ -133,10 +133,11 @@ def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
 
 def check_outputs(accounting: ReportOptions, log_file: Path | None, inputs: Iterable[str | None]) -> None:
     """Raise UsageError for a file that is to be written and also one of `inputs`, which are read."""
-    read = {os.path.realpath(path): path for path in inputs if path}
-    written = [*(("--report", path) for path in accounting.reports), ("--failed-to", accounting.failed_to)]
-    for option, output in [*written, ("--log-file", log_file)]:
-        if output is not None and os.path.realpath(output) in read:
+    outputs = [*(("--report", path) for path in accounting.reports), ("--failed-to", accounting.failed_to)]
+    written = [(option, path) for option, path in [*outputs, ("--log-file", log_file)] if path is not None]
+    read = {os.path.realpath(absolute(path)) for path in inputs if path} if written else set()
+    for option, output in written:
+        if os.path.realpath(absolute(str(output))) in read:
             raise click.UsageError(f"{option} {output} would overwrite a file that is read; name another one")
 
 
@@ -145,7 +146,7 @@ def _refuse_sources(outputs: Iterable[Path], files: Sequence[FileReport], member
     sources of archives: read only if a file that exists is in the folder of one.
     """
     there = [path for path in outputs if os.path.lexists(path)]
-    written = {name: path for path in there for name in (str(path), os.path.realpath(path))}
+    written = {name: path for path in there for name in (str(path), os.path.realpath(absolute(str(path))))}
     packed = tuple(f"{file.path.rstrip('/')}/" for file in files if file.members is not None) if written else ()
     inside = [path for name, path in written.items() if name.startswith(packed)]
     sources = itertools.chain((file.path for file in files if written), members if inside else ())

@@ -422,7 +422,7 @@ def test_ctrl_c_while_a_class_is_made_is_not_an_internal_error(
     with pytest.raises(SystemExit) as ended:
         main.main([])
     assert ended.value.code == 130
-    assert "internal" not in capsys.readouterr().err
+    assert "figup: internal" not in capsys.readouterr().err
 
 
 def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
