@@ -224,7 +224,7 @@ def test_the_order_of_the_first_points_is_intent_before_request(
     assert "after sync journal" in names[:creating], "nothing was on disk before the first creating request"
 
 
-@pytest.mark.parametrize("shard", [0, *(pytest.param(shard, marks=pytest.mark.exhaustive) for shard in (1, 2, 3))])
+@pytest.mark.parametrize("shard", [0, *(pytest.param(shard, marks=pytest.mark.exhaustive) for shard in range(1, 6))])
 def test_a_crash_while_the_item_is_described_and_published(
     shard: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -237,7 +237,7 @@ def test_a_crash_while_the_item_is_described_and_published(
     points = [p for p in distinct(names) if p >= 10 and not parts[0] < p <= parts[-1] + 10]
     assert len(points) > 60
     missed = 0
-    for point in points[shard::4]:
+    for point in points[shard::6]:
         story = Story(crasher, sandbox, tmp_path / str(point), f"ordered, {point}, {names[point - 1]}", ordered=True)
         story.run(point)
         missed += not story.crashes
@@ -247,7 +247,7 @@ def test_a_crash_while_the_item_is_described_and_published(
     assert missed <= BY_CHANCE
 
 
-@pytest.mark.parametrize("shard", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("shard", [0, *(pytest.param(shard, marks=pytest.mark.exhaustive) for shard in range(1, 4))])
 def test_a_crash_while_what_was_added_is_published(
     shard: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -275,7 +275,7 @@ def test_a_crash_while_what_was_added_is_published(
     verified = max(index for index, name in enumerate(names) if "complete" in name or "PUT part" in name)
     points = [point for point in distinct(names) if point > verified + 1]
     assert len(points) > 12
-    for point in points[shard::2]:
+    for point in points[shard::4]:
         story = added(tmp_path / str(point), f"added, {point}, {names[point - 1]}")
         story.run(point)
         # Files added after the crash were not among those about to be published.

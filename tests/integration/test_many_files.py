@@ -98,7 +98,9 @@ def test_a_permanent_error_is_not_retried(status: int, again: bool, bare_figup: 
     assert "Fix what Figshare reports, or leave the file out with --exclude; then run" in done.stderr
 
 
-@pytest.mark.parametrize(("most", "rate"), [(0, "1000"), (3, "1000"), (3, "10")])
+@pytest.mark.parametrize(
+    ("most", "rate"), [(0, "1000"), (3, "10"), pytest.param(3, "1000", marks=pytest.mark.exhaustive)]
+)
 def test_max_errors_is_respected(bare_figup: Figup, start_sandbox: Start, most: int, rate: str) -> None:
     # With a great rate all are under way when the limit is reached, and about to fail, too.
     sandbox = start_sandbox("--control", "--latency", "0.2", "--fault", "initiate:1..=400")
