@@ -349,7 +349,7 @@ class Disk:
 def _opened(path: Path) -> Iterator[BinaryIO | None]:
     """Open a file to read, not through a link; None if it does not exist.
 
-    Another user's is not believed: who may write to a folder above can put it there after the folders were checked.
+    Another user's file is refused: anyone with write access to a parent folder can replace what was checked before.
     Raises OSError, StateUnusable.
     """
     try:

@@ -84,7 +84,7 @@ def test_a_folder_of_another_user_is_refused(
 
 
 def test_a_file_of_another_user_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who may write to a folder above can put another state directory in the place of one that was just checked."""
+    """Anyone with write access to a parent folder can replace a state directory after it was checked."""
     path = tmp_path / "journal"
     path.write_bytes(b"line\n")
     real = path.stat()

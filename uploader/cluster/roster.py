@@ -151,7 +151,7 @@ class MemberView:
 
 
 class Roster:
-    """The members that there are, by name."""
+    """The members of a job, by name."""
 
     def __init__(self, wire: LeaderWire, term: int, clock: Clock, *, tasks: int = 1) -> None:
         """`tasks`: processes that should be there."""

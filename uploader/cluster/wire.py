@@ -37,7 +37,7 @@ class LeaderWire(Protocol):
         """Bytes of the member's report that were read: see `Hello.reported`."""
 
     async def forget(self, member: str) -> None:
-        """Remove what there is of a member that has ended; if it has not, it begins a new report. Raises nothing."""
+        """Remove the files of a member that has ended; one that has not begins a new report. Raises nothing."""
 
 
 class MemberWire(Protocol):

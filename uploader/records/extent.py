@@ -30,9 +30,8 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runti
 
 
 def check_extent(content: BinaryIO, origin: str) -> None:
-    """Raise MetadataInvalid for a workbook with which the library would not come to an end, or take all memory.
-
-    Such as one with a cell far from the others: an .xlsx or .ods file; an .xls file is not examined, and refused.
+    """Raise MetadataInvalid for a workbook for which the library would hang or exhaust the memory: one that is damaged,
+    or has a cell far from the others. An .xls file is not examined, but refused.
     """
     begin = content.read(len(_XLS_MAGIC))
     if begin == _XLS_MAGIC:
@@ -145,7 +144,7 @@ class _OdsCells:
 def _extents_of_ods(chunks: Iterable[bytes]) -> list[tuple[int, int, int]]:
     """Return columns, rows and filled cells of each sheet.
 
-    Raises ET.ParseError for XML that is not well-formed, at whose end the library would wait for more without end.
+    Raises ET.ParseError for XML that is not well-formed, for which the library would hang.
     """
     cells = _OdsCells()
     parser = ET.XMLParser(target=cells)  # noqa: S314 - see above

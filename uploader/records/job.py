@@ -166,7 +166,7 @@ class OpenJob:
             return
         log, self.state = read_state(self._states, self.name)
         self.resumed = True
-        self.lock.require()  # reading it may have taken long, and another machine may go on with the job since
+        self.lock.require()  # reading it may have taken long, and another machine may have continued the job
         if log.torn or self.lock.took_over:
             # The previous holder may wake up: what it still writes then goes to an unlinked file.
             disk.replace(path, (disk.read(path) or b"")[: log.length])

@@ -58,7 +58,7 @@ async def _run_step(run: JobRun, step: str, do: Callable[[], Awaitable[ev.FinalS
 
 @contextmanager
 def _named(step: str) -> Iterator[None]:
-    """Say of an error inside which step it ended."""
+    """Name the step in an error that is raised during the block."""
     try:
         yield
     except FigupError as error:
