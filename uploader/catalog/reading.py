@@ -102,7 +102,7 @@ class Reading:
 
         The same rows then come again.
         """
-        shifts = self._key is None and self._listing.paging in ("page", "offset")
+        shifts = self._key is None and self._listing.is_paged
         for again in range(_ROUNDS + 1):
             count, before = 0, len(self._known)
             async for page in self.pages():

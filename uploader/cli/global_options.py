@@ -19,6 +19,11 @@ _ONE_TEXT = frozenset({"help", "completion", "-h", "--help", "-V", "--version"})
 """Commands and options that print a fixed text, whatever the global options."""
 
 
+def lacks_command(words: Sequence[str]) -> bool:
+    """Return whether there are global options, and no command follows them."""
+    return bool(words) and with_global_options_last([*words, "help"]) == ["help"]
+
+
 def with_global_options_last(words: Sequence[str]) -> list[str]:
     """Move global options that precede the command to the end, where click expects them; drop those without effect."""
     front, rest = list[list[str]](), list(words)

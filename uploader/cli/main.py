@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from uploader._version import __version__
-from uploader.cli.global_options import WITH_VALUE, with_global_options_last
+from uploader.cli.global_options import WITH_VALUE, lacks_command, with_global_options_last
 from uploader.cli.startup import end_process, ignore_signals, importing
 from uploader.errors import ExitStatus, FigupError, OutputLost
 
@@ -136,9 +136,9 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[-1] in WITH_VALUE and with_global_options_last([*args, "value", "help"]) == ["help"]:
+        if args and args[-1] in WITH_VALUE and lacks_command([*args, "value"]):
             ctx.fail(f"option {args[-1]!r} requires an argument")
-        if args and with_global_options_last([*args, "help"]) == ["help"]:
+        if lacks_command(args):
             ctx.fail("no command given")  # click would call the first option unknown
         return super().parse_args(ctx, with_global_options_last(args))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from uploader.cli.global_options import with_global_options_last
+from uploader.cli.global_options import lacks_command, with_global_options_last
 from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.text import is_unicode
 
@@ -182,7 +182,7 @@ class CommandGroup(click.Group):
     """A group of commands. Global options work before its command, too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and with_global_options_last([*args, "help"]) == ["help"] and not self.invoke_without_command:
+        if lacks_command(args) and not self.invoke_without_command:
             ctx.fail("no command given")  # click would call the first option unknown
         return super().parse_args(ctx, with_global_options_last(args))
 
@@ -323,17 +323,19 @@ def common_help(ctx: click.Context) -> list[tuple[str, str]]:
     return [record for option in options if (record := option.get_help_record(ctx)) is not None]
 
 
+def _configured_options() -> set[str]:
+    """Return the options of the current command whose values are from the configuration file."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return set()
+    return {opt for param in context.command.params if is_configured(context, param) for opt in param.opts}
+
+
 def check_exclusive(options: Mapping[str, object], reason: str = "") -> None:
     """Raise UsageError if more than one of these options, by their names on the command line, is given."""
     present = [name for name, value in options.items() if value is not None and value is not False]
     if len(present) > 1:
-        context = click.get_current_context(silent=True)
-        configured = {
-            opt
-            for param in (context.command.params if context is not None else ())
-            if context is not None and is_configured(context, param)
-            for opt in param.opts
-        }
+        configured = _configured_options()
         named = [f"{name} (from the configuration file)" if name in configured else name for name in present]
         text = f"{' and '.join(named)} are mutually exclusive"
         raise click.UsageError(f"{text}: {reason}" if reason else text)

@@ -146,10 +146,12 @@ def _refuse_sources(outputs: Iterable[Path], files: Sequence[FileReport], member
     sources of archives: read only if a file that exists is in the folder of one.
     """
     there = [path for path in outputs if os.path.lexists(path)]
+    if not there:
+        return
     written = {name: path for path in there for name in (str(path), os.path.realpath(absolute(str(path))))}
-    packed = tuple(f"{file.path.rstrip('/')}/" for file in files if file.members is not None) if written else ()
+    packed = tuple(f"{file.path.rstrip('/')}/" for file in files if file.members is not None)
     inside = [path for name, path in written.items() if name.startswith(packed)]
-    sources = itertools.chain((file.path for file in files if written), members if inside else ())
+    sources = itertools.chain((file.path for file in files), members if inside else ())
     try:
         found = next((source for source in sources if source in written), None)
     except FigupError as error:  # the list of members is lost

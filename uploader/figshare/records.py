@@ -145,9 +145,14 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     changes: bool = False
 
     @property
+    def is_paged(self) -> bool:
+        """Whether it has pages that are counted: rows move between them while others are added or removed."""
+        return self.paging in ("page", "offset")
+
+    @property
     def shifts(self) -> bool:
-        """Whether rows move between pages while others are added or removed."""
-        return self.key is None and self.paging in ("page", "offset")
+        """Whether rows may be missed for that: lists with a key are read in slices."""
+        return self.key is None and self.is_paged
 
 
 def search_of(kind: Kind, *, own: bool = False) -> Listing:

@@ -60,13 +60,16 @@ class Existing:
 
     own: set[int] = field(default_factory=set)
     by_doi: dict[str, list[Row]] = field(default_factory=dict)
-    marked: dict[str, int] = field(default_factory=dict)
-    bearing: dict[int, str] = field(default_factory=dict)
-    """The marks by the items that have them; a repeated request makes several with one."""
+    marked: dict[str, list[int]] = field(default_factory=dict)
+    """The items with a mark; a repeated request makes several."""
     records: dict[int, str] = field(default_factory=dict)
     """The keys of records of the file by the items that the job has for them, as far as they have one of the DOIs."""
     moved: dict[str, int] = field(default_factory=dict)
     """Items that have the DOI of a record now, by its key, if the job updated another one for it."""
+
+    def with_mark(self, mark: str) -> int | None:
+        """Return the first item with a mark; None without one."""
+        return min(self.marked.get(mark, ()), default=None)
 
     def with_doi(self, record: Planned) -> list[Row]:
         """Return the items that have, or belong to a publication that has, a DOI of the record; own ones first.
@@ -113,8 +116,7 @@ async def find_existing(
         add(row, "own")
         for mark in marks:
             if bears_mark(row.title, [mark]):
-                found.marked[mark] = min(row.id, found.marked.get(mark, row.id))
-                found.bearing[row.id] = mark
+                found.marked.setdefault(mark, []).append(row.id)
     if elsewhere and institution is not None and dois:
         async for row in _of_institution(api, institution, warn):
             if row.id not in found.own:

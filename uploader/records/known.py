@@ -56,10 +56,8 @@ class KnownRecords:
             requests += [(state.intent.mark, key)] if state.intent is not None else []
             if state.item_id in there:
                 existing.records[state.item_id] = key
-        whose = dict(requests)
-        for item_id, mark in existing.bearing.items():
-            if item_id in there and mark in whose:
-                existing.records[item_id] = whose[mark]
+        for mark, key in requests:
+            existing.records |= dict.fromkeys(there.intersection(existing.marked.get(mark, ())), key)
         if self._is_update:
             self._note_moved(existing)
 

@@ -175,7 +175,7 @@ class Run:
         for intent in filter(None, intents):
             self._check_not_stopped()
             try:
-                await look_up(self._api, self._job, self._stop, intent, existing.marked.get(intent.mark))
+                await look_up(self._api, self._job, self._stop, intent, existing.with_mark(intent.mark))
             except RecordsMissing as error:
                 self._warn(f"an item may have been created for {intent.key}, no longer in the file: {error.message}")
 
@@ -262,12 +262,13 @@ class Run:
 
     async def _look_up(self, steps: Steps, existing: Existing) -> None:
         """Look up the outcome of earlier requests to create the item."""
-        key, marked = steps.record.key, existing.marked
+        key = steps.record.key
         if steps.state.intent is not None:
-            await steps.look_up(marked.get(steps.state.intent.mark))
-        late = [marked[mark] for mark, whose in self._job.state.marks.items() if whose == key and mark in marked]
-        if steps.state.item_id is None and late:
-            await self._job.commit(ev.ItemCreated(key=key, id=min(late)))
+            await steps.look_up(existing.with_mark(steps.state.intent.mark))
+        marks = (mark for mark, whose in self._job.state.marks.items() if whose == key)
+        late = min(filter(None, map(existing.with_mark, marks)), default=None)
+        if steps.state.item_id is None and late is not None:
+            await self._job.commit(ev.ItemCreated(key=key, id=late))
 
     async def _completed(self, steps: Steps) -> tuple[Result, str, Row | None]:
         state = steps.state
@@ -308,7 +309,7 @@ class Run:
         await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))
 
     async def _forget_if_moved(self, steps: Steps, existing: Existing) -> None:
-        """Forget an item that an earlier run updated, if the DOI is that of another item now."""
+        """Forget an item that an earlier run updated if another item has its DOI now."""
         if (now := existing.moved.get(steps.record.key)) is not None:
             self._warn(f"the {self._named(steps.record)} is that of item {now} now, and not of {steps.item_id}")
             await self._job.commit(ev.Removed(key=steps.record.key, id=steps.item_id))

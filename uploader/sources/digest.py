@@ -18,6 +18,7 @@ import anyio.to_thread
 import msgspec
 import xxhash
 
+from uploader.concurrency import until_cancelled
 from uploader.errors import SourceChanged
 from uploader.sources.md5 import Checkpoint, Md5, SavableMd5, new_md5
 from uploader.sources.source import InOrder
@@ -102,9 +103,7 @@ class Digest:
             self._timer = self._loop.call_later(_FIRST_NOTICE, self._report_read, self._on_read, _FIRST_NOTICE)
         try:
             with system_errors():
-                md5 = await anyio.to_thread.run_sync(
-                    self._hash, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
-                )
+                md5 = await until_cancelled(self._hash)
             del self._source  # an archive may have a million members
             return md5
         finally:
