@@ -77,7 +77,7 @@ def whole(plan: Plan, step: int = 100_000) -> bytes:
 
 
 UNPACKERS = {
-    "zip": ("unzip", "7z", "bsdtar", "bsdtar from a pipe"),
+    "zip": ("unzip", "7z", "bsdtar", "bsdtar from a pipe", "jar from a pipe"),
     "tar": ("tar", "7z", "bsdtar", "bsdtar from a pipe"),
 }
 
@@ -92,12 +92,15 @@ def unpack(program: str, archive: Path, target: Path) -> None:
         "tar": ("tar", "tar", ["-xf", str(archive), "-C", str(target)]),
         "bsdtar": ("bsdtar", "libarchive-tools", ["-xf", str(archive), "-C", str(target)]),
         "bsdtar from a pipe": ("bsdtar", "libarchive-tools", ["-xf", "-", "-C", str(target)]),
+        "jar from a pipe": ("jar", "default-jdk-headless", ["-x"]),
     }
     name, package, arguments = commands[program]
     command = [require_program(name, package), *arguments]
     if "pipe" in program:
         with subprocess.Popen(["cat", str(archive)], stdout=subprocess.PIPE) as pipe:
-            done = subprocess.run(command, stdin=pipe.stdout, capture_output=True, check=False)
+            # Java takes the encoding of names from the locale.
+            env = os.environ | {"LC_ALL": "C.UTF-8"}
+            done = subprocess.run(command, stdin=pipe.stdout, cwd=target, env=env, capture_output=True, check=False)
     else:
         done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

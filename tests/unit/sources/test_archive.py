@@ -72,7 +72,7 @@ def test_programs_unpack_it(format: Format, top: Path, tmp_path: Path) -> None:
         assert manifest is not None
         assert manifest.count(b"\n") == sum(content is not None for content in expected.values())
         assert found == expected, program
-        if program != "bsdtar from a pipe":  # the directory at the end has the modes
+        if "pipe" not in program:  # the directory at the end has the modes
             assert (target / "survey/run.sh").stat().st_mode & 0o777 == 0o755
         assert (target / "survey/a/table.csv").stat().st_mtime == MTIME
     checked = subprocess.run(
