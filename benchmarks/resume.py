@@ -6,10 +6,11 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from benchmarks.contenders import Send, check
 from benchmarks.files import md5_of, random_file, sparse_file
-from benchmarks.harness import of_one_round
+from benchmarks.harness import Spread, of_one_round
 from benchmarks.job import Job
 from benchmarks.link import Line
 from benchmarks.report import Bar, Column, Report
@@ -21,6 +22,8 @@ from uploader.sources.digest import SAVE_BYTES, SAVE_SECONDS
 MIB = 1 << 20
 TB = 10**12
 SHARE, LARGE_SHARE = 0.9, 0.99
+ROUNDS = 5
+"""Rounds without a line, where a full run takes seconds."""
 _AGE = 65
 """Seconds after the last change of a file from which the state of its MD5 is kept."""
 _KEPT_EVERY = SAVE_SECONDS + 0.5
@@ -43,6 +46,11 @@ class Interruption:
     interval: int
     """Maximum bytes between two kept states of the MD5."""
 
+    @property
+    def share(self) -> float:
+        """The time to resume as a fraction of a full run."""
+        return self.resumed_seconds / self.full_seconds
+
 
 def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
     """1 GB over simulated lines and 4 GiB on this machine: the time to finish, and the bytes sent again."""
@@ -51,8 +59,8 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
     if not quick:
         _let_age(large)
     lines = dict(list(LINES.items())[:1]) if quick else LINES
-    rows = {name: interrupted(source, line) for name, line in lines.items()}
-    rows["no line, on this machine"] = interrupted(large, None)
+    rows = {name: [interrupted(source, line)] for name, line in lines.items()}
+    rows["no line, on this machine"] = [interrupted(large, None) for _ in range(1 if quick else ROUNDS)]
     return Report(
         "resume",
         "Resuming after a SIGKILL at 90 %",
@@ -65,34 +73,17 @@ def run(work: Path, *, quick: bool, size: int | None = None) -> Report:
             Column("resuming, seconds", 1),
         ],
         {
-            name: of_one_round(
-                100 * one.resumed_seconds / one.full_seconds,
-                one.sent_again / 10**6,
-                one.in_flight / 10**6,
-                one.read_again / 10**6,
-                one.full_seconds,
-                one.resumed_seconds,
-            )
-            for name, one in rows.items()
+            name: [
+                Spread.of([100 * one.share for one in rounds]),
+                Spread.of([one.sent_again / 10**6 for one in rounds]),
+                Spread.of([one.in_flight / 10**6 for one in rounds]),
+                Spread.of([one.read_again / 10**6 for one in rounds]),
+                Spread.of([one.full_seconds for one in rounds]),
+                Spread.of([one.resumed_seconds for one in rounds]),
+            ]
+            for name, rounds in rows.items()
         },
-        [
-            *(
-                Bar(f"{name}: time to resume / a full run", _share(one), most=0.12 if name in lines else 0.2)
-                for name, one in rows.items()
-            ),
-            *(
-                Bar(f"{name}: bytes sent again / in flight", one.sent_again / one.in_flight, most=1)
-                for name, one in rows.items()
-            ),
-            *(
-                Bar(
-                    f"{name}: bytes read again / in flight, one interval and Python's modules",
-                    one.read_again / (one.in_flight + one.interval + _MODULES),
-                    most=1,
-                )
-                for name, one in rows.items()
-            ),
-        ],
+        [bar for name, rounds in rows.items() for bar in _bars(name, rounds, most=0.12 if name in lines else 0.2)],
         ["--quick does not wait until the file is old enough for its MD5 to be kept: then all is hashed once more."],
     )
 
@@ -134,8 +125,17 @@ def _let_age(source: Path) -> None:
     time.sleep(max(0.0, source.stat().st_ctime + _AGE - time.time()))
 
 
-def _share(one: Interruption) -> float:
-    return one.resumed_seconds / one.full_seconds
+def _bars(name: str, rounds: list[Interruption], *, most: float) -> list[Bar]:
+    """The bars of one line; `most` is that for the time."""
+    return [
+        Bar(f"{name}: time to resume / a full run", median(one.share for one in rounds), most=most),
+        Bar(f"{name}: bytes sent again / in flight", max(one.sent_again / one.in_flight for one in rounds), most=1),
+        Bar(
+            f"{name}: bytes read again / in flight, one interval and Python's modules",
+            max(one.read_again / (one.in_flight + one.interval + _MODULES) for one in rounds),
+            most=1,
+        ),
+    ]
 
 
 def interrupted(source: Path, line: Line | None) -> Interruption:

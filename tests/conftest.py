@@ -64,13 +64,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark unit and property tests as fast unless each takes seconds, and run the slowest tests first, so that others
     run beside them.
     """
+    limits: dict[pytest.Item, float] = {}
     for item in items:
-        if any(item.get_closest_marker(name) for name in ("search", "exhaustive")):
-            continue
-        if is_fast(item.path):
+        marks = {mark.name: mark for mark in reversed(list(item.iter_markers()))}  # the closest of each name
+        if not marks.keys() & {"search", "exhaustive"} and is_fast(item.path):
             item.add_marker(pytest.mark.fast)
-    given = {item: item.get_closest_marker("timeout") for item in items}
-    items.sort(key=lambda item: -float(mark.args[0]) if (mark := given[item]) else 0.0)
+        limits[item] = float(marks["timeout"].args[0]) if "timeout" in marks else 0.0
+    items.sort(key=lambda item: -limits[item])
 
 
 @pytest.fixture
