@@ -113,51 +113,35 @@ class Client(TransferClient):
         UsageError and NameNotFound for invalid values and unknown names, FilterIgnored if Figshare ignored a filter,
         and at the end RecordsMissing if there may be more records than it listed.
         """
-        from uploader.catalog.names import Names, find_type
         from uploader.catalog.pager import check_complete
         from uploader.catalog.query import Query
-        from uploader.catalog.search import ORDERS, Search, SearchRun
+        from uploader.catalog.search import ORDERS, Search, SearchRun, resolve
 
-        api, names = self._api, Names(self._api)
+        api = self._api
         check_choice("kind", kind, get_args(Kind))
         check_choice("order", order, ORDERS)
         check_flags(any_word=any_word, subgroups=subgroups, own=own, reverse=reverse)
         check_texts(type=type, doi=doi, resource_doi=resource_doi, raw=raw)
         check_number("limit", limit, "a number of records")
-        place, within = as_name("institution", institution), as_name("group", group)
         query = Query(
-            words=_texts("words", words),
-            any_word=any_word,
-            title=_texts("title", title),
-            description=_texts("description", description),
-            author=_texts("author", author),
-            orcid=tuple(_valid(identifiers.orcid, one) for one in _texts("orcid", orcid)),
-            tag=_texts("tag", tag),
-            category=tuple([await names.category(one) for one in _texts("category", category)]),
-            licence=tuple([await names.licence(one) for one in _texts("licence", licence)]),
-            extension=tuple(one.lstrip(".") for one in _texts("extension", extension)),
-            references=_texts("references", references),
-            until=as_day("until", until),
-            raw=raw,
-        )
-        searching = SearchRun(
-            api.records,
-            Search(
-                kind=kind,
-                own=own,
-                query=query,
-                type_id=find_type(type) if type is not None else None,
-                institution=await names.institution(place) if place is not None else None,
-                groups=await names.groups(within, subgroups=subgroups) if within is not None else (),
-                since=as_day("since", since),
-                modified_since=as_day("modified_since", modified_since),
-                doi=_valid(identifiers.doi, doi) if doi is not None else None,
-                resource_doi=_valid(identifiers.doi, resource_doi) if resource_doi is not None else None,
-                order=order,
-                reverse=reverse,
-                limit=limit,
-            ),
-        )
+            words=_texts("words", words), any_word=any_word, title=_texts("title", title),
+            description=_texts("description", description), author=_texts("author", author),
+            orcid=tuple(_valid(identifiers.orcid, one) for one in _texts("orcid", orcid)), tag=_texts("tag", tag),
+            extension=_texts("extension", extension), references=_texts("references", references),
+            until=as_day("until", until), raw=raw,
+        )  # fmt: skip
+        wanted = Search(
+            kind=kind, own=own, query=query, since=as_day("since", since),
+            modified_since=as_day("modified_since", modified_since),
+            doi=_valid(identifiers.doi, doi) if doi is not None else None,
+            resource_doi=_valid(identifiers.doi, resource_doi) if resource_doi is not None else None,
+            order=order, reverse=reverse, limit=limit,
+        )  # fmt: skip
+        wanted = await resolve(
+            api, wanted, categories=_texts("category", category), licences=_texts("licence", licence), type_name=type,
+            institution=as_name("institution", institution), group=as_name("group", group), subgroups=subgroups,
+        )  # fmt: skip
+        searching = SearchRun(api.records, wanted)
         async for record in searching.rows():
             yield record
         check_complete(searching.conclusion.gaps)

@@ -92,7 +92,7 @@ def test_every_document_is_found_by_its_own_words(db: sqlite3.Connection, found:
     [
         (Query(words=("beavers", "river dam")), 'beavers AND "river dam"'),
         (Query(words=("beavers", "otters"), any_word=True, title=("x1",)), '(beavers OR otters) AND :title: "x1"'),
-        (Query(orcid=("0000-0002-1825-0097",), extension=("csv",)), ":orcid:0000-0002-1825-0097 AND :extension:csv"),
+        (Query(orcid=("0000-0002-1825-0097",), extension=(".csv",)), ":orcid:0000-0002-1825-0097 AND :extension:csv"),
         (Query(author=("Jane Doe",), category=("Zoology",)), ':author: "Jane Doe" AND :category: Zoology'),
         (Query(licence=(("CCBY", "CC BY 4.0"),)), '(:licence: CCBY OR :licence: "CC BY 4.0")'),
         (Query(raw=":title: a OR b", words=("not",)), '(:title: a OR b) AND "not"'),

@@ -26,8 +26,8 @@ _UNSPACED = frozenset({"orcid", "extension"})
 class Query:
     """The conditions of a search. All values of each field must be found; a value with spaces is a phrase.
 
-    `any_word`: one of the `words` suffices. `alternatives` are pairs of a field and values, one of which suffices.
-    `until` is the last day of publication. `raw` is in the search language already; the rest is added to it.
+    `any_word`: one of the `words` suffices. `extension` may begin with its dot. `until` is the last day of publication.
+    `raw` is in the search language already; the rest is added to it.
     """
 
     words: tuple[str, ...] = ()
@@ -78,6 +78,7 @@ def is_searchable(value: str) -> bool:
 
 
 def _of(field: str, value: str) -> str:
+    value = value.lstrip(".") if field == "extension" else value
     return f":{field}:{'' if field in _UNSPACED else ' '}{quoted(value)}"
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 
 from uploader.catalog.checks import Filter, RowChecks, equals, has_doi, has_resource_doi, since, until
-from uploader.catalog.names import Institutions, check_institution
+from uploader.catalog.names import Institutions, Names, NamesService, check_institution, find_type
 from uploader.catalog.pager import Gap
 from uploader.catalog.query import Query, days_later
 from uploader.catalog.reading import ListService, Reading
@@ -44,6 +44,36 @@ class Search:
     order: Order = "published"
     reverse: bool = False
     limit: int | None = 20
+
+
+async def resolve(
+    api: NamesService,
+    search: Search,
+    *,
+    categories: Sequence[str] = (),
+    licences: Sequence[str] = (),
+    type_name: str | None = None,
+    institution: str | None = None,
+    group: str | None = None,
+    subgroups: bool = False,
+) -> Search:
+    """Return the search with further conditions, given as people name them. Raises what the methods of `Names` raise.
+
+    `subgroups`: the groups below the group as well.
+    """
+    names = Names(api)
+    query = replace(
+        search.query,
+        category=tuple([await names.category(one) for one in categories]),
+        licence=tuple([await names.licence(one) for one in licences]),
+    )
+    return replace(
+        search,
+        query=query,
+        type_id=find_type(type_name) if type_name is not None else None,
+        institution=await names.institution(institution) if institution is not None else None,
+        groups=await names.groups(group, subgroups=subgroups) if group is not None else (),
+    )
 
 
 @dataclass(kw_only=True)

@@ -182,33 +182,22 @@ def _check(values: dict[str, Any]) -> None:
 
 async def _search(api: Figshare, words: tuple[str, ...], values: dict[str, Any]) -> Search:
     """Return the search that the options describe. Raises UsageError and NameNotFound for unknown names."""
-    from uploader.catalog.names import Names, find_type
-    from uploader.catalog.search import Search
+    from uploader.catalog.search import Search, resolve
 
-    names = Names(api)
     kind: Kind = "collection" if values["collections"] else "project" if values["projects"] else "item"
-    group, institution = values["group"], values["institution"]
-    query = Query(
-        words=words,
-        any_word=values["any_word"],
-        category=tuple([await names.category(one) for one in values["category"]]),
-        licence=tuple([await names.licence(one) for one in values["licences"]]),
-        **{
-            name: values[name]
-            for name in ("title", "description", "author", "orcid", "tag", "references", "until", "raw")
-        },
-        extension=tuple(one.lstrip(".") for one in values["extension"]),
+
+    def given(*names: str) -> dict[str, Any]:
+        return {name: values[name] for name in names}
+
+    of_text = given(
+        "any_word", "title", "description", "author", "orcid", "tag", "extension", "references", "until", "raw"
     )
-    return Search(
-        kind=kind,
-        query=query,
-        type_id=find_type(values["type_name"]) if values["type_name"] is not None else None,
-        institution=await names.institution(institution) if institution is not None else None,
-        groups=await names.groups(group, subgroups=values["subgroups"]) if group is not None else (),
-        **{
-            name: values[name]
-            for name in ("own", "since", "modified_since", "doi", "resource_doi", "order", "reverse", "limit")
-        },
+    others = given("own", "since", "modified_since", "doi", "resource_doi", "order", "reverse", "limit")
+    return await resolve(
+        api,
+        Search(kind=kind, query=Query(words=words, **of_text), **others),
+        categories=values["category"],
+        **given("licences", "type_name", "institution", "group", "subgroups"),
     )
 
 
