@@ -223,9 +223,8 @@ class Client(TransferClient):
         `failed` of the result, missing parts of lists in `gaps`. Raises OutputExists unless `replace`, CatalogBusy,
         Interrupted.
         """
-        from uploader.catalog.report.collect import Extras
-        from uploader.catalog.report.limits import Limits, seconds_until
-        from uploader.catalog.report.make import Place, ReportRun, Table
+        from uploader.catalog.report.limits import Limits
+        from uploader.catalog.report.make import ReportRun, Table
         from uploader.catalog.report.request import ReportRequest
 
         check_flags(
@@ -244,27 +243,14 @@ class Client(TransferClient):
             institution=as_name("institution", institution), group=group, type=type,
             states=as_strings("states", states), status=status, kinds=_kinds(kinds),
             columns=columns, versions=versions, tables=tables, emails=emails, stats=stats, scope=scope,
-            stats_since=(first := as_day("stats_since", stats_since)),
+            stats_since=as_day("stats_since", stats_since),
         )  # fmt: skip
-        spec = await request.spec(self._api)
-        private = spec.definition.private
-        place = Place(
-            state_dir=self._states.path,
-            endpoint=self.endpoint,
-            account=(await self._api.account()).id if private else None,
-        )
-        counted = self.stats if scope is None else self.stats.portal(scope)
-        numbers = (await counted.open())[0] if stats else None
-        making = ReportRun(
-            self._api.records, spec, place,
-            extras=Extras(numbers=numbers, scope=scope, since=first, versions=versions, tables=tables),
-            verify=self._api.account if private else None, clock=self._api.clock,
-        )  # fmt: skip
-        table = Table(
-            output=table_path, selection=request.selection, choice=request.choice, sides=request.sides,
-            replace=replace,
-        )  # fmt: skip
-        limits = Limits(deadline=seconds_until(end, self._api.clock), max_requests=max_requests)
+        numbers = None
+        if stats:
+            numbers, _ = await (self.stats if scope is None else self.stats.portal(scope)).open()
+        making = await ReportRun.of(self._api, request, self._states.path, numbers)
+        table = Table.of(request, table_path, replace=replace)
+        limits = Limits.of(end, max_requests, self._api.clock)
         # A call that is cancelled inside a thread would not get the lock or the database that it opens there.
         return await run_isolated(
             lambda: making.make(table, fresh=fresh, limits=limits, on_progress=on_progress or (lambda _: None))

@@ -196,7 +196,7 @@ async def _run_job(
     update: bool = False,
 ) -> int:
     """Run the job of these records, and write its report. Raises SomeRecordsFailed, Interrupted and others."""
-    from uploader.catalog.report.limits import Limits, seconds_until
+    from uploader.catalog.report.limits import Limits
     from uploader.cli.context import state_dir
     from uploader.records.job import OpenJob, job_store, plan
     from uploader.records.run import Run, RunOptions
@@ -209,7 +209,7 @@ async def _run_job(
         raise UsageError(f"{printable(str(file))} is a pipe, from which a job cannot be continued; use a file")
     job = plan(api.endpoint, account.id, "update" if update else "create", path, api.clock)
     states = job_store(state_dir(session.common))
-    limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
+    limits = Limits.of(values["deadline"], values["max_requests"], api.clock)
     options = RunOptions(
         publish=values.get("publish", False), on_duplicate=values.get("on_duplicate", "skip"), limits=limits
     )

@@ -197,10 +197,8 @@ def _make(name: ReportName, common: GlobalOptions, requests: RequestOptions, val
         check_format(values["output"], tables=bool(request.sides))  # other names are made of it
         files = output_files(values["output"], request.sides)
         before = IncompleteTable(state_dir(common) / FOLDER, (request, api.endpoint), files)
-        table = Table(
-            output=values["output"], selection=request.selection, choice=request.choice, sides=request.sides,
-            replace=values["force"] or await in_thread(before.exists),
-        )  # fmt: skip
+        replaces = values["force"] or await in_thread(before.exists)
+        table = Table.of(request, values["output"], replace=replaces)
         await in_thread(lambda: _check_files(table, values["failed_to"]))
         async with AsyncExitStack() as stack:
             numbers = None
@@ -236,26 +234,18 @@ async def _report(
     numbers: StatisticsApi | None,
     values: dict[str, Any],
 ) -> int:
-    from uploader.catalog.report.collect import Extras
-    from uploader.catalog.report.limits import Limits, seconds_until
-    from uploader.catalog.report.make import Place, ReportRun
+    from uploader.catalog.report.limits import Limits
+    from uploader.catalog.report.make import ReportRun
     from uploader.cli.context import state_dir
 
-    private = DEFINITIONS[request.report].private
-    spec = await request.spec(api)
-    account = (await api.account()).id if private else None
+    making = await ReportRun.of(api, request, state_dir(session.common), numbers)
+    account = making.place.account
     if not values["force"]:
         if table.replace:
             await in_thread(lambda: before.check(account))
         # Killed while the files get their names, the same command may replace those that have.
         replaces = table.replace
         table = replace(table, on_complete=lambda files: before.expect(account, files, replace=replaces))
-    place = Place(state_dir=state_dir(session.common), endpoint=api.endpoint, account=account)
-    extras = Extras(
-        numbers=numbers, scope=request.scope, since=request.stats_since, versions=request.versions,
-        tables=request.tables,
-    )  # fmt: skip
-    making = ReportRun(api.records, spec, place, extras=extras, verify=api.account if private else None)
     if values["dry_run"]:
         asked = api.requests  # for the account, and for names
         price = await making.price(fresh=values["fresh"])
@@ -266,7 +256,7 @@ async def _report(
         show_long_price(session, price.listed, costs_of(price, api, numbers, since=request.stats_since))
 
     session.signals.stop_with(making.stop, REQUEST_GRACE)
-    limits = Limits(deadline=seconds_until(values["deadline"], api.clock), max_requests=values["max_requests"])
+    limits = Limits.of(values["deadline"], values["max_requests"], api.clock)
     try:
         made = await making.make(
             table, fresh=values["fresh"], limits=limits, on_progress=ProgressNotes(session).show, on_price=tell
@@ -275,7 +265,7 @@ async def _report(
         await _write_failed(making, values["failed_to"])
     await in_thread(lambda: before.update(account, incomplete=bool(made.failed or made.gaps)))
     session.report_written = True
-    return conclude(session, api, numbers, made, table.output, private=private)
+    return conclude(session, api, numbers, made, table.output, private=DEFINITIONS[request.report].private)
 
 
 async def _write_failed(making: ReportRun, path: Path | None) -> None:

@@ -33,6 +33,14 @@ class Limits:
     deadline: float | None = None
     max_requests: int | None = None
 
+    @classmethod
+    def of(cls, deadline: float | datetime | None, max_requests: int | None, clock: Clock) -> Limits:
+        """Return the limits for a deadline in seconds from now, or as a time."""
+        if isinstance(deadline, datetime):
+            deadline = (deadline - clock.now()).total_seconds()
+        end = None if deadline is None else clock.monotonic() + deadline
+        return cls(deadline=end, max_requests=max_requests)
+
 
 class Requests:
     """Counts the requests of one run, and says whether more may begin."""
@@ -89,10 +97,3 @@ class CountedPages:
         if listing.paging != "whole" or page == 1:
             self._requests.count()
         return await self._source.page(listing, criteria, page=page, size=size)
-
-
-def seconds_until(deadline: float | datetime | None, clock: Clock) -> float | None:
-    """Return a deadline, in seconds from now or as a time, as monotonic seconds."""
-    if isinstance(deadline, datetime):
-        return clock.monotonic() + (deadline - clock.now()).total_seconds()
-    return None if deadline is None else clock.monotonic() + deadline

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -21,11 +22,13 @@ from uploader.catalog.report.limits import Limits
 from uploader.catalog.report.numbers import EventSelection
 from uploader.catalog.report.parts import Failed
 from uploader.catalog.report.price import CostEstimate, Pricing, cost_of_rest
+from uploader.catalog.report.request import ReportRequest
 from uploader.catalog.report.sheets import CHANGES, CompleteFiles, check_output, write_table
 from uploader.catalog.report.side_tables import SideTable
 from uploader.catalog.report.spec import Spec
 from uploader.catalog.report.store import Store
 from uploader.catalog.report.workbook import About
+from uploader.catalog.statistics.counting import CountingService
 from uploader.catalog.statistics.periods import Period
 from uploader.clock import Clock
 from uploader.concurrency import in_thread
@@ -34,6 +37,9 @@ from uploader.errors import CatalogBusy, CatalogDamaged, JobBusy, NameNotFound, 
 from uploader.text import printable
 from uploader.transfer.store.lock import JobLock
 from uploader.units import format_count
+
+if TYPE_CHECKING:
+    from uploader.figshare.client import Figshare
 
 FOLDER = "catalogs"
 """Folder of catalogs in the state directory."""
@@ -70,6 +76,13 @@ class Table:
         if self.output.suffix.lower() == ".jsonl" and self.selection.chosen:
             raise UsageError("JSON Lines has records as received, without columns; write .xlsx or .csv")
 
+    @classmethod
+    def of(cls, request: ReportRequest, output: Path, *, replace: bool) -> Table:
+        """Return the table of a request."""
+        return cls(
+            output=output, selection=request.selection, choice=request.choice, sides=request.sides, replace=replace
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportResult:
@@ -103,6 +116,7 @@ class ReportRun:
     """One report, to be made once.
 
     `failed` are the records that could not be read, also after a run that failed; None before the catalog was opened.
+    `place` is that of its catalog.
     """
 
     def __init__(
@@ -119,7 +133,7 @@ class ReportRun:
 
         Raises UsageError for numbers since a day to come.
         """
-        self._source, self._spec, self._place = source, spec, place
+        self._source, self._spec, self.place = source, spec, place
         self._extras = extras or Extras()
         self._verify = verify
         self._clock = clock or Clock()
@@ -127,6 +141,26 @@ class ReportRun:
         self._collector: Collector | None = None
         self._stopped = False
         self.failed: list[Failed] | None = None
+
+    @classmethod
+    async def of(
+        cls, api: Figshare, request: ReportRequest, state_dir: Path, numbers: CountingService | None
+    ) -> ReportRun:
+        """Return the run of a request in a session. Raises NameNotFound, UsageError, and TokenRejected if it needs one.
+
+        `numbers` counts if the request is for numbers, else None.
+        """
+        spec = await request.spec(api)
+        private = spec.definition.private
+        account = (await api.account()).id if private else None
+        extras = Extras(
+            numbers=numbers, scope=request.scope, since=request.stats_since, versions=request.versions,
+            tables=request.tables,
+        )  # fmt: skip
+        return cls(
+            api.records, spec, Place(state_dir=state_dir, endpoint=api.endpoint, account=account), extras=extras,
+            verify=api.account if private else None, clock=api.clock,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Stop cleanly: `make` raises Interrupted."""
@@ -175,7 +209,7 @@ class ReportRun:
             self._source,
             store,
             self._spec,
-            account=self._place.account,
+            account=self.place.account,
             extras=self._extras,
             asked=self._asked,
             limits=limits,
@@ -205,8 +239,8 @@ class ReportRun:
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[JobLock]:
         """Exclude other processes, also where the file system has no locks. Raises CatalogBusy, StateUnusable."""
-        folder = self._place.catalog(self._spec).with_suffix(".lock")
-        await in_thread(check_private, self._place.state_dir, folder.parent)
+        folder = self.place.catalog(self._spec).with_suffix(".lock")
+        await in_thread(check_private, self.place.state_dir, folder.parent)
         await in_thread(Disk().make_folder, folder)
         lock = JobLock(folder, Disk(), self._clock)
         try:
@@ -220,7 +254,7 @@ class ReportRun:
 
     @asynccontextmanager
     async def _opened(self, *, fresh: bool = False) -> AsyncIterator[Store]:
-        path = self._place.catalog(self._spec)
+        path = self.place.catalog(self._spec)
         parts = self._extras.parts(self._spec)
         store = await in_thread(
             lambda: Store(path, self._spec.rows, parts, counted=self._asked.mark, fresh=fresh)
@@ -251,7 +285,7 @@ class ReportRun:
         def about(changes: Counter[str]) -> About:
             lines: list[tuple[str, str | int]] = [
                 ("Report", f"{self._spec.report} ({', '.join(f'{kind}s' for kind in self._spec.rows)})"),
-                ("Source", self._place.endpoint),
+                ("Source", self.place.endpoint),
                 *((name, value) for name, value in self._spec.limits.items()),
                 ("Written", f"{self._clock.now():%Y-%m-%d %H:%M:%S} UTC, by figup {__version__}"),
                 ("Records", listed),
@@ -305,7 +339,7 @@ class ReportRun:
 
     def _scratch(self) -> Path:
         """Return an empty folder for temporary files of a workbook."""
-        scratch = self._place.catalog(self._spec).with_suffix(".tmp")
+        scratch = self.place.catalog(self._spec).with_suffix(".tmp")
         scratch.mkdir(mode=0o700, exist_ok=True)
         for litter in scratch.iterdir():
             litter.unlink()
@@ -316,7 +350,7 @@ class ReportRun:
 
         Raises CatalogBusy, and NameNotFound for an unknown institution.
         """
-        if fresh or not await in_thread(self._place.catalog(self._spec).exists):
+        if fresh or not await in_thread(self.place.catalog(self._spec).exists):
             return await self._price(None)
         async with self._locked(), self._opened() as store:
             return await self._price(store)
