@@ -49,14 +49,17 @@ def _long_words(name: str) -> set[str]:
 
 
 def plausibly_same(name: str, other: str) -> bool:
-    """Return False if two names clearly belong to different people: they share no word and are not similar."""
-    return bool(_words(name) & _words(other) or suggest(name, [other]))
+    """Return False if two names clearly belong to different people: they share no word, initials aside, and are not
+    similar.
+    """
+    shared = {*words(name)} & {*words(other)}
+    return any(len(word) > 1 for word in shared) or bool(suggest(name, [other]))
 
 
-def _words(name: str) -> set[str]:
-    """Return the words of a name, without accents and initials."""
-    letters = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
-    return {word.casefold() for word in re.findall(r"[^\W_]{2,}", letters)}
+def words(text: str) -> list[str]:
+    """Return the words of a text, casefolded and without accents."""
+    letters = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    return re.findall(r"[^\W_]+", letters.casefold())
 
 
 def or_list(names: Iterable[str]) -> str:

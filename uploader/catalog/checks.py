@@ -7,8 +7,6 @@ do not fit are left out and counted.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from uploader.catalog.query import days_later
 from uploader.errors import FilterIgnored
 from uploader.figshare.ids import same_doi
 from uploader.figshare.records import Record
+from uploader.text import words
 
 _TOLERATED = 0.1
 """Share of a page's rows that may not fit: an index lags behind what it lists."""
@@ -72,7 +71,7 @@ class RowChecks:
                     f"fit it, such as {odd[0].id}"
                 )
             self._left_out.update(row.id for row in odd)
-        self._shown["title"] += any(stem in word for row in rows for word in _words(row.title) for stem in self._stems)
+        self._shown["title"] += any(stem in word for row in rows for word in words(row.title) for stem in self._stems)
         if rows and self._stems and not self._shown["title"]:
             raise FilterIgnored(
                 f"Figshare ignored the filter 'title': none of {self._rows} titles has any of its words"
@@ -126,10 +125,5 @@ def _dated(name: str, key: str, fits: Callable[[date], bool], near: Callable[[da
     return Filter(name=name, fits=fits_row, near=near_row)
 
 
-def _words(text: str) -> list[str]:
-    plain = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
-    return [word.casefold() for word in re.findall(r"[^\W_]+", plain)]
-
-
 def _stems(text: str) -> list[str]:
-    return [word[:_STEM] for word in _words(text)]
+    return [word[:_STEM] for word in words(text)]

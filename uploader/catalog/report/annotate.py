@@ -5,8 +5,6 @@ Records that do not belong in the table are left out and counted; a group or own
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +14,7 @@ from uploader.catalog.report import values as v
 from uploader.catalog.report.columns import Entry
 from uploader.catalog.report.values import Cell, Raw
 from uploader.figshare.records import RowKind
+from uploader.text import words
 
 COUNTERS = ("views", "downloads", "shares", "cites")
 
@@ -168,7 +167,7 @@ class Matching:
         self._orcid, self._strict = choice.orcid, choice.strict
         self._chosen = choice.author_ids
         self._ids = set(choice.author_ids)
-        self._words = _words(choice.author or "")
+        self._words = frozenset(words(choice.author or ""))
 
     def learn(self, record: Raw) -> None:
         """Add the ids of authors that have the ORCID iD."""
@@ -184,7 +183,7 @@ class Matching:
         found: dict[str, Mapping[str, object]] = {}
         for one in _authors(record):
             orcid, number = v.text(one.get("orcid_id")), v.number(one.get("id"))
-            named = bool(self._words) and self._words <= _words(v.text(one.get("full_name")) or "")
+            named = bool(self._words) and self._words.issubset(words(v.text(one.get("full_name")) or ""))
             if self._orcid and orcid == self._orcid:
                 found.setdefault("orcid", one)
             elif number in self._ids:
@@ -207,11 +206,6 @@ class Matching:
 
 def _authors(record: Raw) -> list[Mapping[str, object]]:
     return [one for one in v.entries(record, "authors") if isinstance(one, Mapping)]
-
-
-def _words(name: str) -> frozenset[str]:
-    plain = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
-    return frozenset(re.findall(r"[^\W_]+", plain.casefold()))
 
 
 def _name(account: Raw | None) -> str | None:
