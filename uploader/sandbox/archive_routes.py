@@ -14,8 +14,9 @@ from uploader.sandbox import file_status, files_db
 from uploader.sandbox.answers import not_found
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import public_routes, store
-from uploader.sandbox.items.routes import ITEM, item_id_of
+from uploader.sandbox.items.routes import ITEM
 from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.request_log import item_id_of
 from uploader.sandbox.routes import Route
 
 _PUBLIC = r"/v2/articles/{item_id:\d{1,18}}"

@@ -13,7 +13,7 @@ from uploader.sandbox.answers import ApiError, not_found
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import embargo, store, versions
 from uploader.sandbox.middleware import allowed, matches
-from uploader.sandbox.request_log import ENTRY
+from uploader.sandbox.request_log import file_id_of
 from uploader.sandbox.routes import Route
 
 _FILE = r"/files/{file_id:\d{1,18}}"
@@ -41,7 +41,7 @@ class Bytes:
 async def download(request: web.Request) -> web.StreamResponse:
     """Return a file that is available, ranges included; the token in the header or as `token`."""
     context = context_of(request)
-    file_id = _file_id(request)
+    file_id = file_id_of(request)
     known = _token_given(request, context)
     found = await context.db.run(_find, file_id, context, known=known, private=request.query.get("private_link"))
     if found is None and not known:
@@ -63,7 +63,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 async def redirect(request: web.Request) -> web.Response:
     """Redirect to the bytes of a public file."""
     context = context_of(request)
-    file_id = _file_id(request)
+    file_id = file_id_of(request)
     if await context.db.run(_published, file_id, context.now()) is None:
         raise not_found("File")
     return web.Response(status=302, headers={"Location": context.addresses(request).download(file_id)})
@@ -72,18 +72,12 @@ async def redirect(request: web.Request) -> web.Response:
 async def thumbnail(request: web.Request) -> web.StreamResponse:
     """Return a published thumbnail in its original size: nothing is scaled."""
     context = context_of(request)
-    found = await context.db.run(_published, _file_id(request), context.now())
+    found = await context.db.run(_published, file_id_of(request), context.now())
     kind = "" if found is None else file_view.mimetype_of(found.name)
     if found is None or found.blob is None or kind not in {"image/png", "image/jpeg", "image/gif", "image/webp"}:
         raise not_found("Thumbnail")
     headers = {"Content-Type": kind, "X-Content-Type-Options": "nosniff"}
     return web.FileResponse(context.blobs.path(found.blob), headers=headers)
-
-
-def _file_id(request: web.Request) -> int:
-    file_id = int(request.match_info["file_id"])
-    request[ENTRY].file_id = file_id
-    return file_id
 
 
 def _token_given(request: web.Request, context: Context) -> bool:

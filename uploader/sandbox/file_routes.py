@@ -16,12 +16,12 @@ from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.file_body import read_initiate
 from uploader.sandbox.files_db import File, NewFile
 from uploader.sandbox.items import store
-from uploader.sandbox.items.routes import ITEM, item_id_of
+from uploader.sandbox.items.routes import ITEM
 from uploader.sandbox.listing import slice_of
 from uploader.sandbox.parts import Span, TooManyParts, split
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.request_log import ENTRY
+from uploader.sandbox.request_log import ENTRY, file_id_of, item_id_of
 from uploader.sandbox.routes import Route
 
 FILE = ITEM + r"/files/{file_id:\d{1,18}}"
@@ -39,13 +39,6 @@ def routes() -> list[Route]:
         Route("complete", "POST", FILE, complete),
         Route("delete-file", "DELETE", FILE, delete_file),
     ]
-
-
-def file_id_of(request: web.Request) -> int:
-    """Return the file id in the path, and record it for the log."""
-    file_id = int(request.match_info["file_id"])
-    request[ENTRY].file_id = file_id
-    return file_id
 
 
 async def list_files(request: web.Request) -> web.Response:

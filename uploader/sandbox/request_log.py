@@ -53,6 +53,21 @@ class Entry:
 
 ENTRY = web.RequestKey("record", Entry)
 
+
+def item_id_of(request: web.Request) -> int:
+    """Return the item id in the path, and record it for the log."""
+    item_id = int(request.match_info["item_id"])
+    request[ENTRY].item_id = item_id
+    return item_id
+
+
+def file_id_of(request: web.Request) -> int:
+    """Return the file id in the path, and record it for the log."""
+    file_id = int(request.match_info["file_id"])
+    request[ENTRY].file_id = file_id
+    return file_id
+
+
 _SECRET = frozenset({"access_token", "token", "private_link"})
 
 

@@ -13,7 +13,7 @@ from uploader.sandbox.items import embargo, item_custom_fields, public_view, sto
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import PublishedFile, Version
 from uploader.sandbox.listing import Slice, slice_of
-from uploader.sandbox.request_log import ENTRY
+from uploader.sandbox.request_log import file_id_of, item_id_of
 from uploader.sandbox.routes import Route
 
 _ITEM = r"/v2/articles/{item_id:\d{1,18}}"
@@ -57,7 +57,7 @@ async def read(request: web.Request) -> web.Response:
 
 async def list_versions(request: web.Request) -> web.Response:
     context = context_of(request)
-    item_id = _item_id(request)
+    item_id = item_id_of(request)
     found = await context.db.run(_versions, item_id, context.now())
     if found is None:
         raise not_found("Article")
@@ -89,21 +89,13 @@ async def list_files(request: web.Request) -> web.Response:
 
 async def read_file(request: web.Request) -> web.Response:
     context = context_of(request)
-    file_id = int(request.match_info["file_id"])
-    request[ENTRY].file_id = file_id
-    file = await context.db.run(_file, request, context, file_id)
+    file = await context.db.run(_file, request, context, file_id_of(request))
     return json_answer(public_view.file_object(file, context.addresses(request)))
-
-
-def _item_id(request: web.Request) -> int:
-    item_id = int(request.match_info["item_id"])
-    request[ENTRY].item_id = item_id
-    return item_id
 
 
 def _found(db: sqlite3.Connection, request: web.Request, now: float) -> Found:
     """Return the version that a request names. ApiError 404 also for one that is not visible yet."""
-    item_id = _item_id(request)
+    item_id = item_id_of(request)
     number = request.match_info.get("version")
     item = store.find(db, item_id)
     if item is None or not item.is_public(now):

@@ -21,9 +21,10 @@ from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.custom_fields import unfilled
 from uploader.sandbox.items import embargo, item_custom_fields, reviews_db, store, versions
-from uploader.sandbox.items.routes import ITEM, item_id_of
+from uploader.sandbox.items.routes import ITEM
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of
+from uploader.sandbox.request_log import item_id_of
 from uploader.sandbox.routes import Route
 
 _MANDATORY = {

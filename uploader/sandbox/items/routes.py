@@ -18,7 +18,7 @@ from uploader.sandbox.items import body, item_custom_fields, relations, reviews_
 from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people import authors
 from uploader.sandbox.people.impersonation import account_of, reader_of
-from uploader.sandbox.request_log import ENTRY
+from uploader.sandbox.request_log import ENTRY, item_id_of
 from uploader.sandbox.routes import Route
 
 ITEM = r"/v2/account/articles/{item_id:\d{1,18}}"
@@ -34,13 +34,6 @@ def routes() -> list[Route]:
         Route("update-item", "PATCH", ITEM, update_item),
         Route("delete-item", "DELETE", ITEM, delete_item),
     ]
-
-
-def item_id_of(request: web.Request) -> int:
-    """Return the item id in the path, and record it for the log."""
-    item_id = int(request.match_info["item_id"])
-    request[ENTRY].item_id = item_id
-    return item_id
 
 
 async def list_items(request: web.Request) -> web.Response:

@@ -21,10 +21,11 @@ from uploader.sandbox.answers import (
 from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import Context, context_of
 from uploader.sandbox.items import item_custom_fields, public_view, store, versions
-from uploader.sandbox.items.routes import ITEM, item_id_of
+from uploader.sandbox.items.routes import ITEM
 from uploader.sandbox.items.store import Item
 from uploader.sandbox.items.versions import Version
 from uploader.sandbox.people.impersonation import account_of, reader_of
+from uploader.sandbox.request_log import item_id_of
 from uploader.sandbox.routes import Route
 
 _VERSION = ITEM + r"/versions/{version:\d{1,9}}"

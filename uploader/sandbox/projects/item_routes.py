@@ -19,7 +19,7 @@ from uploader.sandbox.items.store import Item
 from uploader.sandbox.listing import Slice, slice_of
 from uploader.sandbox.people.impersonation import account_of
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
-from uploader.sandbox.request_log import ENTRY
+from uploader.sandbox.request_log import ENTRY, item_id_of
 from uploader.sandbox.routes import Route
 
 _ITEM = PROJECT + r"/articles/{item_id:\d{1,18}}"
@@ -128,7 +128,7 @@ async def list_public(request: web.Request) -> web.Response:
 def _inside(db: sqlite3.Connection, request: web.Request) -> Item:
     """Return the item and project that the path names. ApiError 404."""
     project = store.get(db, project_id_of(request), account_of(request))
-    item = items.get(db, item_routes.item_id_of(request), account_of(request))
+    item = items.get(db, item_id_of(request), account_of(request))
     if item.project_id != project.id:
         raise not_found("Article")
     return item
