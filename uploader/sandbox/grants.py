@@ -64,10 +64,6 @@ class Grants:
         self._spent.add(token)
         return self.refresh_token()
 
-    def revoke(self, refresh_token: str) -> None:
-        """Revoke a refresh token."""
-        self._spent.add(refresh_token)
-
     def once(self, consent: Consent) -> str:
         """Return a value that leads to this consent once, for a while: a code, or the ticket of a form."""
         now = self._now()
