@@ -1,6 +1,7 @@
-"""What exists before a job changes anything: one listing of the account's own items, one of the institution's.
+"""What exists: before a job changes anything, and whether it still does at the end of a run.
 
-A job of thousands of records thus needs no search for each record. Only what concerns the job is kept.
+One listing of the account's own items, and one of the institution's: a job of thousands of records needs no search for
+each record. Only what concerns the job is kept.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from uploader.catalog.report.values import state
 from uploader.errors import ItemNotFound, PermissionDenied, ProtocolViolation, RequestRejected, ServerFailing
 from uploader.figshare.ids import comparable_doi
 from uploader.figshare.records import INSTITUTION_ITEMS, Listing, Record, own_list, search_of
+from uploader.figshare.retry import poll
 from uploader.items.mark import bears_mark
+from uploader.items.reconcile import SETTLE_TIMEOUT
 from uploader.records.journal import ExistingRead
 from uploader.records.plan import Planned
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
 
+LISTING_AGE: Final = 60.0
+"""Seconds for which the listing at the beginning of a run counts."""
 Owner: TypeAlias = Literal["own", "institution"]
 _VISIBLE: Final = {"draft": "", "unpublished": "", "embargoed-item": "embargoed"}
 """Words for these states of an item in a job's report; all other states are "public"."""
@@ -170,3 +175,28 @@ async def items_with_mark(api: Figshare, marks: Collection[str]) -> list[Record]
     if not found:
         check_complete(reading.gaps)
     return found
+
+
+async def gone_items(api: Figshare, ids: Collection[int]) -> set[int]:
+    """Return which of these items of the account no longer exist, by one listing; none if that is not complete.
+
+    What it does not have is read: an item that was just created may show late.
+    """
+    reading = Reading(api.records, own_list("item"))
+    gone = set(ids) - {row.id async for row in reading.rows()}
+    if reading.gaps or not gone:
+        return set()
+
+    async def check() -> bool | None:
+        for item_id in list(gone):
+            try:
+                await api.items.detail(item_id)
+            except ItemNotFound:
+                continue
+            except PermissionDenied:  # it exists, and is another account's now; or the token has expired
+                await api.account()
+            gone.discard(item_id)
+        return not gone or None
+
+    await poll(check, SETTLE_TIMEOUT, api.clock)
+    return gone

@@ -29,8 +29,7 @@ from uploader.errors import (
 )
 from uploader.figshare.models import Account
 from uploader.records import journal as ev
-from uploader.records.closing import LISTING_AGE, gone_items
-from uploader.records.existing import Existing, Row, find_existing, with_state
+from uploader.records.existing import LISTING_AGE, Existing, Row, find_existing, gone_items, with_state
 from uploader.records.job import OpenJob
 from uploader.records.known import KnownRecords, warn_of_look_alikes
 from uploader.records.packed import Packed

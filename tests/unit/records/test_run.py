@@ -16,7 +16,7 @@ from uploader.errors import ItemNotFound, JobBusy, PermissionDenied, RequestReje
 from uploader.figshare.records import Record
 from uploader.items.payload import ItemPayload
 from uploader.metadata import identifiers
-from uploader.records.closing import LISTING_AGE
+from uploader.records.existing import LISTING_AGE
 from uploader.records.journal import Action
 from uploader.records.plan import Planned
 from uploader.records.run import MAX_ALIKE, RunOptions
