@@ -29,10 +29,9 @@ from uploader.errors import (
 )
 from uploader.system import system_errors
 from uploader.transfer import notices as no
-from uploader.transfer.destination.drafts import remove_late_items
+from uploader.transfer.destination.drafts import give_up_item, is_left_empty, remove_late_items
 from uploader.transfer.destination.ensure import ensure_description, learn_address
 from uploader.transfer.destination.finalize import finalize
-from uploader.transfer.destination.rollback import give_up_item, is_left_empty
 from uploader.transfer.engine import Engine
 from uploader.transfer.files.closing import check_files, resolve_others
 from uploader.transfer.files.late import remove_late_files

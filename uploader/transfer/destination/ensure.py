@@ -18,9 +18,8 @@ from uploader.figshare.retry import Backoff, poll
 from uploader.items.describe import describe
 from uploader.items.mark import marked_title, new_mark
 from uploader.transfer import notices as no
-from uploader.transfer.destination.drafts import remove_mark
+from uploader.transfer.destination.drafts import remove_mark, remove_unwanted
 from uploader.transfer.destination.lookup import check_account, find_item
-from uploader.transfer.destination.rollback import remove_unwanted
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
