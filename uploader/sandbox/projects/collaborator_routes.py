@@ -22,7 +22,7 @@ from uploader.sandbox.bodies import body_of, optional_body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.people import accounts, authors
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import collaborators_db, view
+from uploader.sandbox.projects import view
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
 from uploader.sandbox.routes import Route
 
@@ -90,7 +90,7 @@ def _listed(db: sqlite3.Connection, project_id: int, account_id: int) -> list[di
     owner = accounts.get(db, account_id)
     if owner is None:
         raise not_found("Account")
-    first, *others = view.collaborators(owner, collaborators_db.of_project(db, project_id))
+    first, *others = view.collaborators(owner, store.collaborators(db, project_id))
     return [{"status": "accepted", **first}, *({"status": "invited", **one} for one in others)]
 
 
@@ -106,12 +106,12 @@ def _invite(db: sqlite3.Connection, project_id: int, account_id: int, given: dic
         raise ApiError(400, "BadRequest", f"User {given['user_id']} not found")
     if author_id == authors.get_by_account(db, account_id):
         raise ApiError(400, "BadRequest", "The owner of the project cannot be invited")
-    collaborators_db.invite(db, project_id, author_id, given["role_name"])
+    store.invite(db, project_id, author_id, given["role_name"])
 
 
 def _remove(db: sqlite3.Connection, project_id: int, account_id: int, user_id: int) -> None:
     store.get(db, project_id, account_id)
-    if not collaborators_db.remove(db, project_id, user_id):
+    if not store.remove_collaborator(db, project_id, user_id):
         raise not_found("Collaborator")
 
 
@@ -119,5 +119,5 @@ def _leave(db: sqlite3.Connection, project_id: int, account_id: int) -> None:
     project = store.find(db, project_id)
     if project is not None and project.account_id == account_id:
         raise forbidden()
-    if project is None or not collaborators_db.remove(db, project_id, authors.get_by_account(db, account_id)):
+    if project is None or not store.remove_collaborator(db, project_id, authors.get_by_account(db, account_id)):
         raise not_found("Project")

@@ -23,9 +23,8 @@ from uploader.sandbox.bodies import body_of
 from uploader.sandbox.context import context_of
 from uploader.sandbox.listing import slice_of
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import notes_db
-from uploader.sandbox.projects.notes_db import Note
 from uploader.sandbox.projects.routes import PROJECT, project_id_of
+from uploader.sandbox.projects_db import Note
 from uploader.sandbox.routes import Route
 
 _PATH = f"{PROJECT}/notes"
@@ -51,7 +50,7 @@ async def listing(request: web.Request) -> web.Response:
 
     def page(db: sqlite3.Connection) -> list[Note]:
         project = store.get(db, project_id_of(request), account_of(request))
-        return notes_db.page(db, project.id, rows.limit, rows.offset)
+        return store.notes(db, project.id, rows.limit, rows.offset)
 
     return json_answer([_row(note) for note in await context_of(request).db.run(page)])
 
@@ -62,7 +61,7 @@ async def create(request: web.Request) -> web.Response:
 
     def make(db: sqlite3.Connection) -> int:
         project = store.get(db, project_id_of(request), account_of(request))
-        return notes_db.create(db, project.id, account_of(request), text, context.now())
+        return store.add_note(db, project.id, account_of(request), text, context.now())
 
     return located(_address(request, await context.db.run(make)), 201)
 
@@ -78,14 +77,14 @@ async def update(request: web.Request) -> web.Response:
 
     def change(db: sqlite3.Connection) -> int:
         note = _note(db, request)
-        notes_db.update(db, note.id, text, context.now())
+        store.change_note(db, note.id, text, context.now())
         return note.id
 
     return reset_content(_address(request, await context.db.run(change)))
 
 
 async def delete(request: web.Request) -> web.Response:
-    await context_of(request).db.run(lambda db: notes_db.delete(db, _note(db, request).id))
+    await context_of(request).db.run(lambda db: store.remove_note(db, _note(db, request).id))
     return no_content()
 
 
@@ -100,7 +99,7 @@ async def _text(request: web.Request) -> str:
 def _note(db: sqlite3.Connection, request: web.Request) -> Note:
     """Return the note that the path names. ApiError 404."""
     project = store.get(db, project_id_of(request), account_of(request))
-    note = notes_db.get(db, project.id, int(request.match_info["note_id"]))
+    note = store.note(db, project.id, int(request.match_info["note_id"]))
     if note is None:
         raise not_found("Note")
     return note

@@ -32,7 +32,7 @@ from uploader.sandbox.paging import listed, rows_of
 from uploader.sandbox.people import accounts
 from uploader.sandbox.people.accounts import Account
 from uploader.sandbox.people.impersonation import account_of
-from uploader.sandbox.projects import collaborators_db, view
+from uploader.sandbox.projects import view
 from uploader.sandbox.projects_db import Project
 from uploader.sandbox.routes import Route
 
@@ -207,7 +207,7 @@ def _resolved(db: sqlite3.Connection, fields: dict[str, Any]) -> dict[str, Any]:
 
 def _read_full(db: sqlite3.Connection, project_id: int, account_id: int, at: Addresses) -> dict[str, Any]:
     project = store.get(db, project_id, account_id)
-    people = collaborators_db.of_project(db, project_id)
+    people = store.collaborators(db, project_id)
     return view.full(project, _owner(db, project), people, store.used(db, project_id), at)
 
 
@@ -231,7 +231,7 @@ def _public(db: sqlite3.Connection, project_id: int, now: float, at: Addresses) 
     project = store.find(db, project_id)
     if project is None or project.published is None or project.published > now:
         raise not_found("Project")
-    return view.public(project, _owner(db, project), collaborators_db.of_project(db, project_id), at)
+    return view.public(project, _owner(db, project), store.collaborators(db, project_id), at)
 
 
 def _owner(db: sqlite3.Connection, project: Project) -> Account:

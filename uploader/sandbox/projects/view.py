@@ -9,8 +9,7 @@ from uploader.sandbox import custom_fields
 from uploader.sandbox.addresses import Addresses
 from uploader.sandbox.answers import moment
 from uploader.sandbox.people.accounts import Account
-from uploader.sandbox.projects.collaborators_db import Collaborator
-from uploader.sandbox.projects_db import Project
+from uploader.sandbox.projects_db import Collaborator, Project
 
 
 def public_row(project: Project, at: Addresses) -> dict[str, Any]:
