@@ -15,13 +15,13 @@ from uploader.cli.parameters import ParsedParam
 from uploader.errors import Facts, PoolUnusable, UsageError
 
 if TYPE_CHECKING:
-    from uploader.cluster.share import Share
+    from uploader.cluster.scheduler import Share
     from uploader.transfer.client import Client
     from uploader.transfer.execution import Team
 
 
 def _parse_share(text: str) -> str:
-    from uploader.cluster.share import parse_share
+    from uploader.cluster.scheduler import parse_share
 
     parse_share(text, {})
     return text
@@ -82,7 +82,7 @@ class Joining(msgspec.Struct, frozen=True):
             client.team = _pool(self.dask, client)
         if not self.wanted:
             return
-        from uploader.cluster.share import parse_share, share_of_task, task_name
+        from uploader.cluster.scheduler import parse_share, share_of_task, task_name
         from uploader.cluster.team import JoinedTeam
 
         share: Share | None = parse_share(self.shard, os.environ) if self.shard is not None else None

@@ -24,7 +24,7 @@ from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
 from uploader.cluster.division import RateMeter
 from uploader.cluster.messages import Entry, Hello, LimitsApplied, Order, OrderFailed, OrderOver, Speed
-from uploader.cluster.share import task_name
+from uploader.cluster.scheduler import task_name
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Part
 from uploader.figshare.settings import Settings

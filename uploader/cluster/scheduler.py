@@ -1,4 +1,4 @@
-"""The batch job that this process runs in: which one it is, and when it must end.
+"""The batch job that this process runs in: which one it is, when it must end, and which share of the bytes it prefers.
 
 Read from the environment that Slurm, PBS, LSF and SGE set. Slurm is asked once if its environment does not have it,
 since a busy controller takes seconds to answer.
@@ -7,6 +7,7 @@ since a busy controller takes seconds to answer.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ _DIGITS = 11
 """Digits of a plausible number of seconds: since 1970, until the year 5138."""
 _NO_TASK = ("", "undefined")
 """Array indices that mean: not an array (SGE sets "undefined")."""
+_SHARE = re.compile(r"(\d{1,9})/(\d{1,9})")
+
+Share = tuple[int, int]
+"""(I, N): the I-th of N shares, counted from 0. A preference only: work follows measured speed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +82,42 @@ def job_end(environ: Mapping[str, str], *, ask: Callable[[str], str | None] | No
     return None
 
 
+def task_name(environ: Mapping[str, str]) -> str:
+    """Return this process's task of a batch system, "" for none."""
+    job = batch_job(environ)
+    return f"{job.scheduler} {job.id}" if job is not None else ""
+
+
+def parse_share(text: str, environ: Mapping[str, str]) -> Share | None:
+    """Parse "I/N" with I from 1 to N, or "auto": the batch system's, None if it is not certain.
+
+    Raises ValueError.
+    """
+    if text == "auto":
+        return share_of_task(environ)
+    found = _SHARE.fullmatch(text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"invalid share {text!r}; use auto, or e.g. 3/8 for the third of eight")
+    return int(found[1]) - 1, int(found[2])
+
+
+def share_of_task(environ: Mapping[str, str]) -> Share | None:
+    """Return the place of this task among those of its Slurm step or array.
+
+    None outside of both, and in an array with gaps: its environment does not say how many tasks come before one.
+    """
+    tasks, rank = _number(environ, "SLURM_NTASKS"), _number(environ, "SLURM_PROCID")
+    if tasks is not None and rank is not None and tasks > 1 and rank < tasks:
+        return rank, tasks
+    numbers = [_number(environ, f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "MAX", "STEP", "COUNT")]
+    if any(number is None for number in numbers):
+        return None
+    task, least, most, step, count = (number or 0 for number in numbers)
+    if step < 1 or count < 2 or (most - least) // step + 1 != count or not least <= task <= most:
+        return None
+    return (task - least) // step, count
+
+
 def squeue_end(job: str) -> str | None:
     """Ask Slurm when a job will be ended: seconds since 1970, "N/A" or None if it does not say. Blocks."""
     # The plain format is local time without a zone.
@@ -97,6 +138,11 @@ def answer_of(*command: str, env: Mapping[str, str] | None = None) -> str | None
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode("utf-8", "replace").strip()
+
+
+def _number(environ: Mapping[str, str], name: str) -> int | None:
+    text = environ.get(name, "")
+    return int(text) if text.isdecimal() else None
 
 
 def _positive(text: str | None) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uploader.cluster.share import parse_share, share_of_task, task_name
+from uploader.cluster.scheduler import parse_share, share_of_task, task_name
 
 ARRAY = {
     "SLURM_JOB_ID": "12",
