@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -116,6 +116,44 @@ def surplus_folder(comparisons: Sequence[Comparison]) -> str | None:
     return folder if 2 * count > len(missing) else None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _ItemFiles:
+    """The item's files by path: their own, or that at which a download stores them, if only that is a local one.
+
+    `places` has those of these paths that match a local one, `named` one of them for each name (composed). `moved` has
+    the own path of each file that is at another one, by id.
+    """
+
+    by_path: Mapping[str, Sequence[File]]
+    places: Mapping[str, Sequence[str]]
+    named: Mapping[str, str]
+    moved: Mapping[int, str]
+
+    @classmethod
+    def of(cls, remote: dict[str, list[File]], wanted: Collection[str]) -> _ItemFiles:
+        """Return the files for these local paths. Changes `remote`."""
+        moved = _move_downloaded(remote, wanted)
+        named = {composed(path.rpartition("/")[2]): path for path in remote}
+        return cls(by_path=remote, places=paths_in_item(wanted, remote), named=named, moved=moved)
+
+    def at(self, local: str) -> list[File]:
+        """Return the files for a local path."""
+        return [file for place in self.places.get(local, ()) for file in self.by_path[place]]
+
+    def compare(self, local: Comparison) -> list[Comparison]:
+        """Compare a local file with the files for its path."""
+        found = _compare(local, self.at(remote_path(local.folder, local.name)), self.named.get(composed(local.name)))
+        return [self._with_spelling(one) for one in found]
+
+    def _with_spelling(self, result: Comparison) -> Comparison:
+        """Add how the item spells the path, if otherwise."""
+        path = remote_path(result.folder, result.name)
+        spelling = other_spelling(path, self.places.get(path, ()))
+        if result.file_id is not None and spelling is None:
+            spelling = self.moved.get(result.file_id)
+        return result if spelling is None else msgspec.structs.replace(result, spelling=spelling)
+
+
 async def verify(
     api: Service,
     item_id: int,
@@ -146,38 +184,19 @@ async def verify(
         notify(Skipped(skip.path, skip.reason))
     wanted = {remote_path(one.folder, one.name) for one in selection.files}
     wanted |= {remote_path(line.folder, line.name) for line in listed}
-    downloaded = _move_downloaded(remote, wanted)
-    by_name = {composed(path.rpartition("/")[2]): path for path in remote}
+    there = _ItemFiles.of(remote, wanted)
     results: list[Comparison] = []
 
-    def report(result: Comparison) -> None:
-        results.append(result)
-        on_result(result)
+    def report(found: Iterable[Comparison]) -> None:
+        for result in found:
+            results.append(result)
+            on_result(result)
 
-    paths = paths_in_item(wanted, remote)
     for chosen in selection.files:
-        places = paths.get(remote_path(chosen.folder, chosen.name), [])
-        files = [file for place in places for file in remote[place]]
-        for result in await _compare_source(chosen, notify, files, by_name.get(composed(chosen.name))):
-            report(_with_spelling(result, places, downloaded))
+        report(await _compare_source(chosen, there, notify))
     for line in listed:
-        places = paths.get(remote_path(line.folder, line.name), [])
-        files = [file for place in places for file in remote[place]]
-        elsewhere = by_name.get(composed(line.name))
-        local = Comparison(
-            path=line.path, name=line.name, size=None, md5=line.md5, status="missing", folder=line.folder
-        )
-        for result in _compare(local, files, elsewhere):
-            report(_with_spelling(result, places, downloaded))
-    left_out = {
-        composed(skip.remote_path): skip.reason
-        for skip in selection.skipped
-        if skip.remote_path and skip.reason in _EXCLUSIONS
-    }
-    seen = {place for places in paths.values() for place in places}
-    for result in _missing_here(remote, seen, [*selection.roots, *([""] if listed else [])]):
-        reason = _reason(left_out, remote_path(result.folder, result.name))
-        report(msgspec.structs.replace(result, status="left-out", reason=reason) if reason else result)
+        report(_compare_listed(line, there))
+    report(_missing_here(there, selection, everywhere=bool(listed)))
     await _check_again(api, item_id, results, paths_before, listed_at)
     return results
 
@@ -262,25 +281,23 @@ def _move_downloaded(remote: dict[str, list[File]], wanted: Collection[str]) -> 
     return {file.id: path for path, file in moved}
 
 
-def _with_spelling(result: Comparison, places: Sequence[str], downloaded: Mapping[int, str]) -> Comparison:
-    """Add how the item spells the path, if otherwise. `places` are its paths for the local one, as `paths_in_item`."""
-    spelling = other_spelling(remote_path(result.folder, result.name), places)
-    if result.file_id is not None and spelling is None:
-        spelling = downloaded.get(result.file_id)
-    return result if spelling is None else msgspec.structs.replace(result, spelling=spelling)
-
-
-async def _compare_source(
-    chosen: SourceFile, notify: Listener, remote: list[File], elsewhere: str | None
-) -> list[Comparison]:
+async def _compare_source(chosen: SourceFile, there: _ItemFiles, notify: Listener) -> list[Comparison]:
     """Compare a source, which is read if a remote file has its size."""
     md5 = None
-    if any(file.size == chosen.size for file in remote):
+    if any(file.size == chosen.size for file in there.at(remote_path(chosen.folder, chosen.name))):
         md5 = await source_md5(functools.partial(open_source, chosen.path, chosen.archive), notify=notify)
-    local = Comparison(
-        path=chosen.path, name=chosen.name, size=chosen.size, md5=md5, status="missing", folder=chosen.folder
+    return there.compare(
+        Comparison(
+            path=chosen.path, name=chosen.name, size=chosen.size, md5=md5, status="missing", folder=chosen.folder
+        )
     )
-    return _compare(local, remote, elsewhere)
+
+
+def _compare_listed(line: ChecksumEntry, there: _ItemFiles) -> list[Comparison]:
+    """Compare a listed checksum."""
+    return there.compare(
+        Comparison(path=line.path, name=line.name, size=None, md5=line.md5, status="missing", folder=line.folder)
+    )
 
 
 def _compare(local: Comparison, remote: list[File], elsewhere: str | None) -> list[Comparison]:
@@ -320,21 +337,34 @@ _EXCLUSIONS = ("hidden", "link", "link-loop", "excluded", "not-included")
 """Reasons for which an existing local file is not compared."""
 
 
+def _missing_here(there: _ItemFiles, selection: Selection, *, everywhere: bool) -> Iterator[Comparison]:
+    """List the item's files in the selected folders, or `everywhere`, that were compared with no local one; no links.
+
+    Those whose local one is excluded are left out.
+    """
+    scopes = tuple(f"{composed(root)}/" if root else "" for root in (*selection.roots, *([""] if everywhere else [])))
+    seen = {place for places in there.places.values() for place in places}
+    left_out = {
+        composed(skip.remote_path): skip.reason
+        for skip in selection.skipped
+        if skip.remote_path and skip.reason in _EXCLUSIONS
+    }
+    for path, files in there.by_path.items():
+        if path in seen or not composed(path).startswith(scopes):
+            continue
+        folder, _, name = path.rpartition("/")
+        reason = _reason(left_out, path)
+        status = "missing-here" if reason is None else "left-out"
+        for file in files:
+            if not file.is_link_only:
+                gone = Comparison(
+                    path=None, name=name, size=None, md5=None, status=status, folder=folder, reason=reason
+                )
+                yield _with_remote(gone, status, file)
+
+
 def _reason(left_out: Mapping[str, Reason], path: str) -> Reason | None:
     """Why the local file, or a folder that contains it, is left out; None if it is not. Keys are composed."""
     path = composed(path)
     ends = (at + 1 for at, letter in enumerate(path) if letter == "/")
     return left_out.get(path) or next((left_out[path[:end]] for end in ends if path[:end] in left_out), None)
-
-
-def _missing_here(remote: dict[str, list[File]], seen: set[str], roots: Sequence[str]) -> Iterator[Comparison]:
-    """List the item's files in these folders that have no local counterpart; links have none."""
-    scopes = tuple(f"{composed(root)}/" if root else "" for root in roots)
-    for path, files in remote.items():
-        if path in seen or not composed(path).startswith(scopes):
-            continue
-        folder, _, name = path.rpartition("/")
-        for file in files:
-            if not file.is_link_only:
-                gone = Comparison(path=None, name=name, size=None, md5=None, status="missing-here", folder=folder)
-                yield _with_remote(gone, gone.status, file)
