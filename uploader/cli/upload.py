@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
@@ -95,45 +95,49 @@ def upload(
     if about.item is None and about.title is None:
         check_list(sources)
     accounting = replace(accounting, nul=sources.nul)
-    recorded = given_options(options, requests, accounting) | ({SANDBOX: True} if common.sandbox else {})
+    given = _Upload(
+        sources=sources, about=about, new_job=new_job, options=options, requests=requests, accounting=accounting,
+        recorded=given_options(options, requests, accounting) | ({SANDBOX: True} if common.sandbox else {}),
+    )  # fmt: skip
     with open_context(common) as context:
         client = _client(context, sources, options, requests, joining) if not dry_run else None
+        return run(common, lambda session: given.send(session, context, client), remark=context.remark)
 
-        async def work(session: Session) -> int:
-            title, item_options = await read_item_options(session, about, sources)
-            item_options = replace(item_options, options=recorded)
-            if client is None:
-                from uploader.cli.dry_run import Request, show_plan
 
-                request = Request(
-                    sources=sources,
-                    item=about.item,
-                    title=title,
-                    project=about.project,
-                    item_options=item_options,
-                    new_job=new_job,
-                    options=options,
-                    requests=requests,
-                )
-                return await show_plan(session, context, request)
-            return await send(
-                session,
-                client,
-                options,
-                lambda on_event: client.upload(
-                    sources,
-                    item=about.item,
-                    title=title,
-                    project=about.project,
-                    item_options=item_options,
-                    new_job=new_job,
-                    on_event=on_event,
-                ),
-                accounting,
-                show_title=about.item is None and title is None,
-            )
+@dataclass(frozen=True, kw_only=True)
+class _Upload:
+    """An upload as given on the command line. `recorded` are the options that its job keeps."""
 
-        return run(common, work, remark=context.remark)
+    sources: Sources
+    about: Item
+    new_job: bool
+    options: Options
+    requests: RequestOptions
+    accounting: ReportOptions
+    recorded: Mapping[str, object]
+
+    async def send(self, session: Session, context: Context, client: Client | None) -> int:
+        """Send the sources; without a client, show what would be done."""
+        about = self.about
+        title, item_options = await read_item_options(session, about, self.sources)
+        item_options = replace(item_options, options=self.recorded)
+        if client is None:
+            from uploader.cli.dry_run import Request, show_plan
+
+            request = Request(
+                sources=self.sources, item=about.item, title=title, project=about.project, item_options=item_options,
+                new_job=self.new_job, options=self.options, requests=self.requests,
+            )  # fmt: skip
+            return await show_plan(session, context, request)
+
+        def start(on_event: no.Listener) -> Awaitable[Report]:
+            return client.upload(
+                self.sources, item=about.item, title=title, project=about.project, item_options=item_options,
+                new_job=self.new_job, on_event=on_event,
+            )  # fmt: skip
+
+        no_title = about.item is None and title is None
+        return await send(session, client, self.options, start, self.accounting, show_title=no_title)
 
 
 def _client(context: Context, sources: Sources, options: Options, requests: RequestOptions, joining: Joining) -> Client:
