@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from uploader.figshare.statistics_api import Counter, Granularity, Places, StatsKind
+from uploader.figshare.statistics_api import Counter, EventQuery, Granularity, Places, StatsKind
 
 LIMITS: dict[Granularity, int] = {"day": 366, "month": 2 * 366, "year": 5 * 366, "total": 366}
 LENGTHS: dict[Granularity, int] = {"day": 10, "month": 7, "year": 4, "total": 0}
@@ -38,23 +38,17 @@ class Service:
         self._ask("all", scope)
         return self.combined
 
-    async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, int]:  # fmt: skip
-        self._ask(f"{first}..{last}", scope)
+    async def timeline(self, query: EventQuery) -> dict[str, int]:
+        self._ask(f"{query.first}..{query.last}", query.scope)
         if self.whole is not None:
             return self.whole
         sums: dict[str, int] = {}
-        for place in range(min((last - first).days + 1, LIMITS[granularity])):
-            if (day := first + timedelta(days=place)) >= date(2020, 1, 1):
-                name = day.isoformat()[: LENGTHS[granularity]] or "total"
+        for place in range(min((query.last - query.first).days + 1, LIMITS[query.granularity])):
+            if (day := query.first + timedelta(days=place)) >= date(2020, 1, 1):
+                name = day.isoformat()[: LENGTHS[query.granularity]] or "total"
                 sums[name] = sums.get(name, 0) + 1
         return sums
 
-    async def places(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, Places]:  # fmt: skip
-        self._ask(f"{first}..{last}", scope)
+    async def places(self, query: EventQuery) -> dict[str, Places]:
+        self._ask(f"{query.first}..{query.last}", query.scope)
         return {"total": {"Norway": {"Unknown": 1, "Unkown": 2, "Oslo": 5, "total": 9}, "Unkown": {"total": 4}}}

@@ -42,6 +42,25 @@ _BURST, _IN_FLIGHT = 5, 4
 T = TypeVar("T")
 
 
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A question for the events of a record from `first` to `last`, both included.
+
+    `scope`: those of an institution's portal; None: everywhere.
+    """
+
+    granularity: Granularity
+    counter: Counter
+    kind: StatsKind
+    number: int
+    first: date
+    last: date
+    scope: str | None = None
+
+    def __str__(self) -> str:
+        """Return its values in one line, by which caches know it."""
+        return " ".join(map(str, msgspec.structs.astuple(self)))
+
+
 def credential(user: str, password: str) -> Token:
     """Return name and password as they are sent (Basic), as a secret."""
     add_secret(password)
@@ -111,21 +130,13 @@ class StatisticsApi:
                 return None
             raise
 
-    async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, int]:  # fmt: skip
+    async def timeline(self, query: EventQuery) -> dict[str, int]:
         """Return the events by day ("2024-02-01"), month, year, or under "total"; without entries for none."""
-        asked = f"timeline/{granularity}/{counter}"
-        return await self._of_record(kind, number, asked, _dates(first, last), "timeline", _counts, scope)
+        return await self._events(query, "timeline", _counts)
 
-    async def places(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, Places]:  # fmt: skip
+    async def places(self, query: EventQuery) -> dict[str, Places]:
         """Return the events by period, then by country and city. Cities are at most ten a country (documented)."""
-        asked = f"breakdown/{granularity}/{counter}"
-        return await self._of_record(kind, number, asked, _dates(first, last), "breakdown", _places, scope)
+        return await self._events(query, "breakdown", _places)
 
     async def top(
         self, counter: Counter, kind: StatsKind, count: int, *, period: tuple[date, date] | None = None,
@@ -154,6 +165,10 @@ class StatisticsApi:
             return {one: counts.get(str(one), 0) for one in groups}
 
         return await self._ask("/count/articles", scope, {}, parse, "the groups", body=body)
+
+    async def _events(self, query: EventQuery, field: str, read: Callable[[Any], T]) -> T:
+        asked, dates = f"{field}/{query.granularity}/{query.counter}", _dates(query.first, query.last)
+        return await self._of_record(query.kind, query.number, asked, dates, field, read, query.scope)
 
     async def _of_record(
         self,

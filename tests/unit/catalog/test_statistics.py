@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import date, timedelta
 from itertools import pairwise
@@ -152,3 +153,19 @@ async def test_answers_are_kept_for_hours_and_a_torn_one_is_asked_for_again(tmp_
     assert [await ask("x"), await ask("x")] == [["shares"], []]
     await clock.sleep(13 * 3600)
     assert await ask("x") == every
+
+
+async def test_answers_about_periods_are_kept_by_everything_that_was_asked(tmp_path: Path) -> None:
+    service, period = Service(None, SINGLE), Period(date(2020, 1, 1), date(2020, 1, 31))
+    kept = Kept(tmp_path / "catalogs", "statistics", "x", clock=VirtualClock())
+    await in_thread(kept.load)
+    for scope in (None, "iastate", "iastate"):
+        counting = Counting(KeptAnswers(service, kept), scope)
+        assert await counting.timeline("views", "article", 1, period, "month") == {"2020-01": 31}
+        await counting.places("views", "article", 1, period)
+    (file,) = (tmp_path / "catalogs").iterdir()
+    about = "views article 1 2020-01-01 2020-01-31"
+    kept_as = [json.loads(line)[1] for line in file.read_text("utf-8").splitlines() if line]
+    asked = [f"{one} {about}" for one in ("timeline month", "places total")]
+    assert kept_as == [f"{one} {scope}" for scope in (None, "iastate") for one in asked]
+    assert len(service.requests) == 4

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from datetime import date
 
+import msgspec
 import pytest
 
 from tests.support.lists import ListServer, list_server
 from uploader.catalog.statistics.counting import Counting, Totals
 from uploader.errors import NameNotFound, ProtocolViolation
 from uploader.figshare.settings import Settings
-from uploader.figshare.statistics_api import StatisticsApi
+from uploader.figshare.statistics_api import EventQuery, StatisticsApi
 
 DAY = date(2024, 1, 1)
 
@@ -40,7 +41,8 @@ async def test_an_institution_without_combined_totals_is_not_unknown(server: Lis
 async def test_an_empty_object_has_no_events(server: ListServer, api: StatisticsApi) -> None:
     for asked in ("timeline/day/views", "breakdown/total/views", "total/views"):
         server.paths[f"/v2/{asked}/article/7"] = {}
-    assert await api.timeline("day", "views", "article", 7, DAY, DAY) == {}
-    assert await api.places("total", "views", "article", 7, DAY, DAY) == {}
+    query = EventQuery(granularity="day", counter="views", kind="article", number=7, first=DAY, last=DAY)
+    assert await api.timeline(query) == {}
+    assert await api.places(msgspec.structs.replace(query, granularity="total")) == {}
     with pytest.raises(ProtocolViolation):
         await api.total("views", "article", 7)

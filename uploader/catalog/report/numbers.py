@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
 import msgspec
@@ -14,7 +13,7 @@ from uploader.catalog.report.values import Raw
 from uploader.catalog.statistics.counting import Counting, CountingService
 from uploader.catalog.statistics.periods import Period
 from uploader.figshare.records import RowKind
-from uploader.figshare.statistics_api import COUNTERS, Counter, Granularity, Places, StatsKind
+from uploader.figshare.statistics_api import COUNTERS, Counter, EventQuery, Places, StatsKind
 
 _COUNTED: Final[Mapping[RowKind, StatsKind]] = {"item": "article", "collection": "collection", "project": "project"}
 
@@ -93,16 +92,10 @@ class _Begun:
         self._begin()
         return await self._source.totals(kind, number, scope)
 
-    async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, int]:  # fmt: skip
+    async def timeline(self, query: EventQuery) -> dict[str, int]:
         self._begin()
-        return await self._source.timeline(granularity, counter, kind, number, first, last, scope)
+        return await self._source.timeline(query)
 
-    async def places(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, Places]:  # fmt: skip
+    async def places(self, query: EventQuery) -> dict[str, Places]:
         self._begin()
-        return await self._source.places(granularity, counter, kind, number, first, last, scope)
+        return await self._source.places(query)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from uploader.catalog.kept import Kept
 from uploader.catalog.statistics.counting import CountingService
-from uploader.figshare.statistics_api import Counter, Granularity, Places, StatsKind
+from uploader.figshare.statistics_api import Counter, EventQuery, Places, StatsKind
 
 
 class KeptAnswers:
@@ -21,14 +19,8 @@ class KeptAnswers:
     async def totals(self, kind: StatsKind, number: int, scope: str | None = None) -> dict[str, int] | None:
         return await self._kept.get(self._source.totals, kind, number, scope)
 
-    async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, int]:  # fmt: skip
-        return await self._kept.get(self._source.timeline, granularity, counter, kind, number, first, last, scope)
+    async def timeline(self, query: EventQuery) -> dict[str, int]:
+        return await self._kept.get(self._source.timeline, query)
 
-    async def places(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, Places]:  # fmt: skip
-        return await self._kept.get(self._source.places, granularity, counter, kind, number, first, last, scope)
+    async def places(self, query: EventQuery) -> dict[str, Places]:
+        return await self._kept.get(self._source.places, query)

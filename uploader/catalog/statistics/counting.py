@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter as Sum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Final, Protocol
 
 import anyio
 
 from uploader.catalog.statistics.periods import Period
-from uploader.figshare.statistics_api import COUNTERS, Counter, Granularity, Places, StatsKind
+from uploader.figshare.statistics_api import COUNTERS, Counter, EventQuery, Granularity, Places, StatsKind
 
 _WHILE_ASKED: Final = 5
 """Events that may happen between two requests about the same record."""
@@ -31,15 +30,9 @@ class TotalsService(Protocol):
 class CountingService(TotalsService, Protocol):
     """All requests needed."""
 
-    async def timeline(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, int]: ...  # fmt: skip
+    async def timeline(self, query: EventQuery) -> dict[str, int]: ...
 
-    async def places(
-        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, first: date, last: date,
-        scope: str | None = None,
-    ) -> dict[str, Places]: ...  # fmt: skip
+    async def places(self, query: EventQuery) -> dict[str, Places]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +112,7 @@ class Counting:
         """Return the events by day, month or year, in order; without entries for none."""
         sums: Sum[str] = Sum()
         for part in period.slices(granularity):
-            found = await self._source.timeline(
-                granularity, counter, kind, number, part.first, part.last, self._scope
-            )  # fmt: skip
+            found = await self._source.timeline(self._query(granularity, counter, kind, number, part))
             sums.update(part.within(found, granularity))
         return {name: sums[name] for name in sorted(sums) if sums[name]}
 
@@ -129,10 +120,18 @@ class Counting:
         """Return the events by country, the most first."""
         countries: dict[str, Sum[str]] = {}
         for part in period.slices("total"):
-            found = await self._source.places("total", counter, kind, number, part.first, part.last, self._scope)
+            found = await self._source.places(self._query("total", counter, kind, number, part))
             for places in found.values():
                 add_places(countries, places)
         return ranked(countries)
+
+    def _query(
+        self, granularity: Granularity, counter: Counter, kind: StatsKind, number: int, period: Period
+    ) -> EventQuery:
+        return EventQuery(
+            granularity=granularity, counter=counter, kind=kind, number=number, first=period.first, last=period.last,
+            scope=self._scope,
+        )  # fmt: skip
 
     async def _sum(self, counter: Counter, kind: StatsKind, number: int, period: Period) -> int:
         return sum((await self.timeline(counter, kind, number, period, "year")).values())
