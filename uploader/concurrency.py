@@ -144,7 +144,7 @@ async def until_cancelled(call: Callable[..., T], *args: object) -> T:
 
 
 async def in_batches(values: Iterable[T], size: int = 100) -> AsyncIterator[list[T]]:
-    """Yield values whose reading blocks in batches of `size`, which are read in a thread."""
+    """Read a blocking iterator in a thread, and yield its values in batches of `size`."""
     rest = iter(values)
     while batch := await in_thread(lambda: list(itertools.islice(rest, size))):
         yield batch

@@ -115,7 +115,7 @@ def _check_private(folder: Path) -> None:
 
 
 def _is_trusted(status: os.stat_result) -> bool:
-    """Return whether this user or root owns it. Root believes everyone: it runs in containers and on shares whose files
+    """Return whether this user or root owns it. Root accepts any owner: it runs in containers and on shares whose files
     have other owners.
     """
     return os.geteuid() in (0, status.st_uid) or status.st_uid == 0

@@ -191,7 +191,7 @@ def test_a_table_of_accounts_is_checked_whole_and_none_is_created_twice(figup: F
     assert "Library: Curator (1)" in figup.run("account", "roles", "a@b.org").expect(0).stdout
     figup.run("account", "roles", "a@b.org", "--remove", "curator", "--group", "2102").expect(0)
     assert "Curator" not in figup.run("account", "roles", "a@b.org").expect(0).stdout
-    assert "Cannot ask: not on a terminal" in figup.run("account", "update", "a@b.org", "--deactivate").expect(2).stderr
+    assert "Cannot ask for confirmation" in figup.run("account", "update", "a@b.org", "--deactivate").expect(2).stderr
     shown = figup.run("account", "update", "a@b.org", "--deactivate", "--yes").expect(0).stdout
     assert "inactive" in shown
     assert "  group       2102\n" in shown

@@ -149,7 +149,7 @@ def test_updating_changes_only_the_given_fields(figup: Figup, item: str, dataset
     before = shown(figup, item)
     dataset.write_text("keywords: [other]\n")
     done = figup.run("item", "update", item, "--metadata", dataset.name, "--title", "Another title").expect(0)
-    assert done.stdout == f"Item {item} is updated: title, keywords.\n"
+    assert done.stdout == f"Updated item {item}: title, keywords.\n"
     after = shown(figup, item)
     assert (after["title"], after["keywords"]) == ("Another title", ["other"])
     same = ("description", "authors", "categories", "license", "references", "funding", "timeline")
@@ -261,7 +261,7 @@ def test_doi_link_and_embargo_are_idempotent(figup: Figup, item: str) -> None:
 
 def test_publishing_asks_and_checks_required_fields(figup: Figup, item: str) -> None:
     done = figup.run("item", "publish", item).expect(2)
-    assert "Cannot ask: not on a terminal. In a script, add --yes." in done.stderr
+    assert "Cannot ask for confirmation. In a script, add --yes." in done.stderr
     asked = figup.run_on_terminal("item", "publish", item, typed="n\n")
     assert asked.returncode == 1
     assert not shown(figup, item)["is_public"]

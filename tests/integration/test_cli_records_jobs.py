@@ -68,7 +68,7 @@ def test_killed_and_continued_each_record_is_there_once_and_undone(figup: Figup,
     assert figup.run("jobs", "--prune", "--yes").expect(0).stdout == "There is nothing to remove.\n"
     refused = figup.run("jobs", "rm", job).expect(2)
     assert f"Remove the record of job {job} (interrupted, create {path})?" in refused.stderr
-    assert "`figup records undo` would not know the drafts" in refused.stderr
+    assert "`figup records undo` would not find the drafts" in refused.stderr
     figup.run("jobs", "rm", job[:6], "--yes").expect(0)
     assert not list((figup.state_dir / "records" / "jobs").iterdir())
 

@@ -107,7 +107,7 @@ def test_a_directory_that_others_do_not_see_is_refused(bare_figup: Figup) -> Non
     bare_figup.env.pop("FIGUP_STATE_DIR", None)
     bare_figup.env |= {"FIGSHARE_TOKEN": "t", "XDG_STATE_HOME": str(bare_figup.cwd)}
     refused = bare_figup.run("upload", "a", "--join").expect(2)
-    assert "is on a disk of this machine" in refused.stderr
+    assert "is on a local disk" in refused.stderr
     assert "--state-dir" in refused.stderr
     assert "--new-job" in bare_figup.run("upload", "a", "--join", "--new-job").expect(2).stderr
 

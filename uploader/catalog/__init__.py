@@ -9,7 +9,7 @@
 | `rows` | rows in a file, CSV or JSON Lines, which is complete or not there |
 | `report` | a package: tables of records from a catalog on disk, continued after any interruption |
 | `batch` | a package: the metadata report of the administration pages, as such tables and as a summary |
-| `kept` | answers that are kept until a command has ended well |
+| `kept` | a cache of responses until the command succeeds |
 | `lookup` | one item, collection or project by number, DOI or address: the account's own copy, or the public one |
 | `accounts` | accounts of an institution: a list is checked whole, and none is created twice |
 | `statistics` | views, downloads, shares and citations, from a separate service |

@@ -18,7 +18,7 @@ from uploader.errors import (
 
 _OUTAGE: Final = (ServerFailing, Unreachable, NotFigshare, Throttled)
 OF_ONE_RECORD: Final = (ServerFailing, Unreachable, NotFigshare, PermissionDenied, ProtocolViolation, RequestRejected)
-"""Errors that may concern one record alone; `Failures` tells."""
+"""Errors that may concern one record alone; `Failures` decides."""
 MAX_OUTAGE: Final = 10
 """Maximum number of records in a row that fail as if Figshare were down; then the run ends and can be continued."""
 

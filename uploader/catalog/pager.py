@@ -35,7 +35,7 @@ _WIDE = 2 * _DAY
 """Overlap of slices if the server's filter has a resolution of days."""
 
 _FIRST_YEAR, _LAST_YEAR = 1000, 9999
-"""Years of placeholders, from and before which there is no room for an overlap."""
+"""Years of placeholder dates, at which slices cannot overlap."""
 
 _MAX_NAMED = 3
 """Rows without an id that a message names."""

@@ -117,7 +117,7 @@ class NewFile:
             return os.fstat(self.file.fileno())
 
     def close(self, *, keep: bool) -> None:
-        """Close the file; with `keep`, give it its name. A closed one stays as it is."""
+        """Close the file; with `keep`, give it its name. Has no effect on a closed one."""
         if self.file.closed:
             return
         try:

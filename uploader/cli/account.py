@@ -167,7 +167,7 @@ async def _new_accounts(api: Figshare, table: Path | None, given: dict[str, str]
 def update(who: str, group: str | None, activate: bool, deactivate: bool, yes: bool, common: GlobalOptions) -> int:
     """Change the group or the state of an account.
 
-    Nothing else of it can be changed.
+    Nothing else can be changed.
     """
     check_exclusive({"--activate": activate, "--deactivate": deactivate})
     if group is None and not activate and not deactivate:

@@ -86,7 +86,7 @@ def login(context: click.Context, /, common: GlobalOptions, *, oauth2: bool, oau
 
     With --oauth2 (extra figup[oauth]) an application obtains the token. It is refreshed when it has expired.
 
-    --oauth1 is for applications of the first API. New ones can no longer be registered since 2016, and whether Figshare
+    --oauth1 is for applications of the first API. New ones have not been accepted since 2016, and whether Figshare
     still answers is unknown: figup's support is tested against its sandbox only.
     """
     if context.args:

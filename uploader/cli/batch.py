@@ -250,7 +250,7 @@ async def _add_and_finish(
         else:
             show_long_price(session, len(numbers), costs)
         if api is not None and kept is not None:
-            for number in _with_progress(session, numbers, "asked for funders"):
+            for number in _with_progress(session, numbers, "looked up for funders"):
                 await additions.find_funders(api.records, kept, number)
         return await finish(session, batch, additions)
 

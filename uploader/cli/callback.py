@@ -21,7 +21,7 @@ LIMIT = 300.0
 """Seconds to wait for the browser."""
 _ANSWERS = frozenset({"code", "error", "oauth_verifier", "denied"})
 _SHUTDOWN = 1.0
-_PAGE = "figup has the answer. Go back to the terminal; this page can be closed.\n"
+_PAGE = "figup has received the response. Return to the terminal; you can close this page.\n"
 
 
 class Callback:

@@ -20,7 +20,7 @@ async def confirm(session: Session, question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if session.common.json or sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(f"{question} Cannot ask: not on a terminal", hint="In a script, add --yes.")
+        raise UsageError(f"{question} Cannot ask for confirmation", hint="In a script, add --yes.")
     session.console.output.err(f"figup: {question} [y/N]")
     answer = await next_line(sys.stdin.fileno())
     if answer.strip().lower() in (b"y", b"yes"):

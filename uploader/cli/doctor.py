@@ -56,7 +56,7 @@ def doctor(common: GlobalOptions) -> int:
     """Check whether uploads can work on this host, and say what to fix.
 
     It looks at Python and TLS, proxies, the connection to Figshare, the clock, the token, the state directory, limits
-    of this process, and the batch job. Nothing is sent but a few requests that read.
+    of this process, and the batch job. It sends only a few read-only requests.
     """
     with open_context(common) as context:
 

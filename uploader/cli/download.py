@@ -47,7 +47,7 @@ Exit status:
 _WORDS = {
     "downloaded": "downloaded",
     "same": "already here",
-    "kept": "KEPT: a different file is here",
+    "kept": "KEPT: a different file exists here",
     "unknown": "NOT VERIFIED: Figshare has no MD5 of it",
     "skipped": "skipped",
     "failed": "FAILED",

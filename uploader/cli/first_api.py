@@ -47,9 +47,9 @@ _CONDITIONS = [
 def v1() -> None:
     """List and search through Figshare's first API.
 
-    Sign in with `figup auth login --oauth1` before. New applications of this API can no longer be registered since
-    2016, and whether Figshare still answers is unknown: this is tested against the sandbox only. `figup item list` and
-    `figup search` do more.
+    Sign in with `figup auth login --oauth1` first. New applications of this API have not been accepted since 2016, and
+    whether Figshare still answers is unknown: this is tested against the sandbox only. `figup item list` and `figup
+    search` do more.
     """
 
 

@@ -193,8 +193,8 @@ HINTS: dict[str, Hint] = {
     ),
     "number-as-path": Hint("To send files to that item, use --item {path}.", complete=True),
     "no-part-finished": Hint(
-        "A part takes longer than that: allow more time, raise --limit-rate, or give each part a larger share of the "
-        "line with --connections 1."
+        "A part takes longer than that: allow more time, raise --limit-rate, or give each part more of the bandwidth "
+        "with --connections 1."
     ),
     "put-back": Hint(f"Put it back and {_RERUN}.", complete=True),
     "put-back-to-compare": Hint(f"Put it back and {_RERUN} to compare it; the item holds it.", complete=True),
@@ -281,7 +281,7 @@ HINTS: dict[str, Hint] = {
     "no-dask": Hint("Install it: pip install 'figup[dask]'.", complete=True),
     "join-which": Hint("Name it: `figup resume JOB --join{job_options}`.", complete=True),
     "no-jobs": Hint("`figup upload` starts one.", complete=True),
-    "no-unfinished-job": Hint("`figup jobs{job_options}` lists the others.", complete=True),
+    "no-unfinished-job": Hint("`figup jobs{job_options}` lists all jobs.", complete=True),
     "several-unfinished": Hint(
         "Resume one of them: `figup resume JOB{job_options}`. Give up the others: `figup cancel JOB{job_options}`.",
         complete=True,

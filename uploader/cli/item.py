@@ -132,7 +132,7 @@ def update(item: Reference, title: str | None, metadata: str | None, common: Glo
         now = await api.items.detail(found.id)
         session.console.event("updated", changed=list(description.metadata.present_fields()), **fields(now))
         updated = ", ".join(description.metadata.present_fields()).replace("_", " ")
-        session.console.result(f"Item {found.id} is updated: {updated}." if updated else "Nothing to change.")
+        session.console.result(f"Updated item {found.id}: {updated}." if updated else "Nothing to change.")
         if found.is_public:
             again = common.repeated.command("item", "publish", found.id)
             session.console.note(f"the public version does not change until `{again}`")
@@ -164,7 +164,7 @@ def delete(item: Reference, yes: bool, common: GlobalOptions) -> int:
             return ExitStatus.SOME_FAILED
         await api.delete_item(found.id)
         session.console.event("deleted", item_id=found.id, title=found.title, files=len(files))
-        session.console.result(f"Item {found.id} is deleted.")
+        session.console.result(f"Deleted item {found.id}.")
         return 0
 
     return on_item(common, item, work)

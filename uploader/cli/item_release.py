@@ -90,7 +90,7 @@ def private_link(item: Reference, expires: date | None, renew: bool, remove: boo
             for link in links:
                 await api.items.remove_private_link(found.id, link.id)
             session.console.event("private-link", item_id=found.id, private_link=None, removed=len(links))
-            done = "The private link of item {} is removed." if links else "Item {} has no private link."
+            done = "Removed the private link of item {}." if links else "Item {} has no private link."
             session.console.result(done.format(found.id))
             return 0
         address = await release.private_link(api, found.id, expires=until, renew=renew or until is not None)

@@ -78,7 +78,7 @@ YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 _ENDED = frozenset({"done", "cancelled", "undone"})
 """States of jobs whose records are needed only to run their commands again."""
 _RECORDS_LOSS = (
-    "`figup records create` would then create records without a DOI again, and `figup records undo` would not know "
+    "`figup records create` would then create records without a DOI again, and `figup records undo` would not find "
     "the drafts."
 )
 """The consequence of removing the record of a job of records."""
@@ -109,7 +109,7 @@ _INDENT = "    "
 def jobs(prune: bool, older_than: float | None, yes: bool, common: GlobalOptions) -> int:
     """List the jobs on this machine: state, progress, age, item and title.
 
-    Needs no token and no network. A job is running, interrupted, failed, done, cancelled or damaged.
+    Needs no token and no network. A job is running, interrupted, failed, done, cancelled, undone or damaged.
     """
     if click.get_current_context().invoked_subcommand is not None:
         return 0

@@ -85,7 +85,7 @@ async def _by_callback(session: Session, api: FirstApi, redirect: str) -> OAuth1
 
 async def _by_pin(session: Session, api: FirstApi) -> OAuth1Grant:
     if sys.stdin is None:
-        raise UsageError("stdin is closed, and the PIN is read from it")
+        raise UsageError("the PIN is read from stdin, which is closed")
     temporary = await api.request_token("oob")
     session.console.output.err(f"figup: open this page in any browser; consent there:\n{temporary.page}")
     session.console.output.err("figup: type the PIN that it shows, and Enter")

@@ -237,7 +237,7 @@ _ENDPOINT_OPTIONS = [
     _advanced("--impersonate", metavar="ACCOUNT_ID", type=click.IntRange(min=1),
               help="Act for this account, as an administrator of its institution."),
     _advanced("--bind", metavar="ADDRESS", type=ParsedParam("address", _local_address),
-              help="Connect from this IP address of this host, which chooses the network card."),
+              help="Connect from this local IP address, and so through its network interface."),
 ]  # fmt: skip
 _OUTPUT = [
     _common("--json", is_flag=True, help="Write JSON Lines to stdout; the last line is the summary."),

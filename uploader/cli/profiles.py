@@ -134,7 +134,7 @@ def _tables(content: Mapping[str, Any], profile: str | None, path: Path) -> Iter
     if chosen is not None and chosen not in profiles:
         raise UsageError(
             f"{path}: unknown profile {printable(chosen)!r}",
-            hint=did_you_mean(chosen, profiles, "It has none." if not profiles else None),
+            hint=did_you_mean(chosen, profiles, "The file defines no profiles." if not profiles else None),
             path=str(path),
         )
     yield _table(content.get("defaults", {}), "defaults", path)
@@ -185,7 +185,7 @@ def _value(value: Any, param: click.Option, key: str, path: Path) -> Any:
     """Return a value as click takes it: a text as on the command line, a list of them, or a flag."""
     if param.is_flag or param.count:
         if not isinstance(value, bool | int):
-            raise UsageError(f"{path}: {key} is true or false", path=str(path))
+            raise UsageError(f"{path}: {key} must be true or false", path=str(path))
         return value
     if param.multiple:
         return [_text(each, param, key, path) for each in (value if isinstance(value, list) else [value])]
@@ -194,7 +194,7 @@ def _value(value: Any, param: click.Option, key: str, path: Path) -> Any:
 
 def _text(value: Any, param: click.Option, key: str, path: Path) -> str:
     if isinstance(value, bool | list | dict):
-        raise UsageError(f"{path}: {key} is one text or number", path=str(path))
+        raise UsageError(f"{path}: {key} must be a single string or number", path=str(path))
     try:
         text = str(value)
     except ValueError:  # of a hexadecimal number with too many digits
@@ -216,7 +216,7 @@ def _table(value: Any, name: str, path: Path) -> Mapping[str, Any]:
 def _unknown(key: str, known: Iterable[str], path: Path, otherwise: str | None = None) -> UsageError:
     """`otherwise` is the hint if no known key is like this one."""
     if key in _SECRETS:
-        return UsageError(f"{path}: it takes no {key}; name a private file with token-file", path=str(path))
+        return UsageError(f"{path}: {key} is not allowed here; name a private file with token-file", path=str(path))
     return UsageError(
         f"{path}: unknown key {printable(key)!r}", hint=did_you_mean(key, known, otherwise), path=str(path)
     )

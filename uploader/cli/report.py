@@ -81,7 +81,7 @@ _SPECIFIC: dict[str, list[Any]] = {
                              help="Only those from this day to today, without citations; with --tables, also by month "
                                   "and by country.")],
     "scope": [_numbers("--scope", metavar="INST", type=SCOPE,
-                       help="Only those of this institution's portal: X of X.figshare.com."),
+                       help="Only those of an institution's portal: INST is X in X.figshare.com."),
               service_option("Numbers")],
 }  # fmt: skip
 """Options by what they set in a `ReportRequest`; a report takes some of them."""
@@ -99,7 +99,7 @@ _COMMON = [
          help="Exit with 75 before this time (17:30, 2026-12-01T17:30) or after this long (90min). auto: before the "
               "end of the batch job.  [default: no deadline]"),
     _run("--max-requests", metavar="N", type=click.IntRange(min=1),
-         help="Exit with 75 after N requests, and those that complete what was begun."),
+         help="Exit with 75 after N requests plus those that finish what was begun."),
 ]  # fmt: skip
 _COMMANDS: dict[ReportName, str] = {
     "public": "Make a table of all public records of an institution. No token is needed.",

@@ -21,7 +21,7 @@ Examples:
 
 """
 _COMMANDS = {"upload": "Upload", "resume": "Resume an upload", "download": "Download"}
-"""Commands that heed a deadline, with the beginning of the script's first comment."""
+"""Commands that accept a deadline, with the beginning of the script's first comment."""
 _LIMIT = re.compile(r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}|UNLIMITED|INFINITE", re.ASCII)
 """The time limits that sbatch accepts: minutes, minutes:seconds, hours:minutes:seconds, or days-hours, with or without
 minutes and seconds.
@@ -119,8 +119,8 @@ def script(command: tuple[str, ...], tasks: int | None, workers: int | None, lim
     """Print a batch script that runs figup until it succeeds.
 
     The script has comments. Slurm's signals reach figup, which stops before the time limit. It is requeued then, and
-    after the failure of a node: its own task only, and not more than 20 times. Without COMMAND, the script uploads what
-    it is given. The recipes in scripts/hpc cover sites without requeueing, and other schedulers.
+    after a node failure: only its own task, at most 20 times. Without COMMAND, the script uploads what it is given. The
+    recipes in scripts/hpc cover sites without requeueing, and other schedulers.
     """
     if command and command[0] not in _COMMANDS:
         raise click.UsageError(f"invalid command {command[0]!r} for a batch job; use {', '.join(_COMMANDS)}")

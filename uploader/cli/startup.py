@@ -62,8 +62,8 @@ def end_process(status: int) -> NoReturn:
 
 
 class importing:  # noqa: N801 - a context manager, without the imports of contextlib
-    """Import modules without looking for garbage, nor later in what they made: they make many objects, nearly all of
-    which last as long as the process. In another program, change nothing.
+    """Pause garbage collection during imports, and exempt their objects from it later: there are many, and nearly
+    all last as long as the process. In another program, change nothing.
     """
 
     def __enter__(self) -> None:

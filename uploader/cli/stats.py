@@ -45,7 +45,7 @@ _DAY = ParsedParam("date", identifiers.date_of)
 _which, _when, _how = grouped("Which"), grouped("When"), grouped("Result")
 _SCOPED = [
     _which("--scope", metavar="INST", type=SCOPE,
-           help="Only events of this institution's portal: X of X.figshare.com."),
+           help="Only events of an institution's portal: INST is X in X.figshare.com."),
     *SERVICE,
 ]  # fmt: skip
 _KINDS = [

@@ -58,7 +58,7 @@ class Service:
         *,
         then: Sequence[HostCost] = (),
     ) -> AsyncIterator[Counting]:
-        """Yield what counts. If the block does not end well, the same command continues with the answers so far.
+        """Yield what counts. If the block fails, the same command continues with the responses received so far.
 
         `each` is the number of requests about a record, None: one if the service can combine the counters. `then` is
         what the command asks other services afterwards: one price is shown for all.
@@ -100,7 +100,7 @@ class Service:
 
 
 class Uncounted:
-    """The records whose events could not be counted: they do not keep the others back, and are reported at the end."""
+    """The records whose events could not be counted: they do not stop the others, and are reported at the end."""
 
     def __init__(self, session: Session, kind: StatsKind) -> None:
         from uploader.catalog.failures import Failures
@@ -125,7 +125,7 @@ class Uncounted:
     def report(self) -> None:
         """Name the records that were not counted, before any file is written.
 
-        Raises an error that may pass, as the same command may count all, and any error if nothing was counted.
+        Raises transient errors, since a rerun may count all, and any error if nothing was counted.
         """
         failed = [{"kind": self._kind, "id": number, "message": one.message} for number, one in self._errors.items()]
         self._session.summary.records = {"failed": failed}
@@ -148,7 +148,7 @@ Work = Callable[[Session, Service], Awaitable[int]]
 
 @asynccontextmanager
 async def kept_answers(session: Session, kind: str, asked: object) -> AsyncIterator[Kept]:
-    """Yield the answers that earlier runs of the same command had; they are kept if the block does not end well."""
+    """Yield the responses to earlier runs of the same command; they are kept if the block fails."""
     from uploader.catalog.kept import Kept
     from uploader.catalog.report.make import FOLDER
 

@@ -3,7 +3,7 @@
 Work follows measured speed: each member gets what it sends in some 45 seconds, less towards the end, so that all finish
 at about the same time: the last parts and files go, one by one, to the process that will have sent them first. Small
 files are given whole. A big file is divided into contiguous runs of parts: a member continues where it is, else it
-begins in the largest rest, in its middle if another member is at its beginning.
+begins in the largest remaining run, or in the middle of that run if another member is at its start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REFILL = 30.0
 _TAIL = 0.5
 """Fraction of a member's remaining work that it gets at once: the others' speed may change."""
 _LEAST = 2.0
-"""Seconds of work that a member should have even at the end: that long it takes to get the next orders."""
+"""Seconds of work that a member should have even at the end: fetching the next orders takes that long."""
 _EXACT = 20.0
 """Seconds before the end at which every waiting part and file is planned for a particular taker."""
 _FEW = 256
@@ -33,7 +33,7 @@ _MIN_WINDOW = 1.0
 """Minimum seconds over which a rate is measured."""
 _SMOOTHING = 0.5
 _LATE = 10.0
-"""Seconds after everything could be sent at which a taker may still be sending what it has."""
+"""Seconds by which a taker may finish later than everything could be sent."""
 _MUCH, _MUCH_LATER = 4.0, 30.0
 """It is far too late after this multiple of that time, plus these seconds."""
 

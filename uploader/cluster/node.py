@@ -92,7 +92,7 @@ def _place_finding(folder: Path) -> Finding:
         return Finding(
             check="state", status="ok", text=f"{printable(str(folder))} ({kind}, may be shared with other hosts)"
         )
-    hint = "Jobs that are to continue on another host need a directory that is shared."
+    hint = "Jobs that continue on another host need a shared directory."
     return Finding(check="state", status="ok", text=f"{printable(str(folder))} ({kind}, on this host only)", hint=hint)
 
 
@@ -207,12 +207,12 @@ def limit_findings() -> Iterator[Finding]:
         yield Finding(check="memory", status="ok", text=f"{format_bytes(int(memory))} by the cgroup")
     if unusable := [place for place in _unpacking_places(os.environ) if _is_noexec(place)]:
         text = f"programs in {', '.join(printable(str(place)) for place in unusable)} cannot be run (noexec)"
-        hint = "figup as one file unpacks elsewhere; if it finds no place, set FIGUP_UNPACK."
+        hint = "figup.pyz unpacks itself elsewhere; if it finds no suitable folder, set FIGUP_UNPACK."
         yield Finding(check="noexec", status="note", text=text, hint=hint)
 
 
 def _unpacking_places(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the directories of which figup as one file unpacks itself into the first usable one."""
+    """Yield the directories that figup.pyz tries to unpack itself into, in order."""
     named = [environ.get(name) for name in ("FIGUP_UNPACK", "SLURM_TMPDIR", "TMPDIR")]
     home = environ.get("HOME")
     cache = environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
@@ -245,7 +245,7 @@ def scheduler_findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     job, slurm = batch_job(environ), shutil.which("squeue") is not None
     if job is None:
         if slurm or shutil.which("qsub") or shutil.which("bsub"):
-            text = "no batch job, but the commands of a scheduler: this may be a login node"
+            text = "not in a batch job, but a scheduler is installed: this may be a login node"
             hint = "Login nodes end long or busy processes: upload in a batch job, or on a node for transfers."
             yield Finding(check="scheduler", status="note", text=text, hint=hint)
         else:

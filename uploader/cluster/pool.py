@@ -88,7 +88,7 @@ class DaskWire:
             if isinstance(hello := found.get(address), Hello):
                 return hello
         host = urlsplit(address).hostname or address
-        return Hello(host=host, machine="", pid=0, version="of another kind, or none")
+        return Hello(host=host, machine="", pid=0, version="in an unknown version, or not at all")
 
     async def give(self, member: str, orders: Orders) -> None:
         before = self._given.get(member, Orders(seq=0))
@@ -198,7 +198,7 @@ class PoolTeam:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         async with self._pool(self._folder) as pool:
             if is_open_to_others(pool.address):
-                text = "is not encrypted: anyone who reaches it can run programs as you and read addresses of uploads"
+                text = "is not encrypted: anyone who reaches it can run programs as you and read upload URLs"
                 run.notify(no.Warned(message=f"{printable(pool.address)} {text}", hint="Use a pool with TLS (tls://)."))
             client = await _connect(pool)
             wire = DaskWire(client, self._settings, self._lock.term)

@@ -76,7 +76,7 @@ class MemberView:
     """Its latest speeds, and when they were reported."""
     _given_at: float = 0.0
     abort: bool = False
-    """True if it is not to finish parts in flight of withdrawn orders either."""
+    """True if it must not even finish the parts in flight of withdrawn orders."""
     unable: set[int] = field(default_factory=set)
     """Files that it could not send, by index."""
 
@@ -102,7 +102,7 @@ class MemberView:
         self.given[number] = PendingOrder(order=order, sending=sending, parts={part.no: part for part in parts})
 
     def withdraw(self, *, abort: bool, now: float) -> None:
-        """Withdraw all its orders; `abort`: what is in flight, too. Not what it has got only now."""
+        """Withdraw all its orders; `abort`: parts in flight, too. Does nothing shortly after `give`."""
         if now - self._given_at < _SHORT:
             return
         self.abort |= abort and now - self._given_at > _LONG
@@ -231,8 +231,8 @@ class Roster:
         return self._clock.monotonic() - seen.read > UNREADABLE
 
     async def forget_ended(self) -> list[str]:
-        """Remove what is left of members that have ended, and return their names: in weeks they become many, and each
-        is read at every look. One whose report is damaged begins anew.
+        """Remove what is left of members that have ended, and return their names: over weeks they accumulate, and each
+        is read in every poll. A member whose report is damaged starts over.
         """
         over = [name for name in self.seen if self._is_over(name)]
         for name in over:

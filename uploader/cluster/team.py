@@ -66,8 +66,8 @@ def check_shared(folder: Path) -> None:
     there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if is_local_folder(there):
         raise UsageError(
-            f"the state directory {printable(str(folder))} is on a disk of this machine, where other hosts do not see "
-            "it: each would start a separate job",
+            f"the state directory {printable(str(folder))} is on a local disk, where other hosts cannot see it: "
+            "each would start a separate job",
             facts=Facts("state-not-shared"),
         )
 

@@ -1,6 +1,6 @@
 """All errors that a user can see, each with a stable code and an exit status.
 
-Errors are split by who must act: the user (`UserError`), the server's operators (`ServerError`) or nobody
+Errors are split by who must act: the user (`UserError`), the server's operators (`ServerError`) or time
 (`TransientError`: repeat the call later). Code below the command line raises these and nothing else for anything that a
 user can cause or see; the command line turns them into one line and an exit status.
 

@@ -25,7 +25,7 @@ _INFORMATIONAL = re.compile(rb"HTTP/1\.[01] 1(?!01)[0-9][0-9]\b")
 
 
 def merge_lengths(head: bytes) -> bytes:
-    """Return the head with one Content-Length where it has several that are equal; else as it is."""
+    """Return the head with one Content-Length where it has several equal ones; otherwise unchanged."""
     lines = _LENGTH.findall(head)
     values = {value.strip() for line in lines for value in line.split(b",")}
     if len(values) != 1 or lines == [*values] or not all(value.isdigit() for value in values):

@@ -47,7 +47,7 @@ class Token:
         if not text:
             raise NoToken(f"{origin} is empty")
         if len(text) > _MAX_SIZE or any(not c.isprintable() or c.isspace() or ord(c) > 255 for c in text):
-            raise UsageError(f"{origin} is not a token (one word of plain characters)")
+            raise UsageError(f"{origin} is not a token (one word of printable Latin-1 characters)")
         self._value = text
         add_secret(text)
 

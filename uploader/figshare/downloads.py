@@ -106,7 +106,7 @@ class Downloads:
             await self._follow(url, 0, size, size, sink, token, {})
         except _Compressed:
             raise ProtocolViolation(
-                f"{host_of(url)} sent a compressed part of a file that was asked for whole"
+                f"{host_of(url)} sent a compressed range although the whole file was requested"
             ) from None
 
     async def _follow(

@@ -61,7 +61,7 @@ class Items:
         return await self._list("/account/licenses", "the list of licences", models.License)
 
     async def groups(self) -> list[models.Group]:
-        """Return the groups that the account administrates. Raises PermissionDenied if there are none."""
+        """Return the groups that the account administers. Raises PermissionDenied if there are none."""
         return await self._list("/account/institution/groups", "the list of groups", models.Group)
 
     async def institution(self) -> int | None:

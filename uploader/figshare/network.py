@@ -138,7 +138,7 @@ def _proxy_for(scheme: str, host: str) -> str | None:
     except UnicodeEncodeError:
         raise UsageError(
             f"the user name or password of the environment's proxy for {scheme} has a character that cannot be sent",
-            hint="Use one of plain characters.",
+            hint="Use only printable Latin-1 characters.",
         ) from None
     add_credentials(unquote(parts.username or ""), unquote(parts.password or ""))
     return address

@@ -44,7 +44,7 @@ def first_endpoint(endpoint: str) -> str:
     """Return the address of the first API beside today's. Raises UsageError."""
     site, version, rest = endpoint.rpartition("/v2")
     if not version or rest:
-        raise UsageError("the first API is known only beside an endpoint that ends in /v2")
+        raise UsageError("the first API's address is known only for an endpoint that ends in /v2")
     return f"{site}/v1"
 
 

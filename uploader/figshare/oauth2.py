@@ -117,7 +117,7 @@ def is_local_http(redirect: str) -> bool:
 async def check_page(consent: Consent, settings: Settings, clock: Clock | None = None) -> None:
     """Raise SignInFailed if the page of consent is an error: it does not send the browser back (RFC 6749, 4.1.2.1).
 
-    Any other answer, or none in a few seconds, says nothing: the page is for browsers.
+    Any other response, or none within a few seconds, is inconclusive: the page is for browsers.
     """
     network = Network(settings)
     send = _sender(network, settings, clock or Clock())

@@ -130,7 +130,7 @@ async def find_existing(
 
 
 async def with_state(api: Figshare, row: Row) -> Row:
-    """Return the row with whether the item is published, which is only in its record: a date says nothing."""
+    """Add whether the item is published, which only its record shows: a date proves nothing."""
     for public in (False, True):  # an item of another account may be visible to its administrators alone
         try:
             record = await api.records.record("item", row.id, public=public)

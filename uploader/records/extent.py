@@ -54,7 +54,7 @@ def _check(content: BinaryIO, origin: str) -> None:
             if width * height > min(_MAX_CELLS, max(_FEW_CELLS, _MAX_BLANK * filled)):
                 last = f"{_letters(width)}{height}"
                 hint = "Remove the cells far from the records, or save it as CSV UTF-8."
-                raise_problem(origin, f"a sheet has cells as far as {last}, which are too many to read", hint=hint)
+                raise_problem(origin, f"a sheet extends to cell {last}, which is too far to read", hint=hint)
 
 
 def _extents(archive: zipfile.ZipFile) -> Iterator[tuple[int, int, int]]:

@@ -289,7 +289,7 @@ class RecordState(msgspec.Struct, array_like=True, kw_only=True):
     content: str = ""
     """The fingerprint of the only record whose metadata the job gave to the item; "" for several or if unknown."""
     link_shown: bool = False
-    """The item has shown the link that the job set; until then a list without it does not say that it is gone."""
+    """The item has shown the link that the job set; until then, its absence from a list proves nothing."""
     describing: bool = False
     """A description that began is not known to be complete: the item may have other metadata than `described` says."""
 

@@ -106,8 +106,9 @@ class KnownRecords:
 
     @cached_property
     def _earlier(self) -> dict[str, str]:
-        """The keys of records whose DOI is new or was corrected, as the job knows them by their source's id, by the
-        keys that they have now.
+        """Map present keys to earlier ones, for records whose DOI is new or was corrected.
+
+        They are found by their source's id.
         """
         known = self.state.records
         new = {one.key: one.source_id for one in self.records if one.key not in known and one.source_id}

@@ -1,4 +1,4 @@
-"""Many values in little memory: all but a few are in a temporary file."""
+"""A list of many values in little memory: most are in a temporary file."""
 
 from __future__ import annotations
 

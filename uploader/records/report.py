@@ -27,7 +27,7 @@ COLUMNS = (
     _column("title", "title in the file"),
     _column("result", "created, existing, updated, failed, or left if the run ended before"),
     _column("reason", "why it failed or was left as it is"),
-    _column("item_id", "number on Figshare", "number"),
+    _column("item_id", "id on Figshare", "number"),
     _column("url", "address of the item's page"),
     _column("doi", "DOI of the item"),
     _column("published", "public, embargoed (until its embargo ends) or review; empty for a draft, or if unknown"),

@@ -116,7 +116,7 @@ class Run:
         self._stop.request()
 
     async def run(self) -> None:
-        """Do what is left to do. Raises Interrupted to be continued, JobBusy, and what concerns all records."""
+        """Complete the remaining work. Raises Interrupted to be continued, JobBusy, and what concerns all records."""
         limits = self._options.limits
         try:
             await run_until(
@@ -226,7 +226,7 @@ class Run:
     # --- one record --------------------------------------------------------------------------------------------------
 
     async def _one(self, record: Planned, existing: Existing) -> None:
-        """Do what is left to do for a record. Raises what concerns all records."""
+        """Complete the remaining steps of a record. Raises what concerns all records."""
         steps = Steps(api=self._api, job=self._job, stop=self._stop, record=record, publish=self._options.publish)
         try:
             result, reason, row = await self._handled(steps, existing)

@@ -79,7 +79,7 @@ async def undo(
                 on_undone(one)
         updated = sum(not one.created and one.item_id is not None for one in job.state.records.values())
         if updated:
-            warn(f"{format_count(updated, 'item')} that the job updated and did not create: not changed back")
+            warn(f"{format_count(updated, 'item')} that the job updated but did not create: not reverted")
         with stop.interruptible():
             complete &= await remove_late_items(api, job, warn)
         if complete and all(one.outcome != "kept" for one in found) and job.state.ended != "undone":

@@ -224,7 +224,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             self.notify(no.JobUpdated(job=job.name, added=added, dropped=dropped))
         for transfer in job.state.transfers if dropped else ():
             if transfer.dropped and transfer.archive is not None and transfer.state is State.VERIFIED:
-                text = f"{printable(transfer.name)}: is not made of these sources any more, but stays in the item"
+                text = f"{printable(transfer.name)}: is no longer made of these sources, but stays in the item"
                 self.notify(no.Warned(message=text, hint="Remove it there if the other archives have its files."))
 
     def _changes(self, job: OpenJob, selection: Selection, lost: set[str]) -> list[ev.AnyEvent]:

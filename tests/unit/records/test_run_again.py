@@ -449,7 +449,7 @@ async def test_updates_are_reported_and_not_undone(world: RecordWorld) -> None:
     world.figshare.add_item("theirs").doi = "10.1234/1"
     await world.run([record(1), record(2)], UPDATED)
     assert await fates(world) == [("removed", "")]
-    assert world.warnings == ["1 item that the job updated and did not create: not changed back"]
+    assert world.warnings == ["1 item that the job updated but did not create: not reverted"]
     assert [item.title for item in world.items()] == ["A dam 1"]
 
 

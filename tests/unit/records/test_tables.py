@@ -128,7 +128,7 @@ def test_a_cell_far_from_the_others_does_not_take_all_memory(tmp_path: Path, val
     if value is None:
         assert len(read(tmp_path, content.getvalue(), "records.xlsx").records) == 1
         return
-    with pytest.raises(MetadataInvalid, match="a sheet has cells as far as XFD1048576, which are too many to read"):
+    with pytest.raises(MetadataInvalid, match="a sheet extends to cell XFD1048576, which is too far to read"):
         read(tmp_path, content.getvalue(), "records.xlsx")
 
 
@@ -143,7 +143,7 @@ def test_a_far_cell_is_told_before_the_library_takes_memory_for_the_blanks(
         sheet.write_row(0, 0, ("title", "id", "link"))
         sheet.write_row(1, 0, ("A dam", "1", "https://a.org/"))
         sheet.write(row, column, "x")
-    with pytest.raises(MetadataInvalid, match=f"cells as far as [A-Z]+{row + 1}, which are too many to read"):
+    with pytest.raises(MetadataInvalid, match=f"extends to cell [A-Z]+{row + 1}, which is too far to read"):
         read(tmp_path, content.getvalue(), "records.xlsx")
 
 
@@ -168,7 +168,7 @@ def test_a_far_cell_is_found_however_it_is_written_and_only_in_the_sheet_that_is
     if sheet:
         assert len(read(tmp_path, changed.getvalue(), "records.xlsx").records) == 1
         return
-    with pytest.raises(MetadataInvalid, match="a sheet has cells as far as XFD1048576"):
+    with pytest.raises(MetadataInvalid, match="a sheet extends to cell XFD1048576"):
         read(tmp_path, changed.getvalue(), "records.xlsx")
 
 
@@ -204,7 +204,7 @@ def test_a_cell_of_an_ods_file_far_from_the_others_does_not_take_all_memory(tmp_
     assert (found.key, found.line) == ("1", 2)
     many = ods_row(ods_cell("x", 1_000), repeated=1_000_000)
     for sheets in ((records + empty + far, records), (records, records + many)):
-        with pytest.raises(MetadataInvalid, match=r"a sheet has cells as far as [A-Z]+1\d{6}, which"):
+        with pytest.raises(MetadataInvalid, match=r"a sheet extends to cell [A-Z]+1\d{6}, which"):
             read(tmp_path, ods(*sheets), "records.ods")
 
 

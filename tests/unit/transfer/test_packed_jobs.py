@@ -438,7 +438,7 @@ async def test_an_archive_that_is_no_longer_needed_is_named(world: World, survey
     assert len(others) > 1
     assert [(skip.path, skip.reason) for skip in world.report.skipped] == [(name, "vanished") for name in others]
     warnings = [notice.message for notice in world.notices if isinstance(notice, Warned)]
-    assert warnings == [f"{name}: is not made of these sources any more, but stays in the item" for name in others]
+    assert warnings == [f"{name}: is no longer made of these sources, but stays in the item" for name in others]
     assert set(read_members(archive(world, first))) > {"MANIFEST.md5", "survey/empty"}
 
 

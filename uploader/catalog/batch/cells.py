@@ -55,7 +55,7 @@ def _parsed(text: str) -> Any:
 
 
 def flag(text: str) -> bool | str:
-    """Return a truth value as Figshare, Excel or Python writes it; any other text as it is."""
+    """Parse a boolean as Figshare, Excel or Python writes it; return any other text unchanged."""
     return {"1": True, "true": True, "0": False, "false": False, "1.0": True, "0.0": False}.get(text.lower(), text)
 
 

@@ -48,7 +48,7 @@ def _renamed(name: str, added: str) -> Column:
 _ADDRESSES = ("url_public_html", "figshare_url", "url_private_html", "url")
 _RECORD: tuple[Column, ...] = (
     Column(name="record_type", meaning="item, collection or project", read=lambda entry, _: entry.kind),
-    _number("id", "id", "Figshare's number"),
+    _number("id", "id", "Figshare's id"),
     _number("version", "version", "the version that the row describes"),
     Column(name="state", meaning="public, embargoed-file, embargoed-item, metadata-only, linked, draft or unpublished",
            read=lambda entry, raw: v.state(raw) if entry.full is not None else None),
@@ -68,7 +68,7 @@ _RECORD: tuple[Column, ...] = (
     _timeline("submission", "submission", "submitted"),
     _column("authors", "authors in their order, with ORCID iDs", v.authors),
     _column("orcids", "ORCID iDs of authors", lambda raw: v.texts(raw, "authors", "orcid_id")),
-    _column("author_ids", "Figshare's numbers of authors", lambda raw: v.texts(raw, "authors", "id")),
+    _column("author_ids", "Figshare's ids of authors", lambda raw: v.texts(raw, "authors", "id")),
     _column("categories", "titles of categories", lambda raw: v.texts(raw, "categories", "title")),
     _column("keywords", "keywords", lambda raw: v.texts(raw, "tags") or v.texts(raw, "keywords")),
     _column("licence", "name of the licence", lambda raw: v.text(v.part(raw, "license", "name"))),
@@ -81,11 +81,11 @@ _RECORD: tuple[Column, ...] = (
     _column("related_materials", "related materials, with their relation", v.related),
     _text("resource_title", "resource_title", "title of the publication that it belongs to"),
     _text("resource_doi", "resource_doi", "DOI of that publication"),
-    _number("group_id", "group_id", "number of its group"),
+    _number("group_id", "group_id", "id of its group"),
     _added("group", "name of its group, if you administer it"),
     _added("group_path", "names of the groups above it and of its own"),
     _added("parent_group", "name of the group above it; the top group is its own"),
-    _number("owner_id", "account_id", "number of the owner's account; only shown to the owner and administrators"),
+    _number("owner_id", "account_id", "id of the owner's account; only shown to the owner and administrators"),
     _added("owner_name", "name of the owner; for administrators"),
     _added("owner_email", "e-mail address of the owner; for administrators"),
     _column("files", "names of files", lambda raw: v.texts(raw, "files", "name")),
@@ -164,8 +164,8 @@ EMBARGOES = Columns(
     further=_RECORD,
 )  # fmt: skip
 _PERSON = (
-    _number("id", "id", "number of the account"),
-    _number("author_id", "user_id", "number as an author"),
+    _number("id", "id", "id of the account"),
+    _number("author_id", "user_id", "id as an author"),
     _text("first_name", "first_name", "first name"),
     _text("last_name", "last_name", "last name"),
     _added("email", "e-mail address"),
@@ -183,7 +183,7 @@ ACCOUNTS = Columns(
 QUOTAS = Columns(
     default=(
         *_PERSON,
-        _number("group_id", "group_id", "number of its group"),
+        _number("group_id", "group_id", "id of its group"),
         _added("group", "name of its group, if you administer it"),
         *_USE,
         _number("used_quota_private", "used_quota_private", "bytes in what is not public"),
@@ -199,21 +199,21 @@ def _of_item(name: str, meaning: str, read: Callable[[Raw], Cell | Values], kind
 
 REVIEWS = Columns(
     default=(
-        _number("id", "id", "number of the review"),
+        _number("id", "id", "id of the review"),
         _text("status", "status", "pending, approved, rejected or closed"),
-        _number("item_id", "article_id", "number of the item"),
+        _number("item_id", "article_id", "id of the item"),
         _number("version", "version", "version under review"),
         _number("request_number", "request_number", "which request for review of this item"),
         _time("created_date", "created_date", "when the review was requested"),
         _time("modified_date", "modified_date", "last change of the review"),
-        _number("assigned_to", "assigned_to", "number of the reviewer's account"),
+        _number("assigned_to", "assigned_to", "id of the reviewer's account"),
         _added("reviewer", "name of the reviewer"),
         _number("comments", "comments_count", "number of comments"),
         _text("resolution_comment", "resolution_comment", "comment on the decision"),
-        _number("group_id", "group_id", "number of the item's group"),
+        _number("group_id", "group_id", "id of the item's group"),
         _added("group", "name of its group, if you administer it"),
         _added("group_path", "names of the groups above it and of its own"),
-        _number("owner_id", "account_id", "number of the owner's account"),
+        _number("owner_id", "account_id", "id of the owner's account"),
         _added("owner_name", "name of the owner"),
         _added("owner_email", "e-mail address of the owner"),
         _of_item("title", "title of the item", lambda raw: v.text(raw.get("title"))),

@@ -56,7 +56,7 @@ class Requests:
         """Why the run ends early, "" while it does not."""
 
     def stop(self) -> None:
-        """End with the requests under way."""
+        """Begin no further request."""
         self._stopped = True
         self.ending = self.ending or "stopped before everything was read"
 

@@ -68,7 +68,7 @@ class Pricing:
         self._dates: dict[_Key, bool] = {}
         """Whether each listed row has a date of publication."""
         self._read: set[_Key] = set()
-        """Rows whose record was read since they changed last."""
+        """Rows whose record was read after their last change."""
         self._sliced: set[str] = set()
         """Lists that are read in several slices, after which changes are listed."""
 

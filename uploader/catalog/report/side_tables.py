@@ -45,8 +45,7 @@ def _number(name: str, meaning: str, key: str | None = None) -> Column:
 
 _KEY = (
     Column(name="record_type", meaning="item, collection or project", read=lambda entry, _: entry.kind),
-    Column(name="id", meaning="number of the record", read=lambda entry, _: v.number(entry.raw.get("id")),
-           kind="number"),
+    Column(name="id", meaning="id of the record", read=lambda entry, _: v.number(entry.raw.get("id")), kind="number"),
     Column(name="version", meaning="version of the record", read=lambda entry, _: v.number(entry.raw.get("version")),
            kind="number"),
 )  # fmt: skip
@@ -105,26 +104,26 @@ def _table(name: str, parts: Callable[[Entry], Iterable[Raw]], *columns: Column)
 
 SIDE_TABLES: tuple[SideTable, ...] = (
     _table(
-        "authors", _objects("authors"), _POSITION, _number("author_id", "number of the author", "id"),
+        "authors", _objects("authors"), _POSITION, _number("author_id", "id of the author", "id"),
         _cell("name", "full name", "full_name"), _cell("first_name", "first name"), _cell("last_name", "last name"),
         _cell("orcid", "ORCID iD", "orcid_id"), _cell("is_active", "whether the author has an account", kind="flag"),
         _cell("url_name", "name in the address of the page"),
     ),
     _table(
-        "categories", _objects("categories"), _POSITION, _number("category_id", "number of the category", "id"),
-        _cell("title", "title"), _number("parent_id", "number of the category above it"),
-        _cell("path", "numbers of the categories above it"), _cell("source_id", "code in the taxonomy"),
-        _number("taxonomy_id", "number of the taxonomy"),
+        "categories", _objects("categories"), _POSITION, _number("category_id", "id of the category", "id"),
+        _cell("title", "title"), _number("parent_id", "id of the category above it"),
+        _cell("path", "ids of the categories above it"), _cell("source_id", "code in the taxonomy"),
+        _number("taxonomy_id", "id of the taxonomy"),
     ),
     _table("tags", _tags, _POSITION, _cell("tag", "keyword", "value")),
     _table(
-        "files", _files, _POSITION, _number("file_id", "number of the file", "id"), _cell("name", "name"),
+        "files", _files, _POSITION, _number("file_id", "id of the file", "id"), _cell("name", "name"),
         _cell("folder", "folder"), _number("size", "bytes"), _cell("is_link_only", "whether it is a link", kind="flag"),
         _cell("mimetype", "type of its contents"), _cell("download_url", "address of its bytes"),
         _cell("supplied_md5", "MD5 as supplied"), _cell("computed_md5", "MD5 as computed by Figshare"),
     ),
     _table(
-        "funding", _objects("funding_list"), _POSITION, _number("funding_id", "number of the grant", "id"),
+        "funding", _objects("funding_list"), _POSITION, _number("funding_id", "id of the grant", "id"),
         _cell("title", "title"), _cell("grant_code", "code"), _cell("funder_name", "funder"),
         _cell("is_user_defined", "whether it was typed by hand", kind="flag"), _cell("url", "address"),
     ),
@@ -139,7 +138,7 @@ SIDE_TABLES: tuple[SideTable, ...] = (
 )  # fmt: skip
 """The separate tables of every report on records."""
 COLLECTION_ITEMS = _table(
-    "collection_items", _items, _POSITION, _number("item_id", "number of the item", "id"), _cell("title", "its title"),
+    "collection_items", _items, _POSITION, _number("item_id", "id of the item", "id"), _cell("title", "its title"),
     _cell("doi", "its DOI"),
 )  # fmt: skip
 VIEWS_BY_COUNTRY = _table(
@@ -153,11 +152,11 @@ TIMESERIES = _table(
 GROUPS = SideTable(
     name="groups", lookup="group",
     columns=(
-        _number("id", "number of the group"),
+        _number("id", "id of the group"),
         _cell("name", "name"),
         Column(name="group_path", meaning="names of the groups above it and of its own",
                read=lambda entry, _: entry.added.get("group_path")),
-        _number("parent_id", "number of the group above it; 0 for the top group"),
+        _number("parent_id", "id of the group above it; 0 for the top group"),
         _cell("resource_id", "id in the institution's feed"),
         _cell("association_criteria", "which accounts the feed puts there"),
     ),

@@ -96,7 +96,7 @@ class Store:
         """Open the catalog at `path`, or make one; `fresh` drops what it has.
 
         `kinds` are what the table is about; rows of other kinds only give names. `parts` are what it needs. `counted`
-        says which numbers are meant: others are not taken for them.
+        says which numbers are meant; stored numbers of other kinds are not used.
         Raises CatalogNewer, CatalogDamaged, StateUnusable, StateDiskFull.
         """
         self._kinds, self._parts = (f"({', '.join(map(repr, names))})" for names in (kinds, parts))
@@ -196,7 +196,7 @@ class Store:
             db.execute("UPDATE rows SET run = ? WHERE NOT gone", (self._run_of(db),))
 
     def forget_failures(self, *, undated: bool) -> None:
-        """Forget failures of parts that need not be read any more: such as those of a change that was taken back.
+        """Forget failures of parts that no longer have to be read, for example after a change was reverted.
 
         `undated` as in `wanted`.
         """

@@ -53,7 +53,7 @@ def requests_time_left(progress: no.Progress) -> str:
 
 
 def awaits_checksums(progress: no.Progress) -> bool:
-    """Return whether nothing but checksums is awaited: of many small files, those at hand often are all sent."""
+    """Return whether only checksums are pending: of many small files, all started ones have often been sent."""
     waiting = bool(progress.active) and all(file.waiting for file in progress.active)
     unfinished = progress.files_total - progress.files_done - progress.files_failed
     return waiting and (not progress.rate or 0 < unfinished <= len(progress.active))

@@ -178,7 +178,7 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     unanswered: bool = False
     """True if the search for an initiation's effect found nothing: it may still appear."""
     late: bool = False
-    """True if an effect ever was missing: it may appear even after this job is finished."""
+    """True if an effect was ever missing: it may appear even after this job is finished."""
     lost: tuple[int, ...] = ()
     """Ids of remote files of this transfer that were gone or removed: a server may show them again."""
     unseen: tuple[int, ...] = ()

@@ -180,7 +180,7 @@ class JobRun:
 
     @property
     def gone_after(self) -> float:
-        """Seconds for which what was seen before must be missing to count as gone."""
+        """Seconds for which something seen before must be missing to count as gone."""
         return min(GONE_AFTER, self.options.settle_timeout)
 
     def new_backoff(self) -> Backoff:

@@ -34,7 +34,7 @@ CACHE_FROM = 1_000_000
 
 
 class JobOverview(msgspec.Struct, frozen=True, kw_only=True):
-    """A job on this machine. `state`: running, interrupted, failed, done, cancelled, damaged.
+    """A job on this machine. `state`: running, interrupted, failed, done, cancelled, undone or damaged.
 
     `holder` is the process working on it, or None; `members` are others that send parts for it, as it saw them last.
     `bytes_done` is an estimate for unfinished files (parts may differ in size), or the last report of the process
