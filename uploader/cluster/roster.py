@@ -193,7 +193,8 @@ class Roster:
     def _check_version(self, run: JobRun, name: str, hello: Hello) -> None:
         if hello.version != __version__ and name not in self._warned:
             self._warned.add(name)
-            text = f"process {hello.pid} on {hello.host} runs figup {hello.version}, not {__version__}"
+            who = f"process {hello.pid} on {hello.host}" if hello.pid else f"a worker on {hello.host}"
+            text = f"{who} runs figup {hello.version}, not {__version__}"
             run.notify(no.Warned(message=f"{printable(text)}: it gets nothing to send"))
 
     def active(self) -> dict[str, MemberView]:

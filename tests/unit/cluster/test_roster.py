@@ -133,6 +133,24 @@ async def test_a_member_is_gone_once_its_report_was_read_to_the_end_or_it_is_sil
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("pid", "version", "text"),
+    [
+        (7, "0.9", "process 7 on n1 runs figup 0.9"),
+        (0, "in an unknown version, or not at all", "a worker on n1 runs figup in an unknown version, or not at all"),
+    ],
+)
+async def test_a_member_of_another_version_is_named(
+    roster: Roster, wire: Wire, pid: int, version: str, text: str
+) -> None:
+    wire.change(pid=pid, version=version)
+    run = Mock()
+    await roster.look(run)
+    (warned,) = (call.args[0] for call in run.notify.call_args_list)
+    assert warned.message == f"{text}, not {__version__}: it gets nothing to send"
+
+
+@pytest.mark.anyio
 async def test_after_a_suspension_of_the_leader_members_that_work_are_not_gone(
     roster: Roster, wire: Wire, clock: VirtualClock
 ) -> None:
