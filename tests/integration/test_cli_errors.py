@@ -62,7 +62,7 @@ def refused(result: Result, status: int, *words: str) -> str:
         (["upload", "-odd.txt"], "no such option '-o'. Put file names that begin with a dash after `--`."),
         (["upload", "x", "--jsno"], "no such option '--jsno'. Did you mean --json? See `figup upload --help`."),
         (["jobs", "-x"], "no such option '-x'. See `figup jobs --help`."),
-        (["item", "shwo", "5"], "no such command 'shwo'. Did you mean show? See `figup item --help`."),
+        (["item", "shwo", "5"], "unknown command 'shwo'; did you mean show? See `figup item --help`."),
         (["upload", "x", "--item", "0"], "'0' is not an item"),
         (["upload", "x", "--item", "1", "--title", "abc"], "--item and --title are mutually exclusive"),
         (["upload", "x", "--title", " \n "], "a title has 3 to 1000 characters"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 FLAGS = frozenset({"--json", "-q", "--quiet", "-v", "--no-progress", "--no-color", "--sandbox", "--insecure-http"})
 WITH_VALUE = frozenset(
@@ -22,6 +22,14 @@ _ONE_TEXT = frozenset({"help", "completion", "-h", "--help", "-V", "--version"})
 def lacks_command(words: Sequence[str]) -> bool:
     """Return whether there are global options, and no command follows them."""
     return bool(words) and with_global_options_last([*words, "help"]) == ["help"]
+
+
+def unknown_command(name: str, known: Iterable[str]) -> str:
+    """Return the message for a command that is not one of `known`, with the one that may be meant."""
+    import difflib
+
+    meant = difflib.get_close_matches(name, list(known), n=1)
+    return f"unknown command {name!r}{f'; did you mean {meant[0]}?' if meant else ''}"
 
 
 def with_global_options_last(words: Sequence[str]) -> list[str]:

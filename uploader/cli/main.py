@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from uploader._version import __version__
-from uploader.cli.global_options import WITH_VALUE, lacks_command, with_global_options_last
+from uploader.cli.global_options import WITH_VALUE, lacks_command, unknown_command, with_global_options_last
 from uploader.cli.startup import end_process, ignore_signals, importing
 from uploader.errors import ExitStatus, FigupError, OutputLost
 
@@ -126,10 +126,7 @@ class LazyGroup(click.Group):
         if cmd_name in POINTERS:
             ctx.fail(f"unknown command {cmd_name!r}; use 'figup {POINTERS[cmd_name]}'")
         if cmd_name not in COMMANDS:
-            import difflib
-
-            meant = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
-            ctx.fail(f"unknown command {cmd_name!r}{f'; did you mean {meant[0]}?' if meant else ''}")
+            ctx.fail(unknown_command(cmd_name, COMMANDS))
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         with _interrupted_at_once(), importing():
             command: click.Command = getattr(importlib.import_module(module), attribute)

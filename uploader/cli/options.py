@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from uploader.cli.global_options import lacks_command, with_global_options_last
+from uploader.cli.global_options import lacks_command, unknown_command, with_global_options_last
 from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.text import is_unicode
 
@@ -185,6 +185,15 @@ class CommandGroup(click.Group):
         if lacks_command(args) and not self.invoke_without_command:
             ctx.fail("no command given")  # click would call the first option unknown
         return super().parse_args(ctx, with_global_options_last(args))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve as click does, and report an unknown command in the words of `figup` itself."""
+        is_option = args[0].startswith("-")  # click names an unknown one
+        if not (is_option or ctx.resilient_parsing) and self.get_command(ctx, args[0]) is None:
+            ctx.fail(unknown_command(args[0], self.commands))
+        return super().resolve_command(ctx, args)
 
 
 class FigupGroup(FigupCommand, CommandGroup):

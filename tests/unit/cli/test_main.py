@@ -52,6 +52,23 @@ def test_a_stdout_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     assert "cannot write to stdout: Bad file descriptor" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["item", "shwo", "5"], "unknown command 'shwo'; did you mean show? See `figup item --help`.\n"),
+        (["item", "tags", "nonsense"], "unknown command 'nonsense'. See `figup item tags --help`.\n"),
+        (["jobs", "--state-dir", "x", "nonsense"], "unknown command 'nonsense'. See `figup jobs --help`.\n"),
+        (["item", "--zzz"], "no such option '--zzz'. See `figup item --help`.\n"),
+    ],
+)
+def test_unknown_commands_of_groups_are_reported_as_those_of_figup(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert (ended.value.code, capsys.readouterr().err) == (ExitStatus.USAGE, f"figup: {text}")
+
+
 def test_too_little_memory_to_report_anything(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
