@@ -206,7 +206,7 @@ def test_authors_tags_and_categories(figup: Figup, item: str) -> None:
     figup.run("item", "tags", "add", item, "a, b", "telemetry").expect(0)
     figup.run("item", "tags", "remove", item, "beavers").expect(0)
     assert shown(figup, item)["keywords"] == ["telemetry", "a", "b"]
-    assert "Keywords: telemetry, a, b." in figup.run("item", "tags", "remove", item, "x").expect(2).stderr
+    assert "Tags: telemetry, a, b." in figup.run("item", "tags", "remove", item, "x").expect(2).stderr
     for words in (["c", ""], ["c", " , "]):
         assert "a tag must not be empty" in figup.run("item", "tags", "add", item, *words).expect(2).stderr
     assert "an author needs a name" in figup.run("item", "authors", "add", item, "Ann Bee", " ").expect(2).stderr

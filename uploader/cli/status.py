@@ -198,7 +198,7 @@ def _progress_text(job: JobSummary) -> str:
 
 
 def _file_line(file: FileReport) -> str:
-    parts = f", {file.parts_done} of {file.parts_total} parts" if file.parts_total else ""
+    parts = f", {file.parts_done} of {units.format_count(file.parts_total, 'part')}" if file.parts_total else ""
     md5 = f", MD5 {file.md5}" if file.md5 else ""
     path = printable(remote_path(file.folder, file.name))
     members = f", {units.format_count(file.members, 'member')}" if file.members is not None else ""

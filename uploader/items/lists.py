@@ -141,10 +141,8 @@ async def change_keywords(
     """
     for word in remove:
         if word not in item.keywords:
-            hint = did_you_mean(
-                word, item.keywords, f"Keywords: {', '.join(item.keywords)}." if item.keywords else None
-            )
-            raise UsageError(f"item {item.id} has no keyword {word!r}", hint=hint)
+            hint = did_you_mean(word, item.keywords, f"Tags: {', '.join(item.keywords)}." if item.keywords else None)
+            raise UsageError(f"item {item.id} has no tag {word!r}", hint=hint)
 
     def changed(keywords: Sequence[str]) -> list[str]:
         return [word for word in dict.fromkeys((*keywords, *add)) if word not in remove]
@@ -167,7 +165,7 @@ async def change_keywords(
         await api.clock.sleep(_LOOK_AGAIN)
         if await poll(check, TIME_LIMIT, api.clock) is not None:
             return now
-    raise Conflict(f"the keywords of item {item.id} were changed each time: another client sets them, too")
+    raise Conflict(f"the tags of item {item.id} were changed each time: another client sets them, too")
 
 
 async def add_categories(api: Figshare, item: ItemDetail, ids: Sequence[int]) -> None:

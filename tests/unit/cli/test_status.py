@@ -13,6 +13,7 @@ from uploader.cli import status
 from uploader.cluster.files import MemberFiles
 from uploader.cluster.messages import Hello
 from uploader.disk import Disk
+from uploader.transfer.report import FileReport
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary
 
@@ -42,3 +43,9 @@ async def test_members_may_get_a_new_leader_for_some_time(tmp_path: Path, monkey
     assert await may_continue()
     now += 100
     assert not await may_continue()
+
+
+@pytest.mark.parametrize(("total", "text"), [(1, "1 of 1 part"), (3, "1 of 3 parts")])
+async def test_parts_are_counted_in_singular_and_plural(total: int, text: str) -> None:
+    file = FileReport(path="/a.bin", name="a.bin", size=10, status="unfinished", parts_total=total, parts_done=1)
+    assert status._file_line(file) == f"  a.bin: unfinished, 10 bytes, {text}"

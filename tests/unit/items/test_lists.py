@@ -152,3 +152,11 @@ async def test_only_own_authors_are_taken_back(figshare: FakeFigshare) -> None:
 
 
 ORCID = "0000-0002-1825-0097"
+
+
+async def test_a_tag_that_the_item_does_not_have_is_called_a_tag(figshare: FakeFigshare) -> None:
+    item = await tagged(figshare)
+    found = await figshare.items.detail(item.id)
+    with pytest.raises(UsageError, match=f"^item {item.id} has no tag 'new'$") as missing:
+        await lists.change_keywords(api_of(figshare), found, remove=["new"])
+    assert missing.value.hint == "Tags: old."
