@@ -24,10 +24,10 @@ _MODULES = """
 import sys
 import click
 from uploader.__main__ import main
-from uploader.cli.startup import importing
+from uploader.cli.startup import gc_paused
 
 main.get_command(click.Context(main), "upload")
-with importing():
+with gc_paused():
     import uploader.transfer.client
 print(*sys.modules)
 """

@@ -9,7 +9,7 @@ _handler = signal(SIGINT, SIG_DFL)
 import os  # noqa: E402
 import sys  # noqa: E402
 
-from uploader.cli.startup import handle_signals, importing  # noqa: E402
+from uploader.cli.startup import gc_paused, handle_signals  # noqa: E402
 
 handle_signals()
 
@@ -18,7 +18,7 @@ if sys.getfilesystemencoding() != "utf-8" and sys.executable:
     # of its files would differ between two locales. An option of the interpreter overrides PYTHONUTF8=0.
     os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - the same program
 
-with importing():
+with gc_paused():
     from uploader.cli.main import main
 
 signal(SIGINT, _handler)

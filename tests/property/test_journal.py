@@ -17,7 +17,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State
 from uploader.transfer.journal.log import Header, Journal, decode, encode, encode_line
 from uploader.transfer.journal.recovery import recover, replay
-from uploader.transfer.journal.state import ItemState, Kept, StateLoader
+from uploader.transfer.journal.state import ItemState, StateLoader, SyncFacts
 from uploader.transfer.store.jobs import JobStore
 
 
@@ -154,7 +154,7 @@ def test_a_recovered_job_asks_before_it_creates(events: list[ev.AnyEvent], data:
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= data.draw(st.integers(1, 255))
     plan = [e for e in events if isinstance(e, ev.JobPlanned | ev.SourcePlanned)]
-    taken, job = recover(decode(bytes(whole)).events, plan, Kept())
+    taken, job = recover(decode(bytes(whole)).events, plan, SyncFacts())
     assert job is not None
     assert job.plan == plan[0]
     assert len(job.transfers) == len(plan) - 1
@@ -170,8 +170,8 @@ def test_a_journal_that_lost_its_plan_gets_it_from_the_command() -> None:
         ev.SourcePlanned(0, path="/a", name="a", size=1, mtime_ns=1, inode=1),
     ]
     rest: list[ev.AnyEvent] = [ev.ItemReady(id=3, url="u"), ev.UploadInitiated(0, id=8)]
-    assert recover(rest, None, Kept())[1] is None
-    job = recover(rest, plan, Kept())[1]
+    assert recover(rest, None, SyncFacts())[1] is None
+    job = recover(rest, plan, SyncFacts())[1]
     assert job is not None
     assert (job.item_id, job.transfers[0].file_id) == (3, 8)
 

@@ -23,8 +23,8 @@ MAX_AGE: Final = timedelta(hours=12)
 T = TypeVar("T")
 
 
-class Kept:
-    """The answers to one command; `asked` is what it is about: each has its own file in `folder`, named with `kind`.
+class ResponseCache:
+    """The responses to one command; `asked` is what it is about: each has its own file in `folder`, named with `kind`.
 
     `folder` is in the state directory. Raises StateDiskFull, StateUnusable.
     """

@@ -25,7 +25,7 @@ from uploader.cli.parameters import LocalPath, ParsedParam
 from uploader.cli.prices import HostCost, noting_requests, show_long_price
 from uploader.cli.records_result import PROGRESS_EVERY
 from uploader.cli.runner import Session, on_figshare, run
-from uploader.cli.stats_service import SCOPE, SERVICE, Service, kept_answers, with_service
+from uploader.cli.stats_service import SCOPE, SERVICE, Service, cached_responses, with_service
 from uploader.cli.transfer_options import request_options
 from uploader.concurrency import in_thread
 from uploader.disk import temporary_folder
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from uploader.catalog.batch.additions import Additions
     from uploader.catalog.batch.records import Batch, Found
     from uploader.catalog.batch.summary import Summary
-    from uploader.catalog.kept import Kept
+    from uploader.catalog.kept import ResponseCache
     from uploader.catalog.report.columns import Selection
     from uploader.catalog.report.side_tables import SideTable
     from uploader.figshare.client import Figshare
@@ -238,10 +238,10 @@ async def _add_and_finish(
         if remark:
             session.console.note(f"{printable(str(file))}: {remark}")
         numbers = await in_thread(lambda: public_ids(batch.entries())) if service is not None or api is not None else ()
-        kept: Kept | None = None
+        kept: ResponseCache | None = None
         costs: list[HostCost] = []
         if api is not None:
-            kept = await stack.enter_async_context(kept_answers(session, "funders", [api.endpoint, numbers]))
+            kept = await stack.enter_async_context(cached_responses(session, "funders", [api.endpoint, numbers]))
             costs = [HostCost.of(api, len(numbers) - len(kept))]
         if service is not None:
             counting = await stack.enter_async_context(service.counting(session, "article", numbers, then=costs))

@@ -17,7 +17,7 @@ import click
 import msgspec
 
 from uploader.cli.options import GlobalOptions
-from uploader.cli.startup import importing
+from uploader.cli.startup import gc_paused
 from uploader.disk import Disk
 from uploader.errors import FigupError, JobNotFound, NoToken, UsageError
 from uploader.figshare.settings import THROTTLED, RetryPolicy
@@ -84,7 +84,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
         Blocks briefly. Raises what `Client` raises.
         """
-        with importing():
+        with gc_paused():
             from uploader.transfer.client import Client
 
         common, settings = self.common, self.settings(requests, retry=retry)

@@ -18,7 +18,7 @@ import click
 
 from uploader._version import __version__
 from uploader.cli.global_options import WITH_VALUE, lacks_command, unknown_command, with_global_options_last
-from uploader.cli.startup import end_process, ignore_signals, importing
+from uploader.cli.startup import end_process, gc_paused, ignore_signals
 from uploader.errors import ExitStatus, FigupError, OutputLost
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             ctx.fail(unknown_command(cmd_name, COMMANDS))
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        with _interrupted_at_once(), importing():
+        with _interrupted_at_once(), gc_paused():
             command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 

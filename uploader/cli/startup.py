@@ -61,7 +61,7 @@ def end_process(status: int) -> NoReturn:
     sys.exit(status)
 
 
-class importing:  # noqa: N801 - a context manager, without the imports of contextlib
+class gc_paused:  # noqa: N801 - a context manager, without the imports of contextlib
     """Pause garbage collection during imports, and exempt their objects from it later: there are many, and nearly
     all last as long as the process. In another program, change nothing.
     """

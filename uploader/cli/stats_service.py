@@ -24,7 +24,7 @@ from uploader.figshare.ids import parse_portal
 from uploader.units import format_count
 
 if TYPE_CHECKING:
-    from uploader.catalog.kept import Kept
+    from uploader.catalog.kept import ResponseCache
     from uploader.catalog.statistics.counting import Counting
     from uploader.figshare.auth import Token
     from uploader.figshare.ids import Kind as RecordKind
@@ -63,14 +63,14 @@ class Service:
         `each` is the number of requests about a record, None: one if the service can combine the counters. `then` is
         what the command asks other services afterwards: one price is shown for all.
         """
-        from uploader.catalog.statistics.answers import KeptAnswers
+        from uploader.catalog.statistics.answers import CachedService
         from uploader.catalog.statistics.counting import Counting
 
-        async with kept_answers(session, "statistics", [self.api.endpoint, self.scope, kind, numbers]) as kept:
+        async with cached_responses(session, "statistics", [self.api.endpoint, self.scope, kind, numbers]) as kept:
             left = max(0, len(numbers) * (each or 1) - len(kept))
             cost = HostCost.of(self.api, left, more=each is None)
             show_long_price(session, len(numbers), [cost, *then], in_turn=True)
-            yield Counting(KeptAnswers(self.api, kept), self.scope)
+            yield Counting(CachedService(self.api, kept), self.scope)
 
     async def identify(self, session: Session, references: Sequence[Reference], kind: DoiKind) -> list[int]:
         """Return the ids of records. Asks Figshare only for DOIs without an id in them. Raises ItemNotFound."""
@@ -147,12 +147,12 @@ Work = Callable[[Session, Service], Awaitable[int]]
 
 
 @asynccontextmanager
-async def kept_answers(session: Session, kind: str, asked: object) -> AsyncIterator[Kept]:
+async def cached_responses(session: Session, kind: str, asked: object) -> AsyncIterator[ResponseCache]:
     """Yield the responses to earlier runs of the same command; they are kept if the block fails."""
-    from uploader.catalog.kept import Kept
+    from uploader.catalog.kept import ResponseCache
     from uploader.catalog.report.make import FOLDER
 
-    kept = Kept(state_dir(session.common) / FOLDER, kind, asked)
+    kept = ResponseCache(state_dir(session.common) / FOLDER, kind, asked)
     await in_thread(kept.load)
     session.resumable = True
     yield kept

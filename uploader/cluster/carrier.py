@@ -79,7 +79,9 @@ def withdraw(run: str, settings: Settings, numbers: list[int], abort: bool) -> l
         return carrier.call(carrier.withdraw(frozenset(numbers), abort=abort))
 
 
-def obey(run: str, settings: Settings, term: int, seq: int, connections: int, rate: float | None) -> list[Entry]:
+def apply_limits(
+    run: str, settings: Settings, term: int, seq: int, connections: int, rate: float | None
+) -> list[Entry]:
     """Apply limits; return once no more connections are in use. Runs in the worker."""
     _release_worker_thread()
     with _carrier(run, settings) as carrier:

@@ -277,7 +277,7 @@ class LeaderRole:
     def _withdraw_late(self, waiting: Sequence[Waiting], active: dict[str, MemberView], own: Load) -> None:
         """Withdraw the orders of members that have become too slow for them."""
         now = self._clock.monotonic()
-        loads = {name: seen.load_at_best(now) for name, seen in active.items()}
+        loads = {name: seen.load_at_peak_rate(now) for name, seen in active.items()}
         for name, much in late_takers(waiting, {**loads, SELF: own}).items():
             if name in active and (much or loads[name].parts > loads[name].connections):
                 active[name].withdraw(abort=much, now=now)

@@ -97,7 +97,7 @@ class DaskWire:
             return
         known, wanted = ({order.id for order in each.orders} for each in (before, orders))
         if (before.connections, before.rate) != (orders.connections, orders.rate):
-            self._submit(member, None, carrier.obey, self._term, orders.seq, orders.connections, orders.rate)
+            self._submit(member, None, carrier.apply_limits, self._term, orders.seq, orders.connections, orders.rate)
         withdrawn = {no for name, no in self._tasks.values() if name == member and no is not None} - wanted
         if withdrawn and (known - wanted or orders.abort > before.abort):
             self._submit(member, None, carrier.withdraw, sorted(withdrawn), orders.abort)

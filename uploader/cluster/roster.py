@@ -130,7 +130,7 @@ class MemberView:
         self.speed, self.speed_at = speed, now
         self._speeds.append((now, speed.rate or 0.0))
 
-    def load_at_best(self, now: float) -> Load:
+    def load_at_peak_rate(self, now: float) -> Load:
         """Return its load with the highest of its latest speeds, which vary if bytes pass in bursts."""
         load = self.load(now)
         while len(self._speeds) > 1 and self._speeds[0][0] < now - _LATEST:

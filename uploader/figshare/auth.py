@@ -143,7 +143,7 @@ def replace_text(text: str, *, endpoint: str, config_dir: Path, is_due: Callable
         in_file = _read_entry(path, endpoint)
         try:
             current = in_file or (ring.read(endpoint) if ring is not None else None)
-        except _RingFault:  # locked since it was read: a text that is lost would be worse than one too many
+        except _KeyringError:  # locked since it was read: a text that is lost would be worse than one too many
             pass
         else:
             if current is None or not is_due(current):
@@ -334,7 +334,7 @@ def _write_store(path: Path, tokens: Mapping[str, str]) -> None:
 # --- the keyring ------------------------------------------------------------------------------------------------
 
 
-class _RingFault(Exception):
+class _KeyringError(Exception):
     """The keyring cannot be read now."""
 
 
@@ -348,15 +348,15 @@ class _Keyring:
     def get(self, endpoint: str) -> str | None:
         try:
             return self.read(endpoint)
-        except _RingFault:
+        except _KeyringError:
             return None
 
     def read(self, endpoint: str) -> str | None:
-        """Return the secret, None if there is none. Raises _RingFault."""
+        """Return the secret, None if there is none. Raises _KeyringError."""
         try:
             secret: str | None = self._package.get_password(SERVICE, endpoint)
         except Exception:  # noqa: BLE001 - backends raise what their libraries raise
-            raise _RingFault from None
+            raise _KeyringError from None
         return secret
 
     def set(self, endpoint: str, secret: str) -> bool:

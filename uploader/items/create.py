@@ -143,7 +143,7 @@ async def _find_or_create(
     is_unused: Callable[[int], Awaitable[bool]] | None = None,
 ) -> _Draft:
     """Find what an ended run of the same command created, if it is unused, or create it."""
-    if left := await anyio.to_thread.run_sync(records.take_left_over, origin):
+    if left := await anyio.to_thread.run_sync(records.adopt_interrupted, origin):
         wait = functools.partial(api.wait, f"{action}: an earlier run was interrupted; checking whether it took effect")
         for item_id, title in await poll(lambda: _found(find, left), TIME_LIMIT, api.clock, wait=wait) or ():
             if is_unused is None or await is_unused(item_id):

@@ -45,7 +45,7 @@ class Creations:
         """Return whether the next run of the same command can adopt what has this mark."""
         return mark in self._held
 
-    def take_left_over(self, origin: str) -> list[str]:
+    def adopt_interrupted(self, origin: str) -> list[str]:
         """Lock the records that ended runs of the same command left; return their marks.
 
         Raises StateUnusable if other users can write to the state directory.

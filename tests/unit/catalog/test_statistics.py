@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.fakes.clock import VirtualClock
 from tests.fakes.statistics import LENGTHS, LIMITS, Service
-from uploader.catalog.kept import Kept
-from uploader.catalog.statistics.answers import KeptAnswers
+from uploader.catalog.kept import ResponseCache
+from uploader.catalog.statistics.answers import CachedService
 from uploader.catalog.statistics.counting import Counting, Country, Totals
 from uploader.catalog.statistics.periods import Period, days_before
 from uploader.concurrency import in_thread
@@ -141,9 +141,9 @@ async def test_answers_are_kept_for_hours_and_a_torn_one_is_asked_for_again(tmp_
     service = Service(COMBINED, SINGLE)
 
     async def ask(*about: object) -> list[str]:
-        kept = Kept(tmp_path / "catalogs", "statistics", about, clock=clock)
+        kept = ResponseCache(tmp_path / "catalogs", "statistics", about, clock=clock)
         await in_thread(kept.load)
-        assert await Counting(KeptAnswers(service, kept)).totals("article", 1) == WHOLE
+        assert await Counting(CachedService(service, kept)).totals("article", 1) == WHOLE
         asked, service.requests = service.requests, []
         return asked
 
@@ -157,10 +157,10 @@ async def test_answers_are_kept_for_hours_and_a_torn_one_is_asked_for_again(tmp_
 
 async def test_answers_about_periods_are_kept_by_everything_that_was_asked(tmp_path: Path) -> None:
     service, period = Service(None, SINGLE), Period(date(2020, 1, 1), date(2020, 1, 31))
-    kept = Kept(tmp_path / "catalogs", "statistics", "x", clock=VirtualClock())
+    kept = ResponseCache(tmp_path / "catalogs", "statistics", "x", clock=VirtualClock())
     await in_thread(kept.load)
     for scope in (None, "iastate", "iastate"):
-        counting = Counting(KeptAnswers(service, kept), scope)
+        counting = Counting(CachedService(service, kept), scope)
         assert await counting.timeline("views", "article", 1, period, "month") == {"2020-01": 31}
         await counting.places("views", "article", 1, period)
     (file,) = (tmp_path / "catalogs").iterdir()

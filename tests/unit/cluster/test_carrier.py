@@ -61,19 +61,19 @@ def test_the_order_of_one_job_ends_though_another_job_comes(
     carriers: dict[str, carrier.Carrier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish = begin_order(carriers, monkeypatch, UploadGone("gone"))
-    carrier.obey("b", SETTINGS, 1, 1, 2, None)
+    carrier.apply_limits("b", SETTINGS, 1, 1, 2, None)
     assert [type(entry) for entry in finish()] == [OrderFailed, OrderOver, Speed]
 
 
 def test_a_carrier_ends_once_its_job_no_longer_uses_it(
     carriers: dict[str, carrier.Carrier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    carrier.obey("a", SETTINGS, 1, 1, 2, None)
-    carrier.obey("b", SETTINGS, 1, 1, 2, None)
+    carrier.apply_limits("a", SETTINGS, 1, 1, 2, None)
+    carrier.apply_limits("b", SETTINGS, 1, 1, 2, None)
     assert set(carriers) == {"a", "b"}
     monkeypatch.setattr(carrier, "_UNUSED", -1.0)
     unused = [each.thread for each in carriers.values()]
-    carrier.obey("c", SETTINGS, 1, 1, 2, None)
+    carrier.apply_limits("c", SETTINGS, 1, 1, 2, None)
     assert set(carriers) == {"c"}
     for thread in unused:
         thread.join(30)

@@ -33,16 +33,16 @@ def seen() -> MemberView:
 def test_a_speed_that_falls_counts_after_some_time_only(seen: MemberView) -> None:
     seen.note_speed(Speed(term=TERM, rate=50.0, in_flight=0), 10.0)
     seen.note_speed(Speed(term=TERM, rate=1.0, in_flight=0), 20.0)
-    assert seen.load_at_best(25.0).rate == 50.0
-    assert seen.load_at_best(31.0).rate == 1.0
+    assert seen.load_at_peak_rate(25.0).rate == 50.0
+    assert seen.load_at_peak_rate(31.0).rate == 1.0
 
 
 def test_a_member_that_is_not_heard_of_has_not_sent_everything(seen: MemberView) -> None:
     seen.note_speed(Speed(term=TERM, rate=50.0, in_flight=0), 10.0)
-    rate = seen.load_at_best(10.0 + 20.0 + 60.0).rate
+    rate = seen.load_at_peak_rate(10.0 + 20.0 + 60.0).rate
     assert rate is not None
     assert rate <= 10.0
-    assert MemberView(hello=seen.hello, changed=0.0, alive=True, read=0.0).load_at_best(900.0).rate is None
+    assert MemberView(hello=seen.hello, changed=0.0, alive=True, read=0.0).load_at_peak_rate(900.0).rate is None
 
 
 @pytest.mark.parametrize(("now", "withdrawn", "abort"), [(4.0, False, False), (10.0, True, False), (70.0, True, True)])

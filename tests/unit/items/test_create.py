@@ -126,7 +126,7 @@ def test_a_creation_that_is_running_is_not_unfinished(folder: Path) -> None:
         assert lister.unfinished() == {}
     assert list(lister.unfinished()) == [mark]
     with Creations(folder, KillableDisk()) as later:
-        assert later.take_left_over("project-1") == [mark], "listing holds no record"
+        assert later.adopt_interrupted("project-1") == [mark], "listing holds no record"
         assert lister.unfinished() == {}
 
 
@@ -315,7 +315,7 @@ def test_a_mark_that_another_command_took_is_not_used(folder: Path, monkeypatch:
         take = records._take
 
         def late(path: Path) -> None:
-            taken.extend(other.take_left_over("project-1"))
+            taken.extend(other.adopt_interrupted("project-1"))
             take(path)
 
         monkeypatch.setattr(records, "_take", late)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from uploader.catalog.failures import Failures
-from uploader.catalog.kept import Kept
+from uploader.catalog.kept import ResponseCache
 from uploader.catalog.report import values as v
 from uploader.catalog.report.columns import Column, Entry
 from uploader.catalog.statistics.counting import Counting
@@ -52,7 +52,7 @@ class Additions:
             totals = await counting.totals("article", number)
             self.numbers[number] = {name: getattr(totals, name) for name in _COUNTERS}
 
-    async def find_funders(self, source: AdditionsService, kept: Kept, number: int) -> None:
+    async def find_funders(self, source: AdditionsService, kept: ResponseCache, number: int) -> None:
         """Read the grants of a public record with their funders. Raises as `count` does."""
 
         async def grants(number: int) -> list[Any]:

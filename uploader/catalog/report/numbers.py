@@ -54,7 +54,7 @@ class NumbersReader:
     def __init__(self, source: CountingService, asked: EventSelection, begin: Callable[[], None]) -> None:
         self._period = asked.period
         self._since = asked.since
-        self._counting = Counting(_Begun(source, begin), asked.scope)
+        self._counting = Counting(_CountedRequests(source, begin), asked.scope)
 
     async def numbers(self, wanted: PartToRead) -> Raw:
         """Return the events by counter; those of a period with its first day, and also by month."""
@@ -78,7 +78,7 @@ class NumbersReader:
         return {"countries": {one.name: one.total for one in found if one.total}}
 
 
-class _Begun:
+class _CountedRequests:
     """Requests to the statistics service; `begin` is called before each."""
 
     def __init__(self, source: CountingService, begin: Callable[[], None]) -> None:

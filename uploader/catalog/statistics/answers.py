@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from uploader.catalog.kept import Kept
+from uploader.catalog.kept import ResponseCache
 from uploader.catalog.statistics.counting import CountingService
 from uploader.figshare.statistics_api import Counter, EventQuery, Places, StatsKind
 
 
-class KeptAnswers:
+class CachedService:
     """A source that answers from the cache, and asks `source` for the rest."""
 
-    def __init__(self, source: CountingService, kept: Kept) -> None:
+    def __init__(self, source: CountingService, kept: ResponseCache) -> None:
         self._source, self._kept = source, kept
 
     async def total(self, counter: Counter, kind: StatsKind, number: int, scope: str | None = None) -> int:

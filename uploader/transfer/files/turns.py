@@ -21,7 +21,7 @@ from uploader.text import composed, printable
 from uploader.transfer.journal.lifecycle import OPEN, State, Transfer
 from uploader.transfer.run.context import JobRun, StartedElsewhere
 from uploader.transfer.store.jobs import JobStore
-from uploader.transfer.store.places import Start, Turn
+from uploader.transfer.store.places import Refusal, Start
 
 _FIRST_PAUSE, _FACTOR, _MAX_PAUSE = 0.05, 1.5, 1.0
 """Seconds between two attempts to take the lock: the first pause, its growth factor, the longest."""
@@ -39,7 +39,7 @@ async def turn_to_start(run: JobRun, transfer: Transfer, seen: frozenset[Start])
         await run.turns.acquire()
     try:
         turn = await _take(run, transfer, seen)
-        if isinstance(turn, Turn):
+        if isinstance(turn, Refusal):
             yield False
             return
         try:
@@ -50,7 +50,7 @@ async def turn_to_start(run: JobRun, transfer: Transfer, seen: frozenset[Start])
         run.turns.release()
 
 
-async def _take(run: JobRun, transfer: Transfer, seen: frozenset[Start]) -> int | Turn:
+async def _take(run: JobRun, transfer: Transfer, seen: frozenset[Start]) -> int | Refusal:
     """Return the descriptor of the lock, or OUTDATED after the item was listed again. Raises Stopped."""
     pause = _FIRST_PAUSE
     with run.stop.interruptible():
@@ -58,11 +58,11 @@ async def _take(run: JobRun, transfer: Transfer, seen: frozenset[Start]) -> int 
             # Shielded, so that no descriptor is lost.
             with anyio.CancelScope(shield=True):
                 turn = await anyio.to_thread.run_sync(run.places.begin, place_of(transfer), seen)
-            if turn is not Turn.TAKEN:
+            if turn is not Refusal.TAKEN:
                 break
             await run.clock.sleep(pause)
             pause = min(pause * _FACTOR, _MAX_PAUSE)
-        if isinstance(turn, Turn):
+        if isinstance(turn, Refusal):
             await _look_again(run, seen)
         return turn
 

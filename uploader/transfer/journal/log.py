@@ -28,7 +28,7 @@ from uploader.disk import Disk, as_resumable, is_at
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.system import system_errors
 from uploader.transfer.journal.events import AnyEvent, PublishIntended
-from uploader.transfer.journal.state import Kept
+from uploader.transfer.journal.state import SyncFacts
 
 E = TypeVar("E", bound=msgspec.Struct)
 
@@ -79,7 +79,7 @@ class Synced(msgspec.Struct, frozen=True):
 
     length: int
     checksum: int
-    kept: Kept = msgspec.field(default_factory=Kept)
+    kept: SyncFacts = msgspec.field(default_factory=SyncFacts)
 
 
 class Replay(msgspec.Struct, Generic[E], kw_only=True):
@@ -132,7 +132,7 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
         return None
     length, checksum, item, account, version, published, curation, files = found.groups()
     pairs = (pair.split(b":") for pair in files.split())
-    kept = Kept(
+    kept = SyncFacts(
         item=None if item is None else int(item),
         account=None if account is None else int(account),
         publishing=None if version is None else _publishing(version, published, curation),
@@ -235,9 +235,9 @@ class Journal:
         fd: int,
         seed: int,
         length: int,
-        kept: Kept | None = None,
+        kept: SyncFacts | None = None,
     ) -> None:
-        self.kept = kept or Kept()
+        self.kept = kept or SyncFacts()
         """The job's facts for the record of the next sync, updated as the job changes."""
         self._path = path
         self._disk = disk
@@ -249,7 +249,7 @@ class Journal:
         self._turn = anyio.Lock()
 
     @classmethod
-    def create(cls, path: Path, events: Iterable[msgspec.Struct], disk: Disk, kept: Kept | None = None) -> Journal:
+    def create(cls, path: Path, events: Iterable[msgspec.Struct], disk: Disk, kept: SyncFacts | None = None) -> Journal:
         """Write a whole new journal in place of `path`, durably, and open it. Blocks."""
         data, seed = encode(events)
         disk.replace(path, data)
@@ -258,7 +258,7 @@ class Journal:
         return journal
 
     @classmethod
-    def reopen(cls, path: Path, replay: Replay[E], disk: Disk, kept: Kept | None = None) -> Journal:
+    def reopen(cls, path: Path, replay: Replay[E], disk: Disk, kept: SyncFacts | None = None) -> Journal:
         """Open a journal that was read as `replay`, to append to it. Blocks.
 
         A torn or damaged journal is rewritten from what could be read; the original of a damaged one is kept beside it
@@ -295,10 +295,10 @@ class Journal:
                         await anyio.to_thread.run_sync(self._write, data, seed, kept)
                     del self._pending[:count]
 
-    def _to_keep(self) -> Kept:
+    def _to_keep(self) -> SyncFacts:
         return msgspec.structs.replace(self.kept, files=dict(list(self.kept.files.items())[-_MOST_FILES:]))
 
-    def _write(self, data: bytes, seed: int, kept: Kept) -> None:
+    def _write(self, data: bytes, seed: int, kept: SyncFacts) -> None:
         try:
             with system_errors():
                 with as_resumable():
@@ -310,7 +310,7 @@ class Journal:
             self._broken = error
             raise
 
-    def _note_synced(self, seed: int, kept: Kept) -> None:
+    def _note_synced(self, seed: int, kept: SyncFacts) -> None:
         """Record the sync, not durably: after a power failure an outdated record does no harm.
 
         A process that took over the job has replaced the journal: the record belongs to that process.

@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
-from uploader.transfer.journal.state import ItemState, JobState, Kept, StateLoader
+from uploader.transfer.journal.state import ItemState, JobState, StateLoader, SyncFacts
 
 _SLACK = timedelta(hours=1)
 """Tolerance: how far this machine's clock, which dates the plan, may be ahead of the server's."""
@@ -23,7 +23,7 @@ _PLANNING = (ev.JobPlanned, ev.JobGrown, ev.SourcePlanned, ev.SourceSkipped)
 def recover(
     events: Iterable[ev.AnyEvent],
     plan: Sequence[ev.AnyEvent] | None,
-    kept: Kept,
+    kept: SyncFacts,
     *,
     without_item: bool = False,
     newer: bool = False,
@@ -95,7 +95,7 @@ def _changes_of_item(state: JobState, item: int | None) -> list[ev.AnyEvent]:
     return [] if state.item_state is ItemState.UNWANTED else [ev.ItemUnwanted(lost)]
 
 
-def _possible_intents(state: JobState, kept: Kept, *, without_item: bool) -> list[ev.AnyEvent]:
+def _possible_intents(state: JobState, kept: SyncFacts, *, without_item: bool) -> list[ev.AnyEvent]:
     """Make intents for everything that may have happened and whose record may be lost."""
     plan, at = state.plan, _earliest(state)
     intents: list[ev.AnyEvent] = []

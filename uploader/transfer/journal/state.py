@@ -27,7 +27,7 @@ class ItemState(enum.Enum):
     UNWANTED = "unwanted"
 
 
-class Kept(msgspec.Struct, kw_only=True):
+class SyncFacts(msgspec.Struct, kw_only=True):
     """The job's facts in the record of each sync, in case its journal is truncated later.
 
     `item` is the item that the job has created; None if it has not, and in records of earlier versions. `account` is
@@ -254,13 +254,13 @@ class JobState:
         intents = self.item_intents if self.creates_item and self.item_id is None else []
         return intents[-1].account if intents else None
 
-    def to_keep(self) -> Kept:
+    def to_keep(self) -> SyncFacts:
         """Return the job's facts for the record of the next sync; for its files see `keep_unfinished`."""
         files = dict(self.unfinished_on_record)
         for transfer in self.transfers:
             keep_unfinished(files, transfer)
         publishing = self.last_publish_intent
-        return Kept(item=self.created_item, account=self.creating_account, publishing=publishing, files=files)
+        return SyncFacts(item=self.created_item, account=self.creating_account, publishing=publishing, files=files)
 
     def is_done(self, step: str) -> bool:
         """Return True if a final step is done and need not be repeated: see `FinalStepsRequested`.

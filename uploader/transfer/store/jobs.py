@@ -26,7 +26,7 @@ from uploader.transfer.journal.lifecycle import IllegalEvent
 from uploader.transfer.journal.log import EVENTS, Replay, damaged_path, decode, read_synced, recovered_path, scan
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.journal.recovery import is_whole, recover, replay
-from uploader.transfer.journal.state import JobState, Kept, StateLoader
+from uploader.transfer.journal.state import JobState, StateLoader, SyncFacts
 
 if TYPE_CHECKING:
     from uploader.transfer.store.archives import Archives
@@ -127,7 +127,7 @@ class JobStore:
         """
         check_private(self.folder(job))
         log, state = self.load(job)
-        kept = log.synced.kept if log.synced is not None else Kept()
+        kept = log.synced.kept if log.synced is not None else SyncFacts()
         if not is_whole(state) and not log.damaged:
             # The plan is written as a whole: it was cut off, and the record of the last sync is lost, too.
             log.damaged.append(1)

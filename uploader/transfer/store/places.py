@@ -29,7 +29,7 @@ RECENT = 60.0
 """Seconds for which a listing of the item may lack a file that another job has just started."""
 
 
-class Turn(enum.Enum):
+class Refusal(enum.Enum):
     """Why a place may not be started now."""
 
     TAKEN = "another process, or another task of this one, has the turn"
@@ -73,7 +73,7 @@ class PlaceLog:
         found = frozenset(self._others(recent=True))
         return found, frozenset(start.job for start in found - self.seen)
 
-    def begin(self, place: str, seen: frozenset[Start]) -> int | Turn:
+    def begin(self, place: str, seen: frozenset[Start]) -> int | Refusal:
         """Take the lock for a place, and log the start. Returns a descriptor to close when the request has ended.
 
         `seen` is its value when the decision to start was begun. Raises StateDiskFull, StateLost.
@@ -81,7 +81,7 @@ class PlaceLog:
         with as_resumable():
             return self._begin(place, seen)
 
-    def _begin(self, place: str, seen: frozenset[Start]) -> int | Turn:
+    def _begin(self, place: str, seen: frozenset[Start]) -> int | Refusal:
         digest = _digest(place)
         stripe = int(digest, 16) % _STRIPES
         if not self._made:
@@ -91,10 +91,10 @@ class PlaceLog:
         begun = False
         try:
             if take_flock(fd) is False:
-                return Turn.TAKEN
+                return Refusal.TAKEN
             starts = self._read(stripe)
             if any(s.place in (digest, _ANY) and self._is_foreign(s) and s not in seen for s in starts):
-                return Turn.OUTDATED
+                return Refusal.OUTDATED
             new = Start(item=self._item, place=digest, job=self._job, nonce=secrets.token_hex(4))
             self._write(stripe, starts, new)
             begun = True

@@ -27,7 +27,7 @@ from uploader.transfer.options import Options
 from uploader.transfer.run.context import StartedElsewhere
 from uploader.transfer.run.stop import Stop
 from uploader.transfer.store import places as places_module
-from uploader.transfer.store.places import PlaceLog, Turn
+from uploader.transfer.store.places import PlaceLog, Refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -96,7 +96,7 @@ def test_the_log_is_bounded_and_forgets_no_job(tmp_path: Path, monkeypatch: pyte
     def start(at: PlaceLog, place: str) -> None:
         turn = at.begin(place, at.seen)
         assert isinstance(turn, int)
-        assert log("another").begin(place, frozenset()) is Turn.TAKEN
+        assert log("another").begin(place, frozenset()) is Refusal.TAKEN
         os.close(turn)
 
     first, second = log("first"), log("second")
@@ -105,7 +105,7 @@ def test_the_log_is_bounded_and_forgets_no_job(tmp_path: Path, monkeypatch: pyte
     for place in places:
         start(first, place)
     for place in places[:: len(places) // 100]:
-        assert second.begin(place, second.seen) is Turn.OUTDATED
+        assert second.begin(place, second.seen) is Refusal.OUTDATED
         start(log("second", item=2), place)
     assert sum(path.stat().st_size for path in (tmp_path / "places").iterdir()) < 2 * 128 * 64
     assert len(list((tmp_path / "places").iterdir())) == 4
@@ -116,7 +116,7 @@ def test_the_log_is_bounded_and_forgets_no_job(tmp_path: Path, monkeypatch: pyte
     second.seen = found
     assert second.survey_all() == (found, frozenset())
     start(second, places[0])
-    assert second.begin(places[1], earlier) is Turn.OUTDATED, "decided before that"
+    assert second.begin(places[1], earlier) is Refusal.OUTDATED, "decided before that"
 
 
 @pytest.mark.parametrize("link", [False, True])

@@ -7,23 +7,23 @@ import msgspec
 from tests.support.walks import AT, PLAN
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.recovery import recover
-from uploader.transfer.journal.state import ItemState, JobState, Kept
+from uploader.transfer.journal.state import ItemState, JobState, SyncFacts
 
 SOURCE = ev.SourcePlanned(0, path="/data/a", name="a", size=90, mtime_ns=1, inode=2)
 CREATED = (ev.ItemIntended(at=AT, mark="m", account=3), ev.ItemCreated(7), ev.ItemReady(id=7, url="https://e/7"))
 
 
 def recovered(
-    *events: ev.AnyEvent, plan: ev.JobPlanned = PLAN, kept: Kept | None = None, newer: bool = False
+    *events: ev.AnyEvent, plan: ev.JobPlanned = PLAN, kept: SyncFacts | None = None, newer: bool = False
 ) -> tuple[list[ev.AnyEvent], JobState]:
     """The events that recovery adds to these, which follow the plan; and the state after them."""
-    taken, state = recover([plan, SOURCE, *events], None, kept or Kept(), newer=newer)
+    taken, state = recover([plan, SOURCE, *events], None, kept or SyncFacts(), newer=newer)
     assert state is not None
     return taken[2 + len(events) :], state
 
 
 def test_a_job_that_lost_everything_may_have_created_its_item_and_begun_its_file() -> None:
-    added, state = recovered(kept=Kept(account=3))
+    added, state = recovered(kept=SyncFacts(account=3))
     assert [type(event) for event in added] == [ev.ItemIntended, ev.UploadIntended]
     assert (state.item_state, state.creating_account) == (ItemState.INTENDED, 3)
 
@@ -55,7 +55,7 @@ def test_a_transfer_with_a_file_to_remove_has_begun_no_other_one() -> None:
 
 
 def test_the_item_of_a_newer_sync_replaces_that_of_the_journal() -> None:
-    other = Kept(item=8)
+    other = SyncFacts(item=8)
     added, state = recovered(*CREATED, kept=other, newer=True)
     assert added[:2] == [ev.ItemRemoved(7), ev.ItemCreated(8)]
     assert state.item_id == 8

@@ -12,7 +12,7 @@ from uploader.transfer.journal.lifecycle import State, Step, next_step
 from uploader.transfer.journal.log import decode, encode
 from uploader.transfer.journal.plan import Target, plan_events, renewal_events
 from uploader.transfer.journal.recovery import recover
-from uploader.transfer.journal.state import JobState, Kept, state_after
+from uploader.transfer.journal.state import JobState, SyncFacts, state_after
 
 HERE = Target(endpoint="https://example.org/v2", title="data")
 
@@ -125,14 +125,14 @@ def test_a_damaged_plan_is_made_whole_by_the_command_only_where_both_say_the_sam
     done: list[ev.AnyEvent] = [ev.ItemReady(id=3, url="u"), ev.FoundIdentical(2, id=9, md5=MD5)]
     for lost in range(len(events)):
         left = [e for at, e in enumerate(events) if at != lost] + done
-        _, job = recover(left, events, Kept())
+        _, job = recover(left, events, SyncFacts())
         assert job is not None
         assert (job.transfers[2].name, job.transfers[2].state) == ("c", State.VERIFIED)
     for other in (["a", "b"], ["a", "b", "c", "d"], ["0", "a", "b", "c"], ["b", "a", "c"]):
         plan, _ = planned(*other)
         for lost in range(1, len(events)):
             left = [e for at, e in enumerate(events) if at != lost] + done
-            _, job = recover(left, plan, Kept())
+            _, job = recover(left, plan, SyncFacts())
             # Never another source's file: then no job is better.
             assert job is None, (other, lost)
 
