@@ -37,17 +37,19 @@ def _is_begun(transfer: Transfer) -> bool:
 
 
 def select_moved(state: JobState, selection: Selection) -> None:
-    """Select the begun and sent sources that a link has replaced: they were moved. Blocks.
+    """Select the sources of a job that a link has replaced, or a folder above them: they were moved. Blocks.
 
-    The rest of a begun one is sent; one that was sent stays in the job if the link leads to the version that was sent.
+    One that was not sent yet is sent; one that was sent stays in the job if the link leads to the version sent.
     """
-    skipped = {skip.path for skip in selection.skipped if skip.reason == "link"}
+    skipped = {skip.path for skip in selection.skipped if skip.reason in ("link", "link-loop")}
+    folders = tuple(path for path in skipped if path.endswith("/"))
     found: set[str] = set()
     for transfer in state.active if skipped else ():
-        if transfer.path not in skipped or not os.path.isfile(transfer.path):  # noqa: PTH113
+        replaced = transfer.path in skipped or transfer.path.startswith(folders)
+        if not replaced or not os.path.isfile(transfer.path):  # noqa: PTH113
             continue
         moved = chosen_file(transfer.path, transfer.folder, name=transfer.name, md5=transfer.expected)
-        if _is_begun(transfer) or (transfer.state is State.VERIFIED and _is_version(transfer, moved)):
+        if transfer.state is not State.VERIFIED or _is_version(transfer, moved):
             selection.files.append(moved)
             found.add(transfer.path)
     selection.skipped = [skip for skip in selection.skipped if skip.path not in found]

@@ -471,6 +471,49 @@ async def test_a_begun_source_that_was_moved_behind_a_link_is_finished(world: Wo
     assert world.report.skipped == ()
 
 
+async def folder_behind_a_link(world: World, *, request: str, occurrence: int) -> str:
+    """A folder whose subfolder was moved to other storage and replaced by a link, after the process was killed."""
+    for name in ("a", "b", "c"):
+        world.source(f"tree/raw/{name}", name.encode() * 100)
+    world.source("tree/z", b"z")
+    world.figshare.fail(request, Fault.KILLED_BEFORE, first=occurrence)
+    options = Options(connections=1)
+    assert await world.upload(str(world.folder / "tree"), title=TITLE, options=options) == KILLED
+    (world.folder / "tree" / "raw").rename(world.folder / "elsewhere")
+    (world.folder / "tree" / "raw").symlink_to(world.folder / "elsewhere")
+    return str(world.folder / "tree")
+
+
+@pytest.mark.parametrize(
+    ("request_name", "occurrence"), [("create", 1), ("initiate", 2), ("send_part", 3), ("complete", 2)]
+)
+async def test_a_folder_that_was_moved_behind_a_link_is_sent(world: World, request_name: str, occurrence: int) -> None:
+    tree = await folder_behind_a_link(world, request=request_name, occurrence=occurrence)
+    async with world.client() as client:
+        plan = await client.preview(tree, title=TITLE)
+    assert sorted(file.name for file in plan.files) == ["a", "b", "c", "z"]
+    publish = ItemOptions(metadata=Metadata(), publish=True)
+    assert await world.upload(tree, title=TITLE, item_options=publish) == 0, world.error
+    (item,) = world.figshare.stored_items.values()
+    raw = [(f"tree/raw/{name}", md5(name.encode() * 100)) for name in ("a", "b", "c")]
+    assert world.contents(item.id) == [*raw, ("tree/z", md5(b"z"))]
+    assert item.version == 1
+    assert world.report is not None
+    assert len(world.report.files) == 4
+    assert await world.upload(tree, title=TITLE, item_options=publish) == 0, world.error
+    assert world.contents(item.id) == [*raw, ("tree/z", md5(b"z"))]
+
+
+async def test_a_moved_folder_of_which_a_file_is_gone_is_not_a_success(world: World) -> None:
+    tree = await folder_behind_a_link(world, request="complete", occurrence=2)
+    (item,) = world.figshare.stored_items.values()
+    begun = [file.name for file in item.files.values() if file.status == "created"]
+    (world.folder / "elsewhere" / begun[0]).unlink()
+    publish = ItemOptions(metadata=Metadata(), publish=True)
+    assert await world.upload(tree, title=TITLE, item_options=publish) == 1
+    assert item.version == 0
+
+
 @pytest.mark.parametrize("changed", [False, True])
 async def test_a_sent_source_that_was_moved_behind_a_link_stays_in_the_job_if_it_is_the_same(
     world: World, changed: bool
