@@ -147,8 +147,10 @@ def slurm_script(command: Sequence[str], *, tasks: int | None, workers: int | No
     pool. `limit` is Slurm's time limit.
     """
     shared = ["--join", "--shard", "auto"] if tasks else ["--dask", f"slurm:{workers}"] if workers else []
-    added = ["--deadline", "auto", "--grace", "60s", *shared]
     name, *words = command or ("upload",)
+    # A download has no such option: what it has received is kept.
+    grace = [] if name == "download" else ["--grace", "60s"]
+    added = ["--deadline", "auto", *grace, *shared]
     # What the user says comes last, so that it can change the options.
     line = shlex.join(["figup", name, *added, *words])
     return _SCRIPT.format(

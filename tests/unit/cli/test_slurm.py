@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from uploader.cli.main import main
 from uploader.cli.slurm import script as slurm
 from uploader.cli.slurm import slurm_script
 from uploader.cli.transfer_options import DEADLINE
@@ -38,6 +40,29 @@ def test_words_are_quoted_and_the_users_options_come_last() -> None:
 @pytest.mark.parametrize(("command", "begin"), [("download", "# Download with figup; "), ("upload", "# Upload with ")])
 def test_the_script_says_what_it_does(command: str, begin: str) -> None:
     assert slurm_script((command, "x"), tasks=None, workers=None, limit="30").splitlines()[1].startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("words", "tasks", "workers"),
+    [
+        (("upload", "results", "--item", "7"), None, None),
+        (("upload", "results", "--item", "7"), 2, None),
+        (("upload", "results", "--item", "7"), None, 2),
+        (("resume", "JOB"), 2, None),
+        (("resume", "JOB"), None, 2),
+        (("download", "7", "-o", "data"), None, None),
+    ],
+)
+def test_the_command_takes_the_options_that_the_script_gives_it(
+    words: tuple[str, ...], tasks: int | None, workers: int | None
+) -> None:
+    text = slurm_script(words, tasks=tasks, workers=workers, limit="30")
+    line = next(line for line in text.splitlines() if line.startswith("figup "))
+    _, name, *given = shlex.split(line.removesuffix(" &"))
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    with command.make_context(name, given) as context:
+        assert not context.args
 
 
 @pytest.mark.parametrize("limit", ["30", "30:00", "04:00:00", "1-12", "2-00:00:00", "UNLIMITED"])
