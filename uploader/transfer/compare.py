@@ -225,11 +225,14 @@ def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Mat
 
 
 def late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
-    """Find unfinished files in a transfer's place that may come from an abandoned initiation."""
-    if transfer.link or not (transfer.late or transfer.lost):
+    """Find unfinished files in a transfer's place that may come from an abandoned initiation, also one whose record a
+    damaged journal may have lost.
+    """
+    late = transfer.late or transfer.record_lost
+    if transfer.link or not (late or transfer.lost):
         return []
     before = {*transfer.owned_ids(), *transfer.known}
-    new = (f for f in others if f.id in transfer.lost or (transfer.late and f.id not in before))
+    new = (f for f in others if f.id in transfer.lost or (late and f.id not in before))
     return [f for f in new if classify(f, Expected()) is Match.UNFINISHED]
 
 

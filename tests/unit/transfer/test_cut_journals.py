@@ -441,3 +441,23 @@ async def test_an_upload_whose_intent_was_cut_off_is_named_with_what_removes_it(
     del item.files[left]
     assert await world.upload(source, item=item.id, item_options=options) == 0
     assert (world.contents(item.id), item.version) == ([("a", md5(FILES["a"]))], 1)
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_an_upload_that_appears_after_its_record_was_cut_off_is_removed(world: World, named: bool) -> None:
+    """In an item that the user named it may be another's, and is only reported."""
+    world.figshare.fail("initiate", Fault.LOST_BEFORE)
+    target = await prepare(world, "never", named, "skip")
+    target["item_options"] = ItemOptions(metadata=Metadata(), publish=True)
+    (item,) = world.figshare.stored_items.values()
+    late = world.figshare.add_file(item, "a", FILES["a"], status="created")
+    late.folder = "set"
+    stored = Stored(world)
+    for length in stored.cuts:
+        stored.restore(length)
+        for _ in range(2):
+            assert await world.upload(str(world.folder / "set"), **target) == int(named), length
+        (item,) = world.figshare.stored_items.values()
+        assert (late.id in item.files, item.version) == (named, 0 if named else 1)
+        item.files.pop(late.id, None)
+        assert world.contents(item.id) == STORED
