@@ -43,6 +43,8 @@ _RESULT_TIMEOUT = 5.0
 """Seconds to wait for the result of a finished task. If its worker dies before that, Dask waits forever: the task may
 run on no other worker.
 """
+_WITHDRAW_TIMEOUT = 3.0
+"""Seconds to wait in the end until the workers have stopped. Dask drops tasks whose client has gone."""
 _LOST = "worker-lost"
 _PARTS = 4
 """Parts of an order at most: only a whole task reports."""
@@ -62,6 +64,8 @@ class DaskWire:
         """Tasks without a result yet, with their worker and order; None for those about limits."""
         self._silent: dict[str, int] = {}
         """Workers that did not give a result in time, with their beat then: not asked again before the next."""
+        self._lost: dict[str, set[int]] = {}
+        """Orders without a result, by worker: it may still be carrying them out."""
 
     async def members(self) -> Mapping[str, Hello]:
         workers = await self._workers()
@@ -71,6 +75,8 @@ class DaskWire:
             ended = address not in workers
             beat = hello.beat if ended else int(1000 * workers[address]["last_seen"])
             self._members[address] = msgspec.structs.replace(hello, beat=beat, ended=ended)
+        for address in self._lost.keys() & workers.keys():
+            self._submit(address, None, carrier.withdraw, sorted(self._lost.pop(address)), False)
         return self._members
 
     async def _workers(self) -> dict[str, Any]:
@@ -103,7 +109,9 @@ class DaskWire:
             self._submit(member, None, carrier.withdraw, sorted(withdrawn), orders.abort)
         for order in orders.orders:
             if order.id not in known:
-                self._submit(member, order.id, carrier.carry_out, self._term, order)
+                # An order of an earlier leader may go on in a worker, and so may one whose worker was lost for a while.
+                contested = msgspec.structs.replace(order, contested=True)
+                self._submit(member, order.id, carrier.carry_out, self._term, contested)
 
     def _submit(self, member: str, order: int | None, call: object, *args: object) -> None:
         task = self._client.submit(
@@ -124,10 +132,13 @@ class DaskWire:
                 text = f"a task of the pool ended as {task.status}"
                 failed = OrderFailed(term=self._term, order=order, code=_LOST, message=text)
                 found += [(member, failed), (member, OrderOver(term=self._term, order=order))]
+                self._lost.setdefault(member, set()).add(order)
             del self._tasks[task]
         lost = [task for task, (member, _) in self._tasks.items() if self._has_ended(member)]
         for task in lost:
-            del self._tasks[task]
+            member, order = self._tasks.pop(task)
+            if order is not None:
+                self._lost.setdefault(member, set()).add(order)
         if lost:
             await self._client.cancel(lost)
         return found
@@ -157,9 +168,17 @@ class DaskWire:
             known.pop(member, None)
 
     async def close(self) -> None:
-        """Cancel what is under way. Raises nothing."""
-        await self._client.cancel(list(self._tasks))
-        self._tasks.clear()
+        """End what is under way: tasks that wait are cancelled, and workers begin no further part of their orders."""
+        tasks, self._tasks = self._tasks, {}
+        await self._client.cancel(list(tasks))
+        for member in dict.fromkeys(name for name, order in tasks.values() if order is not None):
+            numbers = sorted(order for name, order in tasks.values() if name == member and order is not None)
+            self._submit(member, None, carrier.withdraw, numbers, False)
+        with anyio.move_on_after(_WITHDRAW_TIMEOUT):
+            for task in self._tasks:
+                # However it ends: its worker may die meanwhile.
+                with suppress(Exception, distributed.CancelledError):
+                    await task
 
 
 @dataclass(frozen=True, kw_only=True)

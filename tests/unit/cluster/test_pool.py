@@ -132,6 +132,47 @@ async def test_withdrawn_orders_are_reported_and_can_be_aborted_later() -> None:
     assert len(client.calls) == 4
 
 
+async def test_a_worker_asks_before_each_part() -> None:
+    """Orders of an earlier leader may go on in it, and its own in another process."""
+    client = FakePool(Task("pending"))
+    await wire_to(client, (WORKER, 1))
+    ((_, (_, given)),) = client.calls
+    assert isinstance(given, Order)
+    assert given.contested
+
+
+async def test_orders_are_withdrawn_when_the_leader_ends() -> None:
+    waiting, begun = Task("pending"), Task("pending")
+    failed, withdrawn = Task("error", RuntimeError("the worker died")), Task("finished", [])
+    client = FakePool(waiting, begun, Task("pending"), failed, withdrawn)
+    wire = await wire_to(client, (WORKER, 1), (WORKER, 2), (OTHER, 3))
+    await wire.close()
+    assert client.cancelled[:2] == [waiting, begun]
+    assert client.calls[3:] == [(carrier.withdraw, ([1, 2], False)), (carrier.withdraw, ([3], False))]
+    assert (failed.asked, withdrawn.asked) == (1, 1), "Dask drops a task if its client goes before it ends"
+
+
+async def test_a_leader_ends_although_a_worker_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_WITHDRAW_TIMEOUT", 0.05)
+    wire = await wire_to(FakePool(Task("pending"), Task("pending")), (WORKER, 1))
+    with anyio.fail_after(10):
+        await wire.close()
+
+
+async def test_a_worker_that_comes_back_stops_what_it_was_lost_with() -> None:
+    client = FakePool(Task("pending"), Task("pending"), Task("pending"), Task("finished", []))
+    wire = await wire_to(client, (WORKER, 1), (WORKER, 2), (OTHER, 3))
+    beat = client.workers.pop(WORKER)
+    assert (await wire.members())[WORKER].ended
+    assert await wire.reports() == []
+    await wire.forget(WORKER)
+    client.workers[WORKER] = beat + 1
+    assert not (await wire.members())[WORKER].ended
+    assert client.calls[3:] == [(carrier.withdraw, ([1, 2], False))]
+    await wire.members()
+    assert len(client.calls) == 4
+
+
 @pytest.mark.parametrize("answer", ["Submitted batch job 17\n", "Submitted batch job 17 on cluster east\n"])
 def test_the_job_of_the_workers(answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm_pool, "_answer_of", lambda *_: answer)
