@@ -90,10 +90,10 @@ def test_the_job_and_its_reports_show_the_archive(figup: Figup, survey: Path) ->
     again = figup.run("upload", "survey", "--pack", "tar").expect(0)
     assert "nothing was sent" in again.stdout
     shutil.rmtree(survey / "nothing in it")
-    changed = figup.run("upload", "survey", "--pack", "tar").expect(5)
-    assert "nothing in it: is no longer among its sources since survey.tar was sent" in changed.stderr
-    assert "--restart-changed" in changed.stderr
-    figup.run("upload", "survey", "--pack", "tar", "--restart-changed").expect(0)
+    gone = figup.run("upload", "survey", "--pack", "tar").expect(4)
+    assert "nothing in it: no longer exists, but is a member of the archive survey.tar. Put it back" in gone.stderr
+    assert "--restart-changed --forget-missing" in gone.stderr
+    figup.run("upload", "survey", "--pack", "tar", "--restart-changed", "--forget-missing").expect(0)
 
 
 @pytest.mark.parametrize(

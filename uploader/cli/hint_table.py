@@ -198,6 +198,11 @@ HINTS: dict[str, Hint] = {
     ),
     "put-back": Hint(f"Put it back and {_RERUN}.", complete=True),
     "put-back-to-compare": Hint(f"Put it back and {_RERUN} to compare it; the item holds it.", complete=True),
+    "member-gone": Hint(
+        "Put it back and run the same command again, or add --restart-changed --forget-missing to make the archive "
+        "without it.",
+        complete=True,
+    ),
     "changed-since-verified": Hint("Add --restart-changed to send it in its place, or use another item to keep both."),
     "no-longer-held": Hint("Add --new-job to send it again."),
     "lost-in-item": Hint("Run the same command again to send it again.", complete=True),

@@ -228,8 +228,13 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 self.notify(no.Warned(message=text, hint="Remove it there if the other archives have its files."))
 
     def _changes(self, job: OpenJob, selection: Selection, lost: set[str]) -> list[ev.AnyEvent]:
-        """Return the events that bring the job up to date. Blocks. Raises SourceChanged: see `Archives.changes`."""
+        """Return the events that bring the job up to date. Blocks.
+
+        Raises SourceChanged: see `Archives.changes`, and SourceNotFound for a member that must not be forgotten.
+        """
         archives = self.states.archives(job.name)
+        for _, error in archives.gone_members(job.state, selection) if not self.options.forget_missing else ():
+            raise error
         replaced = archives.changes(job.state, selection, restart=self.options.restart_changed)
         archives.keep(selection)
         job.wanted_archives = archives.wanted

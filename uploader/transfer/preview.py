@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from uploader.concurrency import in_thread
-from uploader.errors import ExitStatus, JournalDamaged, JournalNewer
+from uploader.errors import ExitStatus, JournalDamaged, JournalNewer, SourceNotFound
 from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
@@ -113,6 +113,7 @@ async def preview(
     files = [await planner.plan(chosen) for chosen in selection.files]
     if state is not None and not options.forget_missing:
         files += _missing(state, await in_thread(lost_sources, state, selection), selection)
+        files = _without_members(files, await in_thread(list, states.archives(job).gone_members(state, selection)))
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
         files = _rechecked(files, state, remote, item.folders)
@@ -143,7 +144,8 @@ def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bo
     refused = {file.status for file in files if file.action == "refuse"}
     if not refused:
         return ExitStatus.OK
-    if refused == {"missing"} and len(files) == 1:
+    is_refused = any(file.status == "missing" and file.members is not None for file in files)
+    if is_refused or (refused == {"missing"} and len(files) == 1):
         return ExitStatus.NOT_FOUND
     if "changed" in refused and (finished or len(files) == 1):
         return ExitStatus.INTEGRITY
@@ -202,21 +204,32 @@ def _missing(state: JobState, lost: Collection[str], selection: Selection) -> li
     """Plan the sources that the job knows and that no longer exist."""
     selected = {key_of(chosen) for chosen in selection.files}
     return [
-        FilePlan(
-            path=t.path,
-            folder=t.folder,
-            name=t.name,
-            size=t.size,
-            status="missing",
-            action="refuse",
-            parts=0,
-            bytes_left=0,
-            file_id=t.file_id,
-            reason="no longer exists",
-        )
-        for t in state.transfers
-        if t.path in lost and key_of(t) not in selected
+        _missing_file(t, "no longer exists") for t in state.transfers if t.path in lost and key_of(t) not in selected
     ]
+
+
+def _missing_file(transfer: Transfer, reason: str, chosen: FilePlan | None = None) -> FilePlan:
+    return FilePlan(
+        path=chosen.path if chosen is not None else transfer.path,
+        folder=transfer.folder,
+        name=transfer.name,
+        size=transfer.size,
+        status="missing",
+        action="refuse",
+        parts=0,
+        bytes_left=0,
+        file_id=transfer.file_id,
+        reason=reason,
+        members=transfer.archive.members if transfer.archive is not None else None,
+    )
+
+
+def _without_members(files: list[FilePlan], gone: Sequence[tuple[Transfer, SourceNotFound]]) -> list[FilePlan]:
+    """Refuse the archives with a member that no longer exists, as the upload does before it sends anything."""
+    archives = {file.name: file for file in files if file.members is not None}
+    refused = {t.name: _missing_file(t, error.message, archives.get(t.name)) for t, error in gone}
+    others = [file for file in files if file.name not in refused or file.members is None]
+    return [*others, *refused.values()]
 
 
 def _finished(file: FilePlan, transfer: Transfer, match: Match, reason: str) -> FilePlan:

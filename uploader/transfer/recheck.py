@@ -37,7 +37,7 @@ from uploader.transfer.journal.state import JobState
 from uploader.transfer.notices import Listener, report_reading
 from uploader.transfer.run.listing import list_item, read_item
 from uploader.transfer.run.service import Service
-from uploader.transfer.store.archives import SEND_NEW_VERSION, Archives
+from uploader.transfer.store.archives import SEND_NEW_VERSION, Archives, since_verified
 
 
 def matches_record(transfer: Transfer, stamp: FileStamp) -> bool:
@@ -327,7 +327,7 @@ async def check_source(
         async with source_slots.hold() if source_slots is not None else nullcontext():
             stamp = await in_own_thread(archives.stamp, transfer)
     except SourceChanged as error:  # a member of an archive
-        raise error.with_context(hint=SEND_NEW_VERSION, situation="changed-since-verified") from error
+        raise since_verified(error) from error
     except SourceNotFound as error:
         raise SourceNotFound(
             f"{printable(transfer.path)}: was sent and verified, but no longer exists here",

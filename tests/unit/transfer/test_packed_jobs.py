@@ -19,6 +19,7 @@ import pytest
 from tests.fakes.figshare import PART_SIZE, Fault
 from tests.fakes.world import KILLED, World, md5
 from tests.support.archives import read_members
+from uploader.cli.hints import hint_for
 from uploader.errors import ExitStatus, JobBusy
 from uploader.figshare.outcomes import PartFailed
 from uploader.sources.archive.plan import Plan
@@ -36,6 +37,7 @@ from uploader.transfer.report import Report
 pytestmark = pytest.mark.anyio
 
 ZIP = Options(pack="zip")
+RESTART = Options(pack="zip", restart_changed=True, forget_missing=True)
 FORMATS = ["zip", "tar"]
 
 
@@ -180,12 +182,10 @@ async def test_a_member_that_changes_is_named(world: World, survey: Path, change
     assert world.error is not None
     assert str(path) in world.error.message
     # The same command names it as well; then the archive is begun anew.
-    again = await world.upload(str(survey), options=ZIP)
-    if phase != "planned":
-        assert again == ExitStatus.INTEGRITY
-        assert world.error is not None
-        assert str(path) in world.error.message
-        assert await world.upload(str(survey), options=Options(pack="zip", restart_changed=True)) == 0
+    assert await world.upload(str(survey), options=ZIP) == (ExitStatus.NOT_FOUND if change == "gone" else 5)
+    assert world.error is not None
+    assert str(path) in world.error.message
+    assert await world.upload(str(survey), options=RESTART) == 0
     found = members(archive(world))
     found.pop("MANIFEST.md5")
     assert found == expected(survey)
@@ -269,15 +269,64 @@ async def test_a_change_between_two_runs(world: World, survey: Path, change: str
         path.write_bytes(b"1")
     else:
         path.unlink()
-    assert await world.upload(str(survey), options=ZIP) == ExitStatus.INTEGRITY
+    assert await world.upload(str(survey), options=ZIP) == (ExitStatus.NOT_FOUND if change == "gone" else 5)
     assert world.error is not None
     assert str(path) in world.error.message
-    assert await world.upload(str(survey), options=Options(pack="zip", restart_changed=True)) == 0
+    assert await world.upload(str(survey), options=RESTART) == 0
     found = members(archive(world))
     found.pop("MANIFEST.md5")
     assert found == expected(survey)
     (item,) = world.figshare.stored_items.values()
     assert len(item.files) == 1
+
+
+@pytest.mark.parametrize("when", ["planned", "initiated", "begun", "verified"])
+@pytest.mark.parametrize("restart", [False, True])
+async def test_members_that_are_gone_are_never_forgotten_unasked(
+    world: World, survey: Path, when: str, restart: bool
+) -> None:
+    options = Options(pack="zip", restart_changed=restart)
+    requests = {"planned": "create", "initiated": "initiate", "begun": "send_part"}
+    if when in requests:
+        world.figshare.fail(requests[when], Fault.KILLED_AFTER if when != "initiated" else Fault.KILLED_BEFORE)
+    assert await world.upload(str(survey), options=options) == (0 if when == "verified" else KILLED)
+    (survey / "site 1").rename(world.folder / "unmounted")
+    plan = await preview(world, str(survey), options)
+    assert [(file.name, file.status, file.action) for file in plan.files] == [("survey.zip", "missing", "refuse")]
+    assert plan.exit_status == ExitStatus.NOT_FOUND
+    assert await world.upload(str(survey), options=options) == ExitStatus.NOT_FOUND
+    assert world.error is not None
+    assert world.error.message == f"{survey}/site 1/1.csv: no longer exists, but is a member of the archive survey.zip"
+    assert "--restart-changed --forget-missing" in (hint_for(world.error) or "")
+    await resume(world, options)
+    assert world.error is not None
+    assert "--restart-changed --forget-missing" in (hint_for(world.error) or "")
+    if restart:
+        assert await world.upload(str(survey), options=RESTART) == 0
+    else:
+        (world.folder / "unmounted").rename(survey / "site 1")
+        assert await world.upload(str(survey), options=options) == 0
+    found = members(archive(world))
+    found.pop("MANIFEST.md5")
+    assert found == expected(survey)
+
+
+async def test_an_archive_whose_members_are_all_gone_is_not_forgotten_unasked(world: World) -> None:
+    """Nor if the command selects no archive of its name any more."""
+    for number in range(4):
+        world.source(f"data/sub/{number}", bytes(3000))
+    data = world.folder / "data"
+    world.figshare.fail("complete", Fault.KILLED_BEFORE, first=2)
+    options = Options(pack="tar", pack_limit=14_000)
+    assert await world.upload(str(data), options=options) == KILLED
+    (data / "sub").rename(world.folder / "unmounted")
+    world.source("data/sub2/0", b"small")
+    for restart in (False, True):
+        again = replace(options, restart_changed=restart)
+        assert await world.upload(str(data), options=again) == ExitStatus.NOT_FOUND
+    assert await world.upload(str(data), options=replace(RESTART, pack="tar", pack_limit=14_000)) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert {name for file in item.files.values() for name in read_members(file.content)} >= {"data/sub2/0"}
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -428,7 +477,7 @@ async def test_the_members_are_in_memory_once(world: World, survey: Path, monkey
 async def test_an_archive_that_is_no_longer_needed_is_named(world: World, survey: Path) -> None:
     for number in range(20):
         (survey / f"more {number:02}").write_bytes(bytes(number))
-    options = Options(pack="tar", pack_limit=12_000, restart_changed=True)
+    options = Options(pack="tar", pack_limit=12_000, restart_changed=True, forget_missing=True)
     assert await world.upload(str(survey), options=options) == 0
     for number in range(20):
         (survey / f"more {number:02}").unlink()
@@ -587,7 +636,7 @@ async def test_the_dry_run_knows_an_archive_by_its_place(world: World) -> None:
     assert plan.exit_status == ExitStatus.INTEGRITY
     assert await world.upload(data, options=ZIP) == ExitStatus.INTEGRITY
     (world.folder / "data/a").rename(world.folder / "data/c")  # the folder by which the job knows the archive
-    assert [(file.path, file.status) for file in (await preview(world, data, ZIP)).files] == [(data, "changed")]
+    assert [(file.path, file.status) for file in (await preview(world, data, ZIP)).files] == [(data, "missing")]
 
 
 async def test_nothing_to_pack(world: World, survey: Path) -> None:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import xxhash
 
-from uploader.errors import SourceChanged
+from uploader.errors import Facts, SourceChanged
 from uploader.sources.archive.layout import Format, Layout
 from uploader.sources.archive.manifest import NAME, Manifest
 from uploader.sources.archive.members import Kind, Member, Members, column_time, sort_key
@@ -35,6 +35,10 @@ _LEVEL = 1
 _BLOCK = 1 << 20
 _ROW = struct.Struct("<QqqQ")
 _COLUMNS = ("names", "ends", "kinds", "sizes", "mtimes", "ctimes", "inodes", "root_of")
+
+
+MEMBER_GONE = "Put it back, or make the archive without it."
+"""Hint for a member whose source no longer exists."""
 
 
 class Plan:
@@ -108,6 +112,10 @@ class Plan:
         """The number of members that have a source: all but the list of MD5s."""
         return len(self.members) - self.has_manifest
 
+    def source_paths(self) -> Iterator[str]:
+        """Yield the paths of all sources."""
+        return map(self.members.path, range(self.sources))
+
     @cached_property
     def id(self) -> str:
         """Identifies the archive that the sources would make: names, sizes, mtimes, kinds, format and its layout."""
@@ -154,7 +162,10 @@ class Plan:
             return os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             raise SourceChanged(
-                f"{printable(path)}: no longer exists, but is a member of the archive that is being sent", path=path
+                f"{printable(path)}: no longer exists, but is a member of the archive that is being sent",
+                hint=MEMBER_GONE,
+                facts=Facts("member-gone"),
+                path=path,
             ) from None
         except PATH_FAULTS as error:
             raise path_error(error, path) from error

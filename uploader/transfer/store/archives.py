@@ -6,14 +6,16 @@ are kept beside it as they become known, for runs that continue and for the job'
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
 from uploader.disk import Disk
-from uploader.errors import Facts, JournalDamaged, SourceChanged
+from uploader.errors import Facts, JournalDamaged, SourceChanged, SourceNotFound
 from uploader.sources.archive.members import Kind, Members
-from uploader.sources.archive.plan import Plan, difference
+from uploader.sources.archive.plan import MEMBER_GONE, Plan, difference
 from uploader.sources.archive.reader import ArchiveSource, open_source
 from uploader.sources.archive.sums import SumsFile
 from uploader.sources.models import Selection
@@ -28,6 +30,13 @@ SEND_NEW_VERSION = "Send the new version in its place, or to another item to kee
 """Hint for a source that changed since it was sent and verified."""
 
 
+def since_verified(error: SourceChanged) -> SourceChanged:
+    """Return the error of a member of a verified archive: unless it is gone, its new version may be sent."""
+    if error.facts.situation == "member-gone":
+        return error
+    return error.with_context(hint=SEND_NEW_VERSION, situation="changed-since-verified")
+
+
 def source_replaced(transfer: Transfer, stamp: FileStamp, archive: ev.Archive | None = None) -> ev.SourceReplaced:
     """Make the event that restarts a transfer with this version of its source."""
     many_hosts = transfer.inode == 0
@@ -39,6 +48,11 @@ def source_replaced(transfer: Transfer, stamp: FileStamp, archive: ev.Archive | 
         ctime_ns=None if many_hosts else stamp.ctime_ns,
         archive=archive,
     )
+
+
+def _member_gone(path: str, transfer: Transfer) -> SourceNotFound:
+    text = f"{printable(path)}: no longer exists, but is a member of the archive {printable(transfer.name)}"
+    return SourceNotFound(text, hint=MEMBER_GONE, facts=Facts("member-gone"), path=path)
 
 
 class Archives:
@@ -150,6 +164,23 @@ class Archives:
                 raise self._changed(transfer, transfer.archive, plan)
             events.append(source_replaced(transfer, plan.stamp, archive_of(plan)))
         return events
+
+    def gone_members(self, state: JobState, selection: Selection) -> Iterator[tuple[Transfer, SourceNotFound]]:
+        """Yield the archives that would be sent without a member that no longer exists, with the error that names it.
+
+        A verified one that would not be sent anew keeps it. What is lost with the plan of an archive cannot be missed.
+        """
+        chosen = {key_of(source): source.archive for source in selection.files if source.archive is not None}
+        for transfer in state.active:
+            plan = chosen.get(key_of(transfer))
+            if transfer.archive is None or (transfer.state is State.VERIFIED and plan is None):
+                continue
+            if plan is None or plan.id != transfer.archive.id:
+                with suppress(JournalDamaged):
+                    paths = self.plan(transfer.archive).source_paths()
+                    path = next((path for path in paths if not os.path.lexists(path)), None)
+                    if path is not None:
+                        yield transfer, _member_gone(path, transfer)
 
     def _changed(self, transfer: Transfer, archive: ev.Archive, plan: Plan) -> SourceChanged:
         try:
