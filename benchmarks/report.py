@@ -51,7 +51,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Report:
-    """Labelled rows with a spread for each column. Columns with `plot` are plotted side by side."""
+    """Labeled rows with a spread for each column. Columns with `plot` are plotted side by side."""
 
     name: str
     title: str

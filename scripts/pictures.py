@@ -34,7 +34,7 @@ SIZE = 120_000_000
 COMMAND = "figup upload survey.tar --limit-rate 30M\n"
 END = re.compile(r"^0$", re.MULTILINE)
 PROMPT = re.compile(r"^\$\Z|^\$\n*\Z", re.MULTILINE)
-COLOURS = {
+COLORS = {
     "red": "#e06c75",
     "green": "#98c379",
     "brown": "#e5c07b",
@@ -85,7 +85,7 @@ class Terminal:
 
 
 Frame = list[list[tuple[str, str, bool]]]
-"""The characters of a screen, row by row, with colour and weight."""
+"""The characters of a screen, row by row, with color and weight."""
 
 
 def frame(screen: pyte.Screen) -> Frame:
@@ -104,12 +104,12 @@ def rows_used(frame: Frame) -> int:
 def text_of(row: list[tuple[str, str, bool]], y: int) -> str:
     """One row as SVG, a span per run of characters of one style."""
     spans, x = [], 0
-    for (colour, bold), run in itertools.groupby(row, key=lambda cell: cell[1:]):
+    for (color, bold), run in itertools.groupby(row, key=lambda cell: cell[1:]):
         text = "".join(cell[0] for cell in run)
         if shown := text.rstrip():
             weight = ' font-weight="bold"' if bold else ""
             spans.append(
-                f'<tspan x="{MARGIN + x * CELL:.1f}" fill="{COLOURS.get(colour, TEXT)}"{weight} '
+                f'<tspan x="{MARGIN + x * CELL:.1f}" fill="{COLORS.get(color, TEXT)}"{weight} '
                 f'textLength="{len(shown) * CELL:.1f}" lengthAdjust="spacingAndGlyphs">{escape(shown)}</tspan>'
             )
         x += len(text)

@@ -71,7 +71,7 @@ def add_credentials(user: str | None, password: str | None) -> None:
 
 
 def add_upload_address(url: str) -> None:
-    """Redact long words in the path and query of this URL: they authorise sending parts."""
+    """Redact long words in the path and query of this URL: they authorize sending parts."""
     parts = urlsplit(url)
     with _SECRETS.lock:
         for word in _WORD.findall(unquote(f"{parts.path}?{parts.query}")):

@@ -14,7 +14,7 @@ _MAX_COMPARED = 500
 
 @functools.lru_cache(maxsize=2048)
 def plain(name: str) -> str:
-    """Normalise case, blanks, dots and dashes: "CC-BY-4.0" equals "CC BY 4.0"."""
+    """Normalize case, blanks, dots and dashes: "CC-BY-4.0" equals "CC BY 4.0"."""
     return re.sub(r"[\W_]+", "", name).casefold()
 
 

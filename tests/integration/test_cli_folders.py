@@ -483,7 +483,7 @@ def test_a_dry_run_agrees_with_the_upload_about_the_unfinished_file_of_another_j
 
 
 @pytest.mark.parametrize("where", ["new", "given"])
-def test_a_dry_run_recognises_an_upload_with_a_lost_response(
+def test_a_dry_run_recognizes_an_upload_with_a_lost_response(
     where: str, bare_figup: Figup, start_sandbox: Start
 ) -> None:
     sandbox = start_sandbox("--control")
@@ -503,7 +503,7 @@ def test_a_dry_run_recognises_an_upload_with_a_lost_response(
     assert len(files(sandbox, done.summary["item_id"])) == (2 if where == "given" else 1)
 
 
-def test_an_unfinished_upload_is_recognised(bare_figup: Figup, start_sandbox: Start) -> None:
+def test_an_unfinished_upload_is_recognized(bare_figup: Figup, start_sandbox: Start) -> None:
     sandbox = start_sandbox("--part-size", "100KiB", "--lock-linger", "0.1")
     bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
     top = make(bare_figup.cwd / "d", big="x" * 1_000_000)

@@ -76,7 +76,7 @@ def test_no_progress_and_quiet_draw_nothing_on_a_terminal(slow: Sandbox, bare_fi
     assert (quiet.returncode, quiet.output) == (0, "")
 
 
-def test_errors_and_differences_are_coloured_only_on_a_terminal(bare_figup: Figup, sandbox: Sandbox) -> None:
+def test_errors_and_differences_are_colored_only_on_a_terminal(bare_figup: Figup, sandbox: Sandbox) -> None:
     point(bare_figup, sandbox)
     path = source(bare_figup, 1_000)
     item = str(bare_figup.run("upload", path.name, "--json", "--title", "Some data").expect(0).summary["item_id"])

@@ -219,7 +219,7 @@ def test_watching_shows_the_working_processs_progress(faulty: Sandbox, bare_figu
     assert watching.wait(20).expect(75).summary["job"] == job
 
 
-def test_a_job_of_many_files_is_summarised(sandbox: Sandbox, figup: Figup) -> None:
+def test_a_job_of_many_files_is_summarized(sandbox: Sandbox, figup: Figup) -> None:
     for number in range(60):
         (figup.cwd / f"{number:02}.csv").write_bytes(os.urandom(10))
     done = figup.run("upload", *(f"{number:02}.csv" for number in range(60)), "--title", "Many", "--api-rate", "1000")

@@ -1,4 +1,4 @@
-"""Undocumented behaviour of the real service that was observed, and that the sandbox copies."""
+"""Undocumented behavior of the real service that was observed, and that the sandbox copies."""
 
 from __future__ import annotations
 

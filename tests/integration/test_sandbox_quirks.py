@@ -1,4 +1,4 @@
-"""Difficult behaviour of Figshare: locks, short and long bodies, files that appear late, late MD5s, quotas."""
+"""Difficult behavior of Figshare: locks, short and long bodies, files that appear late, late MD5s, quotas."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def servers(draw: st.DrawFn) -> Server:
 
 
 def most_of_a_moment(server: Server) -> int:
-    """The most rows of one type that share what the server takes for one moment, and its neighbour."""
+    """The most rows of one type that share what the server takes for one moment, and its neighbor."""
     days = Counter((row.type, (row.published - START) // server.unit) for row in server.rows if row.published)
     return max((days[key] + days[key[0], key[1] - 1] + days[key[0], key[1] + 1] for key in days), default=0)
 

@@ -1,5 +1,5 @@
 """The expected exit statuses of the fault matrix, written by hand for each fault: first if it occurs once, then if it
-is permanent. They are never generated from figup's behaviour.
+is permanent. They are never generated from figup's behavior.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ INTERACTIVE_RETRY = RetryPolicy(elapsed_cap=20.0)
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """`endpoint` is normalised. `common` names it, also if it is that of a job. `token` is set only for a sandbox;
+    """`endpoint` is normalized. `common` names it, also if it is that of a job. `token` is set only for a sandbox;
     otherwise the client looks for one.
 
     `stats_endpoint` is that of a sandbox. `remark` is shown after an item's address; None for no remark.

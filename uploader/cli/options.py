@@ -255,7 +255,7 @@ _OUTPUT = [
             help="Log steps to stderr; -vv also logs every request."),
     _common("--log-file", metavar="PATH", type=_PATH, help="Append a full log, with times in UTC."),
     _common("--no-progress", is_flag=True, help="Show no progress."),
-    _common("--no-color", is_flag=True, help="Use no colour on a terminal; so does NO_COLOR in the environment."),
+    _common("--no-color", is_flag=True, help="Use no color on a terminal; so does NO_COLOR in the environment."),
 ]  # fmt: skip
 
 

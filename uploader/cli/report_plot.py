@@ -109,14 +109,14 @@ def plot(curve: Sequence[RunRates]) -> Plot:
     left, elapsed = float(_MARGIN_LEFT), 0.0
     for number, segment in enumerate(curve, start=1):
         times = _ticks(elapsed, elapsed + segment.seconds, tick, last=number == len(curve))
-        labelled = len(curve) > 1 and segment.seconds * scale >= _LABEL
+        labeled = len(curve) > 1 and segment.seconds * scale >= _LABEL
         areas.append(
             RunArea(
                 x=left,
                 outline=_outline(segment, left, scale, top),
                 ticks=[Tick(left + (at - elapsed) * scale, at) for at in times],
                 pause_x=left - gap / 2 if number > 1 else None,
-                label=_minute(segment.run.began) if labelled else "",
+                label=_minute(segment.run.began) if labeled else "",
             )
         )
         left, elapsed = left + segment.seconds * scale + gap, elapsed + segment.seconds

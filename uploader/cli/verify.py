@@ -172,7 +172,7 @@ def line(result: Comparison) -> str:
 
 
 def mark(result: Comparison) -> Mark:
-    """Return the status word with its colour."""
+    """Return the status word with its color."""
     return Mark(_STATUS_TEXTS[result.status].partition(":")[0], _COLORS.get(result.status, YELLOW))
 
 

@@ -71,7 +71,7 @@ class _Handler(ResponseHandler):
         self.set_exception(HttpProcessingError(message="the head of the answer is too long"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Pass on the bytes received of a head: non-HTTP data has no recognisable end."""
+        """Pass on the bytes received of a head: non-HTTP data has no recognizable end."""
         if self._head:
             held, self._head = self._head, None
             super().data_received(held)

@@ -108,7 +108,7 @@ class Figshare:
 
     @property
     def endpoint(self) -> str:
-        """The address of the API, normalised."""
+        """The address of the API, normalized."""
         return self._endpoint
 
     @property

@@ -34,7 +34,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Body = Mapping[str, object]
 Container: TypeAlias = Literal["projects", "collections"]
-CataloguedKind: TypeAlias = Literal["articles", "collections"]
+CatalogedKind: TypeAlias = Literal["articles", "collections"]
 """Kinds that have a DOI, as in the API's paths."""
 CreatedKind: TypeAlias = Literal["articles", "files", "projects", "collections"]
 """Kinds that requests create, as in the API's paths."""
@@ -121,7 +121,7 @@ class Items:
                 return True
         return False
 
-    async def with_doi(self, kind: CataloguedKind, doi: str, *, own: bool) -> list[models.DoiRow]:
+    async def with_doi(self, kind: CatalogedKind, doi: str, *, own: bool) -> list[models.DoiRow]:
         """Return the records that Figshare finds for a DOI: the account's own, drafts included, or public ones.
 
         Observed: each version's DOI and the one without a version find a record. Unknown parameters are ignored by

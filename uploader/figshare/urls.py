@@ -14,7 +14,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 
 
 def check_endpoint(url: str, *, insecure_http: bool = False) -> str:
-    """Return the API address normalised: scheme and host in lower case, path without trailing slash.
+    """Return the API address normalized: scheme and host in lower case, path without trailing slash.
 
     Raises UsageError, or InsecureEndpoint for plain http to anything but loopback unless `insecure_http`.
     """

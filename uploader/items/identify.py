@@ -6,18 +6,18 @@ from typing import Literal, Protocol, TypeAlias
 
 from uploader.errors import Facts, ItemNotFound, UsageError
 from uploader.figshare.ids import Reference, same_doi
-from uploader.figshare.item_api import CataloguedKind
+from uploader.figshare.item_api import CatalogedKind
 from uploader.figshare.models import DoiRow
 
 DoiKind: TypeAlias = Literal["item", "collection"]
 
-_SEGMENT: dict[DoiKind, CataloguedKind] = {"item": "articles", "collection": "collections"}
+_SEGMENT: dict[DoiKind, CatalogedKind] = {"item": "articles", "collection": "collections"}
 
 
 class DoiSearch(Protocol):
     """Requests that find records by DOI."""
 
-    async def with_doi(self, kind: CataloguedKind, doi: str, *, own: bool) -> list[DoiRow]:
+    async def with_doi(self, kind: CatalogedKind, doi: str, *, own: bool) -> list[DoiRow]:
         """Return the account's own records, or public ones, for a DOI; the result may include other records."""
 
 

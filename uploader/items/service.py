@@ -1,6 +1,6 @@
 """The requests that operations on items make, as protocols that `uploader.figshare.client.Figshare` satisfies.
 
-Protocols only, no behaviour. The methods' contracts are those of `uploader.figshare.client` and `.item_api`.
+Protocols only, no behavior. The methods' contracts are those of `uploader.figshare.client` and `.item_api`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names of people and organisations in metadata files. Pure; invalid names raise ValueError."""
+"""Names of people and organizations in metadata files. Pure; invalid names raise ValueError."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def people(text: str) -> list[str]:
     """Split several authors in one text; each is as `person` takes it.
 
     They are separated by semicolons or line breaks, by `and` as in BibTeX, or by commas if each of three or more has a
-    first and a last name. An organisation's name with "and" in it is one author.
+    first and a last name. An organization's name with "and" in it is one author.
     """
     text = re.sub(r"\s*\n\s*and\s+|\s+and\s*\n\s*", " and ", _OTHERS.sub("", text))  # BibTeX over several lines
     pieces = [" ".join(piece.split()) for piece in re.split(r"[;\n]", text)]

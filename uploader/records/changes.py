@@ -59,7 +59,7 @@ def must_be_recorded_again(begun: str, now: datetime) -> bool:
 def is_as_the_job_left_it(record: ev.RecordState, item: ItemDetail) -> bool:
     """Return whether only the job changed an item, as far as its content and times show.
 
-    A change that was interrupted, and may have had its effect in part, is recognised by its time, as for an item that
+    A change that was interrupted, and may have had its effect in part, is recognized by its time, as for an item that
     the job only created.
     """
     if record.seen is not None and seen_of(item) == record.seen:

@@ -37,7 +37,7 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     fields = compact(
         title=title,
         description=html_of_jats(lines_of(value, "abstract")),
-        authors=found.authors(as_list(value, "author"), _author, is_organisation=_is_organisation),
+        authors=found.authors(as_list(value, "author"), _author, is_organization=_is_organization),
         keywords=found.keywords(as_list(value, "subject"), text),
         license=found.only("license", licenses, lambda one: text(one, "URL")),
         type=found.kind("type", text(value, "type"), _TYPES),
@@ -68,11 +68,11 @@ def _author(value: Any) -> dict[str, Any] | str | None:
         return text(value)
     last = " ".join(part for key in ("family", "suffix") if (part := text(value, key)))
     single = text(value, "name")
-    name = full_name(text(value, "given"), last, single, organisation=single is not None)
+    name = full_name(text(value, "given"), last, single, organization=single is not None)
     return {**name, **compact(orcid=text(value, "ORCID"))} if name else None
 
 
-def _is_organisation(value: Any) -> bool:
+def _is_organization(value: Any) -> bool:
     return text(value, "name") is not None
 
 

@@ -1,4 +1,4 @@
-"""The Host headers that a sandbox accepts, as a defence against DNS rebinding.
+"""The Host headers that a sandbox accepts, as a defense against DNS rebinding.
 
 A web page can make its own name resolve to 127.0.0.1; the browser then sends that name as Host, and treats the
 sandbox's responses as the page's own. Loopback names, addresses that the sandbox listens on and the hosts of its public

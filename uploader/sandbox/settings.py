@@ -29,7 +29,7 @@ class Delays:
 class Settings:
     """One sandbox. Sizes are bytes, times are seconds.
 
-    The defaults are Figshare's observed behaviour; where that is unknown, a setting offers both.
+    The defaults are Figshare's observed behavior; where that is unknown, a setting offers both.
     """
 
     directory: Path
@@ -112,7 +112,7 @@ class Settings:
     oauth_lifetime: float = 3600.0
     """How long an access token is valid; the default is the documentation's example."""
     rotate_refresh: bool = False
-    """Whether a refresh replaces the refresh token; the real behaviour is unknown."""
+    """Whether a refresh replaces the refresh token; the real behavior is unknown."""
     https_redirects: bool = False
     """Whether a redirect_uri must be https, as was enforced in 2016, or may be http on this machine."""
     seed_items: int = 0

@@ -349,9 +349,7 @@ def test_the_help_of_the_sandbox_has_the_same_kind_of_groups() -> None:
     from uploader.cli.sandbox import sandbox
 
     text = _help(sandbox)
-    assert [
-        text.index(f"\n{title}:") for title in ("Where", "Limits", "Behaviour", "Times", "Faults", "Common options")
-    ]
+    assert [text.index(f"\n{title}:") for title in ("Where", "Limits", "Behavior", "Times", "Faults", "Common options")]
 
 
 @pytest.mark.parametrize(

@@ -350,7 +350,7 @@ async def test_responses_after_first_contact(
     assert len(service.asked) == 1
 
 
-async def test_a_rejected_token_is_recognised_later(service: Service, connect: Connect) -> None:
+async def test_a_rejected_token_is_recognized_later(service: Service, connect: Connect) -> None:
     figshare = await met(service, connect())
     service.answers = [reply(403, {"message": "x"})]
     with pytest.raises(TokenRejected):

@@ -28,7 +28,7 @@ PUBLIC = "https://api.figshare.com/v2"
         ("http://localhost:1/v2", "http://localhost:1/v2"),
     ],
 )
-def test_endpoints_are_normalised(given_url: str, endpoint: str) -> None:
+def test_endpoints_are_normalized(given_url: str, endpoint: str) -> None:
     assert check_endpoint(given_url) == endpoint
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from uploader.errors import ItemNotFound, UsageError
 from uploader.figshare.ids import Doi
-from uploader.figshare.item_api import CataloguedKind
+from uploader.figshare.item_api import CatalogedKind
 from uploader.figshare.models import DoiRow
 from uploader.items.identify import identify
 
@@ -28,7 +28,7 @@ class Figshare:
     def items(self) -> Figshare:
         return self
 
-    async def with_doi(self, kind: CataloguedKind, doi: str, *, own: bool) -> list[DoiRow]:
+    async def with_doi(self, kind: CatalogedKind, doi: str, *, own: bool) -> list[DoiRow]:
         self.asked.append((kind, doi, own))
         return self.own if own else self.public
 

@@ -104,7 +104,7 @@ def read(name: str, value: Any) -> Loaded:
 
 
 @pytest.mark.parametrize(
-    ("file", "organisation", "person"),
+    ("file", "organization", "person"),
     [
         ("CITATION.cff", {"authors": [{"name": TWO}]}, {"authors": [{"family-names": "Doe", "given-names": JANE}]}),
         (
@@ -120,10 +120,10 @@ def read(name: str, value: Any) -> Loaded:
         ),
     ],
 )
-def test_an_organisation_is_one_author_but_an_entry_may_have_several_people(
-    file: str, organisation: dict[str, Any], person: dict[str, Any]
+def test_an_organization_is_one_author_but_an_entry_may_have_several_people(
+    file: str, organization: dict[str, Any], person: dict[str, Any]
 ) -> None:
-    assert read(file, WITHOUT_AUTHORS[file] | organisation).metadata.authors == (Author(name=TWO),)
+    assert read(file, WITHOUT_AUTHORS[file] | organization).metadata.authors == (Author(name=TWO),)
     assert len(read(file, WITHOUT_AUTHORS[file] | person).metadata.authors) == 2
 
 
@@ -199,7 +199,7 @@ def test_codemeta_json() -> None:
     assert values.funding == (Funding(title="DFG"),)
 
 
-def test_a_name_with_a_comma_is_split_unless_it_is_an_organisations() -> None:
+def test_a_name_with_a_comma_is_split_unless_it_is_an_organizations() -> None:
     person, group = Author(first_name="Elizabeth", last_name="Miller"), Author(name="Beavers, Inc")
     creators = [{"name": "Miller, Elizabeth"}, {"name": "Beavers, Inc", "nameType": "Organizational"}]
     assert read("datacite.json", {**DATACITE, "creators": creators}).metadata.authors == (person, group)

@@ -20,7 +20,7 @@ RED, GREEN, YELLOW = "31", "32", "33"
 
 
 class Mark(NamedTuple):
-    """A word whose first occurrence in a text is coloured on a terminal."""
+    """A word whose first occurrence in a text is colored on a terminal."""
 
     word: str
     color: str
@@ -30,7 +30,7 @@ class OutputThread:
     """Runs output actions in order in a daemon thread."""
 
     def __init__(self, *, color: bool = True) -> None:
-        """With `color`, marks are coloured on terminals with colours unless NO_COLOR is set."""
+        """With `color`, marks are colored on terminals with colors unless NO_COLOR is set."""
         self._color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
         for stream in (sys.stdout, sys.stderr):
             # Characters that the output's encoding lacks must not end an upload.

@@ -26,7 +26,7 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     fields = compact(
         title=found.text(value, "title"),
         description=value.get("abstract"),
-        authors=found.authors(as_list(value, "authors"), _author, is_organisation=_is_organisation),
+        authors=found.authors(as_list(value, "authors"), _author, is_organization=_is_organization),
         keywords=found.keywords(as_list(value, "keywords"), text),
         license=found.only("license", as_list(value, "license"), text) or text(value, "license-url"),
         type=text(value, "type"),
@@ -41,11 +41,11 @@ def _author(value: Any) -> dict[str, Any] | str | None:
     parts = [text(value, key) for key in ("name-particle", "family-names", "name-suffix")]
     last, first = " ".join(part for part in parts if part), text(value, "given-names")
     single = text(value, "name") or (text(value, "alias") if not (first or last) else None)
-    name = full_name(first, last, single, organisation=True)
+    name = full_name(first, last, single, organization=True)
     return {**name, **compact(orcid=text(value, "orcid"))} if name else None
 
 
-def _is_organisation(value: Any) -> bool:
+def _is_organization(value: Any) -> bool:
     """Return True for an entity, which has a `name`; a person has parts of one."""
     return text(value, "name") is not None
 

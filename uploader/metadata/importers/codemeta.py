@@ -29,7 +29,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     fields = compact(
         title=found.text(main, "name", "title"),
         description=main.get("description"),
-        authors=found.authors(_people(graph, main), _author, is_organisation=jsonld.is_organisation),
+        authors=found.authors(_people(graph, main), _author, is_organization=jsonld.is_organization),
         keywords=found.keywords(graph.values(main, "keywords") or graph.values(main, "tags"), jsonld.keyword),
         license=found.only("license", licenses, jsonld.license_name),
         type=_type(graph, main, found),
@@ -73,8 +73,8 @@ def _name(value: Any) -> str | None:
 def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
         return text(value)
-    name, of = text(value, "name", "alternateName"), jsonld.is_organisation(value)
-    parts = full_name(jsonld.joined(value, "givenName"), jsonld.joined(value, "familyName"), name, organisation=of)
+    name, of = text(value, "name", "alternateName"), jsonld.is_organization(value)
+    parts = full_name(jsonld.joined(value, "givenName"), jsonld.joined(value, "familyName"), name, organization=of)
     return {**parts, **compact(orcid=jsonld.orcid(value))} if parts else None
 
 

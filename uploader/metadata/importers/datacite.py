@@ -43,7 +43,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     fields = compact(
         title=next((text(one) or found.text(one, "title") for one in titles), None),
         description=described.get("description") if isinstance(described, dict) else described,
-        authors=found.authors(as_list(value, "creators"), _author, is_organisation=_is_organisation),
+        authors=found.authors(as_list(value, "creators"), _author, is_organization=_is_organization),
         keywords=found.keywords(as_list(value, "subjects"), lambda one: text(one) or text(one, "subject")),
         license=found.only("rightsList", [one for one in as_list(value, "rightsList") if not _access(one)], _license),
         type=found.kind("types", text(value, "types") or text(value.get("types"), "resourceTypeGeneral"), _TYPES),
@@ -65,13 +65,13 @@ def attributes(value: dict[str, Any]) -> dict[str, Any]:
 def _author(value: Any) -> dict[str, Any] | str | None:
     if not isinstance(value, dict):
         return text(value)
-    of = _is_organisation(value)
-    name = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organisation=of)
+    of = _is_organization(value)
+    name = full_name(text(value, "givenName"), text(value, "familyName"), text(value, "name"), organization=of)
     ids = [text(one, "nameIdentifier") for one in as_list(value, "nameIdentifiers") if _is_orcid(one)]
     return {**name, **compact(orcid=next(iter(ids), None))} if name else None
 
 
-def _is_organisation(value: Any) -> bool:
+def _is_organization(value: Any) -> bool:
     return text(value, "nameType") == "Organizational"
 
 

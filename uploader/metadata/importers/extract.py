@@ -109,16 +109,16 @@ class Findings:
         values: Sequence[Any],
         read: Callable[[Any], dict[str, Any] | str | None],
         *,
-        is_organisation: Callable[[Any], bool] = lambda _: False,
+        is_organization: Callable[[Any], bool] = lambda _: False,
     ) -> list[Any]:
-        """Return authors in figup's fields. One entry may have several people, but no organisation is split."""
+        """Return authors in figup's fields. One entry may have several people, but no organization is split."""
         found: list[dict[str, Any] | str] = []
         for number, value in enumerate(values, start=1):
             author = read(value)
             if author is None:
                 mark_read(value)
                 self.remark(f"authors[{number}]: {_short(value)} has no name; ignored")
-            elif isinstance(author, str) or "orcid" in author or is_organisation(value):
+            elif isinstance(author, str) or "orcid" in author or is_organization(value):
                 found.append(author)
             else:
                 found += self._single(author, number)
@@ -196,12 +196,12 @@ def unique(values: Iterable[dict[str, Any] | None], key: str) -> list[dict[str, 
     return list(found.values())
 
 
-def full_name(first: str | None, last: str | None, name: str | None, *, organisation: bool = False) -> dict[str, str]:
+def full_name(first: str | None, last: str | None, name: str | None, *, organization: bool = False) -> dict[str, str]:
     """Return an author's name in figup's fields; empty without a name.
 
     First and last name if both are given, or if a person's `name` is written as `Doe, Jane`; else one name.
     """
-    if not (first and last) and name and not organisation:
+    if not (first and last) and name and not organization:
         first, last = first_and_last(name)
     if first and last:
         return {"first_name": first, "last_name": last}

@@ -75,7 +75,7 @@ def license_name(value: Any) -> str | None:
     return known or text(value) or text(value, "name", "@id", "url", "identifier", "id")
 
 
-def is_organisation(value: Any) -> bool:
-    """Return True for an organisation, in the words of all versions of the vocabularies."""
+def is_organization(value: Any) -> bool:
+    """Return True for an organization, in the words of all versions of the vocabularies."""
     kinds = [text(one) or "" for key in ("@type", "type") for one in as_list(value, key)]
     return any(kind.rpartition("/")[2].lower() in ("organization", "organisation", "consortium") for kind in kinds)

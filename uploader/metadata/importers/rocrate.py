@@ -28,7 +28,7 @@ def extract(value: dict[str, Any], _: date) -> Extracted:
     fields = compact(
         title=found.text(root, "name", "headline"),
         description="\n\n".join(one for one in graph.values(root, "description") if isinstance(one, str)),
-        authors=found.authors(people, _author, is_organisation=jsonld.is_organisation),
+        authors=found.authors(people, _author, is_organization=jsonld.is_organization),
         keywords=found.keywords(keywords, jsonld.keyword),
         license=found.only("license", graph.values(root, "license"), jsonld.license_name),
         type="dataset" if root else None,
@@ -83,7 +83,7 @@ def _author(value: Any) -> dict[str, Any] | str | None:
         jsonld.joined(value, "givenName"),
         jsonld.joined(value, "familyName"),
         text(value, "name", "alternateName"),
-        organisation=jsonld.is_organisation(value),
+        organization=jsonld.is_organization(value),
     )
     return {**name, **compact(orcid=jsonld.orcid(value))} if name else None
 

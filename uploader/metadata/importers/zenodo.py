@@ -47,7 +47,7 @@ def extract(value: dict[str, Any], today: date) -> Extracted:
     fields = compact(
         title=found.text(value, "title"),
         description=value.get("description"),
-        authors=found.authors(as_list(value, "creators"), _author, is_organisation=_is_organisation),
+        authors=found.authors(as_list(value, "creators"), _author, is_organization=_is_organization),
         keywords=words,
         license=found.only("license", as_list(value, "license") or as_list(value, "rights"), _license),
         type=_type(value, found),
@@ -102,7 +102,7 @@ def _author(value: Any) -> dict[str, Any] | str | None:
         return text(value)
     person = _person(value)
     first, last = text(person, "given_name"), text(person, "family_name")
-    name = full_name(first, last, text(person, "name"), organisation=_is_organisation(value))
+    name = full_name(first, last, text(person, "name"), organization=_is_organization(value))
     named = (text(one, "identifier") for one in as_list(person, "identifiers") if text(one, "scheme") == "orcid")
     return {**name, **compact(orcid=text(person, "orcid") or next(named, None))} if name else None
 
@@ -113,7 +113,7 @@ def _person(value: dict[str, Any]) -> dict[str, Any]:
     return nested if isinstance(nested, dict) else value
 
 
-def _is_organisation(value: Any) -> bool:
+def _is_organization(value: Any) -> bool:
     kind = text(_person(value), "type") if isinstance(value, dict) else None
     return plain(kind or "") in ("organization", "organizational")
 

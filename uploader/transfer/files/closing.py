@@ -102,7 +102,7 @@ async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
 
 
 async def _replace_by(run: JobRun, transfer: Transfer, own: int, duplicate: int) -> None:
-    """Remove this job's own file in favour of an identical one."""
+    """Remove this job's own file in favor of an identical one."""
     await run.commit(ev.DuplicateFound(transfer.index, duplicate))
     await steps.remove(run, transfer, own)
     await run.commit(ev.RemnantRemoved(transfer.index, own))

@@ -1,4 +1,4 @@
-"""The events of a job, as stored in the journal. Values only, without behaviour or I/O.
+"""The events of a job, as stored in the journal. Values only, without behavior or I/O.
 
 `file` is a transfer's index within its job, from 0. Times are ISO 8601 in UTC by the *server's* clock. Field names on
 disk are short because a job may hold a million parts.

@@ -103,6 +103,6 @@ def empty_files_warning(paths: Sequence[str]) -> str | None:
 def mixed_links_warning(links: int, files: int) -> str | None:
     """Warning if an item would hold several links, or links and files, else None.
 
-    Source: Figshare's web page; the API's behaviour is not known.
+    Source: Figshare's web page; the API's behavior is not known.
     """
     return _MIXED_LINKS if links > 1 or (links and files) else None

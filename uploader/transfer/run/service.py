@@ -1,6 +1,6 @@
 """The requests that a job makes to Figshare, as a protocol. The client passes a `Figshare`, tests an in-memory fake.
 
-Protocols only, no behaviour. Errors are those of `uploader.errors` and `uploader.figshare.outcomes`. Any request may
+Protocols only, no behavior. Errors are those of `uploader.errors` and `uploader.figshare.outcomes`. Any request may
 raise TokenRejected, PermissionDenied, RequestRejected, NotFigshare, ProtocolViolation or TlsFailure.
 
 Requests that read or delete are repeated internally; when the retry time is used up they raise Unreachable or

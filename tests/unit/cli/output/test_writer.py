@@ -65,7 +65,7 @@ def test_what_follows_an_echoed_ctrl_c_begins_on_a_line_of_its_own(monkeypatch: 
         ({"TERM": "xterm"}, True, False, f"a {NASTY_WORD}: MISSING: MISSING\n"),
     ],
 )
-def test_marks_are_coloured_only_on_colour_terminals(
+def test_marks_are_colored_only_on_color_terminals(
     env: dict[str, str], color: bool, terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("TERM", "NO_COLOR"):
