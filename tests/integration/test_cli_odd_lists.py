@@ -117,7 +117,7 @@ ODD: list[Any] = [
     pytest.param((500, {"message": "down"}), 75, "answered 500: down", id="500"),
     pytest.param((403, {"message": "no"}), 3, "lacks permission for the search of public items", id="403-json"),
     pytest.param((400, {"message": "Invalid value received for order"}), 1, "Invalid value received", id="400"),
-    pytest.param((200, ["no object"]), 1, "unexpected answer from Figshare for the search", id="no-object"),
+    pytest.param((200, ["no object"]), 1, "unexpected response from Figshare for the search", id="no-object"),
 ]
 
 

@@ -105,8 +105,8 @@ def parts(*ranges: tuple[Any, Any, Any], **changes: object) -> Lie:
         pytest.param(parts((2**62, 0, 999)), 1, "invalid part", id="huge"),
         pytest.param(parts((10**400, 0, 999)), 1, "invalid part", id="a number of 400 digits"),
         pytest.param(parts((1, 0, 499), (1, 500, 999)), 1, "a part number twice", id="twice"),
-        pytest.param(parts(("../../x", 0, 999)), 1, "answer is not an upload", id="a path"),
-        pytest.param(parts((1.5, 0, 999)), 1, "answer is not an upload", id="half a part"),
+        pytest.param(parts(("../../x", 0, 999)), 1, "response is not an upload", id="a path"),
+        pytest.param(parts((1.5, 0, 999)), 1, "response is not an upload", id="half a part"),
     ],
 )
 def test_parts_that_do_not_cover_the_file(victim: Figup, server: Hostile, lie: Lie, status: int, words: str) -> None:
@@ -123,7 +123,9 @@ def test_too_many_parts_are_an_error(victim: Figup, server: Hostile, count: int,
     (victim.cwd / "data.bin").write_bytes(bytes(count))
     lying(server, "upload", lambda _: answer(200, body))
     lying(server, "put", lambda _: answer(422, {"message": "that is enough"}))
-    words = {200_000: "that is enough", 200_001: "lists more than 200000 parts"}.get(count, "its answer is longer than")
+    words = {200_000: "that is enough", 200_001: "lists more than 200000 parts"}.get(
+        count, "its response is longer than"
+    )
     assert_reported(suffer(victim), status, words)
 
 
@@ -198,8 +200,8 @@ def _job(victim: Figup) -> str:
         ("file", lambda s: answer(200, s.file(computed_md5=NASTY if s.complete else "")), 5, "MD5 differs"),
         ("account", lambda _: answer(200, '{"id":1,"quota":1e999}'), 2, "no JSON"),
         ("account", lambda _: answer(200, b"null"), 2, "does not answer as Figshare does"),
-        ("account", lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}", 75, "the answer is not HTTP"),
-        ("account", lambda _: b"SSH-2.0-OpenSSH\r\n\r\n", 75, "the answer is not HTTP"),
+        ("account", lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}", 75, "the response is not HTTP"),
+        ("account", lambda _: b"SSH-2.0-OpenSSH\r\n\r\n", 75, "the response is not HTTP"),
         ("item", lambda _: answer(200, "[" * 1_000_000), 75, "with no JSON"),
         ("item", lambda _: answer(200, '{"a":' * 1_000_000), 75, "with no JSON"),
         ("item", lambda _: answer(503, b"", Retry_After="9" * 400), 75, "answered 503"),
@@ -219,14 +221,14 @@ _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 @pytest.mark.parametrize(
     ("kind", "lie", "status", "words"),
     [
-        ("item", lambda _: endless(_PLAIN, b" " * 65536), 1, "its answer is longer than"),
-        ("item", lambda _: endless(_CHUNKED, b"10000\r\n" + b" " * 65536 + b"\r\n"), 1, "its answer is longer than"),
-        ("upload", lambda _: endless(_PLAIN, b" " * 65536), 1, "its answer is longer than"),
-        ("put", lambda _: endless(_PLAIN, b" " * 65536), 1, "its answer is longer than"),
+        ("item", lambda _: endless(_PLAIN, b" " * 65536), 1, "its response is longer than"),
+        ("item", lambda _: endless(_CHUNKED, b"10000\r\n" + b" " * 65536 + b"\r\n"), 1, "its response is longer than"),
+        ("upload", lambda _: endless(_PLAIN, b" " * 65536), 1, "its response is longer than"),
+        ("put", lambda _: endless(_PLAIN, b" " * 65536), 1, "its response is longer than"),
         ("item", lambda _: endless(b"HTTP/1.1 500 No\r\n\r\n", b" " * 65536), 75, "answered 500"),
         ("item", lambda _: endless(b"HTTP/1.1 200 OK\r\n", b"A: " + b"y" * 4000 + b"\r\n"), 75, "not HTTP"),
-        ("item", lambda _: answer(200, GIGABYTE, Content_Encoding="gzip, gzip"), 1, "its answer is longer than"),
-        ("put", lambda _: answer(200, GIGABYTE, Content_Encoding="gzip, gzip"), 1, "its answer is longer than"),
+        ("item", lambda _: answer(200, GIGABYTE, Content_Encoding="gzip, gzip"), 1, "its response is longer than"),
+        ("put", lambda _: answer(200, GIGABYTE, Content_Encoding="gzip, gzip"), 1, "its response is longer than"),
         ("item", lambda _: answer(500, GIGABYTE, Content_Encoding="gzip"), 75, "answered 500"),
     ],
 )
@@ -238,7 +240,7 @@ def test_an_answer_without_end(victim: Figup, server: Hostile, kind: str, lie: L
 def test_endless_responses_to_many_parts(victim: Figup, server: Hostile) -> None:
     lying(server, "upload", parts(*((i + 1, i, i) for i in range(SIZE))))
     lying(server, "put", lambda _: endless(_PLAIN, b" " * 65536))
-    assert_reported(suffer(victim, "--connections", "32"), 1, "its answer is longer than")
+    assert_reported(suffer(victim, "--connections", "32"), 1, "its response is longer than")
 
 
 def test_a_response_before_the_end_of_a_part(victim: Figup, server: Hostile) -> None:

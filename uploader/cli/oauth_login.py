@@ -79,7 +79,7 @@ async def _by_callback(session: Session, api: FirstApi, redirect: str) -> OAuth1
     if "denied" in query:
         raise SignInFailed("the owner of the account refused consent", hint="")
     if query.get("oauth_token") != [temporary.token] or "oauth_verifier" not in query:
-        raise SignInFailed("the answer does not belong to this sign-in: its token differs")
+        raise SignInFailed("the response does not belong to this sign-in: its token differs")
     return await api.access(temporary, query["oauth_verifier"][0])
 
 

@@ -29,7 +29,7 @@ class ExitStatus(IntEnum):
     USAGE = 2, "invalid command line, metadata or configuration; nothing more was sent"
     NOT_PERMITTED = 3, "no token, or not permitted"
     NOT_FOUND = 4, "a source, item, project, author or institution does not exist"
-    INTEGRITY = 5, "a source changed, MD5s differ, or an answer does not match the request"
+    INTEGRITY = 5, "a source changed, MD5s differ, or a response does not match the request"
     LIMIT = 6, "the quota or the maximum file size is exceeded"
     PENDING = 7, "everything was sent; Figshare has not computed the MD5 in time"
     BUSY = 8, "another process is working on this job"

@@ -114,7 +114,7 @@ def _roles_by_group(answer: Response) -> dict[int, list[Role]]:
     try:
         return msgspec.convert(value, dict[int, list[Role]], strict=False)
     except msgspec.ValidationError:
-        raise ProtocolViolation("unexpected answer from Figshare for the roles of an account") from None
+        raise ProtocolViolation("unexpected response from Figshare for the roles of an account") from None
 
 
 def _missing(account_id: int) -> Callable[[], NoReturn]:

@@ -68,7 +68,7 @@ class _Handler(ResponseHandler):
         self._head = None
         if self.transport is not None:
             self.transport.close()
-        self.set_exception(HttpProcessingError(message="the head of the answer is too long"))
+        self.set_exception(HttpProcessingError(message="the head of the response is too long"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Pass on the bytes received of a head: non-HTTP data has no recognizable end."""

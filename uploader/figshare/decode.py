@@ -87,7 +87,7 @@ def parse_rows(kind: type[T], body: bytes, resource: str) -> tuple[list[T], list
 
 
 def _unexpected(resource: str) -> ProtocolViolation:
-    return ProtocolViolation(f"unexpected answer from Figshare for {resource}")
+    return ProtocolViolation(f"unexpected response from Figshare for {resource}")
 
 
 def _list(body: bytes, resource: str) -> list[Any]:

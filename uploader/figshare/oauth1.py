@@ -140,7 +140,7 @@ class FirstApi:
         try:
             return await self._call(method, path, spec, keys, creating=True)
         except AmbiguousAnswer as lost:
-            raise SignInFailed(f"the answer was lost: {lost.reason}") from None
+            raise SignInFailed(f"the response was lost: {lost.reason}") from None
         except TokenRejected as refusal:
             if refusal.facts.situation == "clock-wrong":
                 raise
@@ -161,7 +161,7 @@ class FirstApi:
             value = parse_json(answer.body)
             rows = value.get("items") if isinstance(value, dict) else None
             if not isinstance(rows, list) or not all(isinstance(row, dict) and "article_id" in row for row in rows):
-                raise ProtocolViolation("unexpected answer from the first API: no list of items")
+                raise ProtocolViolation("unexpected response from the first API: no list of items")
             count = value.get("items_found", value.get("count"))
             found = [_record(row) for row in rows]
             return found, count if type(count) is int and count >= len(found) else len(found)

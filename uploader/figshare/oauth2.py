@@ -86,9 +86,9 @@ class Consent:
                 came._replace(scheme="https").geturl(), state=self._state
             )
         except MismatchingStateError:
-            raise SignInFailed("the answer does not belong to this sign-in: its state differs") from None
+            raise SignInFailed("the response does not belong to this sign-in: its state differs") from None
         except MissingCodeError:
-            raise SignInFailed("the answer contains no code") from None
+            raise SignInFailed("the response contains no code") from None
         except OAuth2Error as error:
             if error.error == "access_denied":
                 raise SignInFailed("the owner of the account refused consent", hint="") from None
@@ -197,7 +197,7 @@ async def request_tokens(body: str, grant: OAuth2Grant, endpoint: str, send: Sen
     )
     with anyio.move_on_after(REQUEST_TIMEOUT, shield=True):
         return _read_tokens(await send(request), grant, host_of(endpoint), clock)
-    raise ExchangeFailed("no answer in time", sent=True)
+    raise ExchangeFailed("no response in time", sent=True)
 
 
 def _read_tokens(answer: Response, grant: OAuth2Grant, host: str, clock: Clock) -> OAuth2Grant:

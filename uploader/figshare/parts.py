@@ -106,4 +106,4 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     parse_json(body)
-    raise ProtocolViolation(f"the upload service's answer is not {what}")
+    raise ProtocolViolation(f"the upload service's response is not {what}")

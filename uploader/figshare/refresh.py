@@ -85,7 +85,7 @@ class RenewableToken:
             log.info("another process has refreshed the sign-in")
             return stored
         if stored.refreshing:
-            raise _sign_in_again("the answer to the last refresh of the sign-in was lost")
+            raise _sign_in_again("the response to the last refresh of the sign-in was lost")
         if not stored.refresh_token:
             raise _sign_in_again("the sign-in has expired, and cannot be refreshed")
         try:
@@ -152,7 +152,7 @@ def _refresh_body(grant: OAuth2Grant) -> str:
 
 
 def _lost(reason: str) -> TokenRejected:
-    return _sign_in_again(f"the answer to a refresh of the sign-in was lost ({reason})")
+    return _sign_in_again(f"the response to a refresh of the sign-in was lost ({reason})")
 
 
 def _sign_in_again(message: str) -> TokenRejected:

@@ -77,6 +77,6 @@ class StallDetector:
             return
         idle.seconds += elapsed
         if answering and idle.seconds >= self._answer_timeout:
-            part.abort(f"no answer for {self._answer_timeout:g} s after the whole part was sent")
+            part.abort(f"no response for {self._answer_timeout:g} s after the whole part was sent")
         elif not answering and idle.seconds >= self._stall_timeout:
             part.abort(f"the connection took no byte for {self._stall_timeout:g} s")

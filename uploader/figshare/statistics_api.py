@@ -303,4 +303,4 @@ def _places(value: Any) -> dict[str, Places]:
 
 
 def _unexpected(what: str = "") -> ProtocolViolation:
-    return ProtocolViolation(f"unexpected answer from the statistics service{f' for {what}' if what else ''}")
+    return ProtocolViolation(f"unexpected response from the statistics service{f' for {what}' if what else ''}")

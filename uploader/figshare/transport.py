@@ -140,7 +140,7 @@ async def without_connection_reuse(
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as fault:
         reason = _os_message(fault) if isinstance(fault, OSError) else None
-    raise LostConnection(reason or "the connection was closed without an answer")
+    raise LostConnection(reason or "the connection was closed without a response")
 
 
 async def read_response(
@@ -169,7 +169,7 @@ async def read_response(
     codings = content_codings(response.headers)
     plain = decompress(bytes(body), codings, limit) if codings else bytes(body)
     if success and max(len(body), len(plain or b"")) > limit:
-        raise ExchangeFailed(f"its answer is longer than {limit} bytes", sent=True, permanent=True)
+        raise ExchangeFailed(f"its response is longer than {limit} bytes", sent=True, permanent=True)
     if plain is None:
         return Response(status=response.status, headers=response.headers, body=b"", undecoded=", ".join(codings))
     return Response(status=response.status, headers=response.headers, body=plain[:limit])
@@ -199,9 +199,9 @@ def failure_of(fault: BaseException, host: str) -> ExchangeFailed | TlsFailure:
 
 
 _SENT: tuple[tuple[type[BaseException], str], ...] = (
-    (TimeoutError, "no answer in time"),
+    (TimeoutError, "no response in time"),
     (aiohttp.ClientPayloadError, "the response was cut off"),
-    (aiohttp.ClientResponseError, "the answer is not HTTP"),
+    (aiohttp.ClientResponseError, "the response is not HTTP"),
 )
 
 

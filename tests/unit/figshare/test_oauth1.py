@@ -60,8 +60,8 @@ async def test_three_legs(service: Service, clock: FakeClock) -> None:
         (reply(200, b"<html>"), NotFigshare, "with a web page instead of a token"),
         (reply(200, "x=1"), NotFigshare, "with no token"),
         (reply(404, b"<html>"), NotFigshare, "404"),
-        (None, SignInFailed, "the answer was lost"),
-        (reply(500), SignInFailed, "the answer was lost"),
+        (None, SignInFailed, "the response was lost"),
+        (reply(500), SignInFailed, "the response was lost"),
     ],
 )
 async def test_a_failed_leg_is_one_clear_error(

@@ -85,7 +85,7 @@ def response(status: int, body: object) -> Response:
     return Response(status=status, headers={}, body=raw)
 
 
-LOST = ExchangeFailed("no answer in time", sent=True)
+LOST = ExchangeFailed("no response in time", sent=True)
 UNSENT = ExchangeFailed("no connection: refused", sent=False)
 HTML = b"<html>welcome to the hotel</html>"
 
@@ -200,7 +200,7 @@ async def test_the_code_is_exchanged(service: Service, clock: FakeClock) -> None
         (reply(200, {**NEW, "expires_in": 10**30}), NotFigshare, "with no token"),
         (reply(502, HTML), ServerFailing, "502"),
         (reply(503), Unreachable, "answered 503"),
-        (None, Unreachable, "closed without an answer"),
+        (None, Unreachable, "closed without a response"),
     ],
 )
 async def test_a_failed_exchange_is_one_clear_error(
@@ -320,7 +320,7 @@ async def test_a_lost_answer_is_reported_and_never_requested_again(
 ) -> None:
     await keep(tmp_path)
     send = Endpoint(answer)
-    for words in ("the answer to a refresh of the sign-in was lost", "the answer to the last refresh"):
+    for words in ("the response to a refresh of the sign-in was lost", "the response to the last refresh"):
         token = session(tmp_path, clock)
         with pytest.raises(TokenRejected, match=words) as caught:
             await token.renewed(await token.current(send), send)

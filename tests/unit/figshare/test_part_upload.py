@@ -167,7 +167,7 @@ async def test_a_locked_part_and_a_lost_upload(
         (reply(200, "<html>Welcome to this network"), True, None, "answered 200"),
         (b"garbage\r\n\r\n", True, None, "not HTTP"),
         (reply(200, "O", length=2), True, None, "cut off|broke|closed"),
-        (None, True, None, "closed without an answer"),
+        (None, True, None, "closed without a response"),
     ],
 )
 async def test_a_rejected_part_fails(
@@ -434,7 +434,7 @@ async def test_a_slow_source_is_not_a_stall(service: Service, connect: Connect) 
 async def test_a_slow_response_is_accepted_up_to_the_timeout(service: Service, connect: Connect) -> None:
     service.answers = [HANG]
     started = anyio.current_time()
-    with anyio.fail_after(5), pytest.raises(PartFailed, match=r"no answer for 0\.4 s") as caught:
+    with anyio.fail_after(5), pytest.raises(PartFailed, match=r"no response for 0\.4 s") as caught:
         await connect(stall_timeout=0.1, answer_timeout=0.4).send_part(service.upload_url, part_of(10), Source(10))
     assert caught.value.transient
     assert anyio.current_time() - started >= 0.39

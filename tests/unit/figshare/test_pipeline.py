@@ -265,7 +265,7 @@ async def test_a_dripping_success_is_given_up(connect: Connect) -> None:
             connect_timeout=0.1,
             retry=RetryPolicy(elapsed_cap=0),
         )
-        with anyio.fail_after(5), pytest.raises(Unreachable, match="no answer in time"):
+        with anyio.fail_after(5), pytest.raises(Unreachable, match="no response in time"):
             await figshare.account()
 
 

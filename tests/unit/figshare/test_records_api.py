@@ -135,8 +135,8 @@ ODD: list[Any] = [
         reply(200, {"message": "oops", "code": "X", "data": {}}), ServerFailing, "the search of public items: oops"
     ),
     pytest.param(reply(200, json.dumps([ROW])[:-9]), ServerFailing, "with no JSON"),
-    pytest.param(reply(200, {"rows": []}), ProtocolViolation, "unexpected answer"),
-    pytest.param(reply(200, ["no object"]), ProtocolViolation, "unexpected answer"),
+    pytest.param(reply(200, {"rows": []}), ProtocolViolation, "unexpected response"),
+    pytest.param(reply(200, ["no object"]), ProtocolViolation, "unexpected response"),
     pytest.param(reply(404, {"message": "gone"}), ItemNotFound, "does not find"),
 ]
 

@@ -48,7 +48,7 @@ async def test_the_response_has_its_own_timeout() -> None:
         await part.was_cut.wait()
     assert anyio.current_time() - started >= 0.29
     assert part.reason is not None
-    assert "no answer" in part.reason
+    assert "no response" in part.reason
     watch.remove(part)
 
 

@@ -53,7 +53,7 @@ class Period:
         for name in events.keys() - steps:
             if not _is_step(name, granularity):
                 raise ProtocolViolation(
-                    f"unexpected answer from the statistics service: {name!r} is not a {granularity}"
+                    f"unexpected response from the statistics service: {name!r} is not a {granularity}"
                 )
         return {name: count for name, count in events.items() if name in steps}
 
