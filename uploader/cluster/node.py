@@ -249,7 +249,7 @@ def scheduler_findings(environ: Mapping[str, str]) -> Iterator[Finding]:
             hint = "Login nodes end long or busy processes: upload in a batch job, or on a node for transfers."
             yield Finding(check="scheduler", status="note", text=text, hint=hint)
         else:
-            yield Finding(check="scheduler", status="ok", text="no batch job")
+            yield Finding(check="scheduler", status="ok", text="not in a batch job")
         return
     yield Finding(check="scheduler", status="ok", text=f"{job.scheduler} job {job.id}")
     end = job_end(environ)
