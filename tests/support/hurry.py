@@ -14,5 +14,6 @@ def hurry() -> None:
     """Shorten the pauses and patience of a leader and a member in this process."""
     leader.POLL = member.POLL = 0.3
     leader.POLL_SOON = member.POLL_SOON = 0.1
-    roster.SILENT, leader.SETTLE = 4.0, 1.0
+    roster.SILENT = 4.0
+    leader.SETTLE = member.SETTLE = 1.0  # type: ignore[attr-defined]
     member.BEAT, member.KNOWN, member.LEADERLESS = 1.0, 2.5, 2.0

@@ -38,7 +38,7 @@ from uploader.cluster.messages import (
     Speed,
 )
 from uploader.cluster.roster import MemberView, PendingOrder, Roster
-from uploader.cluster.wire import LeaderWire
+from uploader.cluster.wire import SETTLE, LeaderWire
 from uploader.errors import FigupError
 from uploader.figshare.models import Part
 from uploader.figshare.outcomes import UploadGone
@@ -58,8 +58,6 @@ POLL_SOON, SOON = 0.25, 10.0
 _LITTLE = 8.0
 _GROWING = 5.0
 """Seconds after a member joined for which others may join, as those of one batch job do."""
-SETTLE = 3.0
-"""Seconds after which all members that are awake know of a new leader, and ask before they send a part."""
 
 
 class LeaderRole:

@@ -19,7 +19,7 @@ from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
 from uploader.cluster.division import RateMeter
 from uploader.cluster.messages import End, Entry, Hello, LimitsApplied, Orders, Speed
-from uploader.cluster.wire import LeaderSign, MemberWire
+from uploader.cluster.wire import SETTLE, LeaderSign, MemberWire
 from uploader.concurrency import Stopped, unwrap_group
 from uploader.errors import FigupError
 from uploader.figshare.models import Part
@@ -94,7 +94,7 @@ class MemberRole:
             on_part=self._note_part,
             deadline=DeadlinePolicy(end),
         )
-        self._queue = PartQueue(may_take=self._knows_orders)
+        self._queue = PartQueue(may_take=self._knows_orders, must_ask=self._may_miss_a_leader)
         self._senders = PartSenders(self._run, AdaptiveConcurrency(), self._queue)
         self._reads = 0
         self._looked_at = -math.inf
@@ -171,6 +171,10 @@ class MemberRole:
 
     def _knows_orders(self) -> bool:
         return self._clock.uptime() - self._looked_at < KNOWN
+
+    def _may_miss_a_leader(self) -> bool:
+        """Return True if there may be a new leader for so long that it has given parts of this member to others."""
+        return self._clock.uptime() - self._looked_at > SETTLE
 
     # --- the leader -----------------------------------------------------------------------------------------------
 

@@ -177,7 +177,7 @@ class DaskWire:
         with anyio.move_on_after(_WITHDRAW_TIMEOUT):
             for task in self._tasks:
                 # However it ends: its worker may die meanwhile.
-                with suppress(Exception, distributed.CancelledError):
+                with suppress(Exception):
                     await task
 
 

@@ -8,6 +8,11 @@ from typing import Protocol
 
 from uploader.cluster.messages import Entry, Hello, Orders
 
+SETTLE = 3.0
+"""Seconds that a new leader waits. After that, a member either knows of it or has not read its orders for as long, and
+asks before it sends a part.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderSign:

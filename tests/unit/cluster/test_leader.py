@@ -11,9 +11,10 @@ import pytest
 
 from tests.fakes.clock import VirtualClock
 from uploader._version import __version__
-from uploader.cluster.leader import SETTLE, LeaderRole
+from uploader.cluster.leader import LeaderRole
 from uploader.cluster.messages import End, Hello, LimitsApplied, Orders, PartDone
 from uploader.cluster.roster import SILENT, MemberView
+from uploader.cluster.wire import SETTLE
 
 pytestmark = pytest.mark.anyio
 HELLO = Hello(host="n1", machine="m", pid=7, version=__version__)

@@ -261,11 +261,19 @@ class PartQueue:
     """Parts that drivers offer and workers take.
 
     `shared`: other processes take parts, too. `may_take`: False while this process may not begin a part. `may_begin`:
-    False if no part of this size, in bytes, may begin now. `reserved`: the number of parts left to other processes.
+    False if no part of this size, in bytes, may begin now. `must_ask`: True while other processes may be sending any of
+    the parts, so ask before sending one. `reserved`: the number of parts left to other processes.
     """
 
-    def __init__(self, *, shared: bool = False, may_take: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        *,
+        shared: bool = False,
+        may_take: Callable[[], bool] = lambda: True,
+        must_ask: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.shared = shared
+        self.must_ask = must_ask
         self.may_begin: Callable[[int], bool] = lambda _: True
         self.reserved = 0
         self._may_take = may_take

@@ -165,7 +165,7 @@ class PartWorker:
         async with waiting():
             source, digest = await sending.content()
         start = sending.run_start(part.start)
-        if part.locked or sending.contested:
+        if part.locked or sending.contested or self._queue.must_ask():
             part = await self._wait_unlocked(sending, part, slot)
         unknown: list[UploadGone] = []
         while not part.complete:
