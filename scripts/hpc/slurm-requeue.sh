@@ -32,7 +32,20 @@ case $status in
 75 | 143) again=1 ;;
 8) if [ "$restarts" -gt 0 ]; then again=1; fi ;;
 esac
-if [ -n "$again" ] && [ "$restarts" -lt 20 ]; then
-  scontrol requeue "$me" && sleep 60 # until Slurm ends this script
-fi
+
+# `scancel` must end the job for good. The job is completing then, but not because of its limit or of preemption.
+is_cancelled() {
+  local state reason preempted
+  read -r state reason preempted < <(
+    timeout 5 squeue -h -j "$me" -O StateCompact:9,Reason:33,PreemptTime:33 2>/dev/null
+  )
+  [ "$state" = CG ] && [ "$reason" != TimeLimit ] && [ "$preempted" = N/A ]
+}
+
+# More than once: Slurm's controller may be restarting.
+for try in 1 2 3 4 5 6; do
+  if [ -z "$again" ] || [ "$restarts" -ge 20 ] || is_cancelled; then break; fi
+  if timeout 10 scontrol requeue "$me"; then sleep 60 && break; fi # until Slurm ends this script
+  sleep 2
+done
 exit "$status"

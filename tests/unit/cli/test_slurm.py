@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import time
@@ -13,6 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tests.support.command import write_program
 from uploader.cli.main import main
 from uploader.cli.slurm import script as slurm
 from uploader.cli.slurm import slurm_script
@@ -88,6 +90,45 @@ def test_the_workers_of_a_pool_have_the_limits_of_the_job() -> None:
     assert "figup resume --deadline auto --grace 60s --dask slurm:3 JOB &" in lines
     assert "export SBATCH_PARTITION=$SLURM_JOB_PARTITION SBATCH_TIMELIMIT=1:00" in lines
     assert not any("--array=" in line for line in lines)
+
+
+def requeues(folder: Path, status: int, *, squeue: str, scontrol: str) -> list[str]:
+    """Run the script as a job of Slurm whose figup ends with `status`; return the calls of scontrol.
+
+    `squeue` and `scontrol` are scripts of sh in their place; no time passes.
+    """
+    programs = {"figup": f"exit {status}", "squeue": squeue, "scontrol": f'echo "$*" >>calls\n{scontrol}', "sleep": ""}
+    for name, text in programs.items():
+        write_program(folder / "bin", name, text)
+    (folder / "calls").touch()
+    env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    done = subprocess.run(["bash", RECIPES / "slurm-requeue.sh"], cwd=folder, env=env, check=False)
+    assert done.returncode == status
+    return (folder / "calls").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "expected"),
+    [
+        (0, "R None N/A", []),
+        (1, "R None N/A", []),
+        (75, "R None N/A", ["requeue 7"]),
+        (75, "CG TimeLimit N/A", ["requeue 7"]),
+        (75, "CG None 2026-11-30T13:58:49", ["requeue 7"]),
+        (75, "CG None N/A", []),
+        (143, "CG None N/A", []),
+    ],
+    ids=["done", "failed", "interrupted", "limit", "preempted", "cancelled", "cancelled at the start"],
+)
+def test_what_is_requeued(tmp_path: Path, status: int, answer: str, expected: list[str]) -> None:
+    assert requeues(tmp_path, status, squeue=f"echo '{answer}  '", scontrol="") == expected
+
+
+def test_a_requeue_that_fails_is_tried_again(tmp_path: Path) -> None:
+    twice = 'test "$(wc -l <calls)" -gt 2'
+    assert requeues(tmp_path, 75, squeue="exit 1", scontrol=twice) == ["requeue 7"] * 3
+    (tmp_path / "calls").unlink()
+    assert 3 <= len(requeues(tmp_path, 75, squeue="exit 1", scontrol="exit 1")) < 10
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.sh")), ids=lambda path: path.name)
