@@ -20,6 +20,7 @@ from uploader.cluster.wire import SETTLE, LeaderSign, MemberWire
 from uploader.errors import StateUnusable
 from uploader.figshare.models import Part, Upload
 from uploader.figshare.settings import RetryPolicy
+from uploader.sources.source import Source
 from uploader.transfer.parts import senders
 from uploader.transfer.run.service import PartService
 from uploader.transfer.run.stop import Stop
@@ -91,9 +92,10 @@ class Wire:
 
 
 class Case:
-    """A member with an order for all parts of a file, and one connection."""
+    """A member with an order for all parts of a file, and one connection. Its source opens once it `answers`."""
 
     def __init__(self, folder: Path) -> None:
+        self.answers = anyio.Event()
         source = folder / "source"
         source.write_bytes(os.urandom(PARTS * SIZE))
         found = source.stat()
@@ -124,13 +126,21 @@ class Case:
 @pytest.fixture
 def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: BlockBuster) -> Case:
     no_blocking_calls.deactivate()
-    monkeypatch.setattr(anyio.to_thread, "run_sync", run_inline)
+    found = Case(tmp_path)
+
+    async def run(call: Callable[..., object], *args: object, **_: object) -> object:
+        if call is Source:
+            await found.answers.wait()
+        return await run_inline(call, *args)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", run)
     monkeypatch.setattr(senders, "WORKERS", 4)
-    return Case(tmp_path)
+    return found
 
 
 async def test_a_member_that_cannot_read_its_orders_asks_before_it_sends_a_part(case: Case) -> None:
     """The next leader sends some of its parts meanwhile."""
+    case.answers.set()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(case.role.work)
         await case.clock.sleep(1.5 * DURATION)
@@ -142,6 +152,27 @@ async def test_a_member_that_cannot_read_its_orders_asks_before_it_sends_a_part(
         await case.clock.sleep(KNOWN)
         tasks.cancel_scope.cancel()
     assert {6, 7, 8} <= set(case.uploads.asked)
+    assert not case.uploads.resent
+
+
+@pytest.mark.parametrize("is_withdrawn", [True, False])
+async def test_a_part_taken_before_the_storage_hung_is_asked_for(case: Case, is_withdrawn: bool) -> None:
+    """Source and state directory do not answer until the leader has sent the part itself."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(case.role.work)
+        await case.clock.sleep(POLL)
+        case.wire.broken = True
+        await case.clock.sleep(2 * KNOWN)
+        case.uploads.complete.add(1)
+        case.answers.set()
+        await case.clock.sleep(DURATION)
+        assert (case.uploads.sent, case.uploads.asked) == ([], [])
+        case.wire.broken = False
+        if is_withdrawn:
+            case.wire.current = Orders(seq=2, connections=1)
+        await case.clock.sleep(PARTS * DURATION + 2 * POLL)
+        tasks.cancel_scope.cancel()
+    assert case.uploads.sent == ([] if is_withdrawn else [2, 3, 4, 5, 6, 7, 8])
     assert not case.uploads.resent
 
 

@@ -326,8 +326,13 @@ class PartQueue:
                 return sending, part
         return None
 
+    @property
+    def is_open(self) -> bool:
+        """False while this process may not begin a part."""
+        return self._may_take()
+
     def _may_take_any(self) -> bool:
-        return self._may_take() and (not self.reserved or self.left > self.reserved)
+        return self.is_open and (not self.reserved or self.left > self.reserved)
 
     async def wait(self) -> None:
         """Wait until a part may be available."""

@@ -56,6 +56,8 @@ class SendingRun(Protocol):
 
 _MAX_UNKNOWN = 1
 """Maximum number of times that a part may be refused as unknown although the upload exists."""
+_OPEN_POLL = 0.25
+"""Seconds between two looks whether a part that was taken may begin now."""
 WORKERS = 4 * MAX_CONNECTIONS
 """Number of workers: more than connections, since parts in backoff use none."""
 
@@ -165,7 +167,9 @@ class PartWorker:
         async with waiting():
             source, digest = await sending.content()
         start = sending.run_start(part.start)
-        if part.locked or sending.contested or self._queue.must_ask():
+        # Another process may have sent it while the source did not answer.
+        waited = await self._wait_until_open(sending)
+        if waited or part.locked or sending.contested or self._queue.must_ask():
             part = await self._wait_unlocked(sending, part, slot)
         unknown: list[UploadGone] = []
         while not part.complete:
@@ -194,6 +198,20 @@ class PartWorker:
             if refused:
                 await self._check_upload(sending, unknown)
         self._accept(sending, part, None)
+
+    async def _wait_until_open(self, sending: FileSend) -> bool:
+        """Wait until this process may begin a part that it has taken; False if it may at once.
+
+        Raises Stopped if parts of the file are no longer to be begun here.
+        """
+        waited = False
+        while not self._queue.is_open and not sending.stopped:
+            waited = True
+            with self._run.stop.interruptible():
+                await self._run.clock.sleep(_OPEN_POLL)
+        if sending.stopped:
+            raise Stopped
+        return waited
 
     def _rejected(self, sending: FileSend, part: Part, outcome: PartFailed) -> RequestRejected:
         hint, situation = outcome.advice or (None, RequestRejected.code)
