@@ -461,3 +461,33 @@ async def test_an_upload_that_appears_after_its_record_was_cut_off_is_removed(wo
         assert (late.id in item.files, item.version) == (named, 0 if named else 1)
         item.files.pop(late.id, None)
         assert world.contents(item.id) == STORED
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("added", ["0", "b2"])
+async def test_a_file_is_added_to_the_folder_of_a_job_whose_journal_was_cut_off(
+    world: World, added: str, named: bool
+) -> None:
+    """Also where a part of the plan is left, and the sources have other numbers in the new one."""
+    target = await prepare(world, "send_part 5", named, "skip")
+    stored = Stored(world)
+    world.source(f"set/{added}", b"+" * 100)
+    for length in stored.cuts:
+        stored.restore(length)
+        await run_to_the_end(world, target)
+        assert stored.contents(named=named) == sorted([*STORED, (f"set/{added}", md5(b"+" * 100))]), length
+
+
+async def test_a_source_that_is_gone_stays_in_a_job_whose_plan_was_cut_off(world: World) -> None:
+    """As long as the journal has a record of it: what was to be sent and is gone is never a success."""
+    target = await prepare(world, "send_part 5", False, "skip")
+    stored = Stored(world)
+    world.source("set/c", b"+")
+    (world.folder / "set" / "a").unlink()
+    stored.restore_journal(stored.journal_before(b'"set/b"'))
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    assert world.report is not None
+    assert [file.name for file in world.report.files if file.error is not None] == ["a"]
+    world.source("set/a", FILES["a"])
+    await run_to_the_end(world, target)
+    assert stored.contents(named=False) == [*STORED, ("set/c", md5(b"+"))]

@@ -184,14 +184,15 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     the initiation, the file may have parts, or be complete if `may_have_sent` returns True for it (None: adopt no
     complete file); in an item that the user named, only the file in the record of the last sync is then adopted.
     """
-    recorded = run.state.unfinished_on_record.get(transfer.index) if transfer.record_lost else None
+    # By any transfer: a recovered plan may have other indices, and only files in this one's place are compared.
+    recorded = set(run.state.unfinished_on_record.values()) if transfer.record_lost else set()
     named = transfer.record_lost and not _created_by_us(run)
-    if transfer.intended_at is None or (named and recorded is None):
+    if transfer.intended_at is None or (named and not recorded):
         return None
 
     async def may_be_ours(file: File) -> bool:
-        if named or file.id == recorded:
-            return file.id == recorded
+        if named or file.id in recorded:
+            return file.id in recorded
         if not transfer.record_lost:
             return await is_untouched(run.api, run.item_id, file)
         if file.status == "created":

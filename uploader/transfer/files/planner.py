@@ -166,9 +166,9 @@ class Planner:
             return False
         if transfer.link:
             return bool(others)
-        recorded = self._state.unfinished_on_record.get(transfer.index) if self._state is not None else None
         if transfer.record_lost and not created_by_us:
-            return any(file.id == recorded for file in others)
+            recorded = set(self._state.unfinished_on_record.values()) if self._state is not None else ()
+            return any(file.id in recorded for file in others)
         other_jobs = await self._read_owners()
         for file in others:
             if (

@@ -4,9 +4,11 @@ with the server.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeGuard
+
+import msgspec
 
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
@@ -30,16 +32,15 @@ def recover(
 ) -> tuple[list[ev.AnyEvent], JobState | None]:
     """Return the consistent events and the state they lead to; None if the plan is lost, or a part of it.
 
-    `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. A plan that differs
-    from what is left of the journal's own is not used, since file indices would refer to other sources. `kept` is as of
-    the last sync; `without_item`: the job had certainly created no item by then. `newer`: that sync is
-    not older than the remaining journal.
+    `plan` is the plan of the user's command, used if the journal has lost its own; None if unknown. It may have
+    further sources, and may lack those of which the journal has a record. `kept` is as of the last sync;
+    `without_item`: the job had certainly created no item by then. `newer`: that sync is not older than the remaining
+    journal.
     """
     salvaged = list(events)
-    _, state = replay(salvaged)
-    if not is_whole(state) and plan is not None and _agree(salvaged, plan):
-        salvaged = [*plan, *(e for e in salvaged if not isinstance(e, _PLANNING))]
     taken, state = replay(salvaged)
+    if not is_whole(state) and plan is not None:
+        taken, state = replay(_with_plan(salvaged, plan))
     if not is_whole(state):
         return taken, None
     changes = _changes_of_item(state, kept.item) if newer else []
@@ -51,16 +52,41 @@ def recover(
     return taken, state
 
 
-def _agree(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> bool:
-    """Return True if every source left in the journal is the same in the plan, and none is missing there."""
-    sources = {e.file: (e.path, e.name, e.folder, e.link) for e in plan if isinstance(e, ev.SourcePlanned)}
-    for event in left:
-        match event:
-            case ev.JobPlanned() | ev.JobGrown() if event.files != len(sources):
-                return False
-            case ev.SourcePlanned() if sources.get(event.file) != (event.path, event.name, event.folder, event.link):
-                return False
-    return True
+def _with_plan(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> Sequence[ev.AnyEvent]:
+    """Complete what is left of the journal's plan by another one; return the events as they are if that lacks sources.
+
+    If further sources were added since, events refer to files by other indices: those of sources that the journal has
+    lost are left out, and their effects looked up.
+    """
+    ours = [event for event in left if isinstance(event, ev.SourcePlanned)]
+    sources = {_source_of(event): event for event in plan if isinstance(event, ev.SourcePlanned)}
+    named = len(sources)
+    for event in ours:
+        sources.setdefault(_source_of(event), event)  # it may have been excluded since, or be gone: renewal decides
+    files = max((event.files for event in left if isinstance(event, ev.JobPlanned | ev.JobGrown)), default=0)
+    if files > len(sources):
+        return left
+    index_of = {key: index for index, key in enumerate(sources)}
+    indices = {event.file: index_of[_source_of(event)] for event in ours}
+    others: Iterable[ev.AnyEvent] = (event for event in left if not isinstance(event, _PLANNING))
+    if not files == named == len(sources) or any(before != now for before, now in indices.items()):
+        others = _moved(others, indices)
+    planned = [msgspec.structs.replace(event, file=index) for index, event in enumerate(sources.values())]
+    first = [msgspec.structs.replace(e, files=len(planned)) for e in plan if isinstance(e, ev.JobPlanned)]
+    return [*first, *planned, *(e for e in plan if isinstance(e, ev.SourceSkipped)), *others]
+
+
+def _source_of(event: ev.SourcePlanned) -> tuple[str, str, str | None, bool]:
+    return event.path, event.name, event.folder, event.link
+
+
+def _moved(events: Iterable[ev.AnyEvent], indices: Mapping[int, int]) -> Iterator[ev.AnyEvent]:
+    """Yield the events with the new indices of their files, without those whose file has none."""
+    for event in events:
+        if not isinstance(event, ev.FileEvent):
+            yield event
+        elif event.file in indices:
+            yield msgspec.structs.replace(event, file=indices[event.file])
 
 
 def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState | None]:

@@ -72,3 +72,20 @@ def test_a_given_item_is_in_use_once_a_file_was_begun() -> None:
     plan = msgspec.structs.replace(PLAN, item=5, title=None)
     begun = (ev.UploadIntended(0, at=AT), ev.UploadInitiated(0, id=9))
     assert recovered(*begun, plan=plan)[0] == [ev.ItemCreated(5)]
+
+
+def test_what_a_journal_has_left_belongs_to_the_same_sources_in_a_plan_with_more() -> None:
+    def source(index: int, name: str) -> ev.SourcePlanned:
+        return ev.SourcePlanned(index, path=f"/data/{name}", name=name, size=90, mtime_ns=1, inode=2)
+
+    def begun(index: int) -> tuple[ev.AnyEvent, ...]:
+        return ev.UploadIntended(index, at=AT), ev.UploadInitiated(index, id=10 + index)
+
+    own = msgspec.structs.replace(PLAN, files=3)
+    new: list[ev.AnyEvent] = [msgspec.structs.replace(PLAN, files=3), source(0, "0"), source(1, "a"), source(2, "c")]
+    left: list[ev.AnyEvent] = [own, source(0, "a"), source(2, "b"), *CREATED, *begun(0), *begun(1), *begun(2)]
+    _, state = recover(left, new, SyncFacts())
+    assert state is not None
+    assert [(t.name, t.file_id) for t in state.transfers] == [("0", None), ("a", 10), ("c", None), ("b", 12)]
+    assert [t.record_lost for t in state.transfers] == [True, False, True, False]
+    assert recover([msgspec.structs.replace(own, files=5), *left[1:]], new, SyncFacts())[1] is None
