@@ -19,7 +19,7 @@ from uploader.sources.archive.members import Kind, Member, Members
 from uploader.sources.archive.plan import Plan
 from uploader.sources.models import Packing, Selection, Skipped, SourceFile, Sources, remote_path
 from uploader.sources.names import alike, alike_warnings
-from uploader.sources.select import FilesBySource, clash, collect, find
+from uploader.sources.select import FilesBySource, clash, collect, find, is_text
 from uploader.sources.source import remote_name
 from uploader.sources.walk import check_folder
 from uploader.system import PATH_FAULTS, path_error
@@ -144,6 +144,8 @@ class _Packer:
     def _add_archives(self, beside: FilesBySource) -> None:
         self._members = self._without_duplicates(self._members.sorted())
         path = _folder_of(self._members)
+        while not is_text(path):  # the journal cannot store it; a folder that was named is text
+            path = os.path.dirname(path)
         self._selection.warnings += _alike_members(self._members)
         try:
             name = self._archive_name()

@@ -222,7 +222,7 @@ class _Collector:
         if not os.path.lexists(whole) and (parts := Glob.split(absolute(path))) is not None:
             top, glob = os.path.realpath(parts[0]), parts[1]
             self._add_key(f"glob {top}/{glob.pattern}", os.path.basename(top) or top)
-            yield from self._glob(path, top, glob)
+            yield from _encodable(top) or self._glob(path, top, glob)
             return
         self._add_key(whole, os.path.basename(whole))
         yield from self._entry(whole, "")
@@ -262,7 +262,7 @@ class _Collector:
             self._add_key(f"list {self._base} {_absolute(file)}", Path(file).stem)
         unit = "entry" if self._sources.nul else "line"
         for number, path in paths:
-            if not _is_text(path) and not os.path.lexists(os.path.join(self._base, path)):
+            if not is_text(path) and not os.path.lexists(os.path.join(self._base, path)):
                 yield UsageError(
                     f"{origin}: {unit} {number}: is not UTF-8; perhaps ANSI (Windows-1252): {printable(path)}",
                     hint="Save the list as UTF-8.",
@@ -336,7 +336,7 @@ def _as_it_exists(base: str, path: str) -> str:
     return meant
 
 
-def _is_text(path: str) -> bool:
+def is_text(path: str) -> bool:
     """Return False for a path that is not valid UTF-8."""
     try:
         path.encode("utf-8")
@@ -349,7 +349,7 @@ def _encodable(path: str) -> list[Found]:
     """Return the problem of a path that is not UTF-8, which the journal cannot store, or otherwise invalid."""
     if "\0" in path:
         return [UsageError(f"{printable(path)}: a path cannot contain NUL", path=path)]
-    if not _is_text(path):
+    if not is_text(path):
         return [UsageError(f"{printable(path)}: is not valid UTF-8", hint="Rename it (convmv can do it).", path=path)]
     return []
 

@@ -12,10 +12,11 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.support.archives import BLOCK, MTIME, UNPACKERS, make_tree, plan_of, tree, unpack, whole
+from tests.support.archives import BLOCK, MTIME, UNPACKERS, make_tree, plan_of, read_members, tree, unpack, whole
 from tests.support.programs import require_program
 from uploader.errors import FigupError, SourceChanged
 from uploader.sources.archive.layout import Format
@@ -148,6 +149,38 @@ def test_a_time_that_the_plan_cannot_hold(tmp_path: Path) -> None:
     plan = plan_of(top, "tar", manifest=False)
     assert plan.examine() == dataclasses.replace(plan.stamp, device=top.stat().st_dev)
     assert b"2286" in whole(plan)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("seconds", [-11_644_473_600, 10**10])  # 1601: Windows' zero
+def test_times_that_only_other_file_systems_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Format, seconds: int
+) -> None:
+    path = tmp_path / "top/1601"
+    path.parent.mkdir()
+    path.write_bytes(b"1")
+
+    def odd(status: os.stat_result) -> SimpleNamespace:
+        names = ("st_mode", "st_size", "st_ino", "st_dev")
+        times = dict.fromkeys(("st_mtime_ns", "st_ctime_ns"), seconds * 10**9)
+        return SimpleNamespace(**{name: getattr(status, name) for name in names}, **times)
+
+    swapped = SimpleNamespace(**vars(os))
+    swapped.stat, swapped.fstat = lambda name: odd(Path(name).stat()), lambda fd: odd(os.fstat(fd))
+    for module in ("plan", "open_members"):
+        monkeypatch.setattr(f"uploader.sources.archive.{module}.os", swapped)
+    status = odd(path.stat())
+    members = Members()
+    members.append(Member(b"1601", str(path), Kind.FILE, 1, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+    plan = Plan.decoded((planned := Plan.of(format, members, manifest=True)).encoded(), planned.id)
+    assert plan.examine() == dataclasses.replace(plan.stamp, device=status.st_dev)
+    source = ArchiveSource(plan, "archive")
+    try:
+        data = bytes(source.in_order().read(0, plan.layout.size))
+        assert source.is_steady
+    finally:
+        source.close()
+    assert read_members(data)["1601"] == b"1"
 
 
 # --- large ---------------------------------------------------------------------------------------------------------

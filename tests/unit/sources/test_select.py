@@ -323,6 +323,17 @@ def test_a_list_in_another_encoding_is_reported(here: Path) -> None:
     assert "convmv" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("top", ["folder", "link"])
+def test_a_pattern_in_a_folder_that_is_not_utf8_is_reported(here: Path, top: str) -> None:
+    folder = Path(os.fsdecode(os.fsencode(here) + b"/caf\xe9"))
+    folder.mkdir()
+    (folder / "a.csv").touch()
+    (here / "link").symlink_to(folder)
+    os.chdir(folder if top == "folder" else here)
+    with pytest.raises(UsageError, match=r"caf\\udce9: is not valid UTF-8"):
+        select(Sources(paths=("*.csv" if top == "folder" else "link/*.csv",)))
+
+
 def test_listed_paths_are_found_as_windows_writes_them(here: Path) -> None:
     make(here, "d/a", "d\\b", "d/b")
     (here / "list").write_text("d\\a\r\nd\\b\r\n")

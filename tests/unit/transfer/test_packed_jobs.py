@@ -191,6 +191,25 @@ async def test_a_member_that_changes_is_named(world: World, survey: Path, change
     assert found == expected(survey)
 
 
+@pytest.mark.parametrize("change", [None, "unsent", "sent"])
+async def test_names_that_are_not_utf8(world: World, change: str | None) -> None:
+    """Also as the folder that has all members, as which the journal knows an archive."""
+    folder = world.folder / os.fsdecode(b"data/caf\xe9/b\xe9")
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / str(number)).write_bytes(bytes(500))
+    if change is not None:
+        world.notices = Watched(JobStarted if change == "unsent" else FileSent, (folder / "1").unlink)
+    data = str(world.folder / "data")
+    assert await world.upload(data, options=ZIP) == (0 if change is None else ExitStatus.INTEGRITY)
+    if change is not None:
+        assert await world.upload(data, options=RESTART) == 0
+    assert world.report is not None
+    assert [file.path for file in world.report.files] == [data]
+    listed = Path(world.report.manifest_members or "").read_bytes().splitlines()
+    assert listed[0] == md5(bytes(500)).encode() + b"  data/caf\xe9/b\xe9/0"
+
+
 def lines_of(survey: Path) -> bytes:
     """The list of MD5s of an archive, without its order."""
     files = [(f"survey/{path.relative_to(survey)}", path.read_bytes()) for path in survey.rglob("*") if path.is_file()]

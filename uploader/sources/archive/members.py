@@ -11,7 +11,7 @@ from typing import NamedTuple
 _SEPARATOR = b"/"
 _LOWEST = b"\0"
 _LATEST_NS = (1 << 63) - 1
-"""The latest time that a column holds: a day in 2262."""
+"""The latest time that a column holds: a day in 2262. The earliest is as long before 1970, in 1677."""
 _WHOLE = "\0"
 """Begins a root that is the whole path of one member, which has another name in the archive."""
 
@@ -69,7 +69,7 @@ class Members:
         self.kinds.append(member.kind)
         self.sizes.append(member.size)
         self.mtimes.append(column_time(member.mtime_ns))
-        self.ctimes.append(member.ctime_ns)
+        self.ctimes.append(column_time(member.ctime_ns))
         self.inodes.append(member.inode)
         self.root_of.append(self._root(member))
 
@@ -141,9 +141,9 @@ class Members:
         return chosen
 
 
-def column_time(mtime_ns: int) -> int:
-    """Return an mtime as a column holds it; file systems can store later ones."""
-    return min(mtime_ns, _LATEST_NS)
+def column_time(time_ns: int) -> int:
+    """Return an mtime or ctime as a column holds it; file systems can store earlier and later ones."""
+    return max(min(time_ns, _LATEST_NS), -_LATEST_NS)
 
 
 def sort_key(name: bytes) -> bytes:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from uploader.sources.archive.members import column_time
 from uploader.sources.archive.plan import Plan
 from uploader.system import PATH_FAULTS, path_error
 
@@ -101,6 +102,6 @@ class OpenMembers:
             os.close(fd)
             raise
         members = self._plan.members
-        if (status.st_ctime_ns, status.st_ino) != (members.ctimes[index], members.inodes[index]):
+        if (column_time(status.st_ctime_ns), status.st_ino) != (members.ctimes[index], members.inodes[index]):
             self.are_steady = False
         return fd

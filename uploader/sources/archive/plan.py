@@ -278,7 +278,7 @@ class _Inflated:
 
 def _row(status: os.stat_result) -> tuple[int, int, int, int]:
     size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
-    return size, column_time(status.st_mtime_ns), status.st_ctime_ns, status.st_ino
+    return size, column_time(status.st_mtime_ns), column_time(status.st_ctime_ns), status.st_ino
 
 
 def difference(old: Plan, new: Plan) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from uploader.disk import Disk
+from uploader.text import printable
 
 NAME = "history.jsonl"
 _MAX_DENSE_SAMPLES = 600
@@ -112,8 +113,13 @@ def spacing(samples: int) -> float:
 
 
 def encode(entry: AnyEntry) -> bytes:
-    """One line."""
-    return _encoder.encode(entry) + b"\n"
+    """One line. Names in it that are not UTF-8 are escaped."""
+    try:
+        line = _encoder.encode(entry)
+    except UnicodeEncodeError:
+        texts = {name: value for name, value in msgspec.structs.asdict(entry).items() if isinstance(value, str)}
+        line = _encoder.encode(msgspec.structs.replace(entry, **{name: printable(texts[name]) for name in texts}))
+    return line + b"\n"
 
 
 def append(folder: Path, lines: bytes, disk: Disk) -> None:

@@ -129,6 +129,12 @@ def test_the_history_of_a_run(tmp_path: Path) -> None:
     assert (tmp_path / run_log.NAME).stat().st_mode & 0o077 == 0
 
 
+def test_names_that_are_not_utf8_are_escaped() -> None:
+    line = run_log.encode(run_log.Restart(1.0, "/data/caf\udce9\n", "changed"))
+    assert b"/data/caf\\\\udce9" in line
+    assert run_log.encode(run_log.Restart(1.0, "/data/caf\n", "changed")).count(b"\n") == 1
+
+
 def test_samples_become_rarer_so_that_a_week_fits(tmp_path: Path) -> None:
     taken, at = 0, 0.0
     while at < WEEK:
