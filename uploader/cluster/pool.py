@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,8 @@ from uploader.transfer.store.lock import JobLock
 log = logging.getLogger("uploader.cluster.pool")
 
 _CONNECT_TIMEOUT, _CLOSE_TIMEOUT = 20.0, 5.0
+_ANSWER_TIMEOUT = 10.0
+"""Seconds to wait for an answer of the scheduler or a worker: a frozen one gives none."""
 _RESULT_TIMEOUT = 5.0
 """Seconds to wait for the result of a finished task. If its worker dies before that, Dask waits forever: the task may
 run on no other worker.
@@ -68,31 +70,54 @@ class DaskWire:
         """Orders without a result, by worker: it may still be carrying them out."""
 
     async def members(self) -> Mapping[str, Hello]:
-        workers = await self._workers()
-        for address in workers.keys() - self._members.keys():
-            self._members[address] = await self._describe(address)
+        try:
+            workers = await self._workers()
+        except OSError as error:
+            # Without a new beat they are soon silent, but they may be at work.
+            log.info("the scheduler does not answer: %s", error)
+            return self._members
+        await self._meet(workers)
         for address, hello in self._members.items():
             ended = address not in workers
-            beat = hello.beat if ended else int(1000 * workers[address]["last_seen"])
+            beat = hello.beat if ended else _beat_of(workers[address])
             self._members[address] = msgspec.structs.replace(hello, beat=beat, ended=ended)
         for address in self._lost.keys() & workers.keys():
             self._submit(address, None, carrier.withdraw, sorted(self._lost.pop(address)), False)
         return self._members
 
+    @property
+    def _is_connected(self) -> bool:
+        """False once the client has given up reaching the scheduler."""
+        return self._client.scheduler is not None
+
     async def _workers(self) -> dict[str, Any]:
-        """Return the pool's workers; none while the scheduler does not answer."""
-        try:
-            workers: dict[str, Any] = (await self._client.scheduler.identity(n_workers=-1))["workers"]
-        except OSError as error:
-            log.info("the scheduler does not answer: %s", error)
+        """Return the pool's workers; none once the scheduler is gone. Raises OSError if it does not answer."""
+        if not self._is_connected:
             return {}
+        with anyio.fail_after(_ANSWER_TIMEOUT):
+            workers: dict[str, Any] = (await self._client.scheduler.identity(n_workers=-1))["workers"]
         return workers
 
+    async def _meet(self, workers: Mapping[str, Any]) -> None:
+        """Ask new workers about themselves; one that does not answer is not asked again before its next heartbeat."""
+        for address in workers.keys() - self._members.keys():
+            beat = _beat_of(workers[address])
+            if self._silent.get(address) == beat:
+                continue
+            try:
+                self._members[address] = await self._describe(address)
+            except OSError as error:
+                log.info("a worker does not answer: %s", error)
+                self._silent[address] = beat
+
     async def _describe(self, address: str) -> Hello:
-        with suppress(OSError):
-            found = await self._client.run(carrier.describe, workers=[address], on_error="return")
-            if isinstance(hello := found.get(address), Hello):
-                return hello
+        """Ask a worker about itself. Raises OSError if it does not answer."""
+        with anyio.fail_after(_ANSWER_TIMEOUT):
+            found = (await self._client.run(carrier.describe, workers=[address], on_error="return")).get(address)
+        if isinstance(found, Hello):
+            return found
+        if isinstance(found, OSError):
+            raise found
         host = urlsplit(address).hostname or address
         return Hello(host=host, machine="", pid=0, version="in an unknown version, or not at all")
 
@@ -114,6 +139,8 @@ class DaskWire:
                 self._submit(member, order.id, carrier.carry_out, self._term, contested)
 
     def _submit(self, member: str, order: int | None, call: object, *args: object) -> None:
+        if not self._is_connected:
+            return
         task = self._client.submit(
             call, self._run, self._settings, *args, workers=[member], allow_other_workers=False, pure=False, retries=0
         )
@@ -139,9 +166,12 @@ class DaskWire:
             member, order = self._tasks.pop(task)
             if order is not None:
                 self._lost.setdefault(member, set()).add(order)
-        if lost:
-            await self._client.cancel(lost)
+        await self._cancel(lost)
         return found
+
+    async def _cancel(self, tasks: Collection[Any]) -> None:
+        if tasks and self._is_connected:
+            await self._client.cancel(list(tasks))
 
     def _has_ended(self, member: str) -> bool:
         return member not in self._members or self._members[member].ended
@@ -170,7 +200,7 @@ class DaskWire:
     async def close(self) -> None:
         """End what is under way: tasks that wait are cancelled, and workers begin no further part of their orders."""
         tasks, self._tasks = self._tasks, {}
-        await self._client.cancel(list(tasks))
+        await self._cancel(tasks)
         for member in dict.fromkeys(name for name, order in tasks.values() if order is not None):
             numbers = sorted(order for name, order in tasks.values() if name == member and order is not None)
             self._submit(member, None, carrier.withdraw, numbers, False)
@@ -179,6 +209,10 @@ class DaskWire:
                 # However it ends: its worker may die meanwhile.
                 with suppress(Exception):
                     await task
+
+
+def _beat_of(worker: Mapping[str, Any]) -> int:
+    return int(1000 * worker["last_seen"])
 
 
 @dataclass(frozen=True, kw_only=True)

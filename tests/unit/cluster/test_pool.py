@@ -49,12 +49,25 @@ class FakePool:
         self.tasks = list(tasks)
         self.calls: list[tuple[object, tuple[object, ...]]] = []
         self.cancelled: list[Task] = []
-        self.scheduler = self
+        self.described: list[str] = []
+        self.deaf: set[str] = set()
+        """Workers that do not answer."""
+        self.scheduler: FakePool | None = self
+        self.fails: BaseException | None = None
+        """What ends questions."""
+        self.frozen = False
 
     async def identity(self, *, n_workers: int) -> dict[str, Any]:
+        if self.fails is not None:
+            raise self.fails
+        if self.frozen:
+            await anyio.sleep_forever()
         return {"workers": {address: {"last_seen": beat} for address, beat in self.workers.items()}}
 
     async def run(self, *_: object, workers: list[str], on_error: str) -> dict[str, Any]:
+        self.described += workers
+        if self.deaf & set(workers):
+            await anyio.sleep_forever()
         return {}
 
     def submit(self, call: object, _run: object, _settings: object, *args: object, **__: object) -> Task:
@@ -72,6 +85,7 @@ def order(number: int) -> Order:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_RESULT_TIMEOUT", 0.05)
+    monkeypatch.setattr(pool, "_ANSWER_TIMEOUT", 0.05)
 
 
 async def wire_to(client: FakePool, *orders: tuple[str, int]) -> DaskWire:
@@ -157,6 +171,46 @@ async def test_a_leader_ends_although_a_worker_is_frozen(monkeypatch: pytest.Mon
     wire = await wire_to(FakePool(Task("pending"), Task("pending")), (WORKER, 1))
     with anyio.fail_after(10):
         await wire.close()
+
+
+async def test_without_its_scheduler_a_pool_has_no_workers() -> None:
+    """Dask's client has given up reaching it, and refuses everything."""
+    client = FakePool(Task("pending"))
+    wire = await wire_to(client, (WORKER, 1))
+    client.scheduler = None
+    assert {name: hello.ended for name, hello in (await wire.members()).items()} == {WORKER: True, OTHER: True}
+    assert await wire.reports() == []
+    await wire.give(WORKER, Orders(seq=2, orders=(order(2),), connections=1))
+    await wire.close()
+    assert len(client.calls) == 1
+    assert not client.cancelled
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+async def test_a_scheduler_that_does_not_answer_ends_no_worker(frozen: bool) -> None:
+    client = FakePool(Task("pending"))
+    wire = await wire_to(client, (WORKER, 1))
+    before = dict(await wire.members())
+    client.frozen, client.fails = frozen, None if frozen else OSError("timed out")
+    client.workers[WORKER] += 1
+    with anyio.fail_after(10):
+        assert await wire.members() == before, "no sign of life, and no end"
+    assert await wire.reports() == []
+    assert not client.cancelled
+    client.frozen, client.fails = False, None
+    assert (await wire.members())[WORKER].beat > before[WORKER].beat
+
+
+async def test_a_new_worker_that_does_not_answer_is_asked_at_its_next_beat() -> None:
+    client = FakePool()
+    client.deaf = {OTHER}
+    wire = await wire_to(client)
+    with anyio.fail_after(10):
+        assert set(await wire.members()) == {WORKER}
+    assert client.described.count(OTHER) == 1
+    client.deaf.clear()
+    client.workers[OTHER] += 1
+    assert set(await wire.members()) == {WORKER, OTHER}
 
 
 async def test_a_worker_that_comes_back_stops_what_it_was_lost_with() -> None:
