@@ -203,6 +203,9 @@ HINTS: dict[str, Hint] = {
         "without it.",
         complete=True,
     ),
+    "put-back-or-forget": Hint(
+        f"Put it back and {_RERUN} to send it again, or add --forget-missing to do without it.", complete=True
+    ),
     "changed-since-verified": Hint("Add --restart-changed to send it in its place, or use another item to keep both."),
     "no-longer-held": Hint("Add --new-job to send it again."),
     "lost-in-item": Hint("Run the same command again to send it again.", complete=True),

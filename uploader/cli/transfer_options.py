@@ -107,8 +107,8 @@ _OPTIONS = [
     _conflicts("--restart-changed", is_flag=True,
                help="If a file changed after its upload began, restart it."),
     _conflicts("--forget-missing", is_flag=True,
-               help="Drop files of the job that no longer exist and are not verified yet, and members of archives that "
-                    "no longer exist, instead of failing on them."),
+               help="Do without files of the job that no longer exist here and are not in the item, and members "
+                    "of archives that no longer exist, instead of failing on them."),
     _conflicts("--reread", is_flag=True,
                help="Read every file again and compare it with what was sent, even if its times are unchanged."),
     _conflicts("--max-errors", metavar="N", type=click.IntRange(min=0),

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 STDIN = "-"
 """As the name of a list: it is read from stdin."""
 Reason: TypeAlias = Literal[
-    "hidden", "link", "link-loop", "excluded", "not-included", "empty-folder", "folder", "vanished"
+    "hidden", "link", "link-loop", "excluded", "not-included", "empty-folder", "folder", "vanished", "forgotten"
 ]
 """Why a path is skipped: hidden; a symbolic link; a link to a folder that contains it; excluded by a pattern; not
-matched by an include pattern; an empty folder; a folder in a list of files; planned but gone.
+matched by an include pattern; an empty folder; a folder in a list of files; planned but gone, also if the
+user does without it.
 """
 
 
@@ -90,6 +91,8 @@ class SourceFile:
     md5: str | None = None
     link: bool = False
     executable: bool = False
+    named: bool = field(default=False, compare=False)
+    """True if the user named this file, not a folder that has it."""
     archive: Plan | None = field(default=None, compare=False, repr=False)
     where: str = field(default="", compare=False)
     """Its location in a list or manifest ("list: line 3"); "" for others."""

@@ -316,7 +316,7 @@ class _Collector:
 
 def _chosen(path: str, folder: str, name: str | None = None, md5: str | None = None) -> Found:
     try:
-        return chosen_file(path, folder, name=name, md5=md5)
+        return replace(chosen_file(path, folder, name=name, md5=md5), named=True)
     except FigupError as problem:
         return problem
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from uploader.errors import Conflict, Facts, Md5Pending
 from uploader.figshare.models import File
 from uploader.sources.models import remote_path
 from uploader.text import composed, printable
@@ -243,3 +244,42 @@ def reappeared(transfer: Transfer, others: Iterable[File]) -> File | None:
     expected = Expected(size=transfer.size, link=transfer.path if transfer.link else None)
     found = (f for f in others if f.id in transfer.lost and classify(f, expected) in (Match.SAME, Match.UNKNOWN))
     return next(found, None)
+
+
+def md5_pending(transfer: Transfer, item_id: int) -> Md5Pending:
+    """Return the error of a verified file that now has no MD5."""
+    return Md5Pending(
+        f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
+        f"(file {transfer.file_id})",
+        hint="Verify it later.",
+        facts=Facts("verify-packed-later" if transfer.archive else "verify-later", item_id=item_id),
+        path=transfer.path,
+    )
+
+
+def no_longer_held(transfer: Transfer, item_id: int, difference: str) -> Conflict:
+    """Return the error of a verified file that somebody has changed in the item."""
+    return Conflict(
+        f"{printable(transfer.name)}: was sent and verified, but item {item_id} no longer holds it: {difference}",
+        hint="Send it again in a new job.",
+        facts=Facts("no-longer-held"),
+        path=transfer.path,
+    )
+
+
+def orphan_error(
+    transfer: Transfer, file: File | None, folders: Mapping[int, str], item_id: int
+) -> Conflict | Md5Pending | None:
+    """Return the error of a verified file whose source is gone, if the item does not hold it any more."""
+    match, difference = remote_match(transfer, file, folders)
+    if match is Match.SAME:
+        return None
+    if match is Match.UNKNOWN:
+        return md5_pending(transfer, item_id)
+    return Conflict(
+        f"{printable(transfer.path)}: was sent and verified, but its source no longer exists here, and item {item_id} "
+        f"no longer holds it: {difference}",
+        hint="Put the source back to send it again, or do without it.",
+        facts=Facts("put-back-or-forget"),
+        path=transfer.path,
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import functools
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -26,7 +27,7 @@ from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
 from uploader.transfer.parts.team import Leader
 from uploader.transfer.recheck import ItemCheck, recheck_finished_job
-from uploader.transfer.renewal import has_sent, lost_sources, select_moved
+from uploader.transfer.renewal import absence_events, has_sent, lost_sources, select_moved
 from uploader.transfer.report import Cancellation, Report, RunFailed
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.deadline import DeadlinePolicy
@@ -148,6 +149,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             self._check_target(job)
             if job.state.cancelled:
                 raise UsageError(f"job {job.name} was cancelled", facts=Facts("job-cancelled"))
+            forget = self.options.forget_missing
+            absent = functools.partial(absence_events, job.state, forget_missing=forget)
+            await self._update(job, await anyio.to_thread.run_sync(absent))
             return await self._finish(job)
 
     async def cancel(self, job: OpenJob) -> Cancellation:
@@ -214,7 +218,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         lost: set[str] = set()
         if not self.options.forget_missing:
             lost = await anyio.to_thread.run_sync(lost_sources, job.state, selection)
-        changes = await anyio.to_thread.run_sync(self._changes, job, selection, lost)
+        await self._update(job, await anyio.to_thread.run_sync(self._changes, job, selection, lost))
+
+    async def _update(self, job: OpenJob, changes: Sequence[ev.AnyEvent]) -> None:
+        """Apply and report changes of the sources."""
         if not changes:
             return
         await job.renew(changes)
@@ -238,7 +245,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         replaced = archives.changes(job.state, selection, restart=self.options.restart_changed)
         archives.keep(selection)
         job.wanted_archives = archives.wanted
-        return [*renewal_events(job.state, selection, lost), *replaced]
+        forget = self.options.forget_missing
+        return [*renewal_events(job.state, selection, lost, forget_missing=forget), *replaced]
 
     def _check_target(self, job: OpenJob) -> None:
         """Raise UsageError if the job belongs to another endpoint, or acts for another account."""

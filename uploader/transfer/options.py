@@ -70,8 +70,8 @@ class Options:
     `limit_rate`: one rate, or a timetable such as "08:00,20M 19:00,off"; None or "off" for no limit.
     `hash_first`: compute the MD5 before sending, and send it to Figshare.
     `restart_changed`: send files whose source changed again, from the start.
-    `forget_missing`: drop sources that no longer exist before they are verified, and members of archives that no longer
-    exist; otherwise they are errors.
+    `forget_missing`: do without sources that no longer exist and the item does not hold, and without members of
+    archives that no longer exist; otherwise they are errors.
     `reread`: read every source to its end once more before success is reported, also those that earlier runs sent, and
     compare it with what was sent; otherwise those whose size, times or inode differ.
     `on_conflict`: see `OnConflict`.

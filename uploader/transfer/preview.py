@@ -14,8 +14,9 @@ from uploader.sources.models import Selection, remote_path
 from uploader.transfer.compare import Match, remote_match
 from uploader.transfer.destination.lookup import check_account
 from uploader.transfer.files.planner import FilePlan, Planner
+from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events
+from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events, renewal_events
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
 from uploader.transfer.recheck import is_sent_again
@@ -111,12 +112,17 @@ async def preview(
     paths = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
     planner = Planner(api, states, job, state, remote, options, paths=paths, unseen=unseen)
     files = [await planner.plan(chosen) for chosen in selection.files]
+    lost: set[str] = set()
     if state is not None and not options.forget_missing:
-        files += _missing(state, await in_thread(lost_sources, state, selection), selection)
+        lost = await in_thread(lost_sources, state, selection)
+        files += _missing(state, lost, selection)
         files = _without_members(files, await in_thread(list, states.archives(job).gone_members(state, selection)))
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
         files = _rechecked(files, state, remote, item.folders)
+    if state is not None and item is not None:
+        changes = renewal_events(state, selection, lost, forget_missing=options.forget_missing)
+        files += _orphaned(state, changes, remote, item)
     space = _space(account, files) if account is not None else None
     return Preview(
         job=job,
@@ -230,6 +236,26 @@ def _without_members(files: list[FilePlan], gone: Sequence[tuple[Transfer, Sourc
     refused = {t.name: _missing_file(t, error.message, archives.get(t.name)) for t, error in gone}
     others = [file for file in files if file.name not in refused or file.members is None]
     return [*others, *refused.values()]
+
+
+def _orphaned(
+    state: JobState, changes: Sequence[ev.AnyEvent], existing: Mapping[str, Sequence[File]], item: Item
+) -> list[FilePlan]:
+    """Plan the files that were sent, whose sources are gone, and that the item does not hold any more."""
+    for change in changes:
+        if isinstance(change, ev.SourceDropped | ev.SourceSkipped):
+            state.apply(change)
+    orphaned = state.orphaned
+    by_id = {file.id: file for files_there in existing.values() for file in files_there} if orphaned else {}
+    matches = ((t, *remote_match(t, by_id.get(t.file_id or 0), item.folders)) for t in orphaned)
+    return [
+        msgspec.structs.replace(
+            _missing_file(t, f"no longer exists here, and {difference}"),
+            status="unverified" if match is Match.UNKNOWN else "lost",
+        )
+        for t, match, difference in matches
+        if match is not Match.SAME
+    ]
 
 
 def _finished(file: FilePlan, transfer: Transfer, match: Match, reason: str) -> FilePlan:

@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from uploader.concurrency import StorageSlots, in_own_thread, in_thread
-from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, Md5Pending, SourceChanged, SourceNotFound
+from uploader.errors import ChecksumWrong, Facts, FigupError, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.items.reconcile import GONE_AFTER, TIME_LIMIT
@@ -29,6 +29,9 @@ from uploader.transfer.compare import (
     find_duplicate,
     forgotten_files,
     late_files,
+    md5_pending,
+    no_longer_held,
+    orphan_error,
     paths_in_item,
     remote_match,
 )
@@ -125,7 +128,8 @@ async def recheck_finished_job(
 async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) -> ItemCheck:
     """List the item and compare every verified file of the job with it: the last check before success is reported.
 
-    Raises Conflict if a file was changed there, ItemNotFound, and Md5Pending if Figshare does not give an MD5.
+    Raises Conflict if a file was changed there, or it and its source are gone, ItemNotFound, and Md5Pending if Figshare
+    does not give an MD5.
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
@@ -133,22 +137,24 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
     # The listing of files does not have the folders (official API description), and any file may have been moved.
     item = await read_item(api, state, state.item_id, settle)
     folders = item.folders
-    suspects = [t for t in state.active if remote_match(t, remote.of(t), folders)[0] is not Match.SAME]
+    orphaned = state.orphaned
+    suspects = [t for t in (*state.active, *orphaned) if remote_match(t, remote.of(t), folders)[0] is not Match.SAME]
     if suspects:
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
         remote, folders = await _confirm(api, state, state.item_id, suspects, remote, settle)
     by_path = _by_path(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
-    error: FigupError | None = None
+    errors = (orphan_error(transfer, remote.of(transfer), folders, state.item_id) for transfer in orphaned)
+    error: FigupError | None = next((problem for problem in errors if problem is not None), None)
     lost, duplicates, different, late, undecided = [], [], [], [], []
     for transfer in state.active:
         match, text = remote_match(transfer, remote.of(transfer), folders)
         if match is Match.UNKNOWN:
-            error = error or _md5_pending(transfer, state.item_id)
+            error = error or md5_pending(transfer, state.item_id)
         elif is_sent_again(transfer, match):
             lost.append((transfer, text, match is not Match.MISSING and not transfer.foreign))
         elif match is not Match.SAME:
-            raise _no_longer_held(transfer, state.item_id, text)
+            raise no_longer_held(transfer, state.item_id, text)
         there = [file for place in places.get(transfer.place, ()) for file in by_path[place]]
         if match is Match.SAME and (duplicate := find_duplicate(transfer, there)) is not None:
             duplicates.append((transfer, duplicate))
@@ -170,25 +176,6 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
     )
 
 
-def _md5_pending(transfer: Transfer, item_id: int) -> Md5Pending:
-    return Md5Pending(
-        f"{printable(transfer.name)}: was sent and verified, but Figshare no longer gives its MD5 "
-        f"(file {transfer.file_id})",
-        hint="Verify it later.",
-        facts=Facts("verify-packed-later" if transfer.archive else "verify-later", item_id=item_id),
-        path=transfer.path,
-    )
-
-
-def _no_longer_held(transfer: Transfer, item_id: int, difference: str) -> Conflict:
-    return Conflict(
-        f"{printable(transfer.name)}: was sent and verified, but item {item_id} no longer holds it: {difference}",
-        hint="Send it again in a new job.",
-        facts=Facts("no-longer-held"),
-        path=transfer.path,
-    )
-
-
 class _RemoteFiles:
     """The files of an item. Only the ids of unchanged ones are kept: there may be 100,000."""
 
@@ -202,7 +189,7 @@ class _RemoteFiles:
     async def listed(cls, api: Service, state: JobState, item_id: int, settle: float = 0.0) -> _RemoteFiles:
         """List the item."""
         remote = cls()
-        by_id = {transfer.file_id: transfer for transfer in state.active}
+        by_id = {transfer.file_id: transfer for transfer in (*state.active, *state.orphaned)}
         async for file in list_item(api, state, item_id, settle):
             transfer = by_id.get(file.id)
             if transfer is None or transfer.file_id is None or not _is_as_sent(file, transfer):

@@ -6,9 +6,11 @@ import os
 
 from uploader.sources.models import Selection, SourceFile
 from uploader.sources.walk import chosen_file
+from uploader.text import printable
+from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
-from uploader.transfer.journal.state import JobState
+from uploader.transfer.journal.state import FORGOTTEN, VANISHED, JobState, may_vanish
 
 
 def lost_sources(state: JobState, selection: Selection) -> set[str]:
@@ -53,6 +55,42 @@ def select_moved(state: JobState, selection: Selection) -> None:
             selection.files.append(moved)
             found.add(transfer.path)
     selection.skipped = [skip for skip in selection.skipped if skip.path not in found]
+
+
+def absence_events(state: JobState, *, forget_missing: bool) -> list[ev.AnyEvent]:
+    """Make the events that the repeated command would make of sources that no longer exist, for a job that is resumed
+    without it. Blocks.
+
+    A file that was sent is dropped, with `forget_missing` any file; not if the user named it, or nothing of its folder
+    or of the job is left: then the command would fail, too.
+    """
+    gone = {t.index for t in state.active if may_vanish(t) and _is_gone(t.path)}
+    if len(gone) == len(state.active):
+        return []
+    events: list[ev.AnyEvent] = []
+    if forget_missing:
+        events += [ev.SourceSkipped(printable(transfer.path), FORGOTTEN) for transfer in state.orphaned]
+    for transfer in (state.transfers[index] for index in sorted(gone)):
+        if (forget_missing or transfer.state is State.VERIFIED) and not _is_gone(_top_of(transfer)):
+            reason = FORGOTTEN if forget_missing else VANISHED
+            events += [ev.SourceDropped(transfer.index), ev.SourceSkipped(printable(transfer.path), reason)]
+    return events
+
+
+def _is_gone(path: str) -> bool:
+    """Return True if the path certainly does not exist: not if its storage does not answer."""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _top_of(transfer: Transfer) -> str:
+    """Return the folder that the user named to send this file."""
+    return transfer.path.removesuffix(transfer.remote_path) + transfer.folder.partition("/")[0]
 
 
 def has_sent(state: JobState, selection: Selection) -> bool:

@@ -530,13 +530,13 @@ async def test_a_sent_source_that_was_moved_behind_a_link_stays_in_the_job_if_it
     forget(item, next(file.id for file in item.files.values() if file.name == "b"))
     async with world.client() as client:
         plan = await client.preview(tree, title=TITLE)
-    kept = [] if changed else [("b", "send")]
-    assert [(file.name, file.action) for file in plan.files] == [("a", "skip"), *kept]
-    assert await world.upload(tree, title=TITLE) == 0
+    assert [(file.name, file.action) for file in plan.files] == [("a", "skip"), ("b", "refuse" if changed else "send")]
+    assert await world.upload(tree, title=TITLE) == plan.exit_status == changed
     sent = [] if changed else [("tree/b", md5(CONTENT))]
     assert world.contents(item.id) == [("tree/a", md5(b"a")), *sent]
+    assert await world.upload(tree, title=TITLE, options=Options(forget_missing=True)) == 0
     assert world.report is not None
-    assert [skip.reason for skip in world.report.skipped] == (["link"] if changed else [])
+    assert [skip.reason for skip in world.report.skipped] == (["forgotten"] if changed else [])
 
 
 async def test_a_begun_source_that_is_a_folder_now_is_not_a_success(world: World) -> None:

@@ -32,6 +32,7 @@ _UNCOUNTED_REASONS = {
     "excluded": "excluded by --exclude or .figupignore",
     "not-included": "not matched by --include",
     "vanished": "no longer there",
+    "forgotten": "no longer there (--forget-missing)",
 }
 LIST_THEM = "--failed-to FILE lists them all"
 

@@ -97,7 +97,8 @@ async def _publish(
     """
     intent, mark, checked = run.state.publish_intent, run.state.files_fingerprint, run.clock.monotonic()
     item = found or await _detail(run)
-    sent = {transfer.file_id for transfer in run.state.active if transfer.file_id is not None}
+    held = (*run.state.active, *run.state.orphaned)
+    sent = {transfer.file_id for transfer in held if transfer.file_id is not None}
     is_published = await release.is_published(run.api, item, files=sent, time_limit=run.options.settle_timeout)
     # If versions cannot be compared, a version later than the intent's with the same files is its effect.
     if is_published is None:

@@ -76,8 +76,8 @@ class SourcePlanned(FileEvent, frozen=True, kw_only=True, tag="source", omit_def
 
     `folder` is the remote one. For a path relative to the root, `name` "" means its last component, and `folder` None
     the components before it. `md5` is the MD5 that the user expects. `link`: the path is an address to refer to.
-    `ctime_ns` is None in journals of earlier versions. `archive`: the path is the folder that its members are in, and
-    the state that of all of them: see `uploader.sources.archive.plan`.
+    `ctime_ns` is None in earlier journals. `archive`: the path is the folder that its members are in, and the state
+    that of all of them: see `uploader.sources.archive.plan`. `named`: the user named the file, not its folder.
     """
 
     path: str
@@ -90,6 +90,7 @@ class SourcePlanned(FileEvent, frozen=True, kw_only=True, tag="source", omit_def
     md5: str | None = None
     link: bool = False
     archive: Archive | None = None
+    named: bool = False
 
 
 class SourceDropped(FileEvent, frozen=True, tag="source-"):
@@ -128,10 +129,7 @@ class ItemCreated(JobEvent, frozen=True, tag="item+"):
 
 
 class ItemReady(JobEvent, frozen=True, kw_only=True, tag="item"):
-    """The item and its address are known. `found`: it was found after a lost answer, or was given.
-
-    `public`: it had been published by then; unset otherwise, and in journals of earlier versions.
-    """
+    """The item and its address are known; `found` after a lost answer, or given. `public`: it was published by then."""
 
     id: int
     url: str
@@ -390,10 +388,10 @@ class Cancelled(FileEvent, frozen=True, tag="cancel"):
 
 
 AnyEvent: TypeAlias = (
-    JobPlanned | JobGrown | SourceSkipped | SourcePlanned | SourceDropped | SourceChosen | ItemIntended
-    | ItemNotCreated | ItemCreated | ItemReady | ItemUnwanted | ItemRemoved | MetadataRequested | MetadataApplied
-    | OptionsGiven | FinalStepsRequested | PublishIntended | NotPublished | FinalStepDone | Resumed | UploadIntended
-    | NotInitiated | UploadInitiated | PartsMissing | PartSent | PartReset | PartsComplete | SourceHashed | DigestKept
+    JobPlanned | JobGrown | SourceSkipped | SourcePlanned | SourceDropped | SourceChosen | ItemIntended | ItemNotCreated
+    | ItemCreated | ItemReady | ItemUnwanted | ItemRemoved | MetadataRequested | MetadataApplied | OptionsGiven
+    | FinalStepsRequested | PublishIntended | NotPublished | FinalStepDone | Resumed | UploadIntended | NotInitiated
+    | UploadInitiated | PartsMissing | PartSent | PartReset | PartsComplete | SourceHashed | DigestKept
     | CompleteIntended | Completed | Verified | FoundIdentical | ReplacementPlanned | LinkConfirmed | Mismatched
     | UploadLost | SourceReplaced | RemoteLost | DuplicateFound | RemnantRemoved | LeftoversRemoved | Failed | Retried
     | Cancelled

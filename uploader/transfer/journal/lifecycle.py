@@ -139,10 +139,10 @@ _NO_PARTS = Parts()
 
 
 class Transfer(msgspec.Struct, kw_only=True, gc=False):
-    """One source being sent to one remote file: the state that its events lead to.
+    """One source being sent to one remote file: the state that its events lead to. The garbage collector can skip it.
 
     `source` is the source's path, or a link's address; None if it is the remote path below the folder `root`, which
-    many transfers share. It has no reference cycles, so the garbage collector can skip it.
+    many transfers share. `named`: the user named the file, not a folder that has it.
     """
 
     index: int
@@ -161,6 +161,7 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     """True if `source` is an address to refer to."""
     archive: ev.Archive | None = None
     """The archive to make of the sources below `path`; None for a file."""
+    named: bool = False
     dropped: bool = False
     """True if the source was dropped from the job: nothing more is sent, and it may be missing."""
     state: State = State.PLANNED
@@ -263,8 +264,7 @@ def _detach_remote(transfer: Transfer) -> tuple[int, ...]:
     transfer.foreign = False
     transfer.intended_at = None
     transfer.parts = _NO_PARTS
-    transfer.parts_total = None
-    transfer.parts_done = 0
+    transfer.parts_total, transfer.parts_done = None, 0
     return own
 
 

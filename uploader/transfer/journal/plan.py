@@ -19,12 +19,10 @@ from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.journal.state import JobState
+from uploader.transfer.journal.state import ABSENT, FORGOTTEN, VANISHED, JobState
 
 if TYPE_CHECKING:
     from uploader.sources.archive.plan import Plan
-
-VANISHED = "vanished"
 
 
 _ID_LENGTH = 10
@@ -86,10 +84,12 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
     return [plan, *sources, *_changes({}, _reasons(selection))]
 
 
-def renewal_events(state: JobState, selection: Selection, lost: Collection[str] = frozenset()) -> list[ev.AnyEvent]:
+def renewal_events(
+    state: JobState, selection: Selection, lost: Collection[str] = frozenset(), *, forget_missing: bool = False
+) -> list[ev.AnyEvent]:
     """Make the events for a repeated command: sources that it adds or no longer names. `lost` are paths of sources that
     no longer exist: they stay in the job and fail when they are sent, because absence is not intent. Changed sources
-    are detected when they are sent, too.
+    are detected when they are sent, too. With `forget_missing` the item need not hold sources that are gone.
     """
     # As a rule, the files and their order are the same: then no key is kept of a hundred thousand files.
     same = sum(1 for _ in takewhile(_is_source_of, zip(selection.files, state.transfers, strict=False)))
@@ -111,8 +111,11 @@ def renewal_events(state: JobState, selection: Selection, lost: Collection[str] 
     skipped = _reasons(selection)
     for transfer in known.values():
         # The path of an archive is that of a folder, which the other archives may still have.
-        path = transfer.path if transfer.archive is None else transfer.remote_path
-        skipped.setdefault(printable(path), _drop_reason(path, skipped))
+        path = printable(transfer.path if transfer.archive is None else transfer.remote_path)
+        reason = skipped.setdefault(path, _drop_reason(path, skipped))
+        forgotten = forget_missing or state.skipped.get(path) == FORGOTTEN
+        if forgotten and reason in ABSENT and transfer.archive is None:
+            skipped[path] = FORGOTTEN
     return [*events, *_changes(state.skipped, skipped)]
 
 
@@ -153,6 +156,7 @@ def _source(index: int, chosen: SourceFile, root: str) -> ev.SourcePlanned:
         md5=chosen.md5,
         link=chosen.link,
         archive=archive_of(chosen.archive) if chosen.archive is not None else None,
+        named=chosen.named,
     )
 
 
@@ -167,7 +171,7 @@ def _reasons(selection: Selection) -> dict[str, str]:
 
 def _drop_reason(path: str, skipped: dict[str, str]) -> str:
     """Why a planned source is no longer selected: the reason why a folder above it is skipped, or that it is gone."""
-    segments = printable(path).split("/")
+    segments = path.split("/")
     above = ("/".join(segments[:end]) + "/" for end in range(1, len(segments)))
     return next((skipped[folder] for folder in above if folder in skipped), VANISHED)
 

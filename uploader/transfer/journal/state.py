@@ -13,8 +13,14 @@ from typing import Any
 import msgspec
 import xxhash
 
+from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
+
+VANISHED, FORGOTTEN = "vanished", "forgotten"
+"""Why a source is not sent: it no longer exists; and the user does without it."""
+ABSENT = frozenset({VANISHED, "empty-folder", "link", "link-loop"})
+"""Reasons that say only that a source is not there any more, not that the user left it out."""
 
 
 class ItemState(enum.Enum):
@@ -192,6 +198,7 @@ class JobState:
                 expected=event.md5,
                 link=event.link,
                 archive=event.archive,
+                named=event.named,
             )
         )
 
@@ -290,9 +297,21 @@ class JobState:
         return [transfer for transfer in self.transfers if not transfer.dropped]
 
     @property
+    def orphaned(self) -> list[Transfer]:
+        """Dropped transfers that were verified before their sources disappeared: the item must still hold them."""
+        sent = (t for t in self.transfers if t.dropped and t.state is State.VERIFIED and may_vanish(t))
+        return [transfer for transfer in sent if self._reason(transfer) in ABSENT]
+
+    @property
     def reported(self) -> list[Transfer]:
-        """Transfers to show in reports: the active ones, and dropped ones that had become a complete file."""
-        return [t for t in self.transfers if not t.dropped or t.state in (State.VERIFIED, State.COMPLETED)]
+        """Transfers to show in reports: the active ones, and dropped ones that had become a complete file, unless the
+        user does without them.
+        """
+        complete = (State.VERIFIED, State.COMPLETED)
+        return [t for t in self.transfers if not t.dropped or (t.state in complete and self._reason(t) != FORGOTTEN)]
+
+    def _reason(self, transfer: Transfer) -> str | None:
+        return self.skipped.get(printable(transfer.path))
 
     @property
     def complete(self) -> bool:
@@ -314,6 +333,11 @@ class JobState:
     def cancelled(self) -> bool:
         """True if the user cancelled the job."""
         return any(t.state is State.CANCELLED for t in self.transfers)
+
+
+def may_vanish(transfer: Transfer) -> bool:
+    """Return True for a file that was found in a folder: the user did not name it, so it may be missing later."""
+    return not transfer.named and not transfer.link and transfer.archive is None
 
 
 def keep_unfinished(files: dict[int, int], transfer: Transfer) -> None:
