@@ -19,7 +19,7 @@ import msgspec
 
 from uploader.concurrency import in_thread
 from uploader.disk import Disk, check_private, is_at, map_os_errors, take_flock
-from uploader.errors import FigupError, PermissionDenied, RequestRejected, TokenRejected
+from uploader.errors import FigupError
 from uploader.figshare.models import ItemDetail
 from uploader.figshare.retry import poll
 from uploader.items import release
@@ -166,11 +166,11 @@ async def _publish(
     api: ItemService, item: ItemDetail, intents: PublishIntents, intent: Intent, earlier: Intent | None
 ) -> ItemDetail:
     """Publish the item; its intent stays until the outcome is known."""
-    try:
-        now = await release.publish(api, item, time_limit=SETTLE_TIMEOUT)
-    except (RequestRejected, PermissionDenied, TokenRejected):
+
+    async def on_refused() -> None:
         await in_thread(intents.withdraw, item.id, intent, earlier)
-        raise
+
+    now = await release.publish(api, item, time_limit=SETTLE_TIMEOUT, on_refused=on_refused)
     if release.shows_effect(now, item):
         await in_thread(intents.remove, item.id)
     return now

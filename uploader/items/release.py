@@ -8,11 +8,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
 import msgspec
 
-from uploader.errors import Facts, ItemNotFound, NotPublishable
+from uploader.errors import Facts, ItemNotFound, NotPublishable, PermissionDenied, RequestRejected, TokenRejected
 from uploader.figshare.models import File, ItemDetail, PrivateLink
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import poll
@@ -190,26 +190,42 @@ def unseen_effect(item: ItemDetail, before: ItemDetail) -> str:
 
 
 async def publish(
-    api: ItemService, item: ItemDetail, *, time_limit: float = TIME_LIMIT, on_turn: OnTurn | None = None
+    api: ItemService,
+    item: ItemDetail,
+    *,
+    time_limit: float = TIME_LIMIT,
+    on_turn: OnTurn | None = None,
+    on_refused: Callable[[], Awaitable[None]] | None = None,
 ) -> ItemDetail:
-    """Publish the item and return its new state. `on_turn` is called before each attempt.
+    """Publish the item and return its new state. `on_turn` is called before each attempt, `on_refused` if Figshare
+    refuses one and no earlier one was left without an answer: then nothing can have an effect later.
 
     `time_limit`: see `seconds_to_publish`, also for the effect of a request that Figshare accepted: if it does not show
     by then, the state without it is returned. An item under full embargo or in review stays closed.
     """
     action, seconds = f"publishing item {item.id}", seconds_to_publish(time_limit)
+    unanswered = False
 
     async def read(shows: Callable[[ItemDetail, ItemDetail], bool]) -> ItemDetail | None:
         now = await api.items.detail(item.id)
         return now if shows(now, item) else None
 
     async def ask() -> ItemDetail:
-        await api.items.publish(item.id, on_turn=on_turn)
+        try:
+            await api.items.publish(item.id, on_turn=on_turn)
+        except (RequestRejected, PermissionDenied, TokenRejected):
+            if on_refused is not None and not unanswered:
+                await on_refused()
+            raise
         wait = functools.partial(api.wait, f"{action}: accepted; checking whether it took effect")
         found = await poll(functools.partial(read, shows_effect), seconds, api.clock, wait=wait)
         return found or await api.items.detail(item.id)
 
-    check = functools.partial(read, shows_publication)
+    async def check() -> ItemDetail | None:
+        nonlocal unanswered
+        unanswered = True
+        return await read(shows_publication)
+
     return await confirm(api, ask, check, action, time_limit=seconds)
 
 

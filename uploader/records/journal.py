@@ -177,7 +177,7 @@ class PublishIntended(RecordEvent, frozen=True, kw_only=True, tag="publishing"):
 
 
 class NotPublished(RecordEvent, frozen=True, kw_only=True, tag="refused"):
-    """Figshare refused to publish the item; an earlier request whose answer was lost may still have an effect."""
+    """Figshare refused to publish the item, and each earlier request had an answer: no effect can appear late."""
 
     def changes(self) -> dict[str, Any]:
         return {"publish_unanswered": False}

@@ -17,11 +17,9 @@ import msgspec
 from uploader.clock import Clock
 from uploader.errors import (
     ItemNotFound,
-    PermissionDenied,
     ProtocolViolation,
     RecordsMissing,
     RequestRejected,
-    TokenRejected,
 )
 from uploader.figshare.models import ItemDetail
 from uploader.figshare.outcomes import NO_EFFECT
@@ -282,16 +280,18 @@ class Steps:
                 release.check_publishable(detail, await release.unfinished_files(self.api, self.item_id))
         if published is None:
             self.stop.check()
+            earlier_unanswered = self.state.publish_unanswered
             intent = ev.PublishIntended(key=key, version=detail.version, curation=detail.curation_status)
             await self.job.commit_intent(intent)
-            try:
-                with self.stop.interruptible():  # its effect may take long; the next run looks for it
-                    published = await release.publish(
-                        self.api, detail, time_limit=SETTLE_TIMEOUT, on_turn=self.job.lock.check
-                    )
-            except (RequestRejected, PermissionDenied, TokenRejected):
-                await self.job.commit(ev.NotPublished(key=key))
-                raise
+
+            async def on_refused() -> None:
+                if not earlier_unanswered:
+                    await self.job.commit(ev.NotPublished(key=key))
+
+            with self.stop.interruptible():  # its effect may take long; the next run looks for it
+                published = await release.publish(
+                    self.api, detail, time_limit=SETTLE_TIMEOUT, on_turn=self.job.lock.check, on_refused=on_refused
+                )
             self.remark = release.unseen_effect(published, detail) or self.remark
         await self.job.commit(ev.Published(key=key, visibility=release.visibility(published)))
         return published

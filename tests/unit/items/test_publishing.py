@@ -169,6 +169,25 @@ async def test_a_refusal_does_not_hide_an_earlier_request(machine: Machine) -> N
     assert machine.item.version == 1
 
 
+async def test_a_refusal_does_not_hide_an_earlier_attempt_whose_answer_was_lost(machine: Machine) -> None:
+    machine.figshare.publish_lag = 120.0
+    machine.figshare.fail("publish", Fault.LOST_AFTER)
+    machine.figshare.fail("publish", Fault.REJECTED, first=2)
+    with pytest.raises(RequestRejected):
+        await machine.publish()
+    assert await machine.publish() is True
+    assert (machine.item.version, machine.figshare.log.count("publish"), machine.left) == (1, 2, 0)
+
+
+async def test_a_refusal_to_show_the_item_is_no_refusal_to_publish_it(machine: Machine) -> None:
+    machine.figshare.publish_lag = 60.0
+    machine.figshare.fail("detail", RequestRejected("not now"), first=3)
+    with pytest.raises(RequestRejected):
+        await machine.publish()
+    assert await machine.publish() is True
+    assert (machine.item.version, machine.figshare.log.count("publish"), machine.left) == (1, 1, 0)
+
+
 async def test_a_refusal_makes_an_earlier_request_no_younger(machine: Machine) -> None:
     await machine.interrupt(Fault.KILLED_BEFORE)
     await machine.figshare.clock.sleep(timedelta(hours=23).total_seconds())

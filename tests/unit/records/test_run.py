@@ -84,6 +84,21 @@ async def test_an_accepted_publish_request_without_an_effect_is_told(world: Reco
     assert "accepted the request to publish" in world.outcomes[0].reason
 
 
+@pytest.mark.parametrize("first", [Fault.LOST_AFTER, Fault.KILLED_AFTER])
+async def test_a_refused_publish_request_does_not_hide_an_earlier_one_without_an_answer(
+    world: RecordWorld, first: Fault
+) -> None:
+    world.figshare.publish_lag = 120.0
+    world.figshare.fail("publish", first)
+    world.figshare.fail("publish", Fault.REJECTED, first=2)
+    statuses = [
+        await world.run(RECORDS[:1], RunOptions(publish=True)) for _ in range(2 + (first is Fault.KILLED_AFTER))
+    ]
+    assert statuses[-2:] == [1, 0]
+    (item,) = world.items()
+    assert (item.version, world.figshare.log.count("publish")) == (1, 2)
+
+
 async def test_items_created_before_are_published_when_that_is_asked_for(world: RecordWorld) -> None:
     assert await world.run(RECORDS) == 0
     assert await world.run(RECORDS, RunOptions(publish=True)) == 0

@@ -311,6 +311,21 @@ async def test_the_end_of_an_earlier_review_is_no_effect_of_a_refused_request(wo
     assert (item.curation_status, world.figshare.log.count("publish")) == ("pending", 2)
 
 
+@pytest.mark.parametrize("first", [Fault.LOST_AFTER, Fault.KILLED_AFTER])
+async def test_a_refused_publish_request_does_not_hide_an_earlier_one_without_an_answer(
+    world: World, first: Fault
+) -> None:
+    world.figshare.publish_lag = 120.0
+    world.figshare.fail("publish", first)
+    world.figshare.fail("publish", Fault.REJECTED, first=2)
+    if first is Fault.KILLED_AFTER:
+        assert await publish(world) == KILLED
+    assert await publish(world) == 1
+    assert await publish(world) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert (item.version, world.figshare.log.count("publish")) == (1, 2)
+
+
 @pytest.mark.parametrize("change", ["nothing", "metadata", "a file"])
 async def test_a_late_publish_request_is_repeated_only_for_what_changed_since(world: World, change: str) -> None:
     """It was sent by a process that was killed, and takes effect before the next run changes the item."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from uploader.errors import Facts, FigupError, PermissionDenied, RequestRejected, TokenRejected
+from uploader.errors import Facts, FigupError
 from uploader.figshare.models import File, ItemDetail
 from uploader.items import release
 from uploader.transfer import notices as no
@@ -105,6 +105,7 @@ async def _publish(
         is_published = found is not None and intent is not None and intent.files == mark
     if not is_published:
         release.check_publishable(item, unfinished)
+        earlier_unanswered = run.state.publish_unanswered
         await run.commit_intent(ev.PublishIntended(item.version, mark, item.curation_status))
 
         async def on_turn() -> None:
@@ -112,12 +113,14 @@ async def _publish(
                 await check_files()
             await run.lock.check()
 
+        async def on_refused() -> None:
+            if not earlier_unanswered:
+                await run.commit(ev.NotPublished())
+
         before = item
-        try:
-            item = await release.publish(run.api, before, time_limit=run.options.settle_timeout, on_turn=on_turn)
-        except (RequestRejected, PermissionDenied, TokenRejected):
-            await run.commit(ev.NotPublished())
-            raise
+        item = await release.publish(
+            run.api, before, time_limit=run.options.settle_timeout, on_turn=on_turn, on_refused=on_refused
+        )
         if warning := release.unseen_effect(item, before):
             run.notify(no.Warned(message=warning))
     return ev.FinalStepDone(

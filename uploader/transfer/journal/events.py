@@ -193,7 +193,7 @@ class PublishIntended(JobEvent, frozen=True, tag="public?", omit_defaults=True):
 
 
 class NotPublished(JobEvent, frozen=True, tag="public-"):
-    """Figshare refused the last request to publish: no effect of it can appear late."""
+    """Figshare refused the last request to publish, and each earlier one had an answer: no effect can appear late."""
 
 
 class FinalStepDone(JobEvent, frozen=True, kw_only=True, tag="end", omit_defaults=True):
