@@ -198,6 +198,7 @@ HINTS: dict[str, Hint] = {
     ),
     "put-back": Hint(f"Put it back and {_RERUN}.", complete=True),
     "put-back-to-compare": Hint(f"Put it back and {_RERUN} to compare it; the item holds it.", complete=True),
+    "select-again": Hint("Run the same `figup upload` again: it chooses again what is packed.", complete=True),
     "member-gone": Hint(
         "Put it back and run the same command again, or add --restart-changed --forget-missing to make the archive "
         "without it.",

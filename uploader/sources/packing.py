@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import xxhash
 
 from uploader.errors import Facts, FigupError, UsageError
+from uploader.sources.archive.layout import Layout
 from uploader.sources.archive.manifest import NAME
 from uploader.sources.archive.members import Kind, Member, Members
 from uploader.sources.archive.plan import Plan
@@ -231,9 +232,7 @@ class _Packer:
         layout = Plan(self._packing.format, members).layout
         first, size = 0, _ENDING
         for index in range(len(members)):
-            length = members.name_length(index)
-            # A name is escaped in the list of MD5s: each character may become two.
-            needed = layout.start_of(index + 1) - layout.start_of(index) + _ENTRY + _LINE + 3 * length
+            needed = _counted(layout, members, index)
             if needed + _ENDING > limit:
                 path = members.path(index)
                 raise UsageError(
@@ -248,6 +247,17 @@ class _Packer:
                 first, size = index, _ENDING
             size += needed
         yield members.chosen(range(first, len(members)))
+
+
+def _counted(layout: Layout, members: Members, index: int) -> int:
+    """Return the bytes that a member counts for a limit: at least as many as it needs."""
+    # A name is escaped in the list of MD5s: each character may become two.
+    return layout.start_of(index + 1) - layout.start_of(index) + _ENTRY + _LINE + 3 * members.name_length(index)
+
+
+def counted_size(plan: Plan) -> int:
+    """Return the bytes that an archive counts for a limit: at least as many as it has."""
+    return _ENDING + sum(_counted(plan.layout, plan.members, index) for index in range(plan.sources))
 
 
 def _numbered(name: str, number: int) -> str:

@@ -151,8 +151,8 @@ class Watched(list[AnyNotice]):
             act()
 
 
-def grow(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"more")
+def grow(path: Path, by: int = 4) -> None:
+    path.write_bytes(path.read_bytes() + bytes(by))
 
 
 def touch(path: Path) -> None:
@@ -208,6 +208,56 @@ async def test_names_that_are_not_utf8(world: World, change: str | None) -> None
     assert [file.path for file in world.report.files] == [data]
     listed = Path(world.report.manifest_members or "").read_bytes().splitlines()
     assert listed[0] == md5(bytes(500)).encode() + b"  data/caf\xe9/b\xe9/0"
+
+
+BOUNDS: dict[str, tuple[Options, Callable[[Path], Any], str]] = {
+    "grows beyond the limit": (Options(pack="tar", pack_limit=11_000), lambda top: grow(top / "a", 4000), "a"),
+    "grows within the limit": (Options(pack="tar", pack_limit=11_000), lambda top: grow(top / "a", 10), ""),
+    "leaves room for the next": (Options(pack="tar", pack_limit=11_000), lambda top: os.truncate(top / "a", 9), "a"),
+    "too large to be packed": (Options(pack="zip", pack_below=2000), lambda top: grow(top / "b", 2000), "b"),
+    "small enough to be packed": (Options(pack="zip", pack_below=2000), lambda top: os.truncate(top / "c", 9), "c"),
+    "a folder is filled": (Options(pack="zip"), lambda top: (top / "empty/new").write_bytes(b"1"), "empty"),
+    "made executable": (Options(pack="zip"), lambda top: (top / "a").chmod(0o755), ""),
+}
+
+
+@pytest.mark.parametrize("case", BOUNDS)
+@pytest.mark.parametrize("when", ["planned", "restarted"])
+async def test_what_changes_before_it_is_sent_is_divided_as_by_a_new_command(
+    world: World, case: str, when: str
+) -> None:
+    """What ends with 0 does so again."""
+    for name, size in {"a": 1000, "b": 1500, "c": 3000, "d": 1000}.items():
+        world.source(f"survey/{name}", bytes(size))
+    survey = world.folder / "survey"
+    (survey / "empty").mkdir()
+    options, change, named = BOUNDS[case]
+    options = replace(options, restart_changed=when == "restarted")
+    world.notices = Watched(JobStarted if when == "planned" else FileStarted, lambda: change(survey))
+    status = await world.upload(str(survey), options=options)
+    assert (status != 0) == bool(named)
+    if named:
+        assert world.report is not None
+        (error,) = [file.error for file in world.report.files if file.error is not None]
+        assert (error.code, error.facts.situation) == ("source-changed", "select-again")
+        assert str(survey / named) in error.message
+        # Of archives that were sent meanwhile, other members may be chosen now.
+        assert await world.upload(str(survey), options=replace(options, restart_changed=True)) == 0
+    assert await world.upload(str(survey), options=replace(options, restart_changed=False)) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert all(file.size <= (options.pack_limit or 1 << 30) for file in item.files.values())
+    if options.pack_below is not None:
+        beside = {path.name for path in survey.iterdir() if path.is_file() and path.stat().st_size >= 2000}
+        assert {file.name for file in item.files.values() if file.status == "available"} == {"survey.zip", *beside}
+
+
+async def test_a_member_made_executable_while_its_archive_is_sent_is_a_change(world: World, survey: Path) -> None:
+    path = survey / "site 0/0.csv"
+    world.notices = Watched(FileSent, lambda: path.chmod(0o755))
+    assert await world.upload(str(survey), options=ZIP) == ExitStatus.INTEGRITY
+    assert world.error is not None
+    assert world.error.message == f"{path}: is now executable"
+    assert await world.upload(str(survey), options=RESTART) == 0
 
 
 def lines_of(survey: Path) -> bytes:

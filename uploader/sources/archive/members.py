@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import stat
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -144,6 +145,11 @@ class Members:
 def column_time(time_ns: int) -> int:
     """Return an mtime or ctime as a column holds it; file systems can store earlier and later ones."""
     return max(min(time_ns, _LATEST_NS), -_LATEST_NS)
+
+
+def is_executable(status: os.stat_result) -> bool:
+    """Return whether a file is executable in an archive: its owner may execute it."""
+    return bool(status.st_mode & stat.S_IXUSR)
 
 
 def sort_key(name: bytes) -> bytes:

@@ -22,7 +22,7 @@ import xxhash
 from uploader.errors import Facts, SourceChanged
 from uploader.sources.archive.layout import Format, Layout
 from uploader.sources.archive.manifest import NAME, Manifest
-from uploader.sources.archive.members import Kind, Member, Members, column_time, sort_key
+from uploader.sources.archive.members import Kind, Member, Members, column_time, is_executable, sort_key
 from uploader.sources.archive.tar_layout import TarLayout
 from uploader.sources.archive.zip_layout import ZipLayout
 from uploader.sources.source import FileStamp
@@ -180,6 +180,8 @@ class Plan:
             text = f"has {status.st_size} bytes now, but had {size} when the archive was planned"
         elif column_time(status.st_mtime_ns) != mtime:
             text = "was modified after the archive was planned"
+        elif not is_folder and is_executable(status) != (kind == Kind.EXECUTABLE):
+            text = f"is {'now' if is_executable(status) else 'no longer'} executable"
         else:
             return status
         path = self.members.path(index)

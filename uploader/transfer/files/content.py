@@ -28,7 +28,6 @@ from uploader.transfer.journal.lifecycle import UNFINISHED, State, Transfer
 from uploader.transfer.notices import report_reading
 from uploader.transfer.recheck import as_expected, check_source, matches_record, recorded_parts
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.store.archives import source_replaced
 
 log = logging.getLogger("uploader.transfer.content")
 T = TypeVar("T")
@@ -346,7 +345,7 @@ class SourceSession:
             return
         self.suspect, self._is_as_planned = True, False
         if not self._is_begun:
-            await self._replace(source_replaced(transfer, stamp))
+            await self._replace(self._run.archives.replaced(transfer, stamp))
         elif stamp.size != transfer.size:
             raise SourceChanged(
                 f"{printable(transfer.path)}: has {stamp.size} bytes now, but had {transfer.size} when its upload "

@@ -205,7 +205,7 @@ class JobRun:
     @cached_property
     def archives(self) -> Archives:
         """The archives that the job sends."""
-        return self.states.archives(self.job, self.lock.still_held, self.wanted_archives)
+        return self.states.archives(self.job, self.lock.still_held, self.wanted_archives, self.options.packing)
 
     @cached_property
     def places(self) -> PlaceLog:

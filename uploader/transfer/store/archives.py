@@ -14,11 +14,12 @@ from types import MappingProxyType
 
 from uploader.disk import Disk
 from uploader.errors import Facts, JournalDamaged, SourceChanged, SourceNotFound
-from uploader.sources.archive.members import Kind, Members
+from uploader.sources.archive.members import Kind, Member, Members, column_time, is_executable
 from uploader.sources.archive.plan import MEMBER_GONE, Plan, difference
 from uploader.sources.archive.reader import ArchiveSource, open_source
 from uploader.sources.archive.sums import SumsFile
-from uploader.sources.models import Selection
+from uploader.sources.models import Packing, Selection
+from uploader.sources.packing import counted_size
 from uploader.sources.source import FileStamp, Readable, stat_source
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
@@ -55,6 +56,15 @@ def _member_gone(path: str, transfer: Transfer) -> SourceNotFound:
     return SourceNotFound(text, hint=MEMBER_GONE, facts=Facts("member-gone"), path=path)
 
 
+def _divided_anew(path: str, text: str) -> SourceChanged:
+    return SourceChanged(
+        f"{printable(path)}: {text}", hint="Select the sources again.", facts=Facts("select-again"), path=path
+    )
+
+
+_UNBOUNDED = Packing(format="zip")
+
+
 class Archives:
     """The archives of one job, in its `folder`. All calls block. `held` confirms that this process has the job."""
 
@@ -64,8 +74,13 @@ class Archives:
         disk: Disk,
         held: Callable[[], bool] = lambda: True,
         wanted: Mapping[int, ev.Archive] = MappingProxyType({}),
+        packing: Packing | None = None,
     ) -> None:
-        """`wanted` is what `changes` found: the source of a transfer with another archive has changed."""
+        """`wanted` is what `changes` found: the source of a transfer with another archive has changed.
+
+        `packing` says which files an archive may have, None if that does not matter.
+        """
+        self._packing = packing or _UNBOUNDED
         self._folder = folder
         self._disk = disk
         self._held = held
@@ -125,24 +140,46 @@ class Archives:
     def renewed(self, transfer: Transfer) -> ev.SourceReplaced:
         """Plan a transfer's archive again, of the same sources as they are now; return the event that restarts it.
 
-        If another archive is wanted, it is that one. Raises SourceChanged if one of them no longer exists. For a file
-        it only reads its state.
+        If another archive is wanted, it is that one. Raises SourceChanged if one of them no longer exists, or if the
+        files must be divided among archives anew. For a file it only reads its state.
         """
         if transfer.archive is None:
-            return source_replaced(transfer, stat_source(transfer.path))
+            return self.replaced(transfer, stat_source(transfer.path))
         wanted = self.wanted.get(transfer.index, transfer.archive)
         if wanted.id != transfer.archive.id:
             return source_replaced(transfer, self.plan(wanted).examine(), wanted)
         self.wanted.pop(transfer.index, None)  # it is planned again
         old, members = self.plan(transfer.archive), Members()
         for index in range(old.sources):
-            status, was = old.source_status(index), old.members.get(index)
-            size = 0 if was.kind == Kind.FOLDER else status.st_size
-            now = was._replace(size=size, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns, inode=status.st_ino)
-            members.append(now)
+            members.append(self._renewed_member(old.members.get(index), old.source_status(index)))
         new = Plan.of(old.format, members, manifest=old.has_manifest, expected=old.expected)
+        if self._packing.limit is not None and not counted_size(old) <= counted_size(new) <= self._packing.limit:
+            raise _divided_anew(difference(old, new)[0], f"has changed, and {printable(transfer.name)} its size")
         self._store(new)
         return source_replaced(transfer, new.examine(), archive_of(new))
+
+    def _renewed_member(self, was: Member, status: os.stat_result) -> Member:
+        kind, size, below = was.kind, status.st_size, self._packing.below
+        if kind == Kind.FOLDER:
+            if column_time(status.st_mtime_ns) != was.mtime_ns:
+                raise _divided_anew(was.path, "may not be an empty folder any more")
+            size = 0
+        elif below is not None and size >= below:
+            raise _divided_anew(was.path, f"has {size} bytes now, too many to be packed")
+        else:
+            kind = Kind.EXECUTABLE if is_executable(status) else Kind.FILE
+        mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
+        return was._replace(kind=kind, size=size, mtime_ns=mtime, ctime_ns=ctime, inode=status.st_ino)
+
+    def replaced(self, transfer: Transfer, stamp: FileStamp) -> ev.SourceReplaced:
+        """Return the event that restarts a transfer with this version of its source.
+
+        Raises SourceChanged for a file beside the archives that would be packed now.
+        """
+        below = self._packing.below
+        if transfer.archive is None and not transfer.link and below is not None and stamp.size < below:
+            raise _divided_anew(transfer.path, f"has {stamp.size} bytes now, so few that it is packed")
+        return source_replaced(transfer, stamp)
 
     def changes(self, state: JobState, selection: Selection, *, restart: bool) -> list[ev.SourceReplaced]:
         """Return the events that bring the archives of a job up to date with what a command selects now.

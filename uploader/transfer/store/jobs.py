@@ -20,7 +20,7 @@ import platformdirs
 
 from uploader.disk import Disk, check_private, map_os_errors
 from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
-from uploader.sources.models import Selection
+from uploader.sources.models import Packing, Selection
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent
 from uploader.transfer.journal.log import EVENTS, Replay, damaged_path, decode, read_synced, recovered_path, scan
@@ -284,11 +284,12 @@ class JobStore:
         job: str,
         held: Callable[[], bool] = lambda: True,
         wanted: Mapping[int, ev.Archive] = MappingProxyType({}),
+        packing: Packing | None = None,
     ) -> Archives:
         """Return the archives that a job sends: see `Archives`."""
         from uploader.transfer.store.archives import Archives
 
-        return Archives(self.folder(job), self.disk, held, wanted)
+        return Archives(self.folder(job), self.disk, held, wanted, packing)
 
     def members(self, job: str) -> Iterator[str]:
         """Yield the paths of the sources of a job's archives. Blocks. Raises as `read` does, and JournalDamaged."""
