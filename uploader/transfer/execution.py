@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Protocol
@@ -133,14 +132,14 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         async with job, self._leading(job):
             self._check_target(job)
             if job.resumed:
-                await self._renew(job, selection)
+                await job.lock.held_while(lambda: self._renew(job, selection))
             for warning in selection.warnings:
                 self.notify(no.Warned(message=warning))
             # There may be a hundred thousand files; the job has them now, but for archives that are only wanted.
             if not job.wanted_archives:
                 selection.files.clear()
             with self.listening(self.notify), self.stop.interruptible():
-                await job.renew(await apply_item_options(self.api, job.state, item_options))
+                await job.lock.held_while(lambda: self._request(job, item_options))
             return await self._finish(job)
 
     async def resume(self, job: OpenJob) -> Report:
@@ -149,9 +148,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             self._check_target(job)
             if job.state.cancelled:
                 raise UsageError(f"job {job.name} was cancelled", facts=Facts("job-cancelled"))
-            forget = self.options.forget_missing
-            absent = functools.partial(absence_events, job.state, forget_missing=forget)
-            await self._update(job, await anyio.to_thread.run_sync(absent))
+            await job.lock.held_while(lambda: self._drop_absent(job))
             return await self._finish(job)
 
     async def cancel(self, job: OpenJob) -> Cancellation:
@@ -164,7 +161,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             with self.listening(self.notify):
                 run = self._new_run(job, self.notify)
                 removed, kept = await job.lock.held_while(lambda: cancel_transfers(run))
-                empty = await holds_nothing(run)
+                empty = await job.lock.held_while(lambda: holds_nothing(run))
             state = job.state
             return Cancellation(
                 job=job.name,
@@ -219,6 +216,15 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         if not self.options.forget_missing:
             lost = await anyio.to_thread.run_sync(lost_sources, job.state, selection)
         await self._update(job, await anyio.to_thread.run_sync(self._changes, job, selection, lost))
+
+    async def _request(self, job: OpenJob, item_options: ItemOptions) -> None:
+        """Record what the call requests of the item."""
+        await job.renew(await apply_item_options(self.api, job.state, item_options))
+
+    async def _drop_absent(self, job: OpenJob) -> None:
+        """Drop the sources that the repeated command would no longer find."""
+        forget = self.options.forget_missing
+        await self._update(job, await anyio.to_thread.run_sync(absence_events, job.state, forget))
 
     async def _update(self, job: OpenJob, changes: Sequence[ev.AnyEvent]) -> None:
         """Apply and report changes of the sources."""

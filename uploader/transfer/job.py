@@ -162,7 +162,8 @@ class OpenJob:
         return self._opened
 
     async def renew(self, events: Sequence[ev.AnyEvent]) -> None:
-        """Apply and journal the changes of a repeated command."""
+        """Apply and journal the changes of a repeated command. Raises JobBusy if another machine has the job now."""
+        await self.lock.check()
         for event in events:
             self.state.apply(event)
             self.journal.record(event)
@@ -253,7 +254,7 @@ async def run_job(job: OpenJob, run: JobRun, team: Leader | None = None) -> Repo
             raise RuntimeError("the run ended before everything was verified")
         await job.lock.held_while(lambda: check_files(run))
         await job.lock.held_while(lambda: remove_late_items(run))
-        await anyio.to_thread.run_sync(_write_manifests, job)
+        await job.lock.held_while(lambda: anyio.to_thread.run_sync(_write_manifests, job))
         await job.lock.held_while(lambda: finalize(run, lambda: check_files(run)))
 
     try:

@@ -57,7 +57,7 @@ def select_moved(state: JobState, selection: Selection) -> None:
     selection.skipped = [skip for skip in selection.skipped if skip.path not in found]
 
 
-def absence_events(state: JobState, *, forget_missing: bool) -> list[ev.AnyEvent]:
+def absence_events(state: JobState, forget_missing: bool) -> list[ev.AnyEvent]:
     """Make the events that the repeated command would make of sources that no longer exist, for a job that is resumed
     without it. Blocks.
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
 import pytest
 
 import uploader
 from tests.fakes import figshare as fake
 from tests.fakes.figshare import Fault
 from tests.fakes.metadata import Metadata
-from tests.fakes.world import World
+from tests.fakes.world import KILLED, World
+from tests.support.interleaving import process
 from uploader.errors import JobBusy
+from uploader.items.payload import ItemPayload
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.options import Options
+from uploader.transfer.store import lock
 from uploader.transfer.store.lock import JobLock
 
 pytestmark = pytest.mark.anyio
@@ -137,3 +144,102 @@ async def test_after_a_suspension_no_part_is_begun_before_the_lease_is_confirmed
     options = Options(connections=1)
     assert await world.upload(world.source("a", CONTENT * 10), title="title", options=options) == BUSY
     assert figshare.log.count("send_part") == 1
+
+
+# --- a long wait while a job is opened ------------------------------------------------------------------------------
+
+
+class TwoHosts:
+    """Two hosts with one state directory on which neither sees the other's locks; the first is slow once."""
+
+    def __init__(self, world: World, patch: pytest.MonkeyPatch) -> None:
+        self.world = world
+        self.ended: dict[str, int] = {}
+        self.slowed = False
+        patch.setattr(lock, "try_flock", lambda _: True)
+        patch.setattr(lock, "machine_id", lambda _: process.get())
+
+    async def delay(self) -> None:
+        """Let the first host wait longer than its lease lives, once."""
+        if process.get() == "first" and not self.slowed:
+            self.slowed = True
+            await self.world.clock.sleep(60)
+
+    async def run(self, call: Callable[[], Awaitable[int]]) -> dict[str, int]:
+        """Make the call on the first host, and five seconds later on the second; return their exit statuses."""
+
+        async def run_on(host: str, start: float) -> None:
+            process.set(host)
+            await self.world.clock.sleep(start)
+            self.ended[host] = int(await call())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run_on, "first", 0)
+            tasks.start_soon(run_on, "second", 5)
+        assert self.slowed
+        return self.ended
+
+
+class SlowMetadata(Metadata):
+    """Metadata whose names take many requests to look up."""
+
+    hosts: TwoHosts
+
+    async def resolve(self, *arguments: Any, **named: Any) -> ItemPayload:
+        await self.hosts.delay()
+        return await super().resolve(*arguments, **named)
+
+
+async def test_the_lease_is_renewed_while_names_of_metadata_are_looked_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = SlowMetadata()
+    metadata.hosts = hosts = TwoHosts(world, monkeypatch)
+    source = world.source("a", CONTENT)
+    options = uploader.ItemOptions(metadata=metadata)
+    ended = await hosts.run(lambda: world.upload(source, title="title", item_options=options))
+    assert ended == {"first": 0, "second": BUSY}
+    assert len(world.figshare.stored_items) == 1
+
+
+@pytest.mark.parametrize(
+    "slow", ["select_moved", "lost_sources", "Execution._changes", "_write_manifests", "absence_events"]
+)
+async def test_the_lease_is_renewed_while_the_sources_of_a_job_are_examined(
+    slow: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = TwoHosts(world, monkeypatch)
+    world.source("d/a", CONTENT)
+    folder = str(world.folder / "d")
+    process.set("first")
+    world.figshare.fail("complete", Fault.KILLED_BEFORE)
+    assert await world.upload(folder, title="title") == KILLED
+    world.figshare.clear_faults()
+    (job,) = (path.name for path in world.jobs())
+
+    async def gate(name: str) -> None:
+        if name == slow:
+            await hosts.delay()
+
+    world.gate = gate
+    ended = await hosts.run(
+        lambda: world.resume(job) if slow == "absence_events" else world.upload(folder, title="title")
+    )
+    assert ended == {"first": 0, "second": BUSY}
+
+
+async def test_nothing_is_put_on_record_for_a_repeated_command_if_the_lease_was_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title="title") == 0
+    (job,) = world.jobs()
+    before = (job / "journal").read_bytes()
+
+    async def check(_: JobLock) -> None:
+        raise JobBusy("another machine took over this job")
+
+    monkeypatch.setattr(JobLock, "check", check)
+    options = uploader.ItemOptions(metadata=Metadata())
+    assert await world.upload(source, title="title", item_options=options) == BUSY
+    assert (job / "journal").read_bytes() == before
