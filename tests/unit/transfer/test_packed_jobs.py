@@ -621,7 +621,8 @@ async def test_a_plan_that_is_cut_or_damaged_anywhere_is_made_again(
             def damage(plan: bytes, at: int = at, is_cut: int = is_cut) -> bytes:
                 nonlocal size
                 size = len(plan)
-                return plan[:at] if is_cut else flip(plan, at)
+                # Times and paths differ from round to round, and with them the size of a compressed plan.
+                return plan[:at] if is_cut else flip(plan, min(at, size - 1))
 
             (survey / "nothing").mkdir()
             await damage_plan(world, survey, damage)
