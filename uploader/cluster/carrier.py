@@ -23,7 +23,7 @@ from uploader._version import __version__
 from uploader.clock import Clock
 from uploader.cluster.assignment import Assignment, MemberRun
 from uploader.cluster.division import RateMeter
-from uploader.cluster.messages import Entry, Hello, LimitsApplied, Order, OrderFailed, OrderOver, Speed
+from uploader.cluster.messages import Entry, Hello, Limits, LimitsApplied, Order, OrderFailed, OrderOver, Speed
 from uploader.cluster.scheduler import task_name
 from uploader.figshare.client import Figshare
 from uploader.figshare.models import Part
@@ -61,12 +61,15 @@ def describe() -> Hello:
     )
 
 
-def carry_out(run: str, settings: Settings, term: int, order: Order) -> list[Entry]:
-    """Carry out an order, and return its outcome. Runs in the worker; `run` names the leader's run."""
+def carry_out(run: str, settings: Settings, term: int, order: Order, limits: Limits) -> list[Entry]:
+    """Carry out an order within these limits, and return its outcome. Runs in the worker; `run` names the leader's run.
+
+    The limits come with each order, since a worker that restarts, or ends its carrier, forgets them.
+    """
     _release_worker_thread()
     try:
         with _carrier(run, settings) as carrier:
-            return carrier.call(carrier.carry_out(term, order))
+            return carrier.call(carrier.carry_out(term, order, limits))
     except BaseException as error:  # noqa: BLE001 - see the top of this module
         failed = OrderFailed(term=term, order=order.id, code=_FAILED, message=type(error).__name__)
         return [failed, OrderOver(term=term, order=order.id)]
@@ -79,13 +82,11 @@ def withdraw(run: str, settings: Settings, numbers: list[int], abort: bool) -> l
         return carrier.call(carrier.withdraw(frozenset(numbers), abort=abort))
 
 
-def apply_limits(
-    run: str, settings: Settings, term: int, seq: int, connections: int, rate: float | None
-) -> list[Entry]:
-    """Apply limits; return once no more connections are in use. Runs in the worker."""
+def apply_limits(run: str, settings: Settings, term: int, seq: int, limits: Limits) -> list[Entry]:
+    """Apply limits; return once no more connections are in use, or there are newer ones. Runs in the worker."""
     _release_worker_thread()
     with _carrier(run, settings) as carrier:
-        carrier.call(carrier.limit(connections, rate))
+        carrier.call(carrier.limit(limits))
     return [LimitsApplied(term=term, seq=seq)]
 
 
@@ -121,6 +122,7 @@ class Carrier:
         self.used_at = time.monotonic()
         """When the last call ended."""
         self._settings = settings
+        self._limits = Limits()
         self._running: dict[int, Assignment] = {}
         self._entries: dict[int, list[Entry]] = {}
         self._numbers = itertools.count()
@@ -187,17 +189,23 @@ class Carrier:
         withdrawn = (each for each in self._running.values() if each.order.id in numbers)
         return [entry for assignment in withdrawn for entry in assignment.withdraw(abort=abort)]
 
-    async def limit(self, connections: int, rate: float | None) -> None:
-        """Apply limits, and wait until they are kept."""
-        self._run.throttle.share = None if rate is None else max(1.0, rate)
-        self._run.throttle.refresh()
-        kept = self._senders.limit(connections)
-        while not kept:
+    async def limit(self, limits: Limits) -> None:
+        """Apply limits, and wait until they are kept or there are newer ones."""
+        self._apply(limits)
+        while limits.number == self._limits.number and not self._senders.limit(limits.connections):
             await self._run.clock.sleep(_LIMIT_POLL)
-            kept = self._senders.limit(connections)
 
-    async def carry_out(self, term: int, order: Order) -> list[Entry]:
-        """Carry out an order; return its outcome."""
+    def _apply(self, limits: Limits) -> None:
+        """Apply limits from now on, unless the present ones are newer: tasks may come late."""
+        if limits.number > self._limits.number:
+            self._limits = limits
+            self._run.throttle.share = None if limits.rate is None else max(1.0, limits.rate)
+            self._run.throttle.refresh()
+            self._senders.limit(limits.connections)
+
+    async def carry_out(self, term: int, order: Order, limits: Limits) -> list[Entry]:
+        """Carry out an order within these limits; return its outcome."""
+        self._apply(limits)
         index = next(self._numbers)
         entries = self._entries[index] = []
         assignment = self._running[index] = Assignment(order, term, index, self._run, self._queue)

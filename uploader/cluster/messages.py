@@ -86,6 +86,14 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     end: End | None = None
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of `Orders`, for a worker of a pool. `number` increases with each change; 0: none were given yet."""
+
+    number: int = 0
+    connections: int = 0
+    rate: float | None = None
+
+
 class PartDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="part"):
     """The upload service has a part. `xxh3` is of the bytes sent; None if it had the part before."""
 

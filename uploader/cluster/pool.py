@@ -7,6 +7,7 @@ gives what a worker leaves to others.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 import socket
@@ -23,7 +24,7 @@ import msgspec
 
 from uploader.cluster import carrier
 from uploader.cluster.leader import LeaderRole
-from uploader.cluster.messages import Entry, Hello, OrderFailed, OrderOver, Orders
+from uploader.cluster.messages import Entry, Hello, Limits, OrderFailed, OrderOver, Orders
 from uploader.errors import Facts, JobBusy, PoolUnusable
 from uploader.figshare.settings import Settings
 from uploader.text import printable
@@ -62,6 +63,8 @@ class DaskWire:
         self._run = secrets.token_hex(8)
         self._members: dict[str, Hello] = {}
         self._given: dict[str, Orders] = {}
+        self._limits: dict[str, Limits] = {}
+        self._limit_numbers = itertools.count(1)
         self._tasks: dict[Any, tuple[str, int | None]] = {}
         """Tasks without a result yet, with their worker and order; None for those about limits."""
         self._silent: dict[str, int] = {}
@@ -127,8 +130,13 @@ class DaskWire:
         if orders.end is not None:
             return
         known, wanted = ({order.id for order in each.orders} for each in (before, orders))
-        if (before.connections, before.rate) != (orders.connections, orders.rate):
-            self._submit(member, None, carrier.apply_limits, self._term, orders.seq, orders.connections, orders.rate)
+        limits = self._limits.get(member, Limits())
+        if (limits.connections, limits.rate) != (orders.connections, orders.rate):
+            # Not `seq`, which begins anew for a worker that was forgotten.
+            number = next(self._limit_numbers)
+            limits = Limits(number=number, connections=orders.connections, rate=orders.rate)
+            self._limits[member] = limits
+            self._submit(member, None, carrier.apply_limits, self._term, orders.seq, limits)
         withdrawn = {no for name, no in self._tasks.values() if name == member and no is not None} - wanted
         if withdrawn and (known - wanted or orders.abort > before.abort):
             self._submit(member, None, carrier.withdraw, sorted(withdrawn), orders.abort)
@@ -136,7 +144,7 @@ class DaskWire:
             if order.id not in known:
                 # An order of an earlier leader may go on in a worker, and so may one whose worker was lost for a while.
                 contested = msgspec.structs.replace(order, contested=True)
-                self._submit(member, order.id, carrier.carry_out, self._term, contested)
+                self._submit(member, order.id, carrier.carry_out, self._term, contested, limits)
 
     def _submit(self, member: str, order: int | None, call: object, *args: object) -> None:
         if not self._is_connected:
@@ -194,7 +202,7 @@ class DaskWire:
         return 0
 
     async def forget(self, member: str) -> None:
-        for known in (self._members, self._given, self._silent):
+        for known in (self._members, self._given, self._limits, self._silent):
             known.pop(member, None)
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ import distributed
 import pytest
 
 from uploader.cluster import carrier, pool, slurm_pool
-from uploader.cluster.messages import Entry, Order, OrderFailed, OrderOver, Orders, PartsLeft, Secret
+from uploader.cluster.messages import Entry, Limits, Order, OrderFailed, OrderOver, Orders, PartsLeft, Secret
 from uploader.cluster.pool import DaskWire
 from uploader.figshare.settings import Settings
 
@@ -150,7 +150,7 @@ async def test_a_worker_asks_before_each_part() -> None:
     """Orders of an earlier leader may go on in it, and its own in another process."""
     client = FakePool(Task("pending"))
     await wire_to(client, (WORKER, 1))
-    ((_, (_, given)),) = client.calls
+    ((_, (_, given, _)),) = client.calls
     assert isinstance(given, Order)
     assert given.contested
 
@@ -171,6 +171,20 @@ async def test_a_leader_ends_although_a_worker_is_frozen(monkeypatch: pytest.Mon
     wire = await wire_to(FakePool(Task("pending"), Task("pending")), (WORKER, 1))
     with anyio.fail_after(10):
         await wire.close()
+
+
+async def test_each_order_comes_with_the_limits_of_its_worker() -> None:
+    client = FakePool(*(Task("pending") for _ in range(6)))
+    wire = await wire_to(client)
+    await wire.give(WORKER, Orders(seq=1, orders=(order(1),), connections=2, rate=5e4))
+    first, second = (Limits(number=number, connections=2, rate=5e4) for number in (1, 2))
+    await wire.give(WORKER, Orders(seq=2, orders=(order(1), order(2)), connections=2, rate=5e4))
+    await wire.forget(WORKER)
+    await wire.give(WORKER, Orders(seq=1, orders=(order(3),), connections=2, rate=5e4))
+    assert [(call, args[-1]) for call, args in client.calls] == [
+        *((carrier.apply_limits, first), (carrier.carry_out, first), (carrier.carry_out, first)),
+        *((carrier.apply_limits, second), (carrier.carry_out, second)),
+    ]
 
 
 async def test_without_its_scheduler_a_pool_has_no_workers() -> None:
