@@ -274,7 +274,7 @@ def _needs_rehash(transfers: list[Transfer], archives: Archives) -> list[Transfe
 
     def is_unchanged(transfer: Transfer) -> bool:
         try:
-            expected = transfer.expected in (None, transfer.md5)
+            expected = transfer.expected in (None, transfer.md5) and archives.check_expected(transfer)
             return expected and matches_record(transfer, archives.stamp(transfer))
         except FigupError:
             return False
@@ -312,7 +312,7 @@ async def check_source(
         as_expected(transfer, transfer.md5)
     try:
         async with source_slots.hold() if source_slots is not None else nullcontext():
-            stamp = await in_own_thread(archives.stamp, transfer)
+            stamp, known = await in_own_thread(lambda: (archives.stamp(transfer), archives.check_expected(transfer)))
     except SourceChanged as error:  # a member of an archive
         raise since_verified(error) from error
     except SourceNotFound as error:
@@ -322,7 +322,7 @@ async def check_source(
             facts=Facts("put-back-to-compare"),
             path=error.path,
         ) from error
-    if not reread and (stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp))):
+    if known and not reread and (stamp == read_stamp or (read_stamp is None and matches_record(transfer, stamp))):
         return stamp
     async with limiter or nullcontext():
         opened = functools.partial(archives.open, transfer)

@@ -662,6 +662,24 @@ async def test_given_md5s_hold_for_members(world: World, survey: Path) -> None:
     assert set(members(archive(world, "list.zip"))) == {"empty", "0.csv", "MANIFEST.md5"}
 
 
+@pytest.mark.parametrize("sums", ["kept", "lost"])
+async def test_md5s_given_later_hold_for_members(world: World, survey: Path, sums: str) -> None:
+    listed = Sources(manifest=world.source("list.csv", b"path\nsurvey/empty\nsurvey/site 0/0.csv\n"))
+    assert await world.upload(listed, options=ZIP) == 0
+    right = md5((survey / "site 0/0.csv").read_bytes())
+    for given, status in (("0" * 32, ExitStatus.INTEGRITY), (right, 0)):
+        world.source("list.csv", f"path,md5\nsurvey/empty,\nsurvey/site 0/0.csv,{given}\n".encode())
+        if sums == "lost":
+            (job,) = world.jobs()
+            for path in job.glob("archive-*.sums"):
+                path.unlink()
+        assert await world.upload(listed, options=ZIP) == status
+        assert await resume(world) == status
+        if status:
+            assert world.error is not None
+            assert "survey/site 0/0.csv: has the MD5" in world.error.message
+
+
 async def test_a_path_that_could_not_be_unpacked_is_refused(world: World, survey: Path) -> None:
     for length, status in ((4095, 0), (4096, ExitStatus.USAGE)):
         folder = "/".join(["f" * 200] * 20 + ["f" * (length - 20 * 201 - len("/0.csv"))])

@@ -209,9 +209,8 @@ class ArchiveSource:
     def _compare(self, index: int, md5: bytes | None) -> None:
         """Raise ChecksumWrong if the user gave another MD5."""
         expected = self._expected.get(self.plan.members.name(index))
-        if md5 is not None and expected not in (None, md5.hex()):
-            path = self.plan.members.path(index)
-            raise ChecksumWrong(f"{printable(path)}: has the MD5 {md5.hex()}, expected {expected}", path=path)
+        if md5 is not None and expected is not None and expected != md5.hex():
+            raise wrong_md5(self.plan.members.path(index), md5.hex(), expected)
 
     def _crc(self, index: int) -> int:
         known = self.sums.crc(index)
@@ -235,6 +234,11 @@ class ArchiveSource:
         if md5 is None:
             raise RuntimeError("an archive's list of MD5s is read before its members")
         return md5.hex().encode()
+
+
+def wrong_md5(path: str, md5: str, expected: str) -> ChecksumWrong:
+    """Return the error of a member that has another MD5 than the user gave."""
+    return ChecksumWrong(f"{printable(path)}: has the MD5 {md5}, expected {expected}", path=path)
 
 
 def open_source(path: str, plan: Plan | None = None) -> Readable:

@@ -16,7 +16,7 @@ from uploader.disk import Disk
 from uploader.errors import Facts, JournalDamaged, SourceChanged, SourceNotFound
 from uploader.sources.archive.members import Kind, Member, Members, column_time, is_executable
 from uploader.sources.archive.plan import MEMBER_GONE, Plan, difference
-from uploader.sources.archive.reader import ArchiveSource, open_source
+from uploader.sources.archive.reader import ArchiveSource, open_source, wrong_md5
 from uploader.sources.archive.sums import SumsFile
 from uploader.sources.models import Packing, Selection
 from uploader.sources.packing import counted_size
@@ -235,6 +235,20 @@ class Archives:
             )
         text = f"{named}: {how} since the upload of {printable(transfer.name)}, which contains it, began"
         return SourceChanged(text, path=path or transfer.path)
+
+    def check_expected(self, transfer: Transfer) -> bool:
+        """Return whether the members of a verified archive are known to have the MD5s that the user gave since.
+
+        Raises ChecksumWrong.
+        """
+        if transfer.archive is None or not (expected := self.plan(transfer.archive).expected):
+            return True
+        known = False
+        for path, name, md5 in self.md5s(transfer.archive):
+            known, given = True, expected.get(os.fsdecode(name))
+            if given is not None and given.encode() != md5:
+                raise wrong_md5(path, md5.decode(), given)
+        return known
 
     # --- the sums of members --------------------------------------------------------------------------------------
 
