@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -29,12 +31,19 @@ if TYPE_CHECKING:
     from uploader.figshare.item_api import Container
 
 
+log = logging.getLogger("uploader.items.create")
+
+
 class _Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What the request with this mark created; `adopted`: an earlier run made the request."""
+    """What the request with this mark created; `adopted`: an earlier run made the request.
+
+    `unanswered` are the marks of attempts whose effect was not found: their drafts may appear late.
+    """
 
     id: int
     mark: str
     adopted: bool = False
+    unanswered: tuple[str, ...] = ()
 
 
 _Find = Callable[[Collection[str]], Awaitable[list[tuple[int, str]]]]
@@ -87,7 +96,23 @@ async def create_item(
             item_id=draft.id,
         ) from error
     await anyio.to_thread.run_sync(records.end, draft.mark)
+    if draft.unanswered:
+        with suppress(FigupError):  # the item is created
+            await _remove_late(api, draft, find, is_unused, records)
     return draft.id
+
+
+async def _remove_late(
+    api: Figshare, draft: _Draft, find: _Find, is_unused: Callable[[int], Awaitable[bool]], records: Creations
+) -> None:
+    """Remove empty drafts of other attempts. The record of one that does not show yet is left to the next run."""
+    for item_id, title in await find(draft.unanswered):
+        if item_id != draft.id and await is_unused(item_id):
+            await api.delete_item(item_id)
+            log.warning(
+                "item %d came from a request whose response was lost; it was empty and has been removed", item_id
+            )
+            await anyio.to_thread.run_sync(records.end, _mark_in(title, draft.unanswered))
 
 
 async def _set_title(api: Figshare, item_id: int, title: str) -> bool:
@@ -147,26 +172,32 @@ async def _find_or_create(
         wait = functools.partial(api.wait, f"{action}: an earlier run was interrupted; checking whether it took effect")
         for item_id, title in await poll(lambda: _found(find, left), TIME_LIMIT, api.clock, wait=wait) or ():
             if is_unused is None or await is_unused(item_id):
-                return _Draft(id=item_id, mark=next(mark for mark in left if mark in title), adopted=True)
+                return _Draft(id=item_id, mark=_mark_in(title, left), adopted=True)
         for mark in left:
             await anyio.to_thread.run_sync(records.end, mark)
-    new = await anyio.to_thread.run_sync(records.begin, origin)
+    marks: list[str] = []
 
-    sent = False
+    async def attempt() -> _Draft:
+        # Each has its own mark: the draft of one whose response was lost may appear after that of the next one.
+        marks.append(await anyio.to_thread.run_sync(records.begin, origin))
+        return _Draft(id=await ask(marks[-1]), mark=marks[-1])
 
-    async def check() -> int | None:
-        nonlocal sent
-        sent = True
-        found = await _found(find, [new])
-        return found[0][0] if found is not None else None
+    async def check() -> _Draft | None:
+        found = await _found(find, marks)
+        return _Draft(id=found[0][0], mark=_mark_in(found[0][1], marks)) if found is not None else None
 
     try:
-        return _Draft(id=await confirm(api, lambda: ask(new), check, action), mark=new)
+        draft = await confirm(api, attempt, check, action)
     except NO_EFFECT as error:
-        # An attempt whose response was lost may have an effect that appears late.
-        if not sent and not isinstance(error, ServerFailing):
-            await anyio.to_thread.run_sync(records.end, new)
+        # `confirm` gives up with ServerFailing after an attempt whose response was lost.
+        if not isinstance(error, ServerFailing):
+            await anyio.to_thread.run_sync(records.end, marks[-1])
         raise
+    return msgspec.structs.replace(draft, unanswered=tuple(mark for mark in marks if mark != draft.mark))
+
+
+def _mark_in(title: str, marks: Iterable[str]) -> str:
+    return next(mark for mark in marks if bears_mark(title, [mark]))
 
 
 async def _found(find: _Find, marks: Collection[str]) -> list[tuple[int, str]] | None:

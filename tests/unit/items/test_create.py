@@ -309,6 +309,70 @@ async def test_a_lost_request_is_remembered_if_its_repetition_cannot_be_sent(fol
     assert len(list(folder.iterdir())) == 1
 
 
+class LateDraft:
+    """The first request for an item has no answer. Its effect appears when `appear` is called, or while the draft of
+    the second one gets its title.
+    """
+
+    def __init__(self, folder: Path, *, during: bool, used: bool = False) -> None:
+        self.figshare = FakeFigshare(VirtualClock())
+        self.folder = folder
+        self._title = ""
+        self._used = used
+        self._create = self.figshare.items.create
+        self.figshare.items.create = self._lost  # type: ignore[method-assign,assignment]
+        if during:
+            self.figshare.on_request["update"] = lambda _: self.appear()
+
+    async def _lost(self, fields: dict[str, object], **_: object) -> int:
+        self._title = str(fields["title"])
+        self.figshare.items.create = self._create  # type: ignore[method-assign]
+        raise LOST
+
+    def appear(self) -> None:
+        item = self.figshare.add_item(self._title)
+        if self._used:
+            self.figshare.add_file(item, "theirs", b"content")
+
+    async def create(self) -> int:
+        return await create_draft(self.figshare, self.folder, [])
+
+    def titles(self) -> dict[int, str]:
+        return {item.id: item.title for item in self.figshare.stored_items.values()}
+
+
+async def test_a_late_draft_is_removed_if_it_shows_before_the_end(folder: Path) -> None:
+    late = LateDraft(folder, during=True)
+    number = await late.create()
+    assert late.titles() == {number: "Beavers"}
+    assert not list(folder.iterdir())
+
+
+async def test_a_late_draft_that_shows_after_the_end_is_finished_by_the_next_run(folder: Path) -> None:
+    late = LateDraft(folder, during=False)
+    made = [await late.create()]
+    late.appear()
+    made.append(await late.create())
+    assert late.titles() == dict.fromkeys(made, "Beavers")
+    assert not list(folder.iterdir())
+
+
+async def test_a_late_draft_that_somebody_uses_is_kept(folder: Path) -> None:
+    late = LateDraft(folder, during=True, used=True)
+    number = await late.create()
+    assert [item_id for item_id, title in late.titles().items() if title != "Beavers"] == [number + 1]
+
+
+async def test_a_late_project_is_finished_by_the_next_run(folder: Path) -> None:
+    account: Any = Projects(effective=False)
+    assert await run(account, folder) == 3
+    (record,) = folder.iterdir()
+    account.rows.append(ContainerRow(id=9, title=f"Beavers [{record.name}]"))
+    assert await run(account, folder) == 9
+    assert account.titles() == {1: "Beavers", 3: "Beavers", 9: "Beavers"}
+    assert not list(folder.iterdir())
+
+
 def test_a_mark_that_another_command_took_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
     with Creations(folder, KillableDisk()) as other, Creations(folder, KillableDisk()) as records:
