@@ -103,6 +103,35 @@ def test_a_pool_that_cannot_be_reached(bare_figup: Figup, start_sandbox: Callabl
     assert "--dask" in bare_figup.run("upload", "a", "--dask", "x:1", "--join").expect(2).stderr
 
 
+@pytest.mark.parametrize(
+    ("sbatch", "warning"),
+    [
+        ("echo 'sbatch: error: invalid partition' >&2; exit 1", "sbatch fails: sbatch: error: invalid partition: no "),
+        ("echo Submitted batch job 17", "no worker has joined within a minute: see `squeue`, and "),
+    ],
+    ids=["refused", "waiting"],
+)
+def test_the_upload_is_done_without_the_workers_that_do_not_come(
+    sbatch: str, warning: str, bare_figup: Figup, start_sandbox: Callable[..., Sandbox]
+) -> None:
+    sandbox = start_sandbox("--part-size", "50KiB", "--md5-delay", "0.1")
+    soon = "import uploader.cluster.roster as roster\nroster.SILENT = 1.0\n"
+    bare_figup.env["PYTHONPATH"] = plugged(bare_figup.cwd / "plug", SOON + soon)
+    bare_figup.env |= {"FIGSHARE_ENDPOINT": sandbox.url, "FIGSHARE_TOKEN": sandbox.token}
+    bare_figup.env["PATH"] = f"{bare_figup.cwd / 'bin'}:{os.environ['PATH']}"
+    write_program(bare_figup.cwd / "bin", "sbatch", sbatch)
+    write_program(bare_figup.cwd / "bin", "scancel", 'echo "$@" >>cancelled')
+    source = bare_figup.cwd / "a"
+    source.write_bytes(os.urandom(1_000_000))
+    words = ("upload", "a", "--title", "pool", "--dask", "slurm:2", "--limit-rate", "150k", "--json")
+    result = bare_figup.run(*words).expect(0)
+    (shown,) = [event["message"] for event in result.events if event["event"] == "warning"]
+    assert shown.startswith(warning)
+    assert (bare_figup.cwd / "cancelled").exists() == ("17" in sbatch)
+    assert not list(bare_figup.cwd.glob("**/pool/key"))
+    check_exactly_once(sandbox, source)
+
+
 @pytest.mark.timeout(1200)
 def test_slurm_starts_the_workers(slurm: Slurm, bare_figup: Figup, start_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = start_sandbox("--part-size", "50KiB", "--md5-delay", "0.1")

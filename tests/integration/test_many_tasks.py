@@ -106,9 +106,10 @@ def test_a_directory_that_others_do_not_see_is_refused(bare_figup: Figup) -> Non
     source.write_bytes(b"abc")
     bare_figup.env.pop("FIGUP_STATE_DIR", None)
     bare_figup.env |= {"FIGSHARE_TOKEN": "t", "XDG_STATE_HOME": str(bare_figup.cwd)}
-    refused = bare_figup.run("upload", "a", "--join").expect(2)
-    assert "is on a local disk" in refused.stderr
-    assert "--state-dir" in refused.stderr
+    for option in ("--join", "--dask=slurm:2"):
+        refused = bare_figup.run("upload", "a", option).expect(2)
+        assert "is on a local disk" in refused.stderr
+        assert "--state-dir" in refused.stderr
     assert "--new-job" in bare_figup.run("upload", "a", "--join", "--new-job").expect(2).stderr
 
 

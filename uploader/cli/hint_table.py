@@ -284,6 +284,7 @@ HINTS: dict[str, Hint] = {
     ),
     "new-job-joined": Hint("Leave out --new-job, or --join and --shard.", complete=True),
     "alone": Hint("Check --state-dir. Tasks that start later still join.", complete=True),
+    "no-workers": Hint("They may wait in the queue, or not reach this host.", complete=True),
     "pool-or-join": Hint("Give --dask, or --join.", complete=True),
     "pool-unusable": Hint("Check the address that --dask gives, and that the pool is running.", complete=True),
     "no-slurm": Hint("Run it where Slurm's commands work, or give --dask the address of a pool.", complete=True),

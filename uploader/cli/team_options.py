@@ -61,20 +61,23 @@ class Joining(msgspec.Struct, frozen=True):
         """True if the same command in other processes may work on the job."""
         return self.join or self.shard is not None
 
+    @property
+    def _starts_workers(self) -> bool:
+        return self.dask is not None and self.dask.partition(":")[0] == "slurm"
+
     def check(self, common: GlobalOptions, *, new_job: bool = False) -> None:
         """Raise UsageError for options that exclude each other, and for a state directory that is not shared."""
-        if not self.wanted:
-            return
-        if self.dask is not None:
+        if self.wanted and self.dask is not None:
             raise UsageError("a pool has one process that leads, so others cannot join it", facts=Facts("pool-or-join"))
-        if new_job:
+        if self.wanted and new_job:
             raise UsageError(
                 "a new job cannot be joined: every process would start its own", facts=Facts("new-job-joined")
             )
-        if common.state_dir is None:
+        if common.state_dir is None and (self.wanted or self._starts_workers):
             from uploader.cluster.team import check_shared
 
-            check_shared(state_dir(common))
+            otherwise = "each would start a separate job" if self.wanted else "workers there could not read their keys"
+            check_shared(state_dir(common), otherwise)
 
     def apply(self, client: Client) -> None:
         """Make the client a member of the job's team, or the leader of a pool. Raises PoolUnusable."""

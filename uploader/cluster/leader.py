@@ -64,14 +64,20 @@ class LeaderRole:
     """One term of a leader. `lead` runs beside the engine."""
 
     def __init__(
-        self, wire: LeaderWire, term: int, clock: Clock, *, max_parts: int | None = None, tasks: int = 1
+        self,
+        wire: LeaderWire,
+        term: int,
+        clock: Clock,
+        *,
+        max_parts: int | None = None,
+        alone: no.Warned | None = None,
     ) -> None:
-        """`max_parts`: most parts of an order, None for any number. `tasks`: processes that should be there."""
+        """`max_parts`: most parts of an order, None for any number. `alone`: see `Roster`."""
         self._wire = wire
         self._term = term
         self._clock = clock
         self._max_parts = max_parts
-        self._roster = Roster(wire, term, clock, tasks=tasks)
+        self._roster = Roster(wire, term, clock, alone=alone)
         self._earlier: dict[int, Transfer] = {}
         """Unfinished files of earlier leaders, by the id of the remote file."""
         self._settled_at = math.inf

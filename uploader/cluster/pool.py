@@ -225,10 +225,11 @@ def _beat_of(worker: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """A pool to connect to. `security`: its keys, None for those of Dask's configuration."""
+    """A pool to connect to. `security`: its keys, None for those of Dask's configuration. `alone`: see `Roster`."""
 
     address: str
     security: Any = None
+    alone: no.Warned | None = None
 
 
 class PoolTeam:
@@ -257,13 +258,13 @@ class PoolTeam:
             raise RuntimeError("the job is not open")
         # Its own lines on stderr would be between those of the command.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        async with self._pool(self._folder) as pool:
+        async with self._pool(self._folder, run.notify) as pool:
             if is_open_to_others(pool.address):
                 text = "is not encrypted: anyone who reaches it can run programs as you and read upload URLs"
                 run.notify(no.Warned(message=f"{printable(pool.address)} {text}", hint="Use a pool with TLS (tls://)."))
             client = await _connect(pool)
             wire = DaskWire(client, self._settings, self._lock.term)
-            self._role = LeaderRole(wire, self._lock.term, run.clock, max_parts=_PARTS)
+            self._role = LeaderRole(wire, self._lock.term, run.clock, max_parts=_PARTS, alone=pool.alone)
             try:
                 await self._role.begin()
                 await self._role.lead(run, queue, senders)
@@ -273,15 +274,22 @@ class PoolTeam:
                     await client.close()
 
     @asynccontextmanager
-    async def _pool(self, folder: Path) -> AsyncIterator[Pool]:
+    async def _pool(self, folder: Path, notify: no.Listener) -> AsyncIterator[Pool]:
         kind, _, number = self._address.partition(":")
         if kind != "slurm":
             yield Pool(address=self._address)
             return
-        from uploader.cluster.slurm_pool import slurm_pool
+        from uploader.cluster.slurm_pool import LOG, slurm_pool
 
-        async with slurm_pool(folder, int(number or 1)) as (address, security):
-            yield Pool(address=address, security=security)
+        async with slurm_pool(folder, int(number or 1)) as started:
+            if started.problem is not None:
+                text = f"{printable(started.problem)}: no workers are started, and this process sends everything"
+                notify(no.Warned(message=text))
+                yield Pool(address=started.address, security=started.security)
+            else:
+                text = f"no worker has joined within a minute: see `squeue`, and {printable(str(folder / LOG))}"
+                alone = no.Warned(message=text, facts=Facts("no-workers"))
+                yield Pool(address=started.address, security=started.security, alone=alone)
 
     def may_send(self) -> bool:
         return self._lock is not None and self._lock.is_fresh()

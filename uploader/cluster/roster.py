@@ -14,7 +14,6 @@ from uploader.clock import Clock
 from uploader.cluster.division import Load
 from uploader.cluster.messages import Hello, Order, Orders, PartDone, Secret, Speed, range_of
 from uploader.cluster.wire import LeaderWire
-from uploader.errors import Facts
 from uploader.figshare.models import Part
 from uploader.text import printable
 from uploader.transfer import notices as no
@@ -153,15 +152,15 @@ class MemberView:
 class Roster:
     """The members of a job, by name."""
 
-    def __init__(self, wire: LeaderWire, term: int, clock: Clock, *, tasks: int = 1) -> None:
-        """`tasks`: processes that should be there."""
+    def __init__(self, wire: LeaderWire, term: int, clock: Clock, *, alone: no.Warned | None = None) -> None:
+        """`alone`: what to warn of if there is no member within a minute."""
         self.seen: dict[str, MemberView] = {}
         self.needed: set[str] = set()
         """Members whose reports have something that the journal does not have."""
         self._wire = wire
         self._term = term
         self._clock = clock
-        self._tasks = tasks
+        self._alone = alone
         self._began: float | None = None
         """When it was first looked."""
         self._warned: set[str] = set()
@@ -180,15 +179,14 @@ class Roster:
                 seen.hello, seen.changed, seen.alive = hello, now, True
             self._check_version(run, name, hello)
         self._began = now if self._began is None else self._began
-        if self._tasks > 1 and now - self._began > SILENT:
+        if now - self._began > SILENT:
             self._warn_if_alone(run)
         return not self.seen.keys() <= known
 
     def _warn_if_alone(self, run: JobRun) -> None:
-        tasks, self._tasks = self._tasks, 1
-        if not any(seen.alive for seen in self.seen.values()):
-            text = f"this is one of {tasks} tasks, and none of the others has joined it within a minute"
-            run.notify(no.Warned(message=f"{text}: do they share the state directory?", facts=Facts("alone")))
+        alone, self._alone = self._alone, None
+        if alone is not None and not any(seen.alive for seen in self.seen.values()):
+            run.notify(alone)
 
     def _check_version(self, run: JobRun, name: str, hello: Hello) -> None:
         if hello.version != __version__ and name not in self._warned:

@@ -7,26 +7,32 @@ SBATCH_TIMELIMIT). Workers that are killed at their time limit leave their parts
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import distributed
+from distributed.utils import get_ip
 
 from uploader.concurrency import in_thread
 from uploader.disk import Disk
 from uploader.errors import Facts, PoolUnusable
 from uploader.text import printable
 
+LOG = "pool-*.log"
+"""The files, in the job's folder, that the workers write their messages to."""
 _FOLDER = "pool"
 _KEYS = ("ca", "cert", "key")
 _DEATH_TIMEOUT = 300
@@ -35,30 +41,60 @@ _ANSWER_TIMEOUT = 60.0
 """Seconds to wait for an answer of Slurm."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SlurmPool:
+    """A running scheduler, and what is needed to connect to it. `problem`: why Slurm may start no workers, if any."""
+
+    address: str
+    security: Any
+    problem: str | None
+
+
 @asynccontextmanager
-async def slurm_pool(folder: Path, workers: int) -> AsyncIterator[tuple[str, Any]]:
+async def slurm_pool(folder: Path, workers: int) -> AsyncIterator[SlurmPool]:
     """Start a scheduler and have Slurm start workers; the keys are in `folder` meanwhile, which the nodes must see.
 
-    Yields the scheduler's address and what is needed to connect to it. The first workers may come long after that.
-    Raises PoolUnusable, StateDiskFull, StateUnusable.
+    The first workers may come long after that. Raises PoolUnusable where Slurm has no commands, StateDiskFull,
+    StateUnusable.
     """
     make_security: Any = distributed.Security
     security = make_security.temporary()
     start: Any = distributed.Scheduler
     keys = folder / _FOLDER
+    host = await in_thread(reachable_address)
     async with start(
-        host=socket.gethostname(), port=0, security=security, protocol="tls", dashboard_address="127.0.0.1:0"
+        host=host, port=0, security=security, protocol="tls", dashboard_address="127.0.0.1:0"
     ) as scheduler:
-        job = await in_thread(_submit, keys, security, scheduler.address, workers)
+        job, problem = "", None
         try:
-            yield scheduler.address, security
+            try:
+                job = await in_thread(_submit, keys, security, scheduler.address, workers)
+            except _SlurmRefused as error:
+                problem = str(error)
+            yield SlurmPool(address=scheduler.address, security=security, problem=problem)
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_cancel, job, keys)
 
 
+def reachable_address() -> str:
+    """Return an address of this host for other nodes. Its name may mean a loopback address here (in Debian, 127.0.1.1).
+    Blocks.
+    """
+    found: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = []
+    with suppress(OSError):
+        infos = socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM)
+        found = [ipaddress.ip_address(info[4][0]) for info in infos]
+    usable = [address for address in found if not (address.is_loopback or address.is_link_local)]
+    if usable:
+        return str(min(usable, key=lambda address: address.version))
+    find: Any = get_ip
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        return str(find())
+
+
 def _submit(keys: Path, security: Any, address: str, workers: int) -> str:
-    """Write the keys and submit the workers; return the id of their job."""
+    """Write the keys and submit the workers; return the id of their job. Raises PoolUnusable, _SlurmRefused."""
     disk = Disk()
     disk.make_folder(keys)
     texts = (security.tls_ca_file, security.tls_worker_cert, security.tls_worker_key)
@@ -66,13 +102,9 @@ def _submit(keys: Path, security: Any, address: str, workers: int) -> str:
         disk.put(keys / name, text.encode("ascii"))
     script = keys / "worker.sh"
     disk.put(script, worker_script(keys, address).encode())
-    output = keys.parent / "pool-%a.log"
-    try:
-        options = ("-a", f"1-{workers}", "-J", "figup-pool", "-n", "1", "-o", str(output))
-        answer = _answer_of("sbatch", *options, str(script))
-    except PoolUnusable:
-        shutil.rmtree(keys, ignore_errors=True)
-        raise
+    output = keys.parent / LOG.replace("*", "%a")
+    options = ("-a", f"1-{workers}", "-J", "figup-pool", "-n", "1", "-o", str(output))
+    answer = _answer_of("sbatch", *options, str(script))
     # "Submitted batch job 17", and where there are several clusters, "on cluster NAME".
     return next((word for word in answer.split() if word.isdecimal()), "")
 
@@ -97,25 +129,35 @@ async def _work(address: str, keys: Path) -> None:
 
 
 def _cancel(job: str, keys: Path) -> None:
-    """End the workers and remove the keys. Raises nothing: the workers end by themselves without their scheduler."""
+    """End the workers, of the job "" if it is unknown, and remove the keys. Raises nothing: the workers end by
+    themselves without their scheduler.
+    """
     try:
-        _answer_of("scancel", job)
-    except PoolUnusable:
+        if job:
+            _answer_of("scancel", job)
+    except (PoolUnusable, _SlurmRefused):
         pass
     finally:
         shutil.rmtree(keys, ignore_errors=True)
 
 
+class _SlurmRefused(Exception):
+    """A command of Slurm failed, or did not answer in time."""
+
+
 def _answer_of(*command: str) -> str:
-    """Run a command of Slurm and return what it prints. Raises PoolUnusable."""
+    """Run a command of Slurm and return what it prints. Raises PoolUnusable if there is none, _SlurmRefused."""
     try:
         done = subprocess.run(
             command, capture_output=True, timeout=_ANSWER_TIMEOUT, check=True, stdin=subprocess.DEVNULL
         )
-    except (OSError, subprocess.SubprocessError) as error:
-        shown = getattr(error, "stderr", None)
-        reason = shown.decode("utf-8", "replace").strip() if shown else str(error)
-        raise PoolUnusable(f"{command[0]} fails: {printable(reason)}", facts=Facts("no-slurm")) from error
+    except OSError as error:
+        raise PoolUnusable(f"{command[0]} fails: {printable(str(error))}", facts=Facts("no-slurm")) from error
+    except subprocess.TimeoutExpired as error:
+        raise _SlurmRefused(f"{command[0]} gives no answer within {_ANSWER_TIMEOUT:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.decode("utf-8", "replace").strip() or f"exit status {error.returncode}"
+        raise _SlurmRefused(f"{command[0]} fails: {reason}") from error
     return done.stdout.decode("utf-8", "replace")
 
 

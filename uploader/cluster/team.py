@@ -59,15 +59,15 @@ _SHOW = 10.0
 """Seconds between two reports of progress by a member."""
 
 
-def check_shared(folder: Path) -> None:
+def check_shared(folder: Path, otherwise: str) -> None:
     """Raise UsageError if a state directory is on a local file system. Blocks. Only Linux reports that; elsewhere any
-    is accepted.
+    is accepted. `otherwise`: what other hosts would do.
     """
     there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if is_local_folder(there):
         raise UsageError(
             f"the state directory {printable(str(folder))} is on a local disk, where other hosts cannot see it: "
-            "each would start a separate job",
+            f"{otherwise}",
             facts=Facts("state-not-shared"),
         )
 
@@ -96,7 +96,7 @@ class JoinedTeam:
     @asynccontextmanager
     async def leading(self, job: OpenJob) -> AsyncIterator[None]:
         wire = LeaderFiles(job.folder, job.disk, job.lock.term, job.lock.is_held)
-        self._role = role = LeaderRole(wire, job.lock.term, job.clock, tasks=self._tasks)
+        self._role = role = LeaderRole(wire, job.lock.term, job.clock, alone=_alone(self._tasks))
         self._lock = job.lock
         job.lock.name_task(self._task)
         end: End | None = None
@@ -228,6 +228,14 @@ class JoinedTeam:
         error.code = end.code
         error.exit_status = next(status for status in ExitStatus if status == end.exit_status)
         raise RunFailed(error, report)
+
+
+def _alone(tasks: int) -> no.Warned | None:
+    """Return the warning of one of several tasks that no other has joined."""
+    if tasks == 1:
+        return None
+    text = f"this is one of {tasks} tasks, and none of the others has joined it within a minute"
+    return no.Warned(message=f"{text}: do they share the state directory?", facts=Facts("alone"))
 
 
 def _leader_of(folder: Path, disk: Disk) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,30 @@ async def test_a_worker_that_comes_back_stops_what_it_was_lost_with() -> None:
     assert client.calls[3:] == [(carrier.withdraw, ([1, 2], False))]
     await wire.members()
     assert len(client.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (["10.0.0.7"], "10.0.0.7"),
+        (["127.0.1.1"], "192.0.2.2"),
+        (["::1", "fe80::1%eth0", "127.0.0.1"], "192.0.2.2"),
+        (["2001:db8::7", "127.0.1.1"], "2001:db8::7"),
+        (["2001:db8::7", "10.0.0.7"], "10.0.0.7"),
+        ([], "192.0.2.2"),
+    ],
+)
+def test_the_scheduler_has_an_address_that_other_nodes_reach(
+    addresses: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+        if not addresses:
+            raise socket.gaierror
+        return [(0, 0, 0, "", (address, 0)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(slurm_pool, "get_ip", lambda: "192.0.2.2")
+    assert slurm_pool.reachable_address() == expected
 
 
 @pytest.mark.parametrize("answer", ["Submitted batch job 17\n", "Submitted batch job 17 on cluster east\n"])
