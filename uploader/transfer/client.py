@@ -222,7 +222,7 @@ class Client:
         with self._executing(on_event) as execution:
             opened = functools.partial(OpenJob, self._states, job, self._clock, plan, new=new)
             return await run_isolated(
-                lambda: execution.run(opened, lambda job: execution.upload(job, selection, options), selection)
+                lambda: execution.run(opened, lambda job: execution.upload(job, selection, options), selection, options)
             )
 
     async def preview(

@@ -16,7 +16,7 @@ from uploader.sources.models import Selection
 from uploader.sources.select import raise_problems
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.destination.options import ItemOptions, apply_item_options
+from uploader.transfer.destination.options import ItemOptions, apply_item_options, has_applied
 from uploader.transfer.files.cancel import cancel_transfers, holds_nothing, is_cancelled
 from uploader.transfer.history.recorder import record_run
 from uploader.transfer.job import OpenJob, about_job, finish_item, run_job
@@ -77,11 +77,12 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         open_job: Callable[..., OpenJob],
         call: Callable[[OpenJob], Awaitable[Report]],
         selection: Selection | None = None,
+        item_options: ItemOptions | None = None,
     ) -> Report:
         """Make a call on a job, until the deadline: see `_run`. Raises Stopped if it had to be cancelled then."""
         return await run_until(
             self.end,
-            lambda: self._run(open_job, call, selection),
+            lambda: self._run(open_job, call, selection, item_options),
             stop=self.stop,
             grace=self.options.grace,
             clock=self.clock,
@@ -92,12 +93,13 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         open_job: Callable[..., OpenJob],
         call: Callable[[OpenJob], Awaitable[Report]],
         selection: Selection | None,
+        item_options: ItemOptions | None,
     ) -> Report:
         """Make a call on a job. With a team: lead the job if no other process does, else assist the one that does.
 
         Updating the job consumes the call's `selection`, so a further attempt to lead only resumes the job. If the job
-        ended without some of the `selection` (files may have been added since the leader looked), it is opened once
-        more.
+        ended without some of the `selection` (files may have been added since the leader looked), or without what
+        `item_options` request (the leader's command may have others), it is opened once more.
         """
         if self.team is None:
             return await call(open_job())
@@ -106,7 +108,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             job = open_job(shared_with=self.stop)
             if self.team.may_lead:
                 try:
-                    return await (self.resume(job) if opened else call(job))
+                    return await (self.resume(job, item_options) if opened else call(job))
                 except JobBusy:
                     pass
                 except RunFailed as failure:
@@ -115,14 +117,23 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 opened |= job.opened and not (selection is not None and selection.files)
             if (report := await self.team.assist(self, job.name)) is None:
                 continue
-            if opened or selection is None or await anyio.to_thread.run_sync(self._has_sent, job.name, selection):
+            wanted = None if opened else selection
+            missing = await anyio.to_thread.run_sync(self._missing, job.name, wanted, item_options)
+            if missing is None:
                 return report
             if not self.team.may_lead:
-                raise NoToken(f"job {job.name} ended without some of the files that this command selects")
+                raise NoToken(f"job {job.name} ended without {missing}")
 
-    def _has_sent(self, job: str, selection: Selection) -> bool:
-        """Return True if a job that ended has sent all of a selection. Blocks."""
-        return has_sent(self.states.read(job), selection)
+    def _missing(self, job: str, selection: Selection | None, item_options: ItemOptions | None) -> str | None:
+        """Return what a job that ended lacks of what a call asked for; None for nothing. Blocks."""
+        if selection is None and item_options is None:
+            return None
+        state = self.states.read(job)
+        if selection is not None and not has_sent(state, selection):
+            return "some of the files that this command selects"
+        if item_options is not None and not has_applied(state, item_options):
+            return "what this command requests of the item"
+        return None
 
     async def upload(self, job: OpenJob, selection: Selection, item_options: ItemOptions) -> Report:
         """Open the job, bring it up to date with the call, and finish it: see `Client.upload`.
@@ -142,13 +153,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 await job.lock.held_while(lambda: self._request(job, item_options))
             return await self._finish(job)
 
-    async def resume(self, job: OpenJob) -> Report:
-        """Open the job and finish it as it is: see `Client.resume`."""
+    async def resume(self, job: OpenJob, item_options: ItemOptions | None = None) -> Report:
+        """Open the job and finish it as it is: see `Client.resume`. `item_options` None: with those that it has."""
         async with job, self._leading(job):
             self._check_target(job)
             if job.state.cancelled:
                 raise UsageError(f"job {job.name} was cancelled", facts=Facts("job-cancelled"))
             await job.lock.held_while(lambda: self._drop_absent(job))
+            if item_options is not None:
+                with self.listening(self.notify), self.stop.interruptible():
+                    await job.lock.held_while(lambda: self._request(job, item_options))
             return await self._finish(job)
 
     async def cancel(self, job: OpenJob) -> Cancellation:

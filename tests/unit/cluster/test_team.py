@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
+from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED
 from tests.support.teams import Crew, process, some_contents
 from uploader.cluster import assignment, leader, member, roster, team
@@ -20,6 +21,7 @@ from uploader.cluster.files import REPORT, MemberFiles
 from uploader.cluster.messages import Entry, FileHashed, PartDone
 from uploader.errors import ExitStatus, NoToken, RequestRejected, StateDiskFull
 from uploader.sources.source import Source
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.notices import Warned
 from uploader.transfer.options import Options
 from uploader.transfer.parts import queue
@@ -395,6 +397,98 @@ async def test_a_process_without_a_token_does_not_claim_what_was_not_sent(new_cr
         await crew.clock.sleep(20)
         crew.world.source("results/late", b"found by the second process only")
         crew.start(may_lead=False)
+
+    await crew.play(script)
+    assert crew.members["p0"].status == 0
+    assert isinstance(crew.members["p1"].error, NoToken)
+
+
+EVERYTHING = ItemOptions(metadata=Metadata(), reserve_doi=True, private_link=True, publish=True)
+REQUESTS = {
+    "metadata": ItemOptions(metadata=Metadata()),
+    "DOI": ItemOptions(reserve_doi=True),
+    "private link": ItemOptions(private_link=True),
+    "publish": ItemOptions(metadata=Metadata(), publish=True),
+    "everything": EVERYTHING,
+}
+
+
+def is_requested(crew: Crew, requested: ItemOptions) -> bool:
+    """Return True if the only item is as these options ask."""
+    (item,) = crew.figshare.stored_items.values()
+    return (
+        ("description" in item.fields or requested.metadata is None)
+        and (bool(item.doi) or not requested.reserve_doi)
+        and (bool(item.links) or not requested.private_link)
+        and item.version == (1 if requested.publish else 0)
+    )
+
+
+@pytest.mark.parametrize("requested", REQUESTS.values(), ids=REQUESTS)
+async def test_a_member_does_not_claim_what_only_its_own_command_requests(
+    new_crew: NewCrew, requested: ItemOptions
+) -> None:
+    crew = new_crew(some_contents(random.Random(5), big=1, small=3), strangers=True)
+
+    async def script(crew: Crew) -> None:
+        crew.start()
+        await crew.clock.sleep(20)
+        crew.target = {"title": "title", "item_options": requested}
+        crew.start()
+        await crew.clock.sleep(5)
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    crew.check()
+    assert is_requested(crew, requested)
+
+
+async def test_a_member_does_not_undo_what_the_leader_was_asked_for(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(5), big=1, small=3), strangers=True)
+
+    async def script(crew: Crew) -> None:
+        target, crew.target = crew.target, {"title": "title", "item_options": EVERYTHING}
+        crew.start()
+        await crew.clock.sleep(20)
+        crew.target = target
+        crew.start()
+        await crew.clock.sleep(5)
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    assert is_requested(crew, EVERYTHING)
+
+
+async def test_a_leader_that_lost_the_job_still_gets_what_it_was_asked_for(new_crew: NewCrew) -> None:
+    """It sleeps while another one, with a command that requests less, takes over."""
+    crew = new_crew(some_contents(random.Random(5), big=2, small=3), strangers=True)
+
+    async def script(crew: Crew) -> None:
+        target, crew.target = crew.target, {"title": "title", "item_options": EVERYTHING}
+        crew.start()
+        await crew.clock.sleep(20)
+        crew.target = target
+        crew.start()
+        await crew.clock.sleep(5)
+        crew.freeze("p0")
+        await crew.clock.sleep(100)
+        crew.wake("p0")
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    crew.check()
+    assert is_requested(crew, EVERYTHING)
+
+
+async def test_a_process_without_a_token_does_not_claim_what_nobody_published(new_crew: NewCrew) -> None:
+    crew = new_crew(some_contents(random.Random(5), big=1, small=3))
+
+    async def script(crew: Crew) -> None:
+        crew.start()
+        await crew.clock.sleep(20)
+        crew.target = {"title": "title", "item_options": EVERYTHING}
+        crew.start(may_lead=False)
+        await crew.clock.sleep(5)
 
     await crew.play(script)
     assert crew.members["p0"].status == 0

@@ -100,6 +100,13 @@ async def apply_item_options(api: Service, state: JobState, item_options: ItemOp
     return changes
 
 
+def has_applied(state: JobState, item_options: ItemOptions) -> bool:
+    """Return True if a finished job has done to its item what these options request."""
+    described = item_options.metadata is None or state.described == item_options.metadata.fingerprint
+    steps = ("reserve_doi", "private_link", "publish")
+    return described and all(state.is_done(step) for step in steps if getattr(item_options, step))
+
+
 def _is_new(given: ev.MetadataRequested | None, describe: MetadataSource) -> bool:
     return given is None or given.mark != describe.fingerprint
 
