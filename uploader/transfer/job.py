@@ -170,7 +170,7 @@ class OpenJob:
         await self.journal.commit()
 
     def write_manifests(self) -> None:
-        """Write the MD5 lists of a job whose files were all just verified. Blocks.
+        """Write the MD5 lists of a job whose files were all just verified, and remove what it no longer needs. Blocks.
 
         What a damaged journal lost no longer matters. Raises StateDiskFull, StateUnusable, and JobBusy if another
         machine has taken over the job.
@@ -178,6 +178,8 @@ class OpenJob:
         self.lock.require()
         self._states.end_recovery(self.name, self.state)
         self.manifests = self._states.write_manifests(self.name, self.state)
+        self.lock.require()
+        self._states.archives(self.name).remove_others(self.state)
 
     def _open_journal(self) -> None:
         path, disk = self._folder / "journal", self._states.disk

@@ -322,6 +322,21 @@ async def test_the_archive_is_restarted_in_the_same_run(world: World, survey: Pa
     assert members(archive(world))["survey/site 1/3.csv"] == path.read_bytes()
 
 
+async def test_a_finished_job_keeps_only_the_plans_that_it_needs(world: World, survey: Path) -> None:
+    options = Options(pack="tar", pack_limit=9000, restart_changed=True)
+    assert await world.upload(str(survey), options=options) == 0
+    (job,) = world.jobs()
+    kept: list[set[str]] = []
+    for _ in range(2):
+        grow(survey / "site 1/3.csv")
+        assert await world.upload(str(survey), options=options) == 0
+        kept.append({path.name for path in job.glob("archive-*")})
+    (item,) = world.figshare.stored_items.values()
+    assert [len(names) for names in kept] == [2 * len(item.files)] * 2
+    assert await world.upload(str(survey), options=options) == 0
+    assert await resume(world, options) == 0
+
+
 @pytest.mark.parametrize("change", ["content", "new", "gone"])
 async def test_a_change_between_two_runs(world: World, survey: Path, change: str) -> None:
     path = survey / "site 0/0.csv"

@@ -202,6 +202,14 @@ class Archives:
             events.append(source_replaced(transfer, plan.stamp, archive_of(plan)))
         return events
 
+    def remove_others(self, state: JobState) -> None:
+        """Remove what is stored of archives that the job no longer has, as far as possible: they were restarted."""
+        known = {transfer.archive.id for transfer in state.transfers if transfer.archive is not None}
+        for path in self._folder.glob("archive-*") if known else ():
+            if path.suffix in (".plan", ".sums") and path.stem.removeprefix("archive-") not in known:
+                with suppress(OSError):  # the next run tries again
+                    path.unlink()
+
     def gone_members(self, state: JobState, selection: Selection) -> Iterator[tuple[Transfer, SourceNotFound]]:
         """Yield the archives that would be sent without a member that no longer exists, with the error that names it.
 
