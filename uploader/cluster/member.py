@@ -187,16 +187,15 @@ class MemberRole:
         except (FigupError, msgspec.MsgspecError) as error:
             log.info("cannot read the orders: %s", error)
             return None
-        if leader != self._leader:
-            if leader is not None and (self._leader is None or leader.term != self._leader.term):
-                self._reads, self._busy_at = 0, self._clock.monotonic()
-            self._leader, self._leader_at = leader, self._clock.monotonic()
+        self._note_leader(leader)
         if found is not None:
             term, orders = found
-            if orders.end is not None:
+            if orders.end is None:
+                if (term, orders.seq) != (self._term, self._orders.seq):
+                    self._follow(tasks, term, orders)
+            elif leader is None or leader.term <= term:
+                # Otherwise its author has been replaced, and the job goes on.
                 return orders.end
-            if (term, orders.seq) != (self._term, self._orders.seq):
-                self._follow(tasks, term, orders)
         if self._senders.limit(self._orders.connections) and not self._obeyed:
             self._obeyed, self._urgent = True, True
             self._entries.append(LimitsApplied(term=self._term, seq=self._orders.seq))
@@ -207,6 +206,13 @@ class MemberRole:
         self._looked_at = began
         self._queue.wake(self._queue.left)
         return None
+
+    def _note_leader(self, leader: LeaderSign | None) -> None:
+        if leader == self._leader:
+            return
+        if leader is not None and (self._leader is None or leader.term != self._leader.term):
+            self._reads, self._busy_at = 0, self._clock.monotonic()
+        self._leader, self._leader_at = leader, self._clock.monotonic()
 
     def _is_led(self, leader: LeaderSign | None) -> bool:
         """Return True if the author of the orders is still the leader."""

@@ -113,10 +113,7 @@ class JoinedTeam:
             self._role = None
             if end is not None and not job.lock.lost:
                 with anyio.CancelScope(shield=True):
-                    gone = await role.end(end)
-                    # Members that this process has missed may be those of a later leader by now.
-                    if await in_thread(job.lock.is_held):
-                        await wire.close(gone)
+                    await _end_if_held(job.lock, role, wire, end)
 
     async def lead(self, run: JobRun, queue: PartQueue, senders: PartSenders) -> None:
         if self._role is not None:
@@ -236,6 +233,16 @@ def _alone(tasks: int) -> no.Warned | None:
         return None
     text = f"this is one of {tasks} tasks, and none of the others has joined it within a minute"
     return no.Warned(message=f"{text}: do they share the state directory?", facts=Facts("alone"))
+
+
+async def _end_if_held(lock: JobLock, role: LeaderRole, wire: LeaderFiles, end: End) -> None:
+    """Tell the members how the job ended, and remove what is left of others. Another leader's job has not ended."""
+    if not await in_thread(lock.is_held):
+        return
+    gone = await role.end(end)
+    # Members that this process has missed may be those of a later leader by now.
+    if await in_thread(lock.is_held):
+        await wire.close(gone)
 
 
 def _leader_of(folder: Path, disk: Disk) -> str | None:

@@ -263,6 +263,8 @@ async def test_a_leader_that_was_suspended_removes_nothing_of_the_next_one(
     await lock.acquire()
     member = MemberFiles(tmp_path, disk, host="n1", pid=7)
     await member.hello(msgspec.structs.replace(HELLO, ended=True))
+    other = MemberFiles(tmp_path, disk, host="n2", pid=8)
+    await other.hello(HELLO)
     job: Any = SimpleNamespace(folder=tmp_path, disk=disk, lock=lock, clock=clock)
     async with JoinedTeam(may_lead=True).leading(job):
         if lost:
@@ -272,4 +274,6 @@ async def test_a_leader_that_was_suspended_removes_nothing_of_the_next_one(
             assert found.lease is not None
             leases.claim(lock.term + 1, found.lease)
             await clock.sleep(60)
-    assert bool(list((tmp_path / FOLDER).iterdir())) == lost
+    assert (tmp_path / FOLDER / member.name).exists() == lost
+    orders = await other.orders()
+    assert (orders is None) == lost, "the job of the next leader has not ended"

@@ -15,7 +15,7 @@ from blockbuster import BlockBuster
 from tests.fakes.clock import VirtualClock, run_inline
 from uploader.cluster.assignment import Assignment
 from uploader.cluster.member import KNOWN, POLL, POLL_SOON, SOON, MemberRole
-from uploader.cluster.messages import Entry, Hello, Order, Orders, Secret
+from uploader.cluster.messages import End, Entry, Hello, Order, Orders, Secret
 from uploader.cluster.wire import SETTLE, LeaderSign, MemberWire
 from uploader.errors import StateUnusable
 from uploader.figshare.models import Part, Upload
@@ -70,7 +70,7 @@ class Uploads:
 
 
 class Wire:
-    """A wire with these orders of the leader of term 1, which lives. `broken`: nothing can be read."""
+    """A wire with these orders of the leader of term 1. The one of `term` lives. `broken`: nothing can be read."""
 
     name = "m"
 
@@ -78,6 +78,7 @@ class Wire:
         self._clock = clock
         self.current = orders
         self.broken = False
+        self.term = 1
 
     async def hello(self, _: Hello) -> None: ...
     async def report(self, _: list[Entry]) -> None: ...
@@ -88,7 +89,7 @@ class Wire:
         return 1, self.current
 
     async def leader(self) -> LeaderSign:
-        return LeaderSign(term=1, content=str(self._clock.monotonic() // 5).encode(), ended=False)
+        return LeaderSign(term=self.term, content=str(self._clock.monotonic() // 5).encode(), ended=False)
 
 
 class Case:
@@ -181,6 +182,26 @@ def order(number: int, *, digest: bool = True) -> Order:
     return Order(
         id=number, file_id=number, path="f", size=1, mtime_ns=1, upload=Secret("u"), parts=parts, digest=digest
     )
+
+
+@pytest.mark.parametrize("term", [1, 2])
+async def test_the_end_of_a_job_is_believed_only_if_its_leader_was_not_replaced(case: Case, term: int) -> None:
+    end = End(exit_status=1, code="refused", message="no")
+    case.answers.set()
+    ended: list[End | None] = []
+
+    async def work() -> None:
+        ended.append(await case.role.work())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        await case.clock.sleep(POLL)
+        case.wire.current, case.wire.term = Orders(seq=2, end=end), term
+        await case.clock.sleep(PARTS * DURATION + 2 * POLL)
+        tasks.cancel_scope.cancel()
+    assert ended == ([end] if term == 1 else [])
+    if term == 2:
+        assert case.uploads.complete == set(range(1, PARTS + 1)), "its orders are followed to their end"
 
 
 async def test_orders_are_looked_for_often_only_where_more_parts_may_come_soon(
