@@ -39,6 +39,7 @@ esac
 is_cancelled() {
   local state reason preempted
   read -r state reason preempted < <(
+    unset "${!SQUEUE_@}" # they may hide the job
     timeout 5 squeue -h -j "$me" -O StateCompact:9,Reason:33,PreemptTime:33 2>/dev/null
   )
   [ "$state" = CG ] && [ "$reason" != TimeLimit ] && [ "$preempted" = N/A ]

@@ -41,12 +41,16 @@ def test_slurm_tells_the_end_or_is_asked_for_its_own_task() -> None:
         asked.append(job)
         return "1800000000"
 
-    end = job_end({**ARRAY, "SLURM_JOB_END_TIME": "1700000000"}, ask=ask)
+    end = job_end({**ARRAY, "SLURM_JOB_END_TIME": "4000000000"}, ask=ask)
     assert end is not None
-    assert (end.at, end.source, asked) == (datetime.fromtimestamp(1.7e9, UTC), "SLURM_JOB_END_TIME", [])
-    end = job_end(ARRAY, ask=ask)
-    assert end is not None
-    assert (end.at, end.source, asked) == (datetime.fromtimestamp(1.8e9, UTC), "squeue", ["70_0"])
+    assert (end.at, end.source, asked) == (datetime.fromtimestamp(4e9, UTC), "SLURM_JOB_END_TIME", [])
+    # An end that has passed: the limit was extended.
+    for environ in (ARRAY, {**ARRAY, "SLURM_JOB_END_TIME": "1700000000"}):
+        end = job_end(environ, ask=ask)
+        assert end is not None
+        assert (end.at, end.source, asked) == (datetime.fromtimestamp(1.8e9, UTC), "squeue", ["70_0"])
+        asked.clear()
+    assert job_end({**SLURM, "SLURM_JOB_END_TIME": "1700000000"}, ask=lambda _: None) is None
 
 
 @pytest.mark.parametrize("answer", ["N/A", "", None, "2026-11-29T12:00:00", "0"])
@@ -69,11 +73,16 @@ def test_an_implausible_end_is_none(value: str) -> None:
     assert job_end({"PBS_JOBID": "1", "PBS_WALLTIME": value}) is None
 
 
-@pytest.mark.parametrize("script", ["echo 1800000000", "exit 1", "sleep 60"], ids=["answers", "fails", "hangs"])
+@pytest.mark.parametrize(
+    "script",
+    ["echo 1800000000", "printf '%s\\n' N/A 1800000000 1900000000", "echo N/A", "exit 1", "sleep 60"],
+    ids=["answers", "components", "has none", "fails", "hangs"],
+)
 def test_squeue_is_asked_once_and_not_for_long(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(scheduler, "ANSWER_TIMEOUT", 0.2 if script.startswith("sleep") else 5.0)
+    monkeypatch.setenv("SQUEUE_STATES", "PENDING")
     squeue = tmp_path / "squeue"
-    squeue.write_text(f'#!/bin/sh\n[ "$SLURM_TIME_FORMAT" = %s ] || exit 2\n{script}\n')
+    squeue.write_text(f'#!/bin/sh\n[ "$SLURM_TIME_FORMAT$SQUEUE_STATES" = %s ] || exit 2\n{script}\n')
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert squeue_end("70") == ("1800000000" if script.startswith("echo") else None)
+    assert squeue_end("70") == ("1800000000" if "1800000000" in script else None)

@@ -64,14 +64,16 @@ def batch_job(environ: Mapping[str, str]) -> BatchJob | None:
 def job_end(environ: Mapping[str, str], *, ask: Callable[[str], str | None] | None = None) -> JobEnd | None:
     """Return when this process's batch job will be ended; None if nothing says so, or the job has no limit.
 
-    Slurm sets the end since 23.02; `ask` (None: `squeue_end`) is called for earlier versions and blocks. Torque and LSF
-    set the length of the job, which began when the session of its script did. SGE and OpenPBS set neither.
+    Slurm sets the end since 23.02; `ask` (None: `squeue_end`) is called for earlier versions, and if that end has
+    passed, since a limit that is extended is not set again; it blocks. Torque and LSF set the length of the job, which
+    began when the session of its script did. SGE and OpenPBS set neither.
     """
     job = batch_job(environ)
     if job is None:
         return None
     if job.scheduler == "Slurm":
-        if (end := _positive(environ.get("SLURM_JOB_END_TIME"))) is not None:
+        end = _positive(environ.get("SLURM_JOB_END_TIME"))
+        if end is not None and _since_1970(end) > datetime.now(UTC):
             return JobEnd(at=_since_1970(end), source="SLURM_JOB_END_TIME")
         end = _positive((ask or squeue_end)(job.id))
         return JobEnd(at=_since_1970(end), source="squeue") if end is not None else None
@@ -119,17 +121,23 @@ def share_of_task(environ: Mapping[str, str]) -> Share | None:
 
 
 def squeue_end(job: str) -> str | None:
-    """Ask Slurm when a job will be ended: seconds since 1970, "N/A" or None if it does not say. Blocks."""
-    # The plain format is local time without a zone.
-    return answer_of("squeue", "-h", "-j", job, "-o", "%e", env={"SLURM_TIME_FORMAT": "%s"})
+    """Ask Slurm when a job will be ended: seconds since 1970, None if it does not say. Blocks."""
+    # Its own variables are filters that may leave out the job. The plain format is local time without a zone.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
+    env["SLURM_TIME_FORMAT"] = "%s"
+    answer = answer_of("squeue", "-h", "-j", job, "-o", "%e", env=env)
+    # A heterogeneous job has a line for each component; the script runs in the first.
+    return next((line for line in (answer or "").split() if line.isdecimal()), None)
 
 
 def answer_of(*command: str, env: Mapping[str, str] | None = None) -> str | None:
-    """Return the output of a command of the scheduler, None if it fails or takes too long. `env` is added. Blocks."""
+    """Return the output of a command of the scheduler, None if it fails or takes too long. `env`: its environment, None
+    for that of this process. Blocks.
+    """
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, **(env or {})},
+            env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=ANSWER_TIMEOUT,

@@ -101,7 +101,7 @@ def requeues(folder: Path, status: int, *, squeue: str, scontrol: str) -> list[s
     for name, text in programs.items():
         write_program(folder / "bin", name, text)
     (folder / "calls").touch()
-    env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SQUEUE_STATES": "RUNNING"}
     done = subprocess.run(["bash", RECIPES / "slurm-requeue.sh"], cwd=folder, env=env, check=False)
     assert done.returncode == status
     return (folder / "calls").read_text().splitlines()
@@ -121,7 +121,7 @@ def requeues(folder: Path, status: int, *, squeue: str, scontrol: str) -> list[s
     ids=["done", "failed", "interrupted", "limit", "preempted", "cancelled", "cancelled at the start"],
 )
 def test_what_is_requeued(tmp_path: Path, status: int, answer: str, expected: list[str]) -> None:
-    assert requeues(tmp_path, status, squeue=f"echo '{answer}  '", scontrol="") == expected
+    assert requeues(tmp_path, status, squeue=f"echo '{answer}  ' $SQUEUE_STATES", scontrol="") == expected
 
 
 def test_a_requeue_that_fails_is_tried_again(tmp_path: Path) -> None:
