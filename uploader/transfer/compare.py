@@ -226,15 +226,16 @@ def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Mat
 
 
 def late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
-    """Find unfinished files in a transfer's place that may come from an abandoned initiation, also one whose record a
-    damaged journal may have lost.
+    """Find unfinished files in a transfer's place, and further links to its address, that may come from an abandoned
+    request, also one whose record a damaged journal may have lost.
     """
     late = transfer.late or transfer.record_lost
-    if transfer.link or not (late or transfer.lost):
+    if not (late or transfer.lost):
         return []
     before = {*transfer.owned_ids(), *transfer.known}
     new = (f for f in others if f.id in transfer.lost or (late and f.id not in before))
-    return [f for f in new if classify(f, Expected()) is Match.UNFINISHED]
+    wanted = Match.LINK if transfer.link else Match.UNFINISHED
+    return [f for f in new if classify(f, Expected()) is wanted]
 
 
 def reappeared(transfer: Transfer, others: Iterable[File]) -> File | None:

@@ -76,7 +76,7 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     earlier versions that reappeared (`Transfer.lost`).
     """
     late: tuple[tuple[Transfer, File], ...] = ()
-    """Unfinished files in the places of transfers with an initiation whose effect was not found."""
+    """Unfinished files, and further links, in the places of transfers with a request whose effect was not found."""
     undecided: tuple[tuple[Transfer, tuple[File, ...]], ...] = ()
     """Other complete files with different content in the places of transfers of a recovered journal, which may have
     lost their planned replacement.
@@ -143,10 +143,10 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
         remote, folders = await _confirm(api, state, state.item_id, suspects, remote, settle)
     by_path = _by_path(remote.not_owned_by(state.transfers), folders)
-    places = paths_in_item({transfer.place for transfer in state.active}, by_path) if by_path else {}
+    places = paths_in_item({transfer.place for transfer in state.transfers}, by_path) if by_path else {}
     errors = (orphan_error(transfer, remote.of(transfer), folders, state.item_id) for transfer in orphaned)
     error: FigupError | None = next((problem for problem in errors if problem is not None), None)
-    lost, duplicates, different, late, undecided = [], [], [], [], []
+    lost, duplicates, different, undecided = [], [], [], []
     for transfer in state.active:
         match, text = remote_match(transfer, remote.of(transfer), folders)
         if match is Match.UNKNOWN:
@@ -155,15 +155,16 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
             lost.append((transfer, text, match is not Match.MISSING and not transfer.foreign))
         elif match is not Match.SAME:
             raise no_longer_held(transfer, state.item_id, text)
-        there = [file for place in places.get(transfer.place, ()) for file in by_path[place]]
+        there = _others_at(transfer, places, by_path)
         if match is Match.SAME and (duplicate := find_duplicate(transfer, there)) is not None:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in different_files(transfer, there)]
-        late += [(transfer, file) for file in late_files(transfer, there)]
         if state.recovered and (forgotten := forgotten_files(transfer, there)):
             undecided.append((transfer, forgotten))
     if error is not None and not lost:
         raise error
+    # Also of a dropped transfer: an empty file would prevent publishing.
+    late = [(t, file) for t in state.transfers for file in late_files(t, _others_at(t, places, by_path))]
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
     return ItemCheck(
         lost=tuple(lost),
@@ -174,6 +175,12 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
         unfinished=tuple(unfinished),
         public=item.is_public,
     )
+
+
+def _others_at(
+    transfer: Transfer, places: Mapping[str, Sequence[str]], by_path: Mapping[str, Sequence[File]]
+) -> list[File]:
+    return [file for place in places.get(transfer.place, ()) for file in by_path[place]]
 
 
 class _RemoteFiles:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.figshare import Fault, StoredFile, StoredItem
+from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.sources.models import Sources
 from uploader.transfer.destination.options import ItemOptions
@@ -190,3 +191,35 @@ async def test_an_unfinished_file_with_parts_that_appears_again_is_removed(world
     item.files[file.id] = file
     assert await world.upload(source, **where) == 0, world.error
     assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+async def test_a_late_file_of_a_source_that_was_excluded_since_is_removed(world: World) -> None:
+    """Otherwise the item of the job could not be published."""
+    sources = [world.source(f"set/{name}", CONTENT) for name in ("a", "b")]
+    folder = sources[0].removesuffix("/a")
+    world.figshare.fail("initiate", Fault.LOST_BEFORE)
+    world.figshare.fail("initiate", Fault.KILLED_BEFORE, first=3)
+    assert await world.upload(folder, title=TITLE) == KILLED
+    chosen = Sources(paths=(folder,), exclude=("a",))
+    assert await world.upload(chosen, title=TITLE) == 0
+    item = only_item(world)
+    late = world.figshare.add_file(item, "a", CONTENT, status="created")
+    late.folder = "set"
+    assert await world.upload(chosen, title=TITLE, item_options=ItemOptions(metadata=Metadata(), publish=True)) == 0
+    assert (world.contents(item.id), item.version) == ([("set/b", md5(CONTENT))], 1)
+
+
+@pytest.mark.parametrize("journal", ["intact", "cut off"])
+async def test_a_late_link_is_removed(world: World, journal: str) -> None:
+    links = Sources(links=("https://example.org/data",))
+    world.figshare.fail("link", Fault.LOST_BEFORE)
+    assert await world.upload(links, title=TITLE) == 0
+    item = only_item(world)
+    (own,) = item.files
+    world.figshare.add_file(item, "data", b"").link = links.links[0]
+    if journal == "cut off":
+        (job,) = world.jobs()
+        data = (job / "journal").read_bytes()
+        (job / "journal").write_bytes(data[: data.index(b'"e":"init?"')])
+    assert await world.upload(links, title=TITLE) == 0
+    assert list(item.files) == [own]

@@ -26,8 +26,8 @@ from uploader.transfer.store.late_notes import drop_note, read_notes
 async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]]) -> None:
     """Remove the files in notes, and those `found` that only this job can have created; warn about the others.
 
-    `found` are unfinished files in the places of verified transfers. A file with parts is kept, unless the journal
-    shows that this job created it. Raises Stopped.
+    `found` are unfinished files, or links, in the places of verified or dropped transfers. A file with parts is kept,
+    unless the journal shows that this job created it. Raises Stopped.
     """
     folder, transfers = run.states.folder(run.job), run.state.transfers
     with run.stop.interruptible():
@@ -35,10 +35,14 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
             if index < len(transfers):
                 await _remove(run, transfers[index], file_id)
             await anyio.to_thread.run_sync(drop_note, folder, index, file_id)
+        # Afterwards: what another job here has created is in its journal by now.
+        _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job) if found else (set(), set())
         for transfer, file in found:
+            if file.id in owned:
+                continue
             if run.state.creates_item or file.id in transfer.lost:
                 await _remove(run, transfer, file.id)
-            else:
+            elif not transfer.link:
                 steps.name_doubtful(run, transfer, file.id)
 
 
