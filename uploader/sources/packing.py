@@ -54,7 +54,8 @@ class _Packer:
         self._selection = Selection()
         self._members = Members()
         self._expected: dict[str, str] = {}
-        self._empty_folders: list[Skipped] = []
+        self._files = 0
+        """How many of the members are files; the others are empty folders."""
 
     def run(self) -> Selection:
         selection = self._selection
@@ -68,12 +69,10 @@ class _Packer:
                 self._add_beside(beside, found)
             else:
                 self._add(found)
-        if self._members:
-            for skipped in self._empty_folders:
-                self._add_folder(skipped)
+        if self._files:
             self._add_archives(beside)
         else:
-            selection.skipped += self._empty_folders
+            selection.skipped += map(_empty_folder, self._members)
         selection.job_key.append(self._packing.key)
         return selection
 
@@ -82,7 +81,7 @@ class _Packer:
 
     def _skip(self, found: Skipped) -> None:
         if found.reason == "empty-folder" and found.remote_path.strip("/"):
-            self._empty_folders.append(found)
+            self._add_folder(found)
         else:
             self._selection.skipped.append(found)
 
@@ -111,6 +110,7 @@ class _Packer:
         md5 = found.md5.lower() if found.md5 is not None else None
         if md5 is not None and self._expected.setdefault(name, md5) != md5:
             self._selection.problems.append(clash(printable(name), found, found))
+        self._files += 1
         self._members.append(
             Member(
                 name=encoded,
@@ -247,6 +247,11 @@ class _Packer:
                 first, size = index, _ENDING
             size += needed
         yield members.chosen(range(first, len(members)))
+
+
+def _empty_folder(member: Member) -> Skipped:
+    there = f"{os.fsdecode(member.name)}/"
+    return Skipped(path=f"{member.path}/", reason="empty-folder", remote_path=there)
 
 
 def _counted(layout: Layout, members: Members, index: int) -> int:

@@ -48,6 +48,17 @@ def test_a_member_of_an_archive_needs_less_when_it_is_found(paths: list[Path]) -
     assert memory.peak / FILES < MEMBER, memory.peak / FILES
 
 
+def test_an_empty_folder_in_an_archive_needs_no_more(tmp_path: Path) -> None:
+    top = tmp_path / "measurements of the group in the long summer of the year 2026"
+    for number in range(FILES):
+        (top / f"run{number // 20:03d}" / f"measurement-{number:06d}").mkdir(parents=True)
+    (top / "a.csv").touch()
+    with measured_memory() as memory:
+        selection = pack(Sources(paths=(str(top),)), Packing(format="zip"))
+    assert [file.archive.sources for file in selection.files if file.archive is not None] == [FILES + 1]
+    assert memory.peak / FILES < MEMBER, memory.peak / FILES
+
+
 @pytest.mark.parametrize("format", ["zip", "tar"])
 def test_a_member_of_an_archive_needs_less_while_it_is_planned_stored_and_sent(
     format: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

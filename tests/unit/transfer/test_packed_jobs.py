@@ -24,7 +24,7 @@ from uploader.errors import ExitStatus, JobBusy
 from uploader.figshare.outcomes import PartFailed
 from uploader.sources.archive.plan import Plan
 from uploader.sources.archive.zip_layout import ZipLayout
-from uploader.sources.models import Packing, Sources
+from uploader.sources.models import Packing, Skipped, Sources
 from uploader.sources.packing import pack
 from uploader.transfer import execution
 from uploader.transfer.client import Client
@@ -745,6 +745,13 @@ async def test_the_dry_run_knows_an_archive_by_its_place(world: World) -> None:
 async def test_nothing_to_pack(world: World, survey: Path) -> None:
     assert await world.upload(str(survey / "nothing"), options=ZIP) == ExitStatus.USAGE
     assert await world.upload(str(survey / "nothing"), title="empty", options=ZIP) == ExitStatus.USAGE
+    large = Packing(format="zip", below=1)
+    (survey / "empty").unlink()
+    packed = pack(Sources((str(survey),)), large)
+    nothing = Skipped(path=f"{survey}/nothing/", reason="empty-folder", remote_path="survey/nothing/")
+    assert packed.skipped == [nothing]
+    assert packed.skipped[0].remote_path == nothing.remote_path
+    assert len(packed.files) == 4
 
 
 async def test_a_manifest_of_its_own(world: World, survey: Path) -> None:
