@@ -28,7 +28,7 @@ from uploader.errors import (
     SourceChanged,
     UploadFailing,
 )
-from uploader.figshare.models import Upload
+from uploader.figshare.models import PrivateLink, Upload
 from uploader.figshare.outcomes import FileGone, PartFailed, PartLocked, UploadGone
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
@@ -574,6 +574,65 @@ async def test_a_file_deleted_before_the_item_is_published_is_not_left_out(world
     assert await world.upload(source, title=TITLE, item_options=options) == 0
     (item,) = world.figshare.stored_items.values()
     assert (held(world), item.version) == ([("a", md5(CONTENT))], 1)
+
+
+@pytest.mark.parametrize("call", ["upload", "resume"])
+@pytest.mark.parametrize("end", ["removed", "expired", "replaced"])
+async def test_a_private_link_that_no_longer_works_is_made_again(world: World, end: str, call: str) -> None:
+    options = ItemOptions(private_link=True)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE, item_options=options) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert world.report is not None
+    assert world.report.private_link == item.links[0].url
+    if end == "removed":
+        item.links.clear()
+    else:
+        item.links[0] = msgspec.structs.replace(item.links[0], active=False)
+    if end == "replaced":
+        item.links.append(PrivateLink(id="new", url="https://example.org/s/new"))
+    made = world.figshare.log.count("create_private_link")
+    (job,) = (path.name for path in world.jobs())
+    for _ in range(2):
+        again = world.upload(source, title=TITLE, item_options=options) if call == "upload" else world.resume(job)
+        assert await again == 0
+        (active,) = (link.url for link in item.links if link.active)
+        assert world.report is not None
+        assert world.report.private_link == active
+    assert world.figshare.log.count("create_private_link") - made == (0 if end == "replaced" else 1)
+
+
+@pytest.mark.parametrize("listed", ["with its address", "without its address", "late"])
+async def test_a_private_link_that_works_is_not_made_again(world: World, listed: str) -> None:
+    """A new one would end the old one."""
+    options = ItemOptions(private_link=True)
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE, item_options=options) == 0
+    (item,) = world.figshare.stored_items.values()
+    links = list(item.links)
+    if listed == "without its address":
+        item.links[:] = [msgspec.structs.replace(link, url=None) for link in links]
+    elif listed == "late":
+        item.links.clear()
+        since = world.clock.monotonic()
+
+        def appear(_: str) -> None:
+            if world.clock.monotonic() > since + 1:
+                item.links[:] = links
+
+        world.figshare.on_request["private_links"] = appear
+    assert await world.upload(source, title=TITLE, item_options=options) == 0
+    assert world.report is not None
+    assert world.report.private_link == links[0].url
+    assert world.figshare.log.count("create_private_link") == 1
+
+
+async def test_a_private_link_is_only_looked_for_on_request(world: World) -> None:
+    source = world.source("a", CONTENT)
+    assert await world.upload(source, title=TITLE, item_options=ItemOptions(private_link=True)) == 0
+    asked = world.figshare.log.count("private_links")
+    assert await world.upload(source, title=TITLE) == 0
+    assert world.figshare.log.count("private_links") == asked
 
 
 @pytest.mark.parametrize("fault", [Fault.KILLED_BEFORE, Fault.LOST_BEFORE])

@@ -1,6 +1,7 @@
 """The final steps, which run once every file is verified: reserve a DOI, make a private link, publish.
 
-Each step is done once per job. Publishing is repeated if the job's files have changed since.
+Each step is done once per job. Publishing is repeated if the job's files have changed since, and a private link is made
+again if its address has expired or was removed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import msgspec
 
 from uploader.errors import Facts, FigupError
 from uploader.figshare.models import File, ItemDetail
+from uploader.figshare.retry import poll
 from uploader.items import release
+from uploader.items.reconcile import GONE_AFTER
 from uploader.transfer import notices as no
 from uploader.transfer.destination.ensure import once_visible
 from uploader.transfer.destination.lookup import find_published
@@ -34,6 +37,8 @@ async def finalize(run: JobRun, check_files: Callable[[], Awaitable[ItemCheck]])
     """
     due = [step for step in run.state.final_steps.steps if not run.state.is_done(step)]
     with run.stop.interruptible():
+        if run.state.final_steps.private_link and "private_link" not in due and not await _is_link_active(run):
+            due.append("private_link")
         if "reserve_doi" in due:
             await _run_step(run, "reserve_doi", lambda: _reserve_doi(run))
         if "private_link" in due:
@@ -76,6 +81,18 @@ async def _private_link(run: JobRun) -> ev.FinalStepDone:
         run.api, run.item_id, time_limit=run.options.settle_timeout, on_turn=run.lock.check
     )
     return ev.FinalStepDone(step="private_link", value=url)
+
+
+async def _is_link_active(run: JobRun) -> bool:
+    """Return True if the job's private link works; a listing may lack addresses, or be old for a moment."""
+    address = run.state.done_steps["private_link"]
+
+    async def find() -> bool | None:
+        links = await run.api.items.private_links(run.item_id)
+        return True if any(link.active and link.url in (None, address) for link in links) else None
+
+    with _named("private_link"):
+        return await poll(find, GONE_AFTER, run.clock) is not None
 
 
 async def _find_published(run: JobRun) -> ItemDetail | None:
