@@ -187,6 +187,14 @@ def _mount_of(device: int) -> tuple[str, tuple[str, ...]] | None:
     return None
 
 
+def process_namespace() -> str:
+    """Identify the processes among which process ids are unique: those of a container, or of a host. "" if unknown."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:  # no Linux
+        return ""
+
+
 def process_exists(pid: int) -> bool:
     """Return True if the process exists and has not ended.
 

@@ -20,7 +20,6 @@ from anyio.abc import TaskGroup
 from tests.fakes.clock import VirtualClock
 from tests.fakes.figshare import PART_SIZE, FakeFigshare, Killed, StoredFile
 from tests.fakes.world import KILLED, KillableDisk, World, md5
-from uploader.cluster import files as files_module
 from uploader.cluster import member as member_module
 from uploader.cluster import team as team_module
 from uploader.cluster.team import JoinedTeam
@@ -178,7 +177,7 @@ class Crew:
         self.clock.gate = self._wait_awake
         if strangers:
             patch.setattr(lock, "try_flock", lambda _: True)
-            for module in (lock, files_module, team_module):
+            for module in (lock, team_module):
                 patch.setattr(module, "machine_id", lambda _: process.get())
 
     def _new_disk(self) -> CrashingDisk:

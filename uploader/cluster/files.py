@@ -28,8 +28,7 @@ from uploader.cluster.wire import LeaderSign
 from uploader.concurrency import in_thread
 from uploader.disk import Disk, as_resumable, map_os_errors
 from uploader.errors import FigupError
-from uploader.system import process_exists
-from uploader.transfer.store.lease import Leases, machine_id
+from uploader.transfer.store.lease import Leases, holder_exists
 
 log = logging.getLogger("uploader.cluster.files")
 
@@ -232,9 +231,7 @@ class MemberFiles:
         if found is None:
             return None
         lease = found.lease
-        ended = lease is not None and (
-            lease.ended or (lease.machine == machine_id(self._job) and not process_exists(lease.pid))
-        )
+        ended = lease is not None and (lease.ended or holder_exists(lease, self._job) is False)
         return LeaderSign(term=found.number, content=found.content, ended=ended)
 
     async def close(self) -> None:

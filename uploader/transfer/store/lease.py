@@ -17,7 +17,7 @@ import msgspec
 
 from uploader.disk import Disk, map_os_errors
 from uploader.errors import FigupError
-from uploader.system import file_system_of, process_exists
+from uploader.system import file_system_of, process_exists, process_namespace
 from uploader.text import printable
 
 HEARTBEAT = 5.0
@@ -35,13 +35,14 @@ _MAX_CHECKS = 20
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The holder of a job. `beat` increases while the holder is alive; `ended`: it released the job. `task`: see
-    `uploader.transfer.notices.Member`.
+    `uploader.transfer.notices.Member`. `namespace` is that of `pid`: containers on one machine may have their own.
     """
 
     nonce: str
     machine: str
     host: str
     pid: int
+    namespace: str = ""
     since: str
     beat: int = 0
     ended: bool = False
@@ -187,8 +188,8 @@ def _is_alive(folder: Path, found: LeaseRecord | None) -> bool | None:
     """Return True if the holder is alive, None if only a heartbeat can tell."""
     if found is None or found.lease is None or found.lease.ended:
         return False
-    if found.lease.machine == machine_id(folder):
-        return process_exists(found.lease.pid)
+    if (exists := holder_exists(found.lease, folder)) is not None:
+        return exists
     path = folder / f"{_STEM}{found.number}"
     with map_os_errors(path):
         age = abs(time.time() - path.stat().st_mtime) if path.exists() else 0.0
@@ -196,6 +197,13 @@ def _is_alive(folder: Path, found: LeaseRecord | None) -> bool | None:
         return True
     # The time may be from another machine, whose clock may be wrong.
     return None if age < (_ABANDONED_AFTER if is_local_folder(folder) else _ABANDONED_ELSEWHERE) else False
+
+
+def holder_exists(lease: Lease, folder: Path) -> bool | None:
+    """Return whether the holder's process exists; None if that cannot be seen from here. Blocks."""
+    if (lease.machine, lease.namespace) != (machine_id(folder), process_namespace()):
+        return None
+    return process_exists(lease.pid)
 
 
 def _decoded(data: bytes) -> Lease | None:

@@ -25,7 +25,7 @@ from uploader.clock import Clock
 from uploader.concurrency import unwrap_group
 from uploader.disk import Disk, as_resumable, is_at, open_lock_file, try_flock
 from uploader.errors import Facts, FigupError, JobBusy
-from uploader.system import system_errors
+from uploader.system import process_namespace, system_errors
 from uploader.transfer.store.lease import (
     HEARTBEAT,
     NETWORK_STALE_BEATS,
@@ -199,6 +199,7 @@ class JobLock:
             machine=self._machine or machine_id(self._path.parent),
             host=socket.gethostname(),
             pid=os.getpid(),
+            namespace=process_namespace(),
             since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
         self._network = is_network_folder(self._path.parent)

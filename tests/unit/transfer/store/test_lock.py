@@ -18,8 +18,10 @@ import pytest
 
 from uploader import disk
 from uploader.clock import Clock
+from uploader.cluster.files import MemberFiles
 from uploader.disk import Disk
 from uploader.errors import Facts, JobBusy, StateLost
+from uploader.system import process_namespace
 from uploader.transfer.store import lease as leases
 from uploader.transfer.store.lease import (
     STALE_BEATS,
@@ -287,6 +289,25 @@ async def test_an_old_listing_does_not_let_an_old_holder_keep_its_lease(
     monkeypatch.setattr(old, "_numbers", lambda: listings.pop() if listings else real())
     assert not await anyio.to_thread.run_sync(old.write, 1, lease)
     assert [path.name for path in tmp_path.glob("lease*")] == ["lease-2"]
+
+
+async def test_a_holder_in_another_container_of_this_machine_is_not_taken_for_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = JobLock(tmp_path, Disk(), Clock(), beat=BEAT)
+    await holder.acquire()
+    member = MemberFiles(tmp_path, Disk(), host="n1", pid=7)
+    # Neither has this process id in the other container.
+    monkeypatch.setattr(leases, "process_exists", lambda _: False)
+    seen = []
+    for namespace in (await anyio.to_thread.run_sync(process_namespace), "another"):
+        monkeypatch.setattr(leases, "process_namespace", lambda namespace=namespace: namespace)
+        sign = await member.leader()
+        assert sign is not None
+        seen.append((sign.ended, await holder_of(tmp_path) is not None))
+    assert seen == [(True, False), (False, True)]
+    monkeypatch.undo()
+    await holder.release()
 
 
 def test_a_machine_is_more_than_its_boot_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

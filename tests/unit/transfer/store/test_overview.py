@@ -12,6 +12,7 @@ import pytest
 from tests.unit.transfer.journal.test_plan_and_jobs import make_job
 from uploader.cli.status import format_job
 from uploader.disk import Disk
+from uploader.system import process_namespace
 from uploader.transfer import notices as no
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.log import encode
@@ -159,7 +160,8 @@ def test_the_progress_of_the_working_process_takes_precedence(states: Counted) -
         folder, progress_file.Live(host="h", pid=os.getpid(), since="s", at="a", progress=reported), states.disk
     )
     assert overview(states, "k3").bytes_done == 30, "what a killed process reported does not count"
-    lease = Lease(nonce="n", machine=machine_id(states.folder("k3")), host="h", pid=os.getpid(), since="now")
+    machine = machine_id(states.folder("k3"))
+    lease = Lease(nonce="n", machine=machine, host="h", pid=os.getpid(), namespace=process_namespace(), since="now")
     (folder / "lease-1").write_bytes(msgspec.json.encode(lease))
     assert overview(states, "k3").bytes_done == summarize(states, "k3").bytes_done == 77
     assert overview(states, "k3").members == (member,)
