@@ -190,7 +190,7 @@ def test_final_steps_are_done_once(figup: Figup, sandbox: Sandbox, data: Path) -
     assert {name: again[name] for name in ("doi", "public_url", "private_link", "published")} == {
         name: first[name] for name in ("doi", "public_url", "private_link", "published")
     }
-    assert kinds(sandbox, before) == ["list-files", "get-item"]
+    assert kinds(sandbox, before) == ["list-files", "get-item", "list-item-links"], "the link still works"
     assert the_item(sandbox)["version"] == 1
 
 
