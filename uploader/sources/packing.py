@@ -16,7 +16,7 @@ import xxhash
 from uploader.errors import Facts, FigupError, UsageError
 from uploader.sources.archive.layout import Layout
 from uploader.sources.archive.manifest import NAME
-from uploader.sources.archive.members import Kind, Member, Members
+from uploader.sources.archive.members import Kind, Member, Members, is_utf8
 from uploader.sources.archive.plan import Plan
 from uploader.sources.models import Packing, Selection, Skipped, SourceFile, Sources, remote_path
 from uploader.sources.names import alike, alike_warnings
@@ -25,7 +25,7 @@ from uploader.sources.source import remote_name
 from uploader.sources.walk import check_folder
 from uploader.system import PATH_FAULTS, path_error
 from uploader.text import printable
-from uploader.units import format_exact_bytes
+from uploader.units import format_count, format_exact_bytes
 
 _ENDINGS = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 """Endings of names by which programs choose how to unpack a file."""
@@ -148,6 +148,8 @@ class _Packer:
         while not is_text(path):  # the journal cannot store it; a folder that was named is text
             path = os.path.dirname(path)
         self._selection.warnings += _alike_members(self._members)
+        if self._packing.format == "zip":
+            self._selection.warnings += _other_encodings(self._members)
         try:
             name = self._archive_name()
             for number, members in enumerate(self._divided(), start=1):
@@ -278,6 +280,16 @@ def _folder_of(members: Members) -> str:
         # They are sorted, so that what the first and the last have in common, all have.
         return os.path.commonpath((first, last))
     return os.path.commonpath(members.source_folders())
+
+
+def _other_encodings(members: Members) -> list[str]:
+    """Return a warning about names that are not UTF-8: Java's streaming reader refuses a zip file that has one."""
+    count = sum(not is_utf8(members.name(index)) for index in range(len(members)))
+    if not count:
+        return []
+    verb = "is" if count == 1 else "are"
+    text = f"{format_count(count, 'name')} in the archive {verb} not UTF-8, and programs in Java refuse all of it; "
+    return [f"{text}rename what has such a name (convmv can do it), or send a tar file"]
 
 
 def _alike_members(members: Members) -> list[str]:

@@ -784,6 +784,20 @@ async def test_a_name_that_belies_the_format_is_named(
     assert [file.name for file in packed.files] == [name]
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("names", "text"), [((), ""), ((b"\xe9",), "1 name in the archive is not UTF-8"), ((b"\xe9", b"\xe8"), "2 names")]
+)
+async def test_names_that_java_refuses_are_counted(
+    survey: Path, format: Literal["zip", "tar"], names: tuple[bytes, ...], text: str
+) -> None:
+    for name in names:
+        (survey / os.fsdecode(name)).touch()
+    warnings = pack(Sources((str(survey),)), Packing(format=format)).warnings
+    assert len(warnings) == (format == "zip" and bool(names))
+    assert all(warning.startswith(text) and "Java refuse all of it" in warning for warning in warnings)
+
+
 async def test_a_folder_with_the_name_of_the_list_is_refused(world: World, survey: Path) -> None:
     folder = survey / "MANIFEST.md5"
     folder.mkdir()
