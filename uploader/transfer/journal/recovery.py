@@ -59,21 +59,27 @@ def _with_plan(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> Sequ
     lost are left out, and their effects looked up.
     """
     ours = [event for event in left if isinstance(event, ev.SourcePlanned)]
+    files = max((event.files for event in left if isinstance(event, ev.JobPlanned | ev.JobGrown)), default=0)
+    others: Iterable[ev.AnyEvent] = (event for event in left if not isinstance(event, _PLANNING))
+    if _agree(ours, files, plan):
+        return [*plan, *others]
     sources = {_source_of(event): event for event in plan if isinstance(event, ev.SourcePlanned)}
-    named = len(sources)
     for event in ours:
         sources.setdefault(_source_of(event), event)  # it may have been excluded since, or be gone: renewal decides
-    files = max((event.files for event in left if isinstance(event, ev.JobPlanned | ev.JobGrown)), default=0)
     if files > len(sources):
         return left
     index_of = {key: index for index, key in enumerate(sources)}
-    indices = {event.file: index_of[_source_of(event)] for event in ours}
-    others: Iterable[ev.AnyEvent] = (event for event in left if not isinstance(event, _PLANNING))
-    if not files == named == len(sources) or any(before != now for before, now in indices.items()):
-        others = _moved(others, indices)
+    others = _moved(others, {event.file: index_of[_source_of(event)] for event in ours})
     planned = [msgspec.structs.replace(event, file=index) for index, event in enumerate(sources.values())]
     first = [msgspec.structs.replace(e, files=len(planned)) for e in plan if isinstance(e, ev.JobPlanned)]
     return [*first, *planned, *(e for e in plan if isinstance(e, ev.SourceSkipped)), *others]
+
+
+def _agree(ours: Sequence[ev.SourcePlanned], files: int, plan: Sequence[ev.AnyEvent]) -> bool:
+    """Return True if the plan has all `files` sources (0: unknown), and those left by the same indices."""
+    theirs = {event.file: _source_of(event) for event in plan if isinstance(event, ev.SourcePlanned)}
+    known = files == len(theirs) or (not files and bool(ours))
+    return known and all(theirs.get(event.file) == _source_of(event) for event in ours)
 
 
 def _source_of(event: ev.SourcePlanned) -> tuple[str, str, str | None, bool]:
