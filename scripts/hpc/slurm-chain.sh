@@ -4,7 +4,8 @@
 #   scripts/hpc/slurm-chain.sh 5 results.h5 --item 1234567
 #
 # Each job of the chain runs the same command: it continues where the one before stopped, for whatever reason. Those that
-# find everything done verify it, send nothing and end with 0. State and log are in the current folder.
+# find everything done verify it, send nothing and end with 0. The log is in the current folder, the state in figup's state
+# directory, which all nodes must see: FIGUP_STATE_DIR if it is not in your home.
 set -euo pipefail
 
 jobs=$1

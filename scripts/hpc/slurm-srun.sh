@@ -12,4 +12,5 @@
 # The next job of a chain continues, so that no requeue is needed.
 #SBATCH --no-requeue
 
-exec srun --ntasks=1 figup upload --deadline auto --grace 60s "$@"
+# --join: where a job before it still works, on a node that Slurm has lost, this one helps, and continues alone after it.
+exec srun --ntasks=1 figup upload --deadline auto --grace 60s --join "$@"

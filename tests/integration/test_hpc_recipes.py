@@ -12,9 +12,11 @@ import pytest
 
 from tests.support.command import Figup, write_forking_program, write_program
 from tests.support.invariants import check_exactly_once
+from tests.support.processes import Process
 from tests.support.programs import skip
 from tests.support.sandbox import Sandbox
 from uploader.cli.main import main
+from uploader.errors import ExitStatus
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "scripts" / "hpc"
@@ -57,6 +59,24 @@ def test_pbs(env: dict[str, str], tmp_path: Path, sandbox: Sandbox) -> None:
     check_exactly_once(sandbox, tmp_path / "results.h5")
 
 
+@pytest.mark.parametrize("recipe", ["pbs.sh", "slurm-srun.sh"])
+def test_a_job_of_a_chain_continues_after_one_that_still_worked(
+    recipe: str, figup: Figup, env: dict[str, str], tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """Such as one on a node that the scheduler has lost. The job must not end with 8: the chain would be used up."""
+    source = tmp_path / "results.h5"
+    item = str(figup.run("item", "create", "--title", "Results", "--json").expect(0).summary["item_id"])
+    before = figup.start("upload", str(source), "--item", item, "--limit-rate", "20k", "--json")
+    before.wait_for_event("job")
+    write_program(tmp_path / "bin", "srun", 'shift; exec "$@"')
+    env |= {"PBS_O_WORKDIR": str(tmp_path), "FIGUP_SOURCE": str(source), "FIGUP_ITEM": item}
+    link = Process([str(RECIPES / recipe), str(source), "--item", item], env=env, cwd=tmp_path)
+    link.stderr.wait_for(lambda line: "sending parts of job" in line, 60)
+    before.kill()
+    assert link.wait(100) == 0, link.stderr.text
+    check_exactly_once(sandbox, source)
+
+
 def commands() -> list[str]:
     """The uploads in recipes for programs that are not here."""
     texts = [(RECIPES / name).read_text("utf-8") for name in ("Snakefile", "upload.nf")]
@@ -73,6 +93,14 @@ def test_workflow_recipes_use_options_that_exist() -> None:
         assert command is not None
         known = {option for param in command.params for option in param.opts}
         assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_nextflow_retries_what_may_succeed_later() -> None:
+    (listed,) = re.findall(r"task\.exitStatus in \[(.*)\] \? 'finish' : 'retry'", (RECIPES / "upload.nf").read_text())
+    final = {int(word) for word in listed.split(",")}
+    not_found, not_executable = 127, 126
+    later = {ExitStatus.OK, ExitStatus.BUSY, ExitStatus.RESUMABLE}
+    assert final == set(ExitStatus) - later | {not_found, not_executable}
 
 
 def test_the_chain_submits_its_jobs(env: dict[str, str], tmp_path: Path) -> None:
