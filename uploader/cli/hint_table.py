@@ -145,6 +145,10 @@ HINTS: dict[str, Hint] = {
     ),
     "state-unusable": Hint("Use another directory with --state-dir or FIGUP_STATE_DIR."),
     "journal-newer": Hint("Update figup, or start a new job with --new-job."),
+    "sources-lost": Hint(
+        f"Put back what was removed or excluded since, then {_RERUN}; or start over with --new-job.",
+        complete=True,
+    ),
     "journal-damaged": Hint(
         "Run the `figup upload` command of this job again: it asks Figshare for what is missing.", complete=True
     ),

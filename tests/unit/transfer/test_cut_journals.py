@@ -478,6 +478,21 @@ async def test_a_file_is_added_to_the_folder_of_a_job_whose_journal_was_cut_off(
         assert stored.contents(named=named) == sorted([*STORED, (f"set/{added}", md5(b"+" * 100))]), length
 
 
+async def test_a_lost_source_that_is_gone_must_be_put_back(world: World) -> None:
+    """It may have been begun: without it, the command would end with 0 although not everything was sent."""
+    target = await prepare(world, "send_part 5", False, "skip")
+    stored = Stored(world)
+    (world.folder / "set" / "b").unlink()
+    stored.restore_journal(stored.journal_before(b'"set/b"'))
+    assert await world.upload(str(world.folder / "set"), **target) == 2
+    assert world.error is not None
+    assert world.error.facts.situation == "sources-lost"
+    assert world.error.message.endswith("not all of its lost sources are selected any longer")
+    world.source("set/b", FILES["b"])
+    await run_to_the_end(world, target)
+    assert stored.contents(named=False) == STORED
+
+
 async def test_a_source_that_is_gone_stays_in_a_job_whose_plan_was_cut_off(world: World) -> None:
     """As long as the journal has a record of it: what was to be sent and is gone is never a success."""
     target = await prepare(world, "send_part 5", False, "skip")

@@ -19,7 +19,7 @@ import msgspec
 import platformdirs
 
 from uploader.disk import Disk, check_private, map_os_errors
-from uploader.errors import FigupError, JobNotFound, JournalDamaged, UsageError
+from uploader.errors import Facts, FigupError, JobNotFound, JournalDamaged, UsageError
 from uploader.sources.models import Packing, Selection
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent
@@ -136,6 +136,12 @@ class JobStore:
             events, without_item = plan() if plan is not None else None, self._had_no_item(job, log, state)
             salvaged = self.log(job).events
             log.events, state = recover(salvaged, events, kept, without_item=without_item, newer=newer)
+            if events is not None and not is_whole(state):
+                raise JournalDamaged(
+                    f"the journal of job {job} is damaged, and not all of its lost sources are selected any longer",
+                    hint="Put back what was removed or excluded since, or start over in a new job.",
+                    facts=Facts("sources-lost"),
+                )
         state = self._whole(job, state)
         state.unfinished_on_record = kept.files
         state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
