@@ -27,7 +27,8 @@ from uploader.cluster.messages import Entry, Hello, Orders
 from uploader.cluster.wire import LeaderSign
 from uploader.concurrency import in_thread
 from uploader.disk import Disk, as_resumable, map_os_errors
-from uploader.errors import FigupError
+from uploader.errors import FigupError, StateLost
+from uploader.text import printable
 from uploader.transfer.store.lease import Leases, holder_exists
 
 log = logging.getLogger("uploader.cluster.files")
@@ -36,6 +37,7 @@ FOLDER = "team"
 HELLO, REPORT = "hello", "report"
 _ORDERS = "orders-"
 _SUM = 16
+_GONE_HINT = "If the job was not removed on purpose, look whether the state directory is mounted."
 
 _entries = msgspec.json.Decoder(Entry)
 
@@ -182,6 +184,7 @@ class MemberFiles:
         self._folder = folder / FOLDER / self.name
         self._disk = disk
         self._seed = self._length = 0
+        self._joined = False
 
     async def hello(self, hello: Hello) -> None:
         await in_thread(self._write_hello, hello)
@@ -196,12 +199,16 @@ class MemberFiles:
 
     def _put_hello(self, hello: Hello) -> None:
         if not self._folder.exists():
+            if self._joined and not self._job.exists():
+                # Not only its own folder was removed. Before, a member may come earlier than the first leader.
+                raise StateLost(f"the folder of this job is gone: {printable(str(self._job))}", hint=_GONE_HINT)
             # New, or removed by a leader that considered this member dead: the report begins again, too.
             self._disk.make_folder(self._folder)
             self._seed = self._length = 0
         data = msgspec.json.encode(msgspec.structs.replace(hello, reported=self._length))
         with as_resumable():
             self._disk.put(self._folder / HELLO, data)
+        self._joined = True
 
     async def orders(self) -> tuple[int, Orders] | None:
         return await in_thread(self._read_orders)

@@ -217,6 +217,18 @@ async def test_a_member_that_loses_the_state_directory_can_be_started_again(tmp_
         await member.report([OrderOver(term=1, order=2)])
 
 
+async def test_a_member_ends_with_the_folder_of_its_job(tmp_path: Path) -> None:
+    job = tmp_path / "jobs" / "results"
+    job.mkdir(parents=True)
+    member = MemberFiles(job, Disk(), host="n1", pid=7)
+    await member.hello(HELLO)
+    shutil.rmtree(job)
+    await member.report([OrderOver(term=1, order=2)])
+    with pytest.raises(StateLost, match=r"the folder of this job is gone: .*/jobs/results"):
+        await member.hello(HELLO)
+    assert not job.exists()
+
+
 async def test_a_hello_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     member = MemberFiles(tmp_path, Disk(), host="n1", pid=7)
     await member.hello(HELLO)
