@@ -21,6 +21,7 @@ from uploader.transfer.journal.state import ItemState, StateLoader, SyncFacts
 from uploader.transfer.store.jobs import JobStore
 
 
+@pytest.mark.search
 @given(lives())
 def test_written_events_are_read_back(events: list[ev.AnyEvent]) -> None:
     replay = decode(encode(events)[0])

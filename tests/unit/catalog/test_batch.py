@@ -376,6 +376,7 @@ def test_licences_are_shown_by_name(address: str, name: str | None) -> None:
     assert license_at(address) == name
 
 
+@pytest.mark.search
 def test_a_large_report_is_read_as_a_stream(tmp_path: Path) -> None:
     """In Windows-1252 and in a ZIP, each of which is a copy."""
     path = tmp_path / "b.csv"

@@ -128,6 +128,7 @@ def test_a_workbook_has_numbers_dates_and_text(tmp_path: Path) -> None:
     assert about["title"] == "title, as it was entered"
 
 
+@pytest.mark.search
 @given(text=st.text(max_size=300))
 def test_any_text_is_read_back_from_a_workbook(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("book") / "t.xlsx"

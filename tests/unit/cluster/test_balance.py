@@ -45,6 +45,7 @@ async def start(crew: Crew, members: int) -> None:
         await crew.clock.sleep(0.1)
 
 
+@pytest.mark.search
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("members", "share"), [(2, 0.95), (4, 0.95), (8, 0.93)])
 async def test_all_processes_send_until_the_end(
@@ -63,6 +64,7 @@ async def test_all_processes_send_until_the_end(
     assert used >= share, [name for name, *_ in crew.figshare.sent[-40:]]
 
 
+@pytest.mark.search
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("files", "factor"), [(1, 0.05), (75, 0.001)], ids=["one big file, slow", "small files, as good as cut off"]

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,7 @@ def _simulate(speeds: list[float], parts: int, size: int) -> tuple[float, float]
     return ended, parts * size / sum(speeds)
 
 
+@pytest.mark.search
 @settings(max_examples=15)
 @given(st.lists(st.integers(5, 60), min_size=1, max_size=6))
 def test_takers_of_any_speeds_end_at_about_the_same_time(speeds: list[int]) -> None:

@@ -189,6 +189,7 @@ async def test_all_end_with_an_error_of_the_job(new_crew: NewCrew) -> None:
     assert len({str(member.error) for member in crew.members.values()}) == 1
 
 
+@pytest.mark.search
 async def test_connections_are_limited_for_all_together(new_crew: NewCrew) -> None:
     crew = new_crew(some_contents(random.Random(7), big=2, small=10))
     crew.options = Options(connections=5)
@@ -289,6 +290,7 @@ def folders_of_members(crew: Crew) -> list[Path]:
     return [folder for job in crew.world.jobs() for folder in job.glob("team/*")]
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("damage", [lambda data: data + b"{}\n", lambda data: data[:-9]], ids=["added to", "cut off"])
 async def test_a_member_whose_report_is_damaged_begins_another_one(
     new_crew: NewCrew, damage: Callable[[bytes], bytes]
@@ -307,6 +309,7 @@ async def test_a_member_whose_report_is_damaged_begins_another_one(
     crew.check()
 
 
+@pytest.mark.search
 async def test_what_members_leave_does_not_become_more_with_each_interruption(
     new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +346,7 @@ async def test_an_archive_is_sent_by_the_leader_alone(new_crew: NewCrew) -> None
         assert {name: archive.read(name) for name in crew.contents} == dict(crew.contents)
 
 
+@pytest.mark.search
 async def test_a_task_that_stays_alone_warns(new_crew: NewCrew) -> None:
     for tasks, others in ((1, 0), (3, 0), (3, 1)):
         crew = new_crew(some_contents(random.Random(9), big=4, small=0), name=f"{tasks}-{others}")

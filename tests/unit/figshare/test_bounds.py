@@ -31,6 +31,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.search
 @pytest.mark.parametrize(("head", "block"), ENDLESS.values(), ids=ENDLESS)
 async def test_an_endless_response_is_ended(connect: Connect, head: bytes, block: bytes) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -42,6 +42,7 @@ HEADS = {
 }
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("cut", [None, 1, 700], ids=["at once", "byte by byte", "in pieces"])
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 async def test_a_head_that_is_http(connect: Connect, head: bytes, cut: int | None) -> None:

@@ -112,6 +112,7 @@ def test_syntax_errors_are_reported_with_their_lines(name: str, data: bytes, mes
     assert wrong(name, data).startswith(message)
 
 
+@pytest.mark.search
 def test_yaml_aliases_cannot_expand_without_bound() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
@@ -127,6 +128,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.search
 @hypothesis.given(st.dictionaries(st.text(max_size=8), JSON, max_size=5))
 def test_any_json_is_read_unchanged(value: dict[str, Any]) -> None:
     document = parse("a.json", json.dumps(value, indent=1).encode())

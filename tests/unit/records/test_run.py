@@ -105,6 +105,7 @@ async def test_items_created_before_are_published_when_that_is_asked_for(world: 
     assert [item.version for item in world.items()] == [1, 1]
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("publish", [False, True])
 async def test_killed_at_any_request_each_record_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, publish: bool
@@ -124,6 +125,7 @@ async def test_killed_at_any_request_each_record_is_there_once(
             assert [item.version for item in world.items()] == [publish, publish], (name, occurrence, fault)
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("how", ["before", "torn", "after"])
 async def test_killed_at_any_journal_write_each_record_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str

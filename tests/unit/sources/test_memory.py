@@ -59,6 +59,7 @@ def test_an_empty_folder_in_an_archive_needs_no_more(tmp_path: Path) -> None:
     assert memory.peak / FILES < MEMBER, memory.peak / FILES
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("format", ["zip", "tar"])
 def test_a_member_of_an_archive_needs_less_while_it_is_planned_stored_and_sent(
     format: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -49,6 +49,7 @@ def refusal_of(call: Any, given: dict[str, Any]) -> FigupError | None:
     return None
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 def test_every_argument_with_every_odd_value(
     call: Any, unreachable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

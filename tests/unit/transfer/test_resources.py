@@ -60,6 +60,7 @@ def check_complete(world: World) -> None:
     assert world.figshare.resent_parts == []
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "from then on"])
 async def test_nothing_left_at_any_moment(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, for_good: bool

@@ -417,6 +417,7 @@ class KilledAt:
                 os.close(fd)
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("existing", ["fail", "replace"])
 async def test_a_kill_at_any_system_call_leaves_something_to_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: Existing

@@ -197,6 +197,7 @@ def test_a_new_version_of_a_verified_file_keeps_the_earlier_one_until_it_is_veri
     assert (transfer.remnants, transfer.superseded, next_step(transfer)) == ((), (5,), Step.INITIATE)
 
 
+@pytest.mark.search
 @given(lives())
 def test_every_prefix_of_a_history_can_be_resumed(events: list[ev.AnyEvent]) -> None:
     loader = StateLoader()
