@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from uploader.concurrency import in_thread
-from uploader.errors import ExitStatus, JournalDamaged, JournalNewer, SourceNotFound
+from uploader.errors import ExitStatus, SourceNotFound
 from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
@@ -94,7 +94,10 @@ async def preview(
     *,
     new_job: bool = False,
 ) -> Preview:
-    """Predict what the upload would do. `api` None: without Figshare. Raises ItemNotFound, ProjectNotFound."""
+    """Predict what the upload would do. `api` None: without Figshare.
+
+    Raises ItemNotFound, ProjectNotFound, JournalDamaged, JournalNewer.
+    """
     job, summary, state = await in_thread(_job, states, target, selection, new_job)
     if state is not None:
         await in_thread(select_moved, state, selection)
@@ -185,16 +188,13 @@ def _job(
 ) -> tuple[str, JobSummary | None, JobState | None]:
     """Find the command's job, its summary and its state, as the upload would recover it.
 
-    None for a new job; the state is None also if it cannot be recovered.
+    None for a new job. Raises JournalDamaged or JournalNewer if the upload would.
     """
     job, new = states.generation(job_name(target, selection.job_key), new=new_job)
     if new:
         return job, None, None
     summary = summarize(states, job)
-    try:
-        return job, summary, states.recover(job, lambda: plan_events(target, selection, job))[1]
-    except (JournalDamaged, JournalNewer):
-        return job, summary, None
+    return job, summary, states.recover(job, lambda: plan_events(target, selection, job))[1]
 
 
 def _rechecked(

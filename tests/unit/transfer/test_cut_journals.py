@@ -13,7 +13,7 @@ from tests.fakes.figshare import Fault
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.disk import Disk
-from uploader.errors import Conflict
+from uploader.errors import Conflict, JournalDamaged
 from uploader.figshare.models import Embargo
 from uploader.figshare.outcomes import UploadGone
 from uploader.transfer import notices as no
@@ -488,6 +488,9 @@ async def test_a_lost_source_that_is_gone_must_be_put_back(world: World) -> None
     assert world.error is not None
     assert world.error.facts.situation == "sources-lost"
     assert world.error.message.endswith("not all of its lost sources are selected any longer")
+    async with world.client() as client:
+        with pytest.raises(JournalDamaged):
+            await client.preview(str(world.folder / "set"), title=TITLE)
     world.source("set/b", FILES["b"])
     await run_to_the_end(world, target)
     assert stored.contents(named=False) == STORED
