@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
@@ -141,6 +143,21 @@ async def in_own_thread(call: Callable[..., T], *args: object) -> T:
 async def until_cancelled(call: Callable[..., T], *args: object) -> T:
     """Make a call that only reads, and may hang, in a thread of its own. A cancelled caller does not wait for it."""
     return await anyio.to_thread.run_sync(call, *args, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+
+
+def close_in_background(descriptors: Sequence[int]) -> None:
+    """Close files that were only read, in a thread that nothing waits for, since it may hang. Ignore errors."""
+
+    def close() -> None:
+        for fd in descriptors:
+            with suppress(OSError):
+                os.close(fd)
+
+    if descriptors:
+        try:
+            threading.Thread(target=close, daemon=True).start()
+        except RuntimeError:  # no more threads
+            close()
 
 
 async def in_batches(values: Iterable[T], size: int = 100) -> AsyncIterator[list[T]]:

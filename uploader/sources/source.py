@@ -87,6 +87,8 @@ class Readable(Protocol):
 
     def close(self) -> None: ...
 
+    def detach(self) -> list[int]: ...
+
 
 def refuse_special(status: os.stat_result, path: str) -> None:
     """Raise UsageError unless it is a regular file."""
@@ -230,9 +232,13 @@ class Source:
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        for fd in self.detach():
+            os.close(fd)
+
+    def detach(self) -> list[int]:
+        """Close it, except for the descriptors of sources, which are left to the caller: that may hang."""
+        fd, self._fd = self._fd, -1
+        return [fd] if fd >= 0 else []
 
 
 def stat_source(path: str) -> FileStamp:

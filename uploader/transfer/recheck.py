@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from uploader.concurrency import StorageSlots, in_own_thread, in_thread
+from uploader.concurrency import StorageSlots, close_in_background, in_own_thread, in_thread
 from uploader.errors import ChecksumWrong, Facts, FigupError, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
@@ -391,4 +391,4 @@ async def source_md5(
         on_read = report_reading(notify, source.path) if notify is not None else None
         return await Digest(source.in_order(), recorded=recorded, paced=False, on_read=on_read).run()
     finally:
-        source.close()
+        close_in_background(source.detach())

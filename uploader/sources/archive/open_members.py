@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from uploader.concurrency import close_in_background
 from uploader.sources.archive.members import column_time
 from uploader.sources.archive.plan import Plan
 from uploader.system import PATH_FAULTS, path_error
@@ -39,24 +40,29 @@ class OpenMembers:
         try:
             yield fd
         finally:
-            self._release(index)
+            self._put_back(index)
+            for unused in self._take_unused():
+                os.close(unused)
 
     @contextmanager
     def already_open(self, index: int) -> Iterator[int | None]:
-        """Yield the descriptor of an open member; None if it is not open. Does not block."""
+        """Yield the descriptor of an open member; None if it is not open. Does not block: it stays open until another
+        call closes it.
+        """
         fd = self._take(index)
         try:
             yield fd
         finally:
             if fd is not None:
-                self._release(index)
+                self._put_back(index)
+                if self._closed:
+                    close_in_background(self._take_unused())
 
-    def close(self) -> None:
-        """Close all that are not being read; the others are closed when their readers end."""
+    def detach(self) -> list[int]:
+        """Return all that are not being read, for the caller to close. The others are closed when their readers end."""
         with self._lock:
             self._closed = True
-            while self._open:
-                os.close(self._open.popitem()[1])
+        return self._take_unused()
 
     def _take(self, index: int) -> int | None:
         with self._lock:
@@ -73,20 +79,25 @@ class OpenMembers:
         with self._lock:
             shared = self._shared.setdefault(index, [self._open.pop(index, fd), 0])
             shared[1] += 1
-            if shared[0] != fd:
-                os.close(fd)  # another thread was quicker
-            return shared[0]
+        if shared[0] != fd:
+            os.close(fd)  # another thread was quicker
+        return shared[0]
 
-    def _release(self, index: int) -> None:
+    def _put_back(self, index: int) -> None:
         with self._lock:
             shared = self._shared[index]
             shared[1] -= 1
-            if shared[1]:
-                return
-            del self._shared[index]
-            self._open[index] = shared[0]
-            while len(self._open) > (0 if self._closed else OPEN_MEMBERS):
-                os.close(self._open.popitem(last=False)[1])
+            if not shared[1]:
+                del self._shared[index]
+                self._open[index] = shared[0]
+
+    def _take_unused(self) -> list[int]:
+        """Return what is unused and above the maximum, to be closed without the lock: that may hang, and the event loop
+        takes the lock.
+        """
+        with self._lock:
+            most = 0 if self._closed else OPEN_MEMBERS
+            return [self._open.popitem(last=False)[1] for _ in range(len(self._open) - most)]
 
     def _opened(self, index: int) -> int:
         path = self._plan.members.path(index)

@@ -134,9 +134,14 @@ class ArchiveSource:
 
     def close(self) -> None:
         """Close all members; safe to call twice."""
-        self._files.close()
+        for fd in self.detach():
+            os.close(fd)
+
+    def detach(self) -> list[int]:
+        """See `Source.detach`."""
         if self.file is not None:
             self.file.close()
+        return self._files.detach()
 
     def part_label(self, start: int, stop: int) -> str:
         """Name what is in a range, for messages: the member, or the first and the last of several."""

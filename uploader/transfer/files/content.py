@@ -13,7 +13,7 @@ import anyio
 import xxhash
 from anyio.abc import TaskGroup
 
-from uploader.concurrency import in_own_thread
+from uploader.concurrency import close_in_background, in_own_thread
 from uploader.errors import FigupError, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.sources.archive.reader import ArchiveSource
@@ -106,7 +106,7 @@ class SourceSession:
         if self._source is not None:
             if isinstance(self._source, ArchiveSource) and self._hashed.is_set():
                 self._sums = self._source.sums
-            self._source.close()
+            close_in_background(self._source.detach())
             self._source = None
         if self._has_slot:
             self._has_slot = False
@@ -250,7 +250,7 @@ class SourceSession:
             await self._hashed.wait()
         while await in_own_thread(source.changed_since_open):
             # Touched, or changed with its mtime restored: only the content shows. Compare all of it with what was sent.
-            source.close()
+            close_in_background(source.detach())
             self._source = source = await in_own_thread(self._run.archives.open, self._transfer)
             self._stamp = source.snapshot
             with self._run.stop.interruptible():
