@@ -16,9 +16,9 @@ import anyio.to_thread
 import click
 import msgspec
 
-from uploader.cli.context import job_store
+from uploader.cli.context import job_store, state_dir
 from uploader.cli.hints import NOTHING, Repeated
-from uploader.cli.options import grouped
+from uploader.cli.options import GlobalOptions, grouped
 from uploader.cli.output.summary import failed
 from uploader.cli.parameters import ParsedFile
 from uploader.cli.runner import Session
@@ -129,6 +129,12 @@ def write_reports(states: JobStore, job: str, paths: tuple[Path, ...]) -> None:
     _refuse_sources(paths, known.files, states.members(job))
     for path in paths:
         write_file(path, _encoded(known, path))
+
+
+def output_paths(accounting: ReportOptions, common: GlobalOptions) -> tuple[str, ...]:
+    """Return what an upload writes on this machine, which is not to be sent."""
+    given = (*accounting.reports, accounting.failed_to, common.log_file, state_dir(common))
+    return tuple(str(path) for path in given if path is not None)
 
 
 def check_outputs(accounting: ReportOptions, log_file: Path | None, inputs: Iterable[str | None]) -> None:

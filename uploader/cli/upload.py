@@ -15,7 +15,14 @@ from uploader.cli.options import ENVIRONMENT, FigupCommand, GlobalOptions, commo
 from uploader.cli.output.progress import display_for
 from uploader.cli.output.summary import summary_text
 from uploader.cli.packing_options import packing_options
-from uploader.cli.report_files import ReportOptions, check_list, check_outputs, report_options, write_outputs
+from uploader.cli.report_files import (
+    ReportOptions,
+    check_list,
+    check_outputs,
+    output_paths,
+    report_options,
+    write_outputs,
+)
 from uploader.cli.runner import Session, run
 from uploader.cli.source_options import LINK, check_present, read_stdin, source_options
 from uploader.cli.team_options import Joining, team_options
@@ -91,7 +98,7 @@ def upload(
     joining.check(common, new_job=new_job)
     listed = sources.from_file if sources.from_file != STDIN else None
     check_outputs(accounting, common.log_file, (*sources.paths, listed, sources.manifest, about.metadata))
-    sources = replace(sources, stdin=read_stdin(sources))
+    sources = replace(sources, stdin=read_stdin(sources), outputs=output_paths(accounting, common))
     if about.item is None and about.title is None:
         check_list(sources)
     accounting = replace(accounting, nul=sources.nul)

@@ -93,7 +93,8 @@ def verify(
         raise click.UsageError("no files given: use PATH, --from-file, --manifest or --checksums")
     if checksums == sources.from_file == STDIN:
         raise click.UsageError("--from-file and --checksums cannot both read stdin")
-    sources = replace(sources, stdin=read_stdin(sources, checksums))
+    outputs = (str(common.log_file),) if common.log_file is not None else ()
+    sources = replace(sources, stdin=read_stdin(sources, checksums), outputs=outputs)
     with open_context(common) as context:
         client = context.client()
 

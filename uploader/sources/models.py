@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 STDIN = "-"
 """As the name of a list: it is read from stdin."""
 Reason: TypeAlias = Literal[
-    "hidden", "link", "link-loop", "excluded", "not-included", "empty-folder", "folder", "vanished", "forgotten"
-]
+    "hidden", "link", "link-loop", "excluded", "not-included", "empty-folder", "folder", "own-output", "vanished",
+    "forgotten",
+]  # fmt: skip
 """Why a path is skipped: hidden; a symbolic link; a link to a folder that contains it; excluded by a pattern; not
-matched by an include pattern; an empty folder; a folder in a list of files; planned but gone, also if the
-user does without it.
+matched by an include pattern; an empty folder; a folder in a list of files; written by this process; planned but gone,
+also if the user does without it.
 """
 
 
@@ -28,7 +29,8 @@ class Sources:
 
     `paths` are files, folders and globs. `from_file` is a file with one path a line ("-": they are in `stdin`),
     separated by NUL with `nul`; a listed path keeps the folders that it has below `base` (None: the current folder).
-    `manifest` is a CSV, JSON or YAML file. `links` are addresses of files that stay where they are.
+    `manifest` is a CSV, JSON or YAML file. `links` are addresses of files that stay where they are. `outputs` are files
+    and folders that this process writes while it sends, which are skipped like the files of its stdout and stderr.
     """
 
     paths: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Sources:
     exclude: tuple[str, ...] = ()
     hidden: bool = False
     follow_symlinks: bool = False
+    outputs: tuple[str, ...] = ()
 
     @property
     def named(self) -> bool:

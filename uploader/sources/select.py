@@ -20,7 +20,7 @@ from uploader.sources.filters import Filters, Glob
 from uploader.sources.lists import may_be_path, parse_list, remote_location
 from uploader.sources.models import STDIN, Reason, Selection, Skipped, SourceFile, Sources, remote_path
 from uploader.sources.names import alike, alike_warnings, is_one_file
-from uploader.sources.walk import Found, Rules, chosen_file, walk
+from uploader.sources.walk import Found, Rules, chosen_file, identity_of, outputs_of, walk
 from uploader.system import PATH_FAULTS, absolute, path_error
 from uploader.text import printable
 
@@ -35,6 +35,7 @@ _SKIP_TEXTS: dict[Reason, str] = {
     "not-included": "not matched by an include pattern",
     "empty-folder": "an empty folder",
     "folder": "a folder in a list",
+    "own-output": "written by this process",
 }
 
 
@@ -173,6 +174,7 @@ class _Collector:
             hidden=sources.hidden,
             follow_symlinks=sources.follow_symlinks,
             any_name=any_name,
+            outputs=outputs_of(sources.outputs),
             on_malformed=self._warn_of_pattern,
         )
         for pattern in filters.malformed:
@@ -240,6 +242,9 @@ class _Collector:
         name = os.path.basename(path)
         if problem := _encodable(path):
             yield from problem
+        elif identity_of(path) in self._rules.outputs:
+            end = "/" if os.path.isdir(path) else ""
+            yield Skipped(path=path + end, reason="own-output", remote_path=remote_path(folder, name) + end)
         elif os.path.isdir(path):
             self._selection.roots.append(remote_path(folder, name))
             yield from walk(path, remote_path(folder, name), self._rules)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,10 +26,15 @@ Found: TypeAlias = SourceFile | Skipped | FigupError
 """A selected file, a skipped path, or an error."""
 
 
+_STANDARD_STREAMS = (1, 2)
+"""Descriptors of stdout and stderr."""
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How folders are walked. With a `glob`, paths that do not match are ignored silently.
 
-    `any_name`: names need not be UTF-8, which Figshare requires of files but not of members of archives.
+    `any_name`: names need not be UTF-8, which Figshare requires of files but not of members of archives. `outputs` are
+    files and folders to skip, by device and inode.
     `on_malformed` is called with a pattern that never matches, and the ignore file that has it.
     """
 
@@ -38,6 +43,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     follow_symlinks: bool = False
     glob: Glob | None = None
     any_name: bool = False
+    outputs: frozenset[tuple[int, int]] = frozenset()
     on_malformed: Callable[[str, str], object] = lambda _pattern, _file: None
 
 
@@ -85,6 +91,21 @@ def check_folder(path: str, folder: str) -> None:
             hint="Rename the folder (convmv can do it).",
             path=path,
         ) from None
+
+
+def outputs_of(paths: Iterable[str]) -> frozenset[tuple[int, int]]:
+    """Return device and inode of what this process writes: these paths as far as they exist, stdout and stderr."""
+    found = {*map(identity_of, paths), *map(identity_of, _STANDARD_STREAMS)}
+    return frozenset(filter(None, found))
+
+
+def identity_of(path: str | int) -> tuple[int, int] | None:
+    """Return device and inode of a file, folder or descriptor; None if it cannot be examined, or is a device."""
+    try:
+        status = os.stat(path)
+    except PATH_FAULTS:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) else None
 
 
 def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
@@ -159,6 +180,8 @@ def _classify(entry: os.DirEntry[str], inner: str, folder: _Folder, rules: Rules
         status = entry.stat()
     except FileNotFoundError:
         raise SourceNotFound(f"{printable(entry.path)}: is a broken link", path=entry.path) from None
+    if (status.st_dev, status.st_ino) in rules.outputs:
+        return "own-output"
     if not stat.S_ISDIR(status.st_mode):
         refuse_special(status, entry.path)
         return None

@@ -35,16 +35,16 @@ MAX_NUMBER = 2**63 - 1
 _PATHS = "a path (str or os.PathLike), several of them, or uploader.Sources"
 
 
-def as_sources(paths: Paths | Sources) -> Sources:
-    """Convert `paths` to sources. Raises TypeError, UsageError."""
+def as_sources(paths: Paths | Sources, state_dir: Path) -> Sources:
+    """Convert `paths` to sources, of which the state directory is none. Raises TypeError, UsageError."""
     if isinstance(paths, Sources):
-        return _checked(paths)
+        return dataclasses.replace(_checked(paths), outputs=(*paths.outputs, str(state_dir)))
     if isinstance(paths, str | os.PathLike):
-        return Sources(paths=(_path(paths),))
+        return Sources(paths=(_path(paths),), outputs=(str(state_dir),))
     # An open file is an iterable of its lines.
     if isinstance(paths, bytes | bytearray | memoryview | Mapping | io.IOBase) or not isinstance(paths, Iterable):
         raise wrong_type("paths", paths, _PATHS)
-    return Sources(paths=tuple(_path(path) for path in paths))
+    return Sources(paths=tuple(_path(path) for path in paths), outputs=(str(state_dir),))
 
 
 def _checked(sources: Sources) -> Sources:
@@ -61,6 +61,7 @@ def _checked(sources: Sources) -> Sources:
         links=as_strings("links", sources.links),
         include=as_strings("include", sources.include),
         exclude=as_strings("exclude", sources.exclude),
+        outputs=as_strings("outputs", sources.outputs),
     )
 
 

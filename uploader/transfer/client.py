@@ -194,7 +194,7 @@ class Client:
         Raises RunFailed once the job was started: its `error` ended the run, its `report` has the files' results. An
         error before that is raised as it is.
         """
-        sources = as_sources(paths)
+        sources = as_sources(paths, self._states.path)
         given, project = None if item is None else as_reference("item", item), as_project(project)
         check_text("title", title)
         check_instance("item_options", item_options, ItemOptions)
@@ -236,7 +236,7 @@ class Client:
         on_event: no.Listener | None = None,
     ) -> Preview:
         """Predict what `upload` with these arguments would do. Writes nothing. Raises what it would raise."""
-        sources = as_sources(paths)
+        sources = as_sources(paths, self._states.path)
         given, project = None if item is None else as_reference("item", item), as_project(project)
         check_text("title", title)
         check_flag("new_job", new_job)
@@ -288,7 +288,7 @@ class Client:
         its format and whether it has a list of MD5s need not be known. `on_result` is called with each result as it is
         known.
         """
-        sources, given = as_sources(paths), as_reference("item", item)
+        sources, given = as_sources(paths, self._states.path), as_reference("item", item)
         check_packing(packing)
         check_callback("on_result", on_result)
         listed = as_path("checksums", checksums)

@@ -333,7 +333,7 @@ _STATUS = {
 }
 
 
-_EXCLUSIONS = ("hidden", "link", "link-loop", "excluded", "not-included")
+_EXCLUSIONS = ("hidden", "link", "link-loop", "excluded", "not-included", "own-output")
 """Reasons for which an existing local file is not compared."""
 
 

@@ -30,6 +30,7 @@ _REASONS = {
 }
 _UNCOUNTED_REASONS = {
     "excluded": "excluded by --exclude or .figupignore",
+    "own-output": "written by figup itself",
     "not-included": "not matched by --include",
     "vanished": "no longer there",
     "forgotten": "no longer there (--forget-missing)",
