@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import msgspec
 
-from uploader.errors import FigupError, PermissionDenied, RequestRejected, ServerFailing
+from uploader.errors import FigupError, PermissionDenied, RequestRejected
 from uploader.figshare.outcomes import NO_EFFECT
 from uploader.figshare.retry import poll
 from uploader.items.creations import Creations
@@ -179,20 +179,19 @@ async def _find_or_create(
 
     async def attempt() -> _Draft:
         # Each has its own mark: the draft of one whose response was lost may appear after that of the next one.
-        marks.append(await anyio.to_thread.run_sync(records.begin, origin))
-        return _Draft(id=await ask(marks[-1]), mark=marks[-1])
+        mark = await anyio.to_thread.run_sync(records.begin, origin)
+        marks.append(mark)
+        try:
+            return _Draft(id=await ask(mark), mark=mark)
+        except NO_EFFECT:
+            await anyio.to_thread.run_sync(records.end, mark)
+            raise
 
     async def check() -> _Draft | None:
         found = await _found(find, marks)
         return _Draft(id=found[0][0], mark=_mark_in(found[0][1], marks)) if found is not None else None
 
-    try:
-        draft = await confirm(api, attempt, check, action)
-    except NO_EFFECT as error:
-        # `confirm` gives up with ServerFailing after an attempt whose response was lost.
-        if not isinstance(error, ServerFailing):
-            await anyio.to_thread.run_sync(records.end, marks[-1])
-        raise
+    draft = await confirm(api, attempt, check, action)
     return msgspec.structs.replace(draft, unanswered=tuple(mark for mark in marks if mark != draft.mark))
 
 

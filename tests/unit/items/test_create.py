@@ -309,6 +309,25 @@ async def test_a_lost_request_is_remembered_if_its_repetition_cannot_be_sent(fol
     assert len(list(folder.iterdir())) == 1
 
 
+async def test_a_lost_request_is_remembered_if_its_effect_cannot_be_looked_for(folder: Path) -> None:
+    account: Any = Projects(effective=True, visible_after=0)
+    listed = account.containers
+
+    async def containers(kind: str) -> AsyncIterator[ContainerRow]:
+        if account.creates:
+            raise Unreachable("no network")
+        async for row in listed(kind):
+            yield row
+
+    account.containers = containers
+    with pytest.raises(Unreachable):
+        await run(account, folder)
+    account.containers = listed
+    assert await run(account, folder) == 2
+    assert account.titles() == {1: "Beavers", 2: "Beavers"}
+    assert not list(folder.iterdir())
+
+
 class LateDraft:
     """The first request for an item has no answer. Its effect appears when `appear` is called, or while the draft of
     the second one gets its title.
