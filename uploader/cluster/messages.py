@@ -24,7 +24,8 @@ class Secret(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """A member. `beat` increases while it is alive; `term` and `seq` are of the orders that it follows now.
+    """A member. `version` is that of its figup, "" if it cannot be asked. `beat` increases while it is alive; `term`
+    and `seq` are of the orders that it follows now.
 
     `task` is its task of a batch system, "" for none. `share` is (I, N): it prefers the I-th of N shares of the bytes,
     counted from 0. `reported` is the length of its report in bytes. `ended`: it takes no more orders.

@@ -25,6 +25,7 @@ import msgspec
 from uploader.cluster import carrier
 from uploader.cluster.leader import LeaderRole
 from uploader.cluster.messages import Entry, Hello, Limits, OrderFailed, OrderOver, Orders
+from uploader.concurrency import unwrap_group
 from uploader.errors import Facts, JobBusy, PoolUnusable
 from uploader.figshare.settings import Settings
 from uploader.text import printable
@@ -102,16 +103,27 @@ class DaskWire:
         return workers
 
     async def _meet(self, workers: Mapping[str, Any]) -> None:
-        """Ask new workers about themselves; one that does not answer is not asked again before its next heartbeat."""
-        for address in workers.keys() - self._members.keys():
-            beat = _beat_of(workers[address])
-            if self._silent.get(address) == beat:
-                continue
-            try:
-                self._members[address] = await self._describe(address)
-            except OSError as error:
-                log.info("a worker does not answer: %s", error)
-                self._silent[address] = beat
+        """Ask new workers about themselves, all at once."""
+        met = self._members.keys()
+        self._silent = {name: beat for name, beat in self._silent.items() if name in workers or name in met}
+        beats = {address: _beat_of(workers[address]) for address in workers.keys() - met}
+        with unwrap_group():
+            async with anyio.create_task_group() as tasks:
+                for address, beat in beats.items():
+                    if self._silent.get(address) != beat:
+                        tasks.start_soon(self._ask, address, beat)
+
+    async def _ask(self, address: str, beat: int) -> None:
+        """Ask a new worker about itself. One that does not answer is asked once more, after its next heartbeat: each
+        question holds up the leader.
+        """
+        try:
+            self._members[address] = await self._describe(address)
+        except OSError as error:
+            log.info("a worker does not answer: %s", error)
+            if address in self._silent:
+                self._members[address] = Hello(host=_host_of(address), machine="", pid=0, version="")
+            self._silent[address] = beat
 
     async def _describe(self, address: str) -> Hello:
         """Ask a worker about itself. Raises OSError if it does not answer."""
@@ -121,8 +133,7 @@ class DaskWire:
             return found
         if isinstance(found, OSError):
             raise found
-        host = urlsplit(address).hostname or address
-        return Hello(host=host, machine="", pid=0, version="in an unknown version, or not at all")
+        return Hello(host=_host_of(address), machine="", pid=0, version="in an unknown version, or not at all")
 
     async def give(self, member: str, orders: Orders) -> None:
         before = self._given.get(member, Orders(seq=0))
@@ -221,6 +232,10 @@ class DaskWire:
 
 def _beat_of(worker: Mapping[str, Any]) -> int:
     return int(1000 * worker["last_seen"])
+
+
+def _host_of(address: str) -> str:
+    return urlsplit(address).hostname or address
 
 
 @dataclass(frozen=True, kw_only=True)

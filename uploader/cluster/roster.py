@@ -167,8 +167,10 @@ class Roster:
 
     async def look(self, run: JobRun) -> bool:
         """Look for members and their signs of life; True if there is a new one. Raises StateLost."""
-        now, known = self._clock.monotonic(), set(self.seen)
-        for name, hello in (await self._wire.members()).items():
+        known, hellos = set(self.seen), await self._wire.members()
+        # Not before: that may take long, and the members have been alive meanwhile.
+        now = self._clock.monotonic()
+        for name, hello in hellos.items():
             seen = self.seen.get(name)
             if seen is None:
                 # A member from before this leader may be dead: its state must change first.
@@ -193,6 +195,8 @@ class Roster:
             self._warned.add(name)
             who = f"process {hello.pid} on {hello.host}" if hello.pid else f"a worker on {hello.host}"
             text = f"{who} runs figup {hello.version}, not {__version__}"
+            if not hello.version:
+                text = f"{who} cannot be asked for its version of figup"
             run.notify(no.Warned(message=f"{printable(text)}: it gets nothing to send"))
 
     def active(self) -> dict[str, MemberView]:

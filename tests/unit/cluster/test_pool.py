@@ -53,6 +53,8 @@ class FakePool:
         self.described: list[str] = []
         self.deaf: set[str] = set()
         """Workers that do not answer."""
+        self.waiting = self.most_waiting = 0
+        """Questions without an answer, now and at most."""
         self.scheduler: FakePool | None = self
         self.fails: BaseException | None = None
         """What ends questions."""
@@ -68,7 +70,12 @@ class FakePool:
     async def run(self, *_: object, workers: list[str], on_error: str) -> dict[str, Any]:
         self.described += workers
         if self.deaf & set(workers):
-            await anyio.sleep_forever()
+            self.waiting += 1
+            self.most_waiting = max(self.waiting, self.most_waiting)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.waiting -= 1
         return {}
 
     def submit(self, call: object, _run: object, _settings: object, *args: object, **__: object) -> Task:
@@ -226,6 +233,46 @@ async def test_a_new_worker_that_does_not_answer_is_asked_at_its_next_beat() -> 
     client.deaf.clear()
     client.workers[OTHER] += 1
     assert set(await wire.members()) == {WORKER, OTHER}
+    assert client.described.count(OTHER) == 2
+
+
+async def test_new_workers_that_do_not_answer_are_waited_for_once() -> None:
+    client = FakePool()
+    client.deaf = {f"tcp://far{n}:1" for n in range(7)}
+    client.workers |= dict.fromkeys(client.deaf, 1.0)
+    wire = await wire_to(client)
+    assert set(await wire.members()) == {WORKER, OTHER}
+    assert client.most_waiting == 7
+
+
+async def test_a_worker_that_does_not_answer_twice_is_not_asked_again_while_it_stays() -> None:
+    """Such as one that beats, but that the scheduler cannot reach: each question holds up the leader."""
+    client = FakePool()
+    client.deaf = {OTHER}
+    wire = await wire_to(client)
+    for _ in range(3):
+        client.workers[OTHER] += 1
+        await wire.members()
+    assert client.described.count(OTHER) == 2
+    hello = (await wire.members())[OTHER]
+    assert (hello.host, hello.version) == ("w2", "")
+    assert hello.beat == 4000, "it is alive"
+    beat = client.workers.pop(OTHER)
+    assert (await wire.members())[OTHER].ended
+    await wire.forget(OTHER)
+    client.workers[OTHER] = beat
+    await wire.members()
+    assert client.described.count(OTHER) == 3
+
+
+async def test_a_worker_at_the_address_of_one_that_did_not_answer_is_a_new_one() -> None:
+    client = FakePool()
+    client.deaf = {OTHER}
+    wire = await wire_to(client)
+    beat = client.workers.pop(OTHER)
+    await wire.members()
+    client.workers[OTHER] = beat + 1
+    assert set(await wire.members()) == {WORKER}
 
 
 async def test_a_worker_that_comes_back_stops_what_it_was_lost_with() -> None:

@@ -136,8 +136,13 @@ async def test_a_member_is_gone_once_its_report_was_read_to_the_end_or_it_is_sil
 @pytest.mark.parametrize(
     ("pid", "version", "text"),
     [
-        (7, "0.9", "process 7 on n1 runs figup 0.9"),
-        (0, "in an unknown version, or not at all", "a worker on n1 runs figup in an unknown version, or not at all"),
+        (7, "0.9", f"process 7 on n1 runs figup 0.9, not {__version__}"),
+        (
+            0,
+            "in an unknown version, or not at all",
+            f"a worker on n1 runs figup in an unknown version, or not at all, not {__version__}",
+        ),
+        (0, "", "a worker on n1 cannot be asked for its version of figup"),
     ],
 )
 async def test_a_member_of_another_version_is_named(
@@ -147,7 +152,23 @@ async def test_a_member_of_another_version_is_named(
     run = Mock()
     await roster.look(run)
     (warned,) = (call.args[0] for call in run.notify.call_args_list)
-    assert warned.message == f"{text}, not {__version__}: it gets nothing to send"
+    assert warned.message == f"{text}: it gets nothing to send"
+
+
+@pytest.mark.anyio
+async def test_a_look_that_takes_long_makes_no_member_silent(clock: VirtualClock) -> None:
+    """Such as one that waits for a worker which cannot be reached."""
+
+    class SlowWire(Wire):
+        async def members(self) -> Mapping[str, Hello]:
+            clock.suspend(SILENT + 1)
+            return await super().members()
+
+    slow = SlowWire()
+    roster = Roster(slow, TERM, clock)  # type: ignore[arg-type]
+    await look(roster)
+    slow.change()
+    assert await look(roster) == (True, False)
 
 
 @pytest.mark.anyio
