@@ -45,10 +45,12 @@ def select_moved(state: JobState, selection: Selection) -> None:
     """
     skipped = {skip.path for skip in selection.skipped if skip.reason in ("link", "link-loop")}
     folders = tuple(path for path in skipped if path.endswith("/"))
+    # The user may have named such a link, and a selection may come here twice.
+    chosen = {key_of(file) for file in selection.files} if skipped else set()
     found: set[str] = set()
     for transfer in state.active if skipped else ():
         replaced = transfer.path in skipped or transfer.path.startswith(folders)
-        if not replaced or not os.path.isfile(transfer.path):  # noqa: PTH113
+        if not replaced or key_of(transfer) in chosen or not os.path.isfile(transfer.path):  # noqa: PTH113
             continue
         moved = chosen_file(transfer.path, transfer.folder, name=transfer.name, md5=transfer.expected)
         if transfer.state is not State.VERIFIED or _is_version(transfer, moved):
