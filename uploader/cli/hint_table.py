@@ -208,6 +208,11 @@ HINTS: dict[str, Hint] = {
         "without it.",
         complete=True,
     ),
+    "member-moved": Hint(
+        f"Move it back and {_RERUN}, or add --follow-symlinks to follow links; --restart-changed --forget-missing "
+        "makes the archive without it.",
+        complete=True,
+    ),
     "put-back-or-forget": Hint(
         f"Put it back and {_RERUN} to send it again, or add --forget-missing to do without it.", complete=True
     ),

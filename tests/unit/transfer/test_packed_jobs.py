@@ -395,6 +395,45 @@ async def test_members_that_are_gone_are_never_forgotten_unasked(
     assert found == expected(survey)
 
 
+@pytest.mark.parametrize("when", ["planned", "initiated", "begun", "verified"])
+@pytest.mark.parametrize("moved", ["site 1", "site 1/1.csv", "nothing"])
+async def test_members_behind_a_link_are_never_left_out_unasked(
+    world: World, survey: Path, when: str, moved: str
+) -> None:
+    options = Options(pack="zip", restart_changed=True)
+    requests = {"planned": "create", "initiated": "initiate", "begun": "send_part"}
+    if when in requests:
+        world.figshare.fail(requests[when], Fault.KILLED_AFTER if when != "initiated" else Fault.KILLED_BEFORE)
+    assert await world.upload(str(survey), options=options) == (0 if when == "verified" else KILLED)
+    whole = expected(survey)
+    (survey / moved).rename(world.folder / "elsewhere")
+    (survey / moved).symlink_to(world.folder / "elsewhere")
+    plan = await preview(world, str(survey), options)
+    assert [(file.name, file.status, file.action) for file in plan.files] == [("survey.zip", "missing", "refuse")]
+    assert plan.exit_status == ExitStatus.NOT_FOUND
+    assert await world.upload(str(survey), options=options) == ExitStatus.NOT_FOUND
+    assert world.error is not None
+    member = "site 1/1.csv" if moved == "site 1" else moved
+    text = f"{survey}/{member}: was moved, with a link in its place, but is a member of the archive survey.zip"
+    assert world.error.message == text
+    assert "--follow-symlinks" in (hint_for(world.error) or "")
+    sources = Sources(paths=(str(survey),), follow_symlinks=True)
+    assert await world.upload(sources, options=options) == 0
+    found = members(archive(world))
+    found.pop("MANIFEST.md5")
+    assert found == whole
+
+
+async def test_a_folder_behind_a_link_that_is_also_named_is_packed(world: World, survey: Path) -> None:
+    (survey / "site 1").rename(world.folder / "elsewhere")
+    (survey / "site 1").symlink_to(world.folder / "elsewhere")
+    sources = Sources(paths=(str(survey), str(survey / "site 1")))
+    world.figshare.fail("create", Fault.KILLED_BEFORE)
+    assert await world.upload(sources, options=ZIP, title="Survey") == KILLED
+    (survey / "new").write_bytes(b"new")
+    assert await world.upload(sources, options=ZIP, title="Survey") == 0
+
+
 async def test_an_archive_whose_members_are_all_gone_is_not_forgotten_unasked(world: World) -> None:
     """Nor if the command selects no archive of its name any more."""
     for number in range(4):

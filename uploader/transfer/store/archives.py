@@ -6,8 +6,9 @@ are kept beside it as they become known, for runs that continue and for the job'
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +55,46 @@ def source_replaced(transfer: Transfer, stamp: FileStamp, archive: ev.Archive | 
 def _member_gone(path: str, transfer: Transfer) -> SourceNotFound:
     text = f"{printable(path)}: no longer exists, but is a member of the archive {printable(transfer.name)}"
     return SourceNotFound(text, hint=MEMBER_GONE, facts=Facts("member-gone"), path=path)
+
+
+def _member_moved(path: str, transfer: Transfer) -> SourceNotFound:
+    name = printable(transfer.name)
+    text = f"{printable(path)}: was moved, with a link in its place, but is a member of the archive {name}"
+    hint = "Move it back, follow links, or make the archive without it."
+    return SourceNotFound(text, hint=hint, facts=Facts("member-moved"), path=path)
+
+
+class _MovedMembers:
+    """Tells which paths a selection does not have because a link is in their place, or in that of a folder above."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        self._links = {skip.path for skip in selection.skipped if skip.reason in ("link", "link-loop")}
+        self._folders = tuple(path for path in self._links if path.endswith("/"))
+
+    def __contains__(self, path: str) -> bool:
+        return self._is_linked(path) and path not in self._selected
+
+    def _is_linked(self, path: str) -> bool:
+        return path in self._links or f"{path}/".startswith(self._folders)
+
+    @functools.cached_property
+    def _selected(self) -> set[str]:
+        """Those that are selected by another of the given sources."""
+        paths: set[str] = set()
+        for chosen in self._selection.files:
+            found = chosen.archive.source_paths() if chosen.archive is not None else [chosen.path]
+            paths.update(filter(self._is_linked, found))
+        return paths
+
+
+def _lost_member(transfer: Transfer, paths: Iterable[str], moved: _MovedMembers) -> SourceNotFound | None:
+    for path in paths:
+        if not os.path.lexists(path):
+            return _member_gone(path, transfer)
+        if path in moved:
+            return _member_moved(path, transfer)
+    return None
 
 
 def _divided_anew(path: str, text: str) -> SourceChanged:
@@ -211,11 +252,13 @@ class Archives:
                     path.unlink()
 
     def gone_members(self, state: JobState, selection: Selection) -> Iterator[tuple[Transfer, SourceNotFound]]:
-        """Yield the archives that would be sent without a member that no longer exists, with the error that names it.
+        """Yield the archives that would be sent without a member that no longer exists or was moved, with the error
+        that names it.
 
         A verified one that would not be sent anew keeps it. What is lost with the plan of an archive cannot be missed.
         """
         chosen = {key_of(source): source.archive for source in selection.files if source.archive is not None}
+        moved = _MovedMembers(selection)
         for transfer in state.active:
             plan = chosen.get(key_of(transfer))
             if transfer.archive is None or (transfer.state is State.VERIFIED and plan is None):
@@ -223,9 +266,8 @@ class Archives:
             if plan is None or plan.id != transfer.archive.id:
                 with suppress(JournalDamaged):
                     paths = self.plan(transfer.archive).source_paths()
-                    path = next((path for path in paths if not os.path.lexists(path)), None)
-                    if path is not None:
-                        yield transfer, _member_gone(path, transfer)
+                    if (error := _lost_member(transfer, paths, moved)) is not None:
+                        yield transfer, error
 
     def _changed(self, transfer: Transfer, archive: ev.Archive, plan: Plan) -> SourceChanged:
         try:
