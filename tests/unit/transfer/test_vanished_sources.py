@@ -113,6 +113,23 @@ async def test_a_file_left_out_on_purpose_may_be_removed_from_the_item(world: Wo
     world.source("tree/.figupignore", b"a\n")
     remove(item, verified)
     assert await world.upload(tree, title=TITLE, item_options=PUBLISH) == 0
+    (world.folder / "tree/sub/a").unlink()
+    (job,) = (path.name for path in world.jobs())
+    for _ in range(2):
+        assert await world.upload(tree, title=TITLE, item_options=PUBLISH) == 0, "also once it is gone here"
+        assert await world.resume(job) == 0
+
+
+async def test_a_file_that_was_left_out_once_counts_again_once_it_was_sent_again(world: World) -> None:
+    tree, item, verified = await send_tree(world, finished=True)
+    world.source("tree/.figupignore", b"a\n")
+    assert await world.upload(tree, title=TITLE) == 0
+    (world.folder / "tree/.figupignore").unlink()
+    assert await world.upload(tree, title=TITLE) == 0
+    (world.folder / "tree/sub/a").unlink()
+    assert await world.upload(tree, title=TITLE) == 0
+    remove(item, verified)
+    assert await world.upload(tree, title=TITLE) == 1
 
 
 async def test_a_file_left_out_of_a_list_may_be_removed_from_the_item(world: World) -> None:

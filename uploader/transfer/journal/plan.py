@@ -112,8 +112,11 @@ def renewal_events(
     for transfer in known.values():
         # The path of an archive is that of a folder, which the other archives may still have.
         path = printable(transfer.path if transfer.archive is None else transfer.remote_path)
-        reason = skipped.setdefault(path, _drop_reason(path, skipped))
-        forgotten = forget_missing or state.skipped.get(path) == FORGOTTEN
+        before = state.skipped.get(path)
+        # What the user left out stays so when it is removed here, too.
+        kept = before if transfer.dropped and before not in ABSENT else None
+        reason = skipped.setdefault(path, kept or _drop_reason(path, skipped))
+        forgotten = forget_missing or before == FORGOTTEN
         if forgotten and reason in ABSENT and transfer.archive is None:
             skipped[path] = FORGOTTEN
     return [*events, *_changes(state.skipped, skipped)]
