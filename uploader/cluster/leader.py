@@ -25,6 +25,7 @@ from uploader.cluster.division import (
 from uploader.cluster.limits import SELF, AccountLimits
 from uploader.cluster.messages import (
     UPLOAD_GONE,
+    WORKER_LOST,
     End,
     Entry,
     FileHashed,
@@ -317,9 +318,11 @@ def _take_failure(seen: MemberView, given: PendingOrder, entry: OrderFailed) -> 
     if entry.code == UPLOAD_GONE:
         given.sending.fail(UploadGone(entry.message))
         return
+    log.info("a member cannot send %s: %s", printable(transfer.path), entry.message)
+    if entry.code == WORKER_LOST:
+        return
     # Another member, or this process, may be able to; an error of this process is the file's. Also if the source has
     # changed: a file system may show a member another time of it, and this process compares contents in the end.
-    log.info("a member cannot send %s: %s", printable(transfer.path), entry.message)
     seen.unable.add(transfer.index)
 
 

@@ -122,7 +122,7 @@ class FileHashed(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="
 
 
 class OrderFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="failed"):
-    """The order cannot be carried out here. `code` is that of the error, "upload-gone" if the upload is gone."""
+    """The order cannot be carried out here. `code` is that of the error, or one of those below."""
 
     term: int
     order: int
@@ -157,6 +157,8 @@ Entry: TypeAlias = Outcome | LimitsApplied | Speed
 
 UPLOAD_GONE = "upload-gone"
 """Code of an `OrderFailed`: the upload service no longer has the upload."""
+WORKER_LOST = "worker-lost"
+"""Code of an `OrderFailed`: the worker, or the connection to its pool, was lost, whatever the order is."""
 
 
 def range_of(part: Part) -> PartRange:

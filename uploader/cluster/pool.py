@@ -24,7 +24,7 @@ import msgspec
 
 from uploader.cluster import carrier
 from uploader.cluster.leader import LeaderRole
-from uploader.cluster.messages import Entry, Hello, Limits, OrderFailed, OrderOver, Orders
+from uploader.cluster.messages import WORKER_LOST, Entry, Hello, Limits, OrderFailed, OrderOver, Orders
 from uploader.concurrency import unwrap_group
 from uploader.errors import Facts, JobBusy, PoolUnusable
 from uploader.figshare.settings import Settings
@@ -49,7 +49,7 @@ run on no other worker.
 """
 _WITHDRAW_TIMEOUT = 3.0
 """Seconds to wait in the end until the workers have stopped. Dask drops tasks whose client has gone."""
-_LOST = "worker-lost"
+_FAILED = "task-failed"
 _PARTS = 4
 """Parts of an order at most: only a whole task reports."""
 
@@ -92,7 +92,7 @@ class DaskWire:
     @property
     def _is_connected(self) -> bool:
         """False once the client has given up reaching the scheduler."""
-        return self._client.scheduler is not None
+        return self._client.status not in ("closing", "closed")
 
     async def _workers(self) -> dict[str, Any]:
         """Return the pool's workers; none once the scheduler is gone. Raises OSError if it does not answer."""
@@ -176,7 +176,8 @@ class DaskWire:
                 found += [(member, entry) for entry in entries]
             elif order is not None:
                 text = f"a task of the pool ended as {task.status}"
-                failed = OrderFailed(term=self._term, order=order, code=_LOST, message=text)
+                code = _FAILED if task.status == "error" else WORKER_LOST
+                failed = OrderFailed(term=self._term, order=order, code=code, message=text)
                 found += [(member, failed), (member, OrderOver(term=self._term, order=order))]
                 self._lost.setdefault(member, set()).add(order)
             del self._tasks[task]

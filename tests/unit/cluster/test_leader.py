@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.clock import VirtualClock
 from uploader._version import __version__
 from uploader.cluster.leader import LeaderRole
-from uploader.cluster.messages import End, Hello, LimitsApplied, Orders, PartDone
+from uploader.cluster.messages import WORKER_LOST, End, Hello, LimitsApplied, OrderFailed, Orders, PartDone
 from uploader.cluster.roster import SILENT, MemberView
 from uploader.cluster.wire import SETTLE
 
@@ -119,3 +119,13 @@ async def test_of_a_part_of_another_term_only_the_hash_is_kept() -> None:
     assert (job.reported, role._roster.needed) == ({}, set())
     role._take(job, "a", PartDone(term=TERM - 1, order=1, file_id=9, no=1, xxh3=77))
     assert (list(given.parts), job.reported, role._roster.needed) == ([1], {9: {1: 77}}, {"a"})
+
+
+@pytest.mark.parametrize(("code", "unable"), [(WORKER_LOST, set()), ("source-missing", {4})])
+async def test_a_worker_gets_a_file_again_unless_it_could_not_send_it(code: str, unable: set[int]) -> None:
+    role, _ = leader(Wire())
+    given = Mock(parts={1: Mock(size=4)})
+    given.sending.transfer = Mock(index=4, path="/a")
+    seen = role._roster.seen["a"] = MemberView(hello=HELLO, changed=0.0, alive=True, read=0.0, given={1: given})
+    role._take(run(), "a", OrderFailed(term=TERM, order=1, code=code, message="it ended"))
+    assert seen.unable == unable

@@ -13,7 +13,17 @@ import distributed
 import pytest
 
 from uploader.cluster import carrier, pool, slurm_pool
-from uploader.cluster.messages import Entry, Limits, Order, OrderFailed, OrderOver, Orders, PartsLeft, Secret
+from uploader.cluster.messages import (
+    WORKER_LOST,
+    Entry,
+    Limits,
+    Order,
+    OrderFailed,
+    OrderOver,
+    Orders,
+    PartsLeft,
+    Secret,
+)
 from uploader.cluster.pool import DaskWire
 from uploader.figshare.settings import Settings
 
@@ -56,6 +66,7 @@ class FakePool:
         self.waiting = self.most_waiting = 0
         """Questions without an answer, now and at most."""
         self.scheduler: FakePool | None = self
+        self.status = "running"
         self.fails: BaseException | None = None
         """What ends questions."""
         self.frozen = False
@@ -140,6 +151,17 @@ async def test_a_task_whose_result_is_lost_meanwhile_has_failed() -> None:
     assert [type(entry) for entry in found] == [OrderFailed, OrderOver]
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [("cancelled", WORKER_LOST), ("lost", WORKER_LOST), ("error", "task-failed")]
+)
+async def test_a_task_that_is_lost_has_not_failed_for_its_worker(status: str, code: str) -> None:
+    """It is, for example, after a short loss of the connection to the scheduler."""
+    wire = await wire_to(FakePool(Task(status)), (WORKER, 1))
+    (_, failed), _ = await wire.reports()
+    assert isinstance(failed, OrderFailed)
+    assert failed.code == code
+
+
 async def test_withdrawn_orders_are_reported_and_can_be_aborted_later() -> None:
     first, second = Task("pending"), Task("pending")
     left: list[Entry] = [PartsLeft(term=1, order=1, parts=(1,))]
@@ -195,11 +217,13 @@ async def test_each_order_comes_with_the_limits_of_its_worker() -> None:
     ]
 
 
-async def test_without_its_scheduler_a_pool_has_no_workers() -> None:
+@pytest.mark.parametrize("status", ["closing", "closed"])
+async def test_without_its_scheduler_a_pool_has_no_workers(status: str) -> None:
     """Dask's client has given up reaching it, and refuses everything."""
     client = FakePool(Task("pending"))
     wire = await wire_to(client, (WORKER, 1))
-    client.scheduler = None
+    client.status, client.fails = status, RuntimeError("ConnectionPool is closed")
+    client.scheduler = None if status == "closed" else client
     assert {name: hello.ended for name, hello in (await wire.members()).items()} == {WORKER: True, OTHER: True}
     assert await wire.reports() == []
     await wire.give(WORKER, Orders(seq=2, orders=(order(2),), connections=1))
