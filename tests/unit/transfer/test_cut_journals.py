@@ -16,6 +16,7 @@ from uploader.disk import Disk
 from uploader.errors import Conflict, JournalDamaged
 from uploader.figshare.models import Embargo
 from uploader.figshare.outcomes import UploadGone
+from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.journal.log import damaged_path, read_synced, synced_path
@@ -509,3 +510,26 @@ async def test_a_source_that_is_gone_stays_in_a_job_whose_plan_was_cut_off(world
     world.source("set/a", FILES["a"])
     await run_to_the_end(world, target)
     assert stored.contents(named=False) == [*STORED, ("set/c", md5(b"+"))]
+
+
+@pytest.mark.parametrize("lost", ["source", "plan"])
+async def test_the_first_source_is_added_in_another_folder_to_a_job_whose_plan_was_damaged(
+    world: World, lost: str
+) -> None:
+    """The paths of the new plan start from another folder than those of the damaged one."""
+    (world.folder / "first/logs").mkdir(parents=True)
+    for name, content in FILES.items():
+        world.source(f"second/set/{name}", content)
+    sources = Sources(paths=(str(world.folder / "first/logs"), str(world.folder / "second/set")))
+    world.figshare.fail("complete", Fault.KILLED_BEFORE, first=2)
+    assert await world.upload(sources, title=TITLE) == KILLED
+    world.figshare.clear_faults()
+    world.source("first/logs/1", b"+")
+    (job,) = world.jobs()
+    lines = (job / "journal").read_bytes().splitlines(keepends=True)
+    kept = [lines[0], *lines[2:]] if lost == "plan" else lines[:3]
+    (job / "journal").write_bytes(b"".join(kept))
+    for _ in range(2):
+        assert await world.upload(sources, title=TITLE) == 0, world.error
+        (item,) = world.figshare.stored_items.values()
+        assert world.contents(item.id) == [("logs/1", md5(b"+")), *STORED]

@@ -10,6 +10,7 @@ from typing import TypeGuard
 
 import msgspec
 
+from uploader.sources.models import remote_path
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState, StateLoader, SyncFacts
@@ -58,12 +59,14 @@ def _with_plan(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> Sequ
     If further sources were added since, events refer to files by other indices: those of sources that the journal has
     lost are left out, and their effects looked up.
     """
-    ours = [event for event in left if isinstance(event, ev.SourcePlanned)]
+    root = _root(plan) or ""
+    theirs = list(_whole_sources(plan, root))
+    ours = list(_whole_sources(left, _own_root(left, theirs, root)))
     files = max((event.files for event in left if isinstance(event, ev.JobPlanned | ev.JobGrown)), default=0)
     others: Iterable[ev.AnyEvent] = (event for event in left if not isinstance(event, _PLANNING))
-    if _agree(ours, files, plan):
+    if _agree(ours, files, theirs):
         return [*plan, *others]
-    sources = {_source_of(event): event for event in plan if isinstance(event, ev.SourcePlanned)}
+    sources = {_source_of(event): event for event in theirs}
     for event in ours:
         sources.setdefault(_source_of(event), event)  # it may have been excluded since, or be gone: renewal decides
     if files > len(sources):
@@ -75,15 +78,51 @@ def _with_plan(left: Sequence[ev.AnyEvent], plan: Sequence[ev.AnyEvent]) -> Sequ
     return [*first, *planned, *(e for e in plan if isinstance(e, ev.SourceSkipped)), *others]
 
 
-def _agree(ours: Sequence[ev.SourcePlanned], files: int, plan: Sequence[ev.AnyEvent]) -> bool:
+def _agree(ours: Sequence[ev.SourcePlanned], files: int, theirs: Sequence[ev.SourcePlanned]) -> bool:
     """Return True if the plan has all `files` sources (0: unknown), and those left by the same indices."""
-    theirs = {event.file: _source_of(event) for event in plan if isinstance(event, ev.SourcePlanned)}
-    known = files == len(theirs) or (not files and bool(ours))
-    return known and all(theirs.get(event.file) == _source_of(event) for event in ours)
+    by_index = {event.file: _source_of(event) for event in theirs}
+    known = files == len(by_index) or (not files and bool(ours))
+    return known and all(by_index.get(event.file) == _source_of(event) for event in ours)
 
 
 def _source_of(event: ev.SourcePlanned) -> tuple[str, str, str | None, bool]:
-    return event.path, event.name, event.folder, event.link
+    path = "" if event.archive is not None else event.path  # the folder that stands for an archive's members may change
+    return path, event.name, event.folder, event.link
+
+
+def _root(events: Iterable[ev.AnyEvent]) -> str | None:
+    return next((event.root for event in events if isinstance(event, ev.JobPlanned)), None)
+
+
+def _own_root(left: Sequence[ev.AnyEvent], theirs: Iterable[ev.SourcePlanned], default: str) -> str:
+    """Return the root of what is left of a plan. If that is lost, it is the one with which the sources left are among
+    those of another plan; `default` if none is.
+    """
+    if (root := _root(left)) is not None:
+        return root
+    ends = {f"/{event.path}" for event in left if isinstance(event, ev.SourcePlanned) and _is_below_root(event)}
+    for event in theirs:
+        end = f"/{remote_path(event.folder or '', event.name)}"
+        if end in ends and event.path.endswith(end):
+            return event.path.removesuffix(end)
+    return default
+
+
+def _is_below_root(event: ev.SourcePlanned) -> bool:
+    return not event.link and not event.path.startswith("/")
+
+
+def _whole_sources(events: Iterable[ev.AnyEvent], root: str) -> Iterator[ev.SourcePlanned]:
+    """Yield the sources of a plan that has this root, so that they are the same in one that has another."""
+    for event in events:
+        if not isinstance(event, ev.SourcePlanned):
+            continue
+        if _is_below_root(event):
+            inner, _, last = event.path.rpartition("/")
+            folder = inner if event.folder is None else event.folder
+            path, name = f"{root}/{event.path}", event.name or last
+            event = msgspec.structs.replace(event, path=path, name=name, folder=folder or None)
+        yield event
 
 
 def _moved(events: Iterable[ev.AnyEvent], indices: Mapping[int, int]) -> Iterator[ev.AnyEvent]:

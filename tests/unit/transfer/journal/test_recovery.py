@@ -89,3 +89,15 @@ def test_what_a_journal_has_left_belongs_to_the_same_sources_in_a_plan_with_more
     assert [(t.name, t.file_id) for t in state.transfers] == [("0", None), ("a", 10), ("c", None), ("b", 12)]
     assert [t.record_lost for t in state.transfers] == [True, False, True, False]
     assert recover([msgspec.structs.replace(own, files=5), *left[1:]], new, SyncFacts())[1] is None
+
+
+def test_an_archive_is_the_same_in_a_plan_with_another_folder_for_its_members() -> None:
+    def archive(index: int, folder: str) -> ev.SourcePlanned:
+        made = ev.Archive(id="0", format="zip", members=2)
+        return ev.SourcePlanned(index, path=folder, name=f"a-{index}.zip", size=90, mtime_ns=1, archive=made)
+
+    left: list[ev.AnyEvent] = [msgspec.structs.replace(PLAN, files=2), archive(0, "/data/set")]
+    new: list[ev.AnyEvent] = [msgspec.structs.replace(PLAN, files=3), *(archive(index, "/data") for index in range(3))]
+    _, state = recover(left, new, SyncFacts())
+    assert state is not None
+    assert [t.name for t in state.transfers] == ["a-0.zip", "a-1.zip", "a-2.zip"]
