@@ -12,4 +12,6 @@ cd "$PBS_O_WORKDIR" || exit 2
 # PBS signals the processes of the job at its limit, shortly before it kills them. Neither OpenPBS nor PBS Pro tells a job
 # how long it may run, so say it: a little less than the walltime.
 # --join: where a job before it still works, on a node that PBS has lost, this one helps, and continues alone after it.
-exec figup upload --deadline 3h55min --grace 60s --join "${FIGUP_SOURCE:-results.h5}" --item "${FIGUP_ITEM:-1234567}"
+# --state-dir: where all nodes see it, so that each job of the chain continues. FIGUP_STATE_DIR names another folder.
+exec figup upload --deadline 3h55min --grace 60s --join --state-dir "${FIGUP_STATE_DIR:-$PWD/figup-state}" \
+  "${FIGUP_SOURCE:-results.h5}" --item "${FIGUP_ITEM:-1234567}"

@@ -4,8 +4,8 @@
 #   scripts/hpc/slurm-chain.sh 5 results.h5 --item 1234567
 #
 # Each job of the chain runs the same command: it continues where the one before stopped, for whatever reason. Those that
-# find everything done verify it, send nothing and end with 0. The log is in the current folder, the state in figup's state
-# directory, which all nodes must see: FIGUP_STATE_DIR if it is not in your home.
+# find everything done verify it, send nothing and end with 0. The log is in the current folder, and so is the state, in
+# figup-state, unless FIGUP_STATE_DIR names another folder that all nodes see.
 set -euo pipefail
 
 jobs=$1

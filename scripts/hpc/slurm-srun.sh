@@ -13,4 +13,5 @@
 #SBATCH --no-requeue
 
 # --join: where a job before it still works, on a node that Slurm has lost, this one helps, and continues alone after it.
-exec srun --ntasks=1 figup upload --deadline auto --grace 60s --join "$@"
+# --state-dir: where all nodes see it, so that each job of the chain continues. FIGUP_STATE_DIR names another folder.
+exec srun --ntasks=1 figup upload --deadline auto --grace 60s --join --state-dir "${FIGUP_STATE_DIR:-$PWD/figup-state}" "$@"

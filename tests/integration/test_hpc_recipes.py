@@ -77,6 +77,23 @@ def test_a_job_of_a_chain_continues_after_one_that_still_worked(
     check_exactly_once(sandbox, source)
 
 
+@pytest.mark.parametrize("recipe", ["pbs.sh", "slurm-srun.sh"])
+def test_the_state_of_a_chain_is_beside_what_it_sends(
+    recipe: str, figup: Figup, env: dict[str, str], tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """The usual directory may be on a local disk, where other nodes cannot see it: --join refuses that."""
+    source = tmp_path / "results.h5"
+    item = str(figup.run("item", "create", "--title", "Results", "--json").expect(0).summary["item_id"])
+    write_program(tmp_path / "bin", "srun", 'shift; exec "$@"')
+    env |= {"PBS_O_WORKDIR": str(tmp_path), "FIGUP_SOURCE": str(source), "FIGUP_ITEM": item}
+    del env["FIGUP_STATE_DIR"]
+    words: list[str | Path] = [RECIPES / recipe, source, "--item", item]
+    done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "figup-state" / "jobs").iterdir())
+    check_exactly_once(sandbox, source)
+
+
 def commands() -> list[str]:
     """The uploads in recipes for programs that are not here."""
     texts = [(RECIPES / name).read_text("utf-8") for name in ("Snakefile", "upload.nf")]
