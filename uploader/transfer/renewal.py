@@ -10,7 +10,7 @@ from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
-from uploader.transfer.journal.state import FORGOTTEN, VANISHED, JobState, may_vanish
+from uploader.transfer.journal.state import FORGOTTEN, VANISHED, JobState
 
 
 def lost_sources(state: JobState, selection: Selection) -> set[str]:
@@ -66,7 +66,7 @@ def absence_events(state: JobState, forget_missing: bool) -> list[ev.AnyEvent]:
     A file that was sent is dropped, with `forget_missing` any file; not if the user named it, or nothing of its folder
     or of the job is left: then the command would fail, too.
     """
-    gone = {t.index for t in state.active if may_vanish(t) and _is_gone(t.path)}
+    gone = {t.index for t in state.active if state.may_vanish(t) and _is_gone(t.path)}
     if len(gone) == len(state.active):
         return []
     events: list[ev.AnyEvent] = []

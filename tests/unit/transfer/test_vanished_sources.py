@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.fakes.figshare import Fault, StoredFile, StoredItem
@@ -12,6 +14,8 @@ from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from uploader.sources.models import Sources
 from uploader.transfer.destination.options import ItemOptions
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.log import decode, encode, synced_path
 from uploader.transfer.options import Options
 
 pytestmark = pytest.mark.anyio
@@ -156,6 +160,25 @@ async def test_a_named_file_that_is_gone_is_an_error_of_the_command_and_of_resum
     statuses = [await world.resume(job), await world.upload(names, title=TITLE), await world.resume(job)]
     assert statuses[0] != 0
     assert statuses[1:] == [4, 4]
+
+
+def make_earlier(job: Path) -> None:
+    """Make the journal one of an earlier version, which does not say which files the user named."""
+    journal = job / "journal"
+    plan, *events = decode(journal.read_bytes()).events
+    sources = [msgspec.structs.replace(e, named=False) if isinstance(e, ev.SourcePlanned) else e for e in events]
+    journal.write_bytes(encode([msgspec.structs.replace(plan, named_known=msgspec.UNSET), *sources])[0])
+    synced_path(journal).unlink()
+
+
+async def test_a_named_file_that_is_gone_is_an_error_also_if_an_earlier_version_began_the_job(world: World) -> None:
+    names = [world.source("a", b"a" * 300), world.source("b", b"b" * 10)]
+    assert await world.upload(names, title=TITLE) == 0
+    (job,) = world.jobs()
+    make_earlier(job)
+    (world.folder / "a").unlink()
+    assert [await world.upload(names, title=TITLE), await world.resume(job.name)] == [4, 4]
+    assert await world.upload(names, title=TITLE) == 4, "resume does not drop it"
 
 
 @pytest.mark.parametrize("left", ["nothing", "the folder"])

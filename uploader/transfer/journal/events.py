@@ -35,7 +35,8 @@ class JobPlanned(JobEvent, frozen=True, kw_only=True, tag="job"):
 
     `created` is by this machine's clock, before any request; `version` is figup's. `root` is the folder that relative
     source paths start from, without a trailing slash. `project` is the project to create the item in, None for none;
-    `account` the account to act for, None for the token's own.
+    `account` the account to act for, None for the token's own. `named_known`: the sources' `named` is on record, which
+    earlier journals lack.
     """
 
     job: str
@@ -48,6 +49,7 @@ class JobPlanned(JobEvent, frozen=True, kw_only=True, tag="job"):
     root: str = ""
     project: int | None = None
     account: int | None = None
+    named_known: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class JobGrown(JobEvent, frozen=True, tag="grown"):

@@ -79,6 +79,7 @@ def plan_events(target: Target, selection: Selection, job: str) -> list[ev.AnyEv
         root=root,
         project=target.project,
         account=target.account,
+        named_known=True,
     )
     sources = [_source(index, chosen, root) for index, chosen in enumerate(selection.files)]
     return [plan, *sources, *_changes({}, _reasons(selection))]

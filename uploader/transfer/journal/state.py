@@ -299,8 +299,15 @@ class JobState:
     @property
     def orphaned(self) -> list[Transfer]:
         """Dropped transfers that were verified before their sources disappeared: the item must still hold them."""
-        sent = (t for t in self.transfers if t.dropped and t.state is State.VERIFIED and may_vanish(t))
+        sent = (t for t in self.transfers if t.dropped and t.state is State.VERIFIED and self.may_vanish(t))
         return [transfer for transfer in sent if self._reason(transfer) in ABSENT]
+
+    def may_vanish(self, transfer: Transfer) -> bool:
+        """Return True for a file that certainly was found in a folder: the user did not name it, so it may be missing
+        later.
+        """
+        known = self.plan.named_known is True
+        return known and not transfer.named and not transfer.link and transfer.archive is None
 
     @property
     def reported(self) -> list[Transfer]:
@@ -333,11 +340,6 @@ class JobState:
     def cancelled(self) -> bool:
         """True if the user cancelled the job."""
         return any(t.state is State.CANCELLED for t in self.transfers)
-
-
-def may_vanish(transfer: Transfer) -> bool:
-    """Return True for a file that was found in a folder: the user did not name it, so it may be missing later."""
-    return not transfer.named and not transfer.link and transfer.archive is None
 
 
 def keep_unfinished(files: dict[int, int], transfer: Transfer) -> None:
