@@ -178,7 +178,10 @@ def test_an_author_is_distinguished_from_namesakes(figup: Figup, figshare: Serve
     assert {one["matched_by"] for one in found} == {"orcid", "name"}
     assert all((orcid in one["orcids"].split(" | ")) == (one["matched_by"] == "orcid") for one in found)
     assert made.summary["records"]["excluded"]["of a namesake with another ORCID iD"] > 0
-    figup.run("report", "author", "--orcid", orcid, "--output", output, "--force", "--strict", *RATE).expect(0)
+    strict = figup.run(
+        "report", "author", "Jane Doe", "--orcid", orcid, "--output", output, "--force", "--strict", *RATE
+    ).expect(0)
+    assert " left out: matched by name alone\n" in strict.stderr
     assert {one["matched_by"] for one in rows(output)} == {"orcid"}
     assert "wrong check digit" in figup.run(
         "report", "author", "--orcid", "0000-0002-1825-0098", "--output", output).expect(2).stderr  # fmt: skip

@@ -200,7 +200,7 @@ class Matching:
                 name = v.authors({"authors": [found[by]]})[0]
                 return {"matched_by": by, "matched_author": name}
         if "name" in found:
-            return "that match by name alone"
+            return "matched by name alone"
         return "of a namesake with another ORCID iD" if other else "of other authors"
 
 
