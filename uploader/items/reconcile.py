@@ -30,9 +30,11 @@ def seconds_to_search(
 ) -> float:
     """Return the seconds to keep searching for the effect of a request: `time_limit`, or 0 once it must be visible.
 
-    `intended` is when the intent was recorded and `now` the present time, both by the server's clock. The time of the
-    last request is unknown: it may have been retried long after the intent.
+    `intended` is when the intent was recorded ("": unknown) and `now` the present time, both by the server's clock. The
+    time of the last request is unknown: it may have been retried long after the intent.
     """
+    if not intended:
+        return time_limit
     return time_limit if now - datetime.fromisoformat(intended) < visible_after else 0.0
 
 

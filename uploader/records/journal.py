@@ -167,20 +167,23 @@ class Linked(RecordEvent, frozen=True, kw_only=True, tag="linked"):
 
 
 class PublishIntended(RecordEvent, frozen=True, kw_only=True, tag="publishing"):
-    """The item, now of this version and curation status, is about to be published."""
+    """The item, now of this version and curation status, is about to be published. `at` is "" in earlier journals."""
 
     version: int
     curation: str = ""
+    at: str = ""
 
     def changes(self) -> dict[str, Any]:
-        return {"publishing": self, "publish_unanswered": True, "done": False}
+        return {"publishing": self, "publish_unanswered": True, "publish_asked_at": self.at, "done": False}
 
 
 class NotPublished(RecordEvent, frozen=True, kw_only=True, tag="refused"):
-    """Figshare refused to publish the item, and each earlier request had an answer: no effect can appear late."""
+    """Figshare refused to publish the item. `earlier` is when a request was made that has no answer, "" for none."""
+
+    earlier: str = ""
 
     def changes(self) -> dict[str, Any]:
-        return {"publish_unanswered": False}
+        return {"publish_unanswered": bool(self.earlier), "publish_asked_at": self.earlier}
 
 
 class Published(RecordEvent, frozen=True, kw_only=True, tag="published"):
@@ -274,7 +277,9 @@ class RecordState(msgspec.Struct, array_like=True, kw_only=True):
     publishing: PublishIntended | None = None
     """The last request to publish the item as it is described now, unless it is known to have had its effect."""
     publish_unanswered: bool = False
-    """The answer to the last request to publish is unknown."""
+    """The answer to the last request to publish, or to an earlier one, is unknown."""
+    publish_asked_at: str = ""
+    """When that request was made (server's clock); "" if unknown."""
     published: str = ""
     unpublished: bool = False
     """The job changed the item since it published it last, if it did."""

@@ -280,13 +280,14 @@ class Steps:
                 release.check_publishable(detail, await release.unfinished_files(self.api, self.item_id))
         if published is None:
             self.stop.check()
-            earlier_unanswered = self.state.publish_unanswered
-            intent = ev.PublishIntended(key=key, version=detail.version, curation=detail.curation_status)
-            await self.job.commit_intent(intent)
+            now = self.api.server_now().isoformat()
+            earlier = (self.state.publish_asked_at or now) if self.state.publish_unanswered else ""
+            await self.job.commit_intent(
+                ev.PublishIntended(key=key, version=detail.version, curation=detail.curation_status, at=now)
+            )
 
             async def on_refused() -> None:
-                if not earlier_unanswered:
-                    await self.job.commit(ev.NotPublished(key=key))
+                await self.job.commit(ev.NotPublished(key=key, earlier=earlier))
 
             with self.stop.interruptible():  # its effect may take long; the next run looks for it
                 published = await release.publish(
@@ -301,8 +302,10 @@ class Steps:
             item = await self.api.items.detail(self.item_id)
             return item if release.was_published_since(item, intent.version, intent.curation) else None
 
-        limit = release.seconds_to_publish(SETTLE_TIMEOUT) if self.state.publish_unanswered else 0.0
-        return await poll(check, limit, self._clock)
+        limit, asked_at = release.seconds_to_publish(SETTLE_TIMEOUT), self.state.publish_asked_at
+        is_open = self.state.publish_unanswered
+        left = seconds_to_search(asked_at, self.api.server_now(), limit) if is_open else 0.0
+        return await poll(check, left, self._clock)
 
     # --- outcomes --------------------------------------------------------------------------------------------------
 

@@ -99,6 +99,20 @@ async def test_a_refused_publish_request_does_not_hide_an_earlier_one_without_an
     assert (item.version, world.figshare.log.count("publish")) == (1, 2)
 
 
+async def test_a_refused_publish_request_makes_an_earlier_one_no_younger(world: RecordWorld) -> None:
+    world.figshare.fail("publish", Fault.KILLED_BEFORE)
+    world.figshare.fail("publish", Fault.REJECTED, first=2)
+    assert await world.run(RECORDS[:1], RunOptions(publish=True)) == KILLED
+    await world.clock.sleep(timedelta(hours=23).total_seconds())
+    since = world.clock.monotonic()
+    assert await world.run(RECORDS[:1], RunOptions(publish=True)) == 1
+    assert world.clock.monotonic() - since > 60
+    await world.clock.sleep(timedelta(hours=2).total_seconds())
+    since = world.clock.monotonic()
+    assert await world.run(RECORDS[:1], RunOptions(publish=True)) == 0
+    assert world.clock.monotonic() - since < 10
+
+
 async def test_items_created_before_are_published_when_that_is_asked_for(world: RecordWorld) -> None:
     assert await world.run(RECORDS) == 0
     assert await world.run(RECORDS, RunOptions(publish=True)) == 0

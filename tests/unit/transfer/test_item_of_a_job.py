@@ -376,6 +376,28 @@ async def test_a_refused_publish_request_is_not_waited_for(world: World) -> None
     assert (item.version, world.clock.monotonic() - since < 10) == (1, True)
 
 
+@pytest.mark.parametrize("refused", [False, True])
+async def test_an_earlier_publish_request_is_waited_for_until_its_effect_must_be_visible(
+    world: World, refused: bool
+) -> None:
+    """A refusal makes it no younger."""
+    world.figshare.fail("publish", Fault.KILLED_BEFORE)
+    assert await publish(world) == KILLED
+    world.figshare.clear_faults()
+    (item,) = world.figshare.stored_items.values()
+    if refused:
+        await world.clock.sleep(timedelta(hours=23).total_seconds())
+        world.figshare.fail("publish", Fault.REJECTED)
+        since = world.clock.monotonic()
+        assert await publish(world) == 1
+        assert world.clock.monotonic() - since > 60
+        world.figshare.clear_faults()
+    await world.clock.sleep(timedelta(hours=2 if refused else 25).total_seconds())
+    since = world.clock.monotonic()
+    assert await publish(world) == 0
+    assert (item.version, world.clock.monotonic() - since < 10) == (1, True)
+
+
 @pytest.mark.parametrize("first", range(1, 13))
 async def test_a_sent_file_is_published_whichever_listing_is_from_before(world: World, first: int) -> None:
     """Any listing may come from a replica whose copy is older than the file."""

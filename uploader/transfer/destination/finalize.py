@@ -122,8 +122,9 @@ async def _publish(
         is_published = found is not None and intent is not None and intent.files == mark
     if not is_published:
         release.check_publishable(item, unfinished)
-        earlier_unanswered = run.state.publish_unanswered
-        await run.commit_intent(ev.PublishIntended(item.version, mark, item.curation_status))
+        now = run.api.server_now().isoformat()
+        earlier = (run.state.publish_asked_at or now) if run.state.publish_unanswered else ""
+        await run.commit_intent(ev.PublishIntended(item.version, mark, item.curation_status, now))
 
         async def on_turn() -> None:
             if run.clock.monotonic() - checked > _CHECK_AGE:
@@ -131,8 +132,7 @@ async def _publish(
             await run.lock.check()
 
         async def on_refused() -> None:
-            if not earlier_unanswered:
-                await run.commit(ev.NotPublished())
+            await run.commit(ev.NotPublished(earlier))
 
         before = item
         item = await release.publish(

@@ -167,8 +167,11 @@ async def find_published(run: JobRun, intent: ev.PublishIntended) -> ItemDetail 
         item = await run.api.items.detail(run.item_id)
         return item if was_published_since(item, intent.version, intent.curation) else None
 
-    time_limit = seconds_to_publish(run.options.settle_timeout) if run.state.publish_unanswered else 0.0
-    return await _poll(run, check, time_limit, f"publishing item {run.item_id}")
+    state, time_limit = run.state, seconds_to_publish(run.options.settle_timeout)
+    left = (
+        seconds_to_search(state.publish_asked_at, run.api.server_now(), time_limit) if state.publish_unanswered else 0.0
+    )
+    return await _poll(run, check, left, f"publishing item {run.item_id}")
 
 
 async def find_file(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | None = None) -> int | None:

@@ -186,23 +186,25 @@ class FinalStepsRequested(JobEvent, frozen=True, kw_only=True, tag="end?"):
 class PublishIntended(JobEvent, frozen=True, tag="public?", omit_defaults=True):
     """The item, which has this version (0: never published) and curation status, is about to be published.
 
-    `files` is `JobState.files_fingerprint` at that time. It is "", and `curation` None, in earlier journals.
+    `files` is `JobState.files_fingerprint` at that time. It and `at` are "", and `curation` None, in earlier journals.
     """
 
     version: int
     files: str = ""
     curation: str | None = None
+    at: str = ""
 
 
-class NotPublished(JobEvent, frozen=True, tag="public-"):
-    """Figshare refused the last request to publish, and each earlier one had an answer: no effect can appear late."""
+class NotPublished(JobEvent, frozen=True, tag="public-", omit_defaults=True):
+    """Figshare refused the last request to publish. `earlier` is when one was made that has no answer, "" for none."""
+
+    earlier: str = ""
 
 
 class FinalStepDone(JobEvent, frozen=True, kw_only=True, tag="end", omit_defaults=True):
     """A requested final step completed: `value` is the DOI, the private link, or the visibility.
 
-    `at` is None in journals of earlier versions. After publishing, `url` is the public page and `doi` the DOI, None if
-    Figshare has not returned them.
+    `at` is None in earlier journals. After publishing, `url` is the public page and `doi` the DOI, None if unknown.
     """
 
     step: str
@@ -361,10 +363,7 @@ class DuplicateFound(FileEvent, frozen=True, tag="twin"):
 
 
 class RemnantRemoved(FileEvent, frozen=True, tag="rm"):
-    """A remote file of this transfer that is no longer needed was deleted (or was gone).
-
-    `kept`: it was not deleted, because others may need it.
-    """
+    """A useless remote file of this transfer was deleted (or was gone), or `kept` because others may need it."""
 
     id: int
     kept: bool = False

@@ -45,7 +45,7 @@ def recover(
     if not is_whole(state):
         return taken, None
     changes = _changes_of_item(state, kept.item) if newer else []
-    if newer and kept.publishing is not None and state.last_publish_intent != kept.publishing:
+    if newer and kept.publishing is not None and _untimed(state.last_publish_intent) != _untimed(kept.publishing):
         changes.append(kept.publishing)
     for event in [*changes, *_possible_intents(state, kept, without_item=without_item)]:
         state.apply(event)
@@ -153,6 +153,11 @@ def replay(events: Iterable[ev.AnyEvent]) -> tuple[list[ev.AnyEvent], JobState |
 def is_whole(state: JobState | None) -> TypeGuard[JobState]:
     """Return True if there is a state, and it has every source of the job."""
     return state is not None and state.complete
+
+
+def _untimed(intent: ev.PublishIntended | None) -> ev.PublishIntended | None:
+    """Return an intent as the record of a sync has it."""
+    return msgspec.structs.replace(intent, at="") if intent is not None else None
 
 
 def _changes_of_item(state: JobState, item: int | None) -> list[ev.AnyEvent]:

@@ -70,7 +70,9 @@ class JobState:
     last_publish_intent: ev.PublishIntended | None = None
     """The same, also when the outcome is known."""
     publish_unanswered: bool = False
-    """True while the effect of that request may still appear, since it has no answer."""
+    """True while the effect of that or an earlier request may still appear, since it has no answer."""
+    publish_asked_at: str = ""
+    """When that request was made (server's clock); "" if unknown."""
     published: str | None = None
     """`files_fingerprint` when this job last published the item; None if it has not."""
     done_steps: dict[str, str] = field(default_factory=dict)
@@ -153,7 +155,7 @@ class JobState:
             case ev.PublishIntended():
                 self._intend_publishing(event)
             case ev.NotPublished():
-                self.publish_unanswered = False
+                self.publish_unanswered, self.publish_asked_at = bool(event.earlier), event.earlier
             case ev.FinalStepDone():
                 self.done_steps[event.step] = event.value
                 if event.step == "publish":
@@ -208,7 +210,8 @@ class JobState:
         self.files = event.files
 
     def _intend_publishing(self, event: ev.PublishIntended) -> None:
-        self._version_intended, self.publish_unanswered = event.version + 1, True
+        self._version_intended = event.version + 1
+        self.publish_unanswered, self.publish_asked_at = True, event.at
         self.publish_intent = event if event.files else msgspec.structs.replace(event, files=self.files_fingerprint)
         self.last_publish_intent = self.publish_intent
 
