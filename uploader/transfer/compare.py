@@ -104,6 +104,15 @@ def other_spelling(wanted: str, paths: Collection[str]) -> str | None:
     return next((path for path in paths if path != wanted), None)
 
 
+def by_place(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:
+    """Return files by their places: folder and name, of links the address."""
+    found: dict[str, list[File]] = {}
+    for file in files:
+        place = file.download_url if file.is_link_only else file.path_among(folders)
+        found.setdefault(place, []).append(file)
+    return found
+
+
 def classify(file: File | None, expected: Expected, folder: str | None = None) -> Match:
     """Compare a remote file with what it must be. `folder` is the file's own; None: not known, not compared."""
     if file is None or expected.file_id not in (None, file.id):

@@ -25,7 +25,7 @@ from uploader.transfer.journal.lifecycle import State
 from uploader.transfer.journal.plan import renewal_events
 from uploader.transfer.options import Options
 from uploader.transfer.parts.team import Leader
-from uploader.transfer.recheck import ItemCheck, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, forget_events, recheck_finished_job
 from uploader.transfer.renewal import absence_events, has_sent, lost_sources, select_moved
 from uploader.transfer.report import Cancellation, Report, RunFailed
 from uploader.transfer.run.context import JobRun
@@ -206,10 +206,13 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     async def _recheck(self, job: OpenJob) -> ItemCheck | None:
         """Recheck a finished job. None if something must be sent again: a changed source or a lost remote file."""
         try:
-            reread, archives = self.options.reread, self.states.archives(job.name)
+            archives = self.states.archives(job.name)
+            reread, forget = self.options.reread, self.options.forget_missing
             with self.listening(self.notify), self.stop.interruptible():
                 check = await job.lock.held_while(
-                    lambda: recheck_finished_job(self.api, job.state, archives, self.notify, reread=reread)
+                    lambda: recheck_finished_job(
+                        self.api, job.state, archives, self.notify, reread=reread, forget=forget
+                    )
                 )
         except SourceChanged:
             if not self.options.restart_changed:
@@ -217,7 +220,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return None
         except ItemNotFound as error:
             raise about_job(job.state, error) from error
-        await job.renew([ev.RemoteLost(transfer.index, exists) for transfer, _, exists in check.lost])
+        lost = [ev.RemoteLost(transfer.index, exists) for transfer, _, exists in check.lost]
+        await job.renew([*forget_events(check), *lost])
         for transfer, text, _ in check.lost:
             self.notify(no.Warned(message=f"{printable(transfer.path)}: {text}; sending it again"))
         return None if check.lost else check

@@ -123,8 +123,8 @@ async def preview(
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if finished and state is not None and item is not None and all(file.status == "done" for file in files):
         files = _rechecked(files, state, remote, item.folders)
-    if state is not None and item is not None:
-        changes = renewal_events(state, selection, lost, forget_missing=options.forget_missing)
+    if state is not None and item is not None and not options.forget_missing:
+        changes = renewal_events(state, selection, lost)
         files += _orphaned(state, changes, remote, item)
     space = _space(account, files) if account is not None else None
     return Preview(

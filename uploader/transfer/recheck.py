@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from uploader.concurrency import StorageSlots, close_in_background, in_own_thread, in_thread
-from uploader.errors import ChecksumWrong, Facts, FigupError, SourceChanged, SourceNotFound
+from uploader.errors import ChecksumWrong, Conflict, Facts, FigupError, SourceChanged, SourceNotFound
 from uploader.figshare.models import File, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.items.reconcile import GONE_AFTER, TIME_LIMIT
@@ -23,6 +23,7 @@ from uploader.text import printable
 from uploader.transfer.compare import (
     Expected,
     Match,
+    by_place,
     classify,
     different_files,
     expected_of,
@@ -35,8 +36,9 @@ from uploader.transfer.compare import (
     paths_in_item,
     remote_match,
 )
+from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
-from uploader.transfer.journal.state import JobState
+from uploader.transfer.journal.state import FORGOTTEN, JobState
 from uploader.transfer.notices import Listener, report_reading
 from uploader.transfer.run.listing import list_item, read_item
 from uploader.transfer.run.service import Service
@@ -81,10 +83,17 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Other complete files with different content in the places of transfers of a recovered journal, which may have
     lost their planned replacement.
     """
+    forgotten: tuple[Transfer, ...] = ()
+    """Those that are gone here and there, and that the user does without."""
     unfinished: tuple[File, ...] = ()
     """All files of the item whose upload was not completed."""
     public: bool = False
     """True if the item has been published, by this job or otherwise."""
+
+
+def forget_events(check: ItemCheck) -> list[ev.SourceSkipped]:
+    """Return the events that record which files the user does without."""
+    return [ev.SourceSkipped(printable(transfer.path), FORGOTTEN) for transfer in check.forgotten]
 
 
 _PAUSES = (0.0, 1.0, GONE_AFTER - 1.0)
@@ -103,12 +112,12 @@ def is_sent_again(transfer: Transfer, match: Match) -> bool:
 
 
 async def recheck_finished_job(
-    api: Service, state: JobState, archives: Archives, notify: Listener, *, reread: bool = False
+    api: Service, state: JobState, archives: Archives, notify: Listener, *, reread: bool = False, forget: bool = False
 ) -> ItemCheck:
     """Check that the sources are what was sent and that the item still holds them, complete and verified.
 
-    With `reread` all sources are read, even if their times are unchanged. Raises SourceChanged, SourceNotFound,
-    ChecksumWrong, and what `check_item` raises.
+    With `reread` all sources are read, even if their times are unchanged; for `forget` see `check_item`, whose errors
+    it raises as well as SourceChanged, SourceNotFound, ChecksumWrong.
     """
     changed, read = [], dict[int, FileStamp]()
     sources = [transfer for transfer in state.active if not transfer.link]
@@ -122,14 +131,14 @@ async def recheck_finished_job(
     # Reading may have taken hours.
     for transfer in await anyio.to_thread.run_sync(_needs_rehash, sources, archives) if read else ():
         await check_source(transfer, archives, notify, read.get(transfer.index))
-    return await check_item(api, state)
+    return await check_item(api, state, forget=forget)
 
 
-async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) -> ItemCheck:
+async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, *, forget: bool = False) -> ItemCheck:
     """List the item and compare every verified file of the job with it: the last check before success is reported.
 
-    Raises Conflict if a file was changed there, or it and its source are gone, ItemNotFound, and Md5Pending if Figshare
-    does not give an MD5.
+    Raises Conflict if a file was changed there, or it and its source are gone (unless they are to `forget`),
+    ItemNotFound, and Md5Pending if Figshare does not give an MD5.
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
@@ -142,10 +151,12 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
     if suspects:
         # Before this is reported or sent again: the server may have answered from an old copy of its data.
         remote, folders = await _confirm(api, state, state.item_id, suspects, remote, settle)
-    by_path = _by_path(remote.not_owned_by(state.transfers), folders)
+    by_path = by_place(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.transfers}, by_path) if by_path else {}
-    errors = (orphan_error(transfer, remote.of(transfer), folders, state.item_id) for transfer in orphaned)
-    error: FigupError | None = next((problem for problem in errors if problem is not None), None)
+    errors = [(transfer, orphan_error(transfer, remote.of(transfer), folders, state.item_id)) for transfer in orphaned]
+    forgotten = tuple(transfer for transfer, problem in errors if forget and isinstance(problem, Conflict))
+    problems = (problem for _, problem in errors if problem and not (forget and isinstance(problem, Conflict)))
+    error: FigupError | None = next(problems, None)
     lost, duplicates, different, undecided = [], [], [], []
     for transfer in state.active:
         match, text = remote_match(transfer, remote.of(transfer), folders)
@@ -159,8 +170,8 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
         if match is Match.SAME and (duplicate := find_duplicate(transfer, there)) is not None:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in different_files(transfer, there)]
-        if state.recovered and (forgotten := forgotten_files(transfer, there)):
-            undecided.append((transfer, forgotten))
+        if state.recovered and (others := forgotten_files(transfer, there)):
+            undecided.append((transfer, others))
     if error is not None and not lost:
         raise error
     # Also of a dropped transfer: an empty file would prevent publishing.
@@ -172,6 +183,7 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT) 
         different=tuple(different),
         late=tuple(late),
         undecided=tuple(undecided),
+        forgotten=forgotten,
         unfinished=tuple(unfinished),
         public=item.is_public,
     )
@@ -253,15 +265,6 @@ async def _read_again(
         with suppress(FileGone):
             remote.others[file_id] = await api.file(item_id, file_id)
     return remote
-
-
-def _by_path(files: Iterable[File], folders: Mapping[int, str]) -> dict[str, list[File]]:
-    """Files by folder and name, links by address."""
-    by_path: dict[str, list[File]] = {}
-    for file in files:
-        place = file.download_url if file.is_link_only else file.path_among(folders)
-        by_path.setdefault(place, []).append(file)
-    return by_path
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

@@ -10,7 +10,7 @@ from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
-from uploader.transfer.journal.state import FORGOTTEN, VANISHED, JobState
+from uploader.transfer.journal.state import COMPLETE, FORGOTTEN, VANISHED, JobState
 
 
 def lost_sources(state: JobState, selection: Selection) -> set[str]:
@@ -70,11 +70,9 @@ def absence_events(state: JobState, forget_missing: bool) -> list[ev.AnyEvent]:
     if len(gone) == len(state.active):
         return []
     events: list[ev.AnyEvent] = []
-    if forget_missing:
-        events += [ev.SourceSkipped(printable(transfer.path), FORGOTTEN) for transfer in state.orphaned]
     for transfer in (state.transfers[index] for index in sorted(gone)):
         if (forget_missing or transfer.state is State.VERIFIED) and not _is_gone(_top_of(transfer)):
-            reason = FORGOTTEN if forget_missing else VANISHED
+            reason = VANISHED if transfer.state in COMPLETE else FORGOTTEN
             events += [ev.SourceDropped(transfer.index), ev.SourceSkipped(printable(transfer.path), reason)]
     return events
 

@@ -200,3 +200,29 @@ async def test_resume_drops_an_unsent_source_that_is_gone_only_on_request(world:
     assert item.version == 0
     assert await world.resume(job, options=FORGET) == 0
     assert world.contents(item.id) == [("tree/sub/a", md5(b"a" * 300))]
+
+
+@pytest.mark.parametrize("call", ["upload", "resume"])
+async def test_a_file_that_the_item_holds_is_not_forgotten_until_it_is_gone_there_too(world: World, call: str) -> None:
+    tree, item, verified = await send_tree(world, finished=True)
+    shutil.rmtree(world.folder / "tree/sub")
+    (job,) = (path.name for path in world.jobs())
+
+    async def again() -> tuple[int, list[str], list[str]]:
+        status = await (
+            world.resume(job, options=FORGET) if call == "resume" else world.upload(tree, title=TITLE, options=FORGET)
+        )
+        assert world.report is not None
+        reasons = [skip.reason for skip in world.report.skipped if skip.path.endswith("a")]
+        return status, sorted(file.name for file in world.report.files), reasons
+
+    for _ in range(2):
+        assert await again() == (0, ["a", "b"], ["vanished"])
+    assert world.report is not None
+    assert "tree/sub/a" in Path(world.report.manifest_remote or "").read_text()
+    remove(item, verified)
+    for _ in range(2):
+        assert await again() == (0, ["b"], ["forgotten"])
+    async with world.client() as client:
+        plan = await client.preview(tree, title=TITLE)
+    assert plan.exit_status == 0

@@ -20,7 +20,7 @@ from uploader.transfer.files.decide import advise_replacing, decide, effective_p
 from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.recheck import ItemCheck, check_item
+from uploader.transfer.recheck import ItemCheck, check_item, forget_events
 from uploader.transfer.run.context import JobRun
 
 
@@ -29,11 +29,11 @@ async def check_files(run: JobRun) -> ItemCheck:
 
     Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
     """
-    settle = run.options.settle_timeout
+    settle, forget = run.options.settle_timeout, run.options.forget_missing
 
     async def attempt() -> ItemCheck | None:
         try:
-            found = await check_item(run.api, run.state, settle)
+            found = await check_item(run.api, run.state, settle, forget=forget)
         except (Conflict, Md5Pending) as error:
             if all(run.state.transfers[index].path != error.path for index in run.verified):
                 raise  # of an earlier run
@@ -43,8 +43,10 @@ async def check_files(run: JobRun) -> ItemCheck:
     with run.stop.interruptible():
         # A file sent in this run does not count as lost or changed until every copy of the server's data must show it.
         check = await poll(attempt, settle if run.verified else 0.0, run.clock) or await check_item(
-            run.api, run.state, settle
+            run.api, run.state, settle, forget=forget
         )
+    for event in forget_events(check):
+        await run.commit(event)
     for transfer, _, exists in check.lost:
         await run.commit(ev.RemoteLost(transfer.index, exists))
     if check.lost:

@@ -19,7 +19,7 @@ from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.journal.state import ABSENT, FORGOTTEN, VANISHED, JobState
+from uploader.transfer.journal.state import ABSENT, COMPLETE, FORGOTTEN, VANISHED, JobState
 
 if TYPE_CHECKING:
     from uploader.sources.archive.plan import Plan
@@ -90,7 +90,8 @@ def renewal_events(
 ) -> list[ev.AnyEvent]:
     """Make the events for a repeated command: sources that it adds or no longer names. `lost` are paths of sources that
     no longer exist: they stay in the job and fail when they are sent, because absence is not intent. Changed sources
-    are detected when they are sent, too. With `forget_missing` the item need not hold sources that are gone.
+    are detected when they are sent, too. With `forget_missing` the user does without sources that are gone and were not
+    sent; whether the item still holds the others is checked later.
     """
     # As a rule, the files and their order are the same: then no key is kept of a hundred thousand files.
     same = sum(1 for _ in takewhile(_is_source_of, zip(selection.files, state.transfers, strict=False)))
@@ -117,7 +118,7 @@ def renewal_events(
         # What the user left out stays so when it is removed here, too.
         kept = before if transfer.dropped and before not in ABSENT else None
         reason = skipped.setdefault(path, kept or _drop_reason(path, skipped))
-        forgotten = forget_missing or before == FORGOTTEN
+        forgotten = before == FORGOTTEN or (forget_missing and transfer.state not in COMPLETE)
         if forgotten and reason in ABSENT and transfer.archive is None:
             skipped[path] = FORGOTTEN
     return [*events, *_changes(state.skipped, skipped)]

@@ -21,6 +21,8 @@ VANISHED, FORGOTTEN = "vanished", "forgotten"
 """Why a source is not sent: it no longer exists; and the user does without it."""
 ABSENT = frozenset({VANISHED, "empty-folder", "link", "link-loop"})
 """Reasons that say only that a source is not there any more, not that the user left it out."""
+COMPLETE = (State.VERIFIED, State.COMPLETED)
+"""States in which the item holds the whole file."""
 
 
 class ItemState(enum.Enum):
@@ -254,7 +256,7 @@ class JobState:
     @property
     def files_fingerprint(self) -> str:
         """Identifies the set of complete remote files; a replaced file has a new id."""
-        there = (t.file_id for t in self.transfers if t.state in (State.VERIFIED, State.COMPLETED))
+        there = (t.file_id for t in self.transfers if t.state in COMPLETE)
         ids = sorted(file_id for file_id in there if file_id is not None)
         return xxhash.xxh3_64_hexdigest(",".join(map(str, ids)).encode())
 
@@ -317,8 +319,7 @@ class JobState:
         """Transfers to show in reports: the active ones, and dropped ones that had become a complete file, unless the
         user does without them.
         """
-        complete = (State.VERIFIED, State.COMPLETED)
-        return [t for t in self.transfers if not t.dropped or (t.state in complete and self._reason(t) != FORGOTTEN)]
+        return [t for t in self.transfers if not t.dropped or (t.state in COMPLETE and self._reason(t) != FORGOTTEN)]
 
     def _reason(self, transfer: Transfer) -> str | None:
         return self.skipped.get(printable(transfer.path))
