@@ -55,6 +55,8 @@ _OF_THIS_PROCESS = (
 """Errors of a leader after which another process may do better: the job continues without it."""
 _WAIT_FOR_LEADER = 300.0
 """Seconds that a process without a token waits for one that has one."""
+_WAIT_FOR_NEXT = 60.0
+"""The same after the job has ended without something, which another member may lead the job once more to do."""
 _SHOW = 10.0
 """Seconds between two reports of progress by a member."""
 
@@ -86,6 +88,8 @@ class JoinedTeam:
         self._sent = 0
         self._began: float | None = None
         """When this process first joined, in monotonic seconds."""
+        self._has_ended = False
+        """True once the job ended while this process was its member."""
 
     @property
     def may_lead(self) -> bool:
@@ -153,8 +157,11 @@ class JoinedTeam:
         self._sent += role.sent
         if end is not None:
             await wire.close()
-            return await self._conclude(execution, job, end)
-        return await self._report_without_end(execution, job)
+            report: Report | None = await self._conclude(execution, job, end)
+        else:
+            report = await self._report_without_end(execution, job)
+        self._has_ended |= report is not None
+        return report
 
     def _member_role(self, execution: Execution, wire: MemberFiles, hello: Hello) -> MemberRole:
         return MemberRole(
@@ -167,11 +174,12 @@ class JoinedTeam:
             notify=execution.notify,
             end=execution.end,
             grace=execution.options.grace,
-            patience=None if self._may_lead else _WAIT_FOR_LEADER,
+            patience=None if self._may_lead else _WAIT_FOR_NEXT if self._has_ended else _WAIT_FOR_LEADER,
         )
 
     async def _report_without_end(self, execution: Execution, job: str) -> Report | None:
-        """Return the report of a membership that ended before the job; None if this process may lead now.
+        """Return the report of a membership that ended before the job; None if this process may lead now, or nobody
+        leads the job once more.
 
         Raises Interrupted or RunFailed after a stop request, NoToken if no process can lead.
         """
@@ -181,7 +189,7 @@ class JoinedTeam:
             if await in_thread(states.readable_state, job) is None:
                 raise error
             raise RunFailed(error, await self._report(execution, job, error.exit_status))
-        if not self._may_lead:
+        if not self._may_lead and not self._has_ended:
             state = await in_thread(states.readable_state, job)
             if state is None or not state.concluded:
                 raise NoToken(f"no process with a token works on job {job}")
@@ -247,4 +255,5 @@ async def _end_if_held(lock: JobLock, role: LeaderRole, wire: LeaderFiles, end: 
 
 def _leader_of(folder: Path, disk: Disk) -> str | None:
     found = Leases(folder, disk).newest()
-    return found.holder() if found is not None else None
+    has_ended = found is None or (found.lease is not None and found.lease.ended)
+    return found.holder() if found is not None and not has_ended else None

@@ -47,7 +47,8 @@ class Team(Leader, Protocol):
         """Lead an open job during the block; members are told how it ends."""
 
     async def assist(self, execution: Execution, job: str) -> Report | None:
-        """Send parts for the leader until the job ends, and return its report; None if it has no leader.
+        """Send parts for the leader until the job ends, and return its report; None if it has no leader. After a report
+        a process that may not lead waits for another leader.
 
         Raises RunFailed with the leader's error, and Interrupted if this process must stop.
         """
@@ -99,11 +100,12 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
         Updating the job consumes the call's `selection`, so a further attempt to lead only resumes the job. If the job
         ended without some of the `selection` (files may have been added since the leader looked), or without what
-        `item_options` request (the leader's command may have others), it is opened once more.
+        `item_options` request (the leader's command may have others), it is opened once more, by another process if
+        this one has no token.
         """
         if self.team is None:
             return await call(open_job())
-        opened = False
+        opened, missing = False, None
         while True:
             job = open_job(shared_with=self.stop)
             if self.team.may_lead:
@@ -116,13 +118,13 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                         raise
                 opened |= job.opened and not (selection is not None and selection.files)
             if (report := await self.team.assist(self, job.name)) is None:
+                if missing is not None and not self.team.may_lead:
+                    raise NoToken(f"job {job.name} ended without {missing}")
                 continue
             wanted = None if opened else selection
             missing = await anyio.to_thread.run_sync(self._missing, job.name, wanted, item_options)
             if missing is None:
                 return report
-            if not self.team.may_lead:
-                raise NoToken(f"job {job.name} ended without {missing}")
 
     def _missing(self, job: str, selection: Selection | None, item_options: ItemOptions | None) -> str | None:
         """Return what a job that ended lacks of what a call asked for; None for nothing. Blocks."""

@@ -499,6 +499,31 @@ async def test_a_process_without_a_token_does_not_claim_what_nobody_published(ne
     assert isinstance(crew.members["p1"].error, NoToken)
 
 
+async def test_a_process_without_a_token_waits_for_one_that_does_what_is_missing(new_crew: NewCrew) -> None:
+    """Also if that takes two of them, one after the other."""
+    crew = new_crew(some_contents(random.Random(5), big=1, small=3), strangers=True)
+
+    async def script(crew: Crew) -> None:
+        crew.start()
+        await crew.clock.sleep(20)
+        for requested, may_lead in [("DOI", True), ("everything", False), ("everything", True)]:
+            crew.target = {"title": "title", "item_options": REQUESTS[requested]}
+            crew.start(may_lead=may_lead)
+            await crew.clock.sleep(2)
+        for name in ("p1", "p3"):
+            crew.freeze(name)
+        for name in ("p1", "p3"):  # one after the other, each some time after the job has ended
+            while crew.members["p0"].status is None or (name == "p3" and crew.members["p1"].status is None):
+                await crew.clock.sleep(5)
+            await crew.clock.sleep(20)
+            crew.wake(name)
+
+    await crew.play(script)
+    assert {member.status for member in crew.members.values()} == {0}
+    crew.check()
+    assert is_requested(crew, EVERYTHING)
+
+
 @pytest.mark.parametrize("touched", [False, True], ids=["shown to one member", "touched"])
 async def test_a_source_that_has_another_time(
     new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch, touched: bool
