@@ -20,7 +20,7 @@ from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import MayHaveSent, find_file, find_leftovers, is_being_sent
 from uploader.transfer.files.turns import listed, turn_to_start
 from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.lifecycle import Step, Transfer, next_step
+from uploader.transfer.journal.lifecycle import State, Step, Transfer, next_step
 from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
@@ -88,7 +88,12 @@ async def initiate(
         async with turn_to_start(run, transfer, seen) as decided:
             if not decided:
                 return False
-            file_id = await run.send_intended(intent, ask)
+            try:
+                file_id = await run.send_intended(intent, ask)
+            except NO_EFFECT:
+                if transfer.state is State.INITIATING:
+                    await run.commit(ev.NotInitiated(transfer.index))
+                raise
             try:
                 await run.commit(ev.UploadInitiated(transfer.index, id=file_id))
             finally:
@@ -98,10 +103,7 @@ async def initiate(
         reason = f"{printable(transfer.path)}: {outcome.reason}; checking whether it took effect"
         await run.wait_to_try_again(backoff, reason)
         return False
-    except NO_EFFECT as error:
-        await run.commit(ev.NotInitiated(transfer.index))
-        if not isinstance(error, ItemNotFound):
-            raise
+    except ItemNotFound as error:
         if item_seen:
             await run.api.item(run.item_id)
             rejected = f"Figshare has item {run.item_id}, but rejects files for it (404)"

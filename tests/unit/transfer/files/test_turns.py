@@ -17,7 +17,7 @@ from tests.fakes.figshare import Fault
 from tests.fakes.world import World, md5
 from tests.support.existing_files import complete_file
 from uploader.disk import Disk
-from uploader.errors import Conflict, ServerFailing
+from uploader.errors import Conflict, ItemNotFound, RequestRejected, ServerFailing
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.sources.models import Sources
@@ -85,6 +85,26 @@ async def test_the_turn_is_passed_on_after_a_lost_answer(world: World) -> None:
     assert world.figshare.log.count("initiate") == 2
     assert await both(world, item.id) == [0, 0]
     assert world.contents(item.id) == [("a", md5(CONTENT)), ("b", md5(b"b" * 100))]
+
+
+@pytest.mark.parametrize("fault", [Fault.TRANSIENT, ItemNotFound("gone")])
+async def test_a_list_that_cannot_be_read_again_ends_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, fault: Fault | Exception
+) -> None:
+    item = world.figshare.add_item()
+    begin = PlaceLog.begin
+
+    def outdated(*_: object) -> Refusal:
+        world.figshare.fail("files", fault, times=100)
+        return Refusal.OUTDATED
+
+    monkeypatch.setattr(PlaceLog, "begin", outdated)
+    assert await world.upload(world.source("a", CONTENT), item=item.id) in (1, 75)
+    assert world.error is None or isinstance(world.error, ServerFailing | RequestRejected)
+    monkeypatch.setattr(PlaceLog, "begin", begin)
+    world.figshare.clear_faults()
+    assert await world.upload(world.source("a", CONTENT), item=item.id) == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
 
 
 def test_the_log_is_bounded_and_forgets_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
