@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -116,6 +117,10 @@ class Skipped:
     path: str
     reason: Reason
     remote_path: str = field(default="", compare=False)
+    follow: Callable[[], Iterator[SourceFile | Skipped | FigupError]] | None = field(
+        default=None, compare=False, repr=False
+    )
+    """Find what the same walk would find if it followed this link; None if it is none. Blocks."""
 
 
 @dataclass(kw_only=True)

@@ -5,6 +5,7 @@ Memory is proportional to the current path, not to the number of files.
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import sys
@@ -121,16 +122,27 @@ def walk(top: str, prefix: str, rules: Rules) -> Iterator[Found]:
     except FigupError as error:
         yield error
         return
-    while root:
-        entry = next(root[-1].entries, None)
+    yield from _walk(root, prefix, rules)
+
+
+def _walk(folders: list[_Folder], prefix: str, rules: Rules) -> Iterator[Found]:
+    """Visit all entries, the last folder's first; folders that are entered are added."""
+    while folders:
+        entry = next(folders[-1].entries, None)
         if entry is None:
-            root.pop()
+            folders.pop()
             continue
-        found = _visit(entry, root[-1], prefix, rules)
+        found = _visit(entry, folders[-1], prefix, rules)
         if isinstance(found, _Folder):
-            root.append(found)
+            folders.append(found)
         elif found is not None:
             yield found
+
+
+def _follow(link: os.DirEntry[str], inner: str, ignores: Ignores, prefix: str, rules: Rules) -> Iterator[Found]:
+    """Walk what a skipped link leads to; `inner` and `ignores` are those of the folder that has it."""
+    folder = _Folder(inner=inner, ignores=ignores, above=frozenset(), entries=iter((link,)))
+    return _walk([folder], prefix, msgspec.structs.replace(rules, follow_symlinks=True))
 
 
 class _Empty(Exception):
@@ -158,9 +170,15 @@ def _visit(entry: os.DirEntry[str], folder: _Folder, prefix: str, rules: Rules) 
         return error
     except PATH_FAULTS as error:
         return path_error(error, entry.path)
+    if not asked_for:
+        return None
     end = "/" if _is_folder(entry) else ""
-    return (
-        Skipped(path=entry.path + end, reason=skip, remote_path=remote_path(prefix, inner) + end) if asked_for else None
+    follow = functools.partial(_follow, entry, folder.inner, folder.ignores, prefix, rules)
+    return Skipped(
+        path=entry.path + end,
+        reason=skip,
+        remote_path=remote_path(prefix, inner) + end,
+        follow=follow if skip in ("link", "link-loop") else None,
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 
-from uploader.sources.models import Selection, SourceFile
-from uploader.sources.walk import chosen_file
+from uploader.errors import SourceNotFound
+from uploader.sources.filters import IGNORE_FILE
+from uploader.sources.models import Selection, Skipped, SourceFile
+from uploader.sources.walk import Found
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
@@ -41,22 +44,53 @@ def _is_begun(transfer: Transfer) -> bool:
 def select_moved(state: JobState, selection: Selection) -> None:
     """Select the sources of a job that a link has replaced, or a folder above them: they were moved. Blocks.
 
-    One that was not sent yet is sent; one that was sent stays in the job if the link leads to the version sent.
+    One that was not sent yet is sent, unless it is left out now; one that was sent stays in the job if the link leads
+    to the version sent. Raises what prevents one from being sent.
     """
-    skipped = {skip.path for skip in selection.skipped if skip.reason in ("link", "link-loop")}
-    folders = tuple(path for path in skipped if path.endswith("/"))
+    links = {skip.path: skip for skip in selection.skipped if skip.follow is not None}
     # The user may have named such a link, and a selection may come here twice.
-    chosen = {key_of(file) for file in selection.files} if skipped else set()
-    found: set[str] = set()
-    for transfer in state.active if skipped else ():
-        replaced = transfer.path in skipped or transfer.path.startswith(folders)
-        if not replaced or key_of(transfer) in chosen or not os.path.isfile(transfer.path):  # noqa: PTH113
-            continue
-        moved = chosen_file(transfer.path, transfer.folder, name=transfer.name, md5=transfer.expected)
-        if transfer.state is not State.VERIFIED or _is_version(transfer, moved):
-            selection.files.append(moved)
-            found.add(transfer.path)
-    selection.skipped = [skip for skip in selection.skipped if skip.path not in found]
+    chosen = {key_of(file) for file in selection.files} if links else set()
+    moved: dict[str, dict[tuple[str, str], Transfer]] = {}
+    for transfer in state.active if links else ():
+        link = next((path for path in _with_folders(transfer.path) if path in links), None)
+        if link is not None and transfer.archive is None and key_of(transfer) not in chosen:
+            moved.setdefault(link, {})[key_of(transfer)] = transfer
+    for link, transfers in moved.items():
+        follow = links[link].follow
+        _take_moved(follow() if follow is not None else (), transfers, selection)
+    selected = {file.path for file in selection.files} if moved else set()
+    selection.skipped = [skip for skip in selection.skipped if skip.path not in moved or skip.path not in selected]
+
+
+def _take_moved(behind: Iterable[Found], transfers: Mapping[tuple[str, str], Transfer], selection: Selection) -> None:
+    """Add what was found behind a link to a selection, as far as it concerns these transfers. Raises the errors."""
+    paths = {path for transfer in transfers.values() for path in _with_folders(transfer.path)}
+    for found in behind:
+        match found:
+            case SourceFile():
+                transfer = transfers.get(key_of(found))
+                if transfer is not None and (transfer.state is not State.VERIFIED or _is_version(transfer, found)):
+                    selection.files.append(found)
+            case Skipped():
+                if found.path in paths:
+                    selection.skipped.append(found)
+            case SourceNotFound():
+                pass  # one of the job is lost: see `lost_sources`
+            case _ if not paths.isdisjoint(_subjects(found.path or "")):
+                raise found
+
+
+def _subjects(path: str) -> tuple[str, str, str]:
+    """Return what an error with this path concerns: a file, a folder, or one with this ignore file."""
+    return path, f"{path}/", path.removesuffix(IGNORE_FILE)
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """Return a path and the folders above it, each with a slash at the end, the nearest first."""
+    yield path
+    while above := path.rpartition("/")[0]:
+        yield f"{above}/"
+        path = above
 
 
 def absence_events(state: JobState, forget_missing: bool) -> list[ev.AnyEvent]:
