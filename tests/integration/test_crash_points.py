@@ -8,7 +8,7 @@ point meets each kind of crash; with it, each point does.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,10 @@ HOWS = ("kill", "power", "full")
 SHARDS = 4
 TURNS = 6
 """Samples that together have every point; without `exhaustive`, one is taken."""
-BY_CHANCE = 2
-"""Points that depend on time, such as a regular commit, may occur in one run and not in the next."""
+BY_CHANCE = 0.25
+"""Share of points that may be missed: those that depend on time, such as a regular commit or a heartbeat, occur more
+often in a slower run, so that the last numbers of one do not occur in a faster one.
+"""
 AT_THE_END = 3
 """Points of a series of crashes that may not be reached, once nearly everything is done."""
 
@@ -68,7 +70,7 @@ def test_a_crash_at_every_point(how: str, shard: int, crasher: Crasher, sandbox:
 
 
 def crash_at(
-    points: Iterable[int], names: list[str], how: str, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
+    points: Sequence[int], names: list[str], how: str, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """End an upload at each of these points, and check that the next run repairs what it left."""
     missed = 0
@@ -81,7 +83,7 @@ def crash_at(
             missed += not story.crashes
         story.finish()
         story.check()
-    assert missed <= BY_CHANCE
+    assert missed <= BY_CHANCE * len(points)
     check_nothing_sent_twice(sandbox)
 
 
@@ -237,14 +239,15 @@ def test_a_crash_while_the_item_is_described_and_published(
     points = [p for p in distinct(names) if p >= 10 and not parts[0] < p <= parts[-1] + 10]
     assert len(points) > 60
     missed = 0
-    for point in points[shard::6]:
+    chosen = points[shard::6]
+    for point in chosen:
         story = Story(crasher, sandbox, tmp_path / str(point), f"ordered, {point}, {names[point - 1]}", ordered=True)
         story.run(point)
         missed += not story.crashes
         story.finish()
         story.check()
         story.check_orders()
-    assert missed <= BY_CHANCE
+    assert missed <= BY_CHANCE * len(chosen)
 
 
 @pytest.mark.parametrize("shard", [0, *(pytest.param(shard, marks=pytest.mark.exhaustive) for shard in range(1, 4))])

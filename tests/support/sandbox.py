@@ -38,7 +38,7 @@ class Sandbox:
             raise RuntimeError("this sandbox was not started")
         return self._process
 
-    def start(self, *, timeout: float = 20) -> None:
+    def start(self, *, timeout: float = 120) -> None:
         """Returns when it answers; the first time on any free ports, later on the same."""
         self.dir.mkdir(parents=True, exist_ok=True)
         home = self.dir.parent
