@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import unicodedata
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import anyio
 import msgspec
@@ -16,6 +17,7 @@ from tests.fakes.world import KILLED, World, md5
 from uploader.figshare.models import File, Item, Upload
 from uploader.figshare.outcomes import AmbiguousAnswer, UploadGone
 from uploader.figshare.ratelimit import OnTurn
+from uploader.sources.archive.layout import Format
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import Options
@@ -430,6 +432,27 @@ async def test_the_late_effect_of_an_initiation_does_not_block_the_next_run(
     kept = [("a", "created")] if named and policy != "replace" else []
     assert world.contents(item.id) == sorted([*kept, ("a", md5(CONTENT))])
     assert ("may come from a request of this job" in warnings(world)) == bool(kept)
+
+
+@pytest.mark.parametrize("pack", [None, "zip"])
+async def test_the_late_effect_for_an_earlier_version_does_not_block_the_next_run(
+    world: World, pack: Format | None
+) -> None:
+    options = Options(pack=pack)
+    source = Path(world.source("set/a", CONTENT)).parent
+    world.figshare.files_lag = 100.0
+    world.figshare.fail("initiate", Fault.LOST_AFTER)
+    world.figshare.fail("initiate", Fault.TRANSIENT, first=2)
+    assert await world.upload(source, options=options, title=TITLE) == 75
+    world.figshare.clear_faults()
+    world.figshare.files_lag = 0.0
+    await world.clock.sleep(200)
+    world.source("set/a", CONTENT[:100])
+    async with world.client(options) as client:
+        assert (await client.preview(source, title=TITLE)).exit_status == 0
+    assert await world.upload(source, options=options, title=TITLE) == 0, world.error
+    (item,) = world.figshare.stored_items.values()
+    assert len(item.files) == 1
 
 
 async def test_somebody_s_upload_in_progress_still_blocks_the_next_run(world: World) -> None:

@@ -57,7 +57,8 @@ async def find_late(api: Service, item_id: int, transfer: Transfer, others: Sequ
     if not transfer.unanswered:
         return set()
     unfinished = [file for file in others if classify(file, Expected()) is Match.UNFINISHED]
-    new = [file for file in unfinished if file.size == transfer.size and file.id not in transfer.known]
+    sizes = {transfer.size, *transfer.earlier_sizes}
+    new = [file for file in unfinished if file.size in sizes and file.id not in transfer.known]
     owned = await owners() if new else {}
     return {file.id for file in new if file.id not in owned and await is_untouched(api, item_id, file)}
 

@@ -141,8 +141,8 @@ _NO_PARTS = Parts()
 class Transfer(msgspec.Struct, kw_only=True, gc=False):
     """One source being sent to one remote file: the state that its events lead to. The garbage collector can skip it.
 
-    `source` is the source's path, or a link's address; None if it is the remote path below the folder `root`, which
-    many transfers share. `named`: the user named the file, not a folder that has it.
+    `source` is the source's path, with `link` an address to refer to; None if it is the remote path below the folder
+    `root`, which many transfers share. `named`: the user named the file, not its folder; `expected`: gave its MD5.
     """
 
     index: int
@@ -156,9 +156,7 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     folder: str = ""
     """The remote folder, "a/b"; "" for none."""
     expected: str | None = None
-    """The MD5 that the user expects of the source; None for none."""
     link: bool = False
-    """True if `source` is an address to refer to."""
     archive: ev.Archive | None = None
     """The archive to make of the sources below `path`; None for a file."""
     named: bool = False
@@ -178,6 +176,8 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     """True if an earlier remote file of this transfer was given up or is gone."""
     unanswered: bool = False
     """True if the search for an initiation's effect found nothing: it may still appear."""
+    earlier_sizes: tuple[int, ...] = ()
+    """Bytes of earlier versions of the source for which an initiation may still have an effect."""
     late: bool = False
     """True if an effect was ever missing: it may appear even after this job is finished."""
     lost: tuple[int, ...] = ()
@@ -197,11 +197,10 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     superseded: tuple[int, ...] = ()
     """Complete remote files with the wrong content, to be removed after a good one is verified."""
     replaces: tuple[int, ...] = ()
-    """Remote files of any origin that the user asked to replace: removed after this one is verified."""
+    """Remote files of any origin that the user asked to replace: removed after this one is verified (`replaced`)."""
     replaces_unfinished: tuple[int, ...] = ()
     """Those of `replaces` that were unfinished when that was decided."""
     replaced: tuple[int, ...] = ()
-    """Those of `replaces` that have been removed."""
     spared: tuple[int, ...] = ()
     """Those of `superseded` and `replaces` that were kept because others may need them."""
     error: ev.Failed | None = None
@@ -332,6 +331,7 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
                 transfer.superseded += _detach_remote(transfer)
             else:
                 transfer.remnants += _detach_remote(transfer)
+            transfer.earlier_sizes += (transfer.size,) if transfer.unanswered else ()
             transfer.size, transfer.mtime_ns, transfer.inode = event.size, event.mtime_ns, event.inode
             transfer.ctime_ns, transfer.archive = event.ctime_ns, event.archive or transfer.archive
             transfer.md5 = transfer.kept = transfer.error = None
