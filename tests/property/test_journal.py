@@ -29,6 +29,7 @@ def test_written_events_are_read_back(events: list[ev.AnyEvent]) -> None:
     assert replay.clean
 
 
+@pytest.mark.search
 @given(lives(), st.data())
 def test_any_prefix_is_a_journal_without_its_torn_last_line(events: list[ev.AnyEvent], data: st.DataObject) -> None:
     whole = encode(events)[0]
@@ -58,6 +59,7 @@ def test_any_damaged_byte_is_detected(events: list[ev.AnyEvent], data: st.DataOb
     assert len(events) - len(replay.events) <= 2
 
 
+@pytest.mark.search
 @given(lives(), st.data())
 def test_a_lost_line_is_detected(events: list[ev.AnyEvent], data: st.DataObject) -> None:
     lines = encode(events)[0].splitlines(keepends=True)

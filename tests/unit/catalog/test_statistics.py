@@ -25,6 +25,7 @@ from uploader.figshare.statistics_api import Granularity
 DAYS = st.dates(date(2000, 1, 1), date(2060, 12, 31))
 
 
+@pytest.mark.search
 @given(DAYS, DAYS, st.sampled_from(sorted(LIMITS)))
 def test_slices_neither_overlap_nor_leave_a_day_out(one: date, other: date, granularity: Granularity) -> None:
     period = Period(min(one, other), max(one, other))

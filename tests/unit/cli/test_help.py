@@ -196,6 +196,7 @@ def test_the_script_for_fish_completes(tmp_path: Path, capsys: pytest.CaptureFix
     assert done.stdout == "metadata\tWrite and check files that describe items.\n"
 
 
+@pytest.mark.search
 def test_the_script_for_zsh_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zsh = require_program("zsh", "zsh")
     script = tmp_path / "figup.zsh"

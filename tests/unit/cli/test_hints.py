@@ -51,6 +51,7 @@ def situations() -> set[str]:
     return found - {""}
 
 
+@pytest.mark.search
 def test_every_situation_has_its_hint_and_every_hint_its_situation() -> None:
     codes = {code_of(kind) for kind in [*KINDS, SandboxBusy]} | {"sandbox-failed"}
     named = situations() | BY_VALUE | {"other-account", "own-account"}

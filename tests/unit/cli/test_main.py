@@ -161,6 +161,7 @@ print("loaded", gc.isenabled(), gc.get_freeze_count() > 0)
 """
 
 
+@pytest.mark.search
 @pytest.mark.parametrize(("module", "as_usual"), [("uploader.__main__", False), ("uploader.cli.main", True)])
 def test_the_command_looks_for_garbage_once_it_is_loaded_and_another_program_as_usual(
     module: str, as_usual: bool
@@ -189,6 +190,7 @@ def test_ctrl_c_shows_no_traceback_while_modules_are_imported() -> None:
     assert "signal True" in done.stdout
 
 
+@pytest.mark.search
 def test_jobs_are_completed_in_the_state_directory_of_the_command_line(tmp_path: Path) -> None:
     add_job(tmp_path, "abc")
     for line in (f"figup --state-dir {tmp_path} status a", f"figup status --state-dir {tmp_path} a"):

@@ -59,6 +59,7 @@ amounts = st.builds(lambda parts, size: Amount(parts=parts, size=size), st.integ
 shares = st.one_of(st.none(), st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))))
 
 
+@pytest.mark.search
 @given(files, st.lists(st.tuples(st.sampled_from(NAMES), amounts, shares), max_size=60))
 def test_every_part_is_given_once_and_no_more_than_asked_for(
     files: list[tuple[list[int], bool]], requests: list[tuple[str, Amount, tuple[int, int] | None]]

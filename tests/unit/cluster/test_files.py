@@ -52,6 +52,7 @@ entries: st.SearchStrategy[list[Entry]] = st.lists(
 )
 
 
+@pytest.mark.search
 @given(st.lists(entries, max_size=4), st.lists(st.integers(0, 2000), max_size=6))
 def test_a_report_is_read_whole_however_much_of_it_is_visible_when(batches: list[list[Entry]], cuts: list[int]) -> None:
     data, seed = b"", 0

@@ -42,6 +42,7 @@ def new_crew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls:
     return make
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("strangers", [False, True], ids=["one machine", "strangers"])
 async def test_several_processes_are_one_job(new_crew: NewCrew, strangers: bool) -> None:
     crew = new_crew(some_contents(random.Random(1), big=1, small=20), strangers=strangers)
@@ -52,6 +53,7 @@ async def test_several_processes_are_one_job(new_crew: NewCrew, strangers: bool)
     assert {name for name, *_ in crew.figshare.sent} == set(crew.members)
 
 
+@pytest.mark.search
 async def test_the_next_leader_resumes_after_a_kill(new_crew: NewCrew) -> None:
     crew = new_crew(some_contents(random.Random(2), big=2, small=20), strangers=True)
 
@@ -205,6 +207,7 @@ async def test_connections_are_limited_for_all_together(new_crew: NewCrew) -> No
     crew.check()
 
 
+@pytest.mark.search
 async def test_orders_are_read_seldom_while_there_is_much_to_send(
     new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +235,7 @@ async def test_orders_are_read_seldom_while_there_is_much_to_send(
     assert len(reads) < 0.5 * seconds + 3 * member.SOON / member.POLL_SOON
 
 
+@pytest.mark.search
 async def test_the_rate_is_limited_for_all_together(new_crew: NewCrew) -> None:
     crew = new_crew(some_contents(random.Random(8), big=3, small=0))
     limit, burst = 16.0, 512
@@ -264,6 +268,7 @@ async def test_members_of_another_version_get_nothing_to_send(
     assert len(warnings) == 1
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("full", ["p0", "p1"], ids=["leader", "member"])
 async def test_the_others_continue_without_a_process_whose_quota_is_used_up(new_crew: NewCrew, full: str) -> None:
     crew = new_crew(some_contents(random.Random(5), big=2, small=20), strangers=True)
@@ -333,6 +338,7 @@ async def test_what_members_leave_does_not_become_more_with_each_interruption(
     assert max(left) <= 4, "of the last run and the present one"
 
 
+@pytest.mark.search
 async def test_an_archive_is_sent_by_the_leader_alone(new_crew: NewCrew) -> None:
     crew = new_crew(some_contents(random.Random(3), big=2, small=20), strangers=True)
     crew.options = Options(pack="zip")
@@ -391,6 +397,7 @@ async def test_a_file_that_the_leader_did_not_see_is_sent(new_crew: NewCrew) -> 
     assert len(crew.world.jobs()) == 1
 
 
+@pytest.mark.search
 async def test_a_process_without_a_token_does_not_claim_what_was_not_sent(new_crew: NewCrew) -> None:
     contents = some_contents(random.Random(5), big=1, small=3)
     crew = new_crew({f"results/{name}": content for name, content in contents.items()})
@@ -524,6 +531,7 @@ async def test_a_process_without_a_token_waits_for_one_that_does_what_is_missing
     assert is_requested(crew, EVERYTHING)
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("touched", [False, True], ids=["shown to one member", "touched"])
 async def test_a_source_that_has_another_time(
     new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch, touched: bool
@@ -547,6 +555,7 @@ async def test_a_source_that_has_another_time(
     assert {name for name, *_ in crew.figshare.sent} == {"p0", "p2"} | ({"p1"} if touched else set())
 
 
+@pytest.mark.search
 async def test_the_md5_of_a_file_that_changed_meanwhile_is_not_reported(
     new_crew: NewCrew, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def encoded(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
+@pytest.mark.search
 @given(JSON, st.sampled_from(PARSERS))
 def test_any_json_is_a_value_or_a_clear_error(value: object, parse: Callable[[bytes], Any]) -> None:
     with contextlib.suppress(ProtocolViolation, NotJson):
@@ -93,6 +94,7 @@ def test_any_bytes_are_a_value_or_a_clear_error(body: bytes, parse: Callable[[by
         parse(body)
 
 
+@pytest.mark.search
 @given(JSON | st.builds(lambda text: {"message": text}, st.text()))
 def test_any_server_message_fits_one_line(value: object) -> None:
     words = server_message(encoded(value))

@@ -266,6 +266,7 @@ async def test_an_early_response_is_reported_not_the_broken_pipe(
         hold.set()
 
 
+@pytest.mark.search
 async def test_an_early_response_survives_a_following_reset(connect: Connect) -> None:
     """The loop is busy meanwhile, so that response and reset are both pending, unread, at the next write."""
 

@@ -88,6 +88,7 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
     assert parse_retry_after(value, NOW) == seconds
 
 
+@pytest.mark.search
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{1,5} [0-9:]{1,9}( [A-Z+0-9-]+)?"))
 def test_any_retry_after_text_is_handled(value: str) -> None:
     seconds = parse_retry_after(value, NOW)

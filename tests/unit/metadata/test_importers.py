@@ -496,6 +496,7 @@ KEYS = st.sampled_from(
 )
 
 
+@pytest.mark.search
 @hypothesis.given(
     st.sampled_from(
         [

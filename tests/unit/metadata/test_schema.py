@@ -207,6 +207,7 @@ def test_lists_have_their_limit() -> None:
     assert one_problem(f"keywords: [{', '.join(map(str, range(101)))}]")[2] == "has 101 entries; Figshare allows 100"
 
 
+@pytest.mark.search
 def test_a_huge_description_is_rejected_before_rendering() -> None:
     field, line, message, hint = one_problem(f"title: abc\ndescription: {'word ' * 4100}")
     assert (field, line) == ("description", 2)

@@ -176,6 +176,7 @@ def _peak_of(path: Path, records: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.search
 def test_memory_hardly_grows_with_the_file(tmp_path: Path) -> None:
     """Each of these records has 1,400 bytes; what is kept of one is its key and some compressed bytes."""
     path = tmp_path / "records.jsonl"

@@ -526,6 +526,7 @@ async def test_other_files_than_one_link_are_kept(world: RecordWorld, other: str
     assert links(world) == [NEW]
 
 
+@pytest.mark.search
 async def test_an_interrupted_replacement_of_a_link_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any request, and with yet another link, or the first one again, in the file of the next run."""
     requests = [(name, fault) for name in ("files", "link", "delete_file", "detail")

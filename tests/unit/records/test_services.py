@@ -267,6 +267,7 @@ def test_titles_without_markup_however_it_is_written(read: Read) -> None:
     assert found == ["The Castor & p < 0.05", "Castor & sons", "Beavers x"]
 
 
+@pytest.mark.search
 def test_authors_of_the_same_name_and_many_of_them(read: Read) -> None:
     iri = f"https://orcid.org/{ORCID}"
     wang, carl, ada = ({"given": one, "family": "Wang"} for one in ("Y.", "Carl", "Ada"))

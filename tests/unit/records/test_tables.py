@@ -116,6 +116,7 @@ def test_columns_are_counted_from_the_first_one_of_the_sheet(tmp_path: Path) -> 
     assert [one.text for one in file.problems] == ["row 3: column 6 has no name in the header, but contains 'x'"]
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("value", [None, "x"])
 def test_a_cell_far_from_the_others_does_not_take_all_memory(tmp_path: Path, value: str | None) -> None:
     """The library would take 550 GB, and end the process; an empty cell with a format does not matter."""
@@ -132,6 +133,7 @@ def test_a_cell_far_from_the_others_does_not_take_all_memory(tmp_path: Path, val
         read(tmp_path, content.getvalue(), "records.xlsx")
 
 
+@pytest.mark.search
 @pytest.mark.parametrize(("row", "column"), [(1_048_575, 2), (999, 16_383)])
 def test_a_far_cell_is_told_before_the_library_takes_memory_for_the_blanks(
     tmp_path: Path, row: int, column: int

@@ -57,6 +57,7 @@ def test_a_request_without_origin_is_allowed() -> None:
     assert is_served([], settings())
 
 
+@pytest.mark.search
 @pytest.mark.parametrize(
     ("given", "served", "foreign"),
     [

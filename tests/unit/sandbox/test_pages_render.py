@@ -21,6 +21,7 @@ def test_adjacent_segments_in_the_same_state_are_merged() -> None:
     assert segments([], []) == []
 
 
+@pytest.mark.search
 @given(st.lists(st.integers(1, 50).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count)))))
 def test_a_bar_accounts_for_every_part(buckets: list[tuple[int, int]]) -> None:
     bar = segments(buckets, [1, 7])

@@ -92,6 +92,7 @@ def fields(row: Row) -> dict[str, str]:
     return {key: value for key, value in given_ones.items() if value}
 
 
+@pytest.mark.search
 @given(ROWS)
 def test_a_manifest_is_equal_in_every_format(rows: list[Row]) -> None:
     table = io.StringIO(newline="")

@@ -257,6 +257,7 @@ async def test_without_any_record_of_the_item_a_published_one_is_named(world: Wo
     assert list(world.figshare.stored_items) == [item.id]
 
 
+@pytest.mark.search
 async def test_somebody_s_published_item_of_the_title_does_not_hinder_a_job_without_one(world: World) -> None:
     """The record of the last sync says that the job had no item, and only an item on record is published."""
     for name, content in FILES.items():
@@ -281,6 +282,7 @@ async def test_somebody_s_published_item_of_the_title_does_not_hinder_a_job_with
         assert world.contents(own) == STORED
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("interrupted", ["never", "send_part 5", "initiate 2"])
 @pytest.mark.parametrize("on_conflict", ["skip", "fail"])
 async def test_the_dry_run_of_a_damaged_job_has_the_status_of_its_upload(
@@ -444,6 +446,7 @@ async def test_an_upload_whose_intent_was_cut_off_is_named_with_what_removes_it(
     assert (world.contents(item.id), item.version) == ([("a", md5(FILES["a"]))], 1)
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("named", [False, True])
 async def test_an_upload_that_appears_after_its_record_was_cut_off_is_removed(world: World, named: bool) -> None:
     """In an item that the user named it may be another's, and is only reported."""
@@ -464,6 +467,7 @@ async def test_an_upload_that_appears_after_its_record_was_cut_off_is_removed(wo
         assert world.contents(item.id) == STORED
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("added", ["0", "b2"])
 async def test_a_file_is_added_to_the_folder_of_a_job_whose_journal_was_cut_off(

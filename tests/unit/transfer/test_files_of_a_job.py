@@ -129,6 +129,7 @@ async def test_the_delay_requested_by_the_server_is_kept(world: World) -> None:
     assert world.clock.monotonic() >= 42
 
 
+@pytest.mark.search
 async def test_a_part_that_keeps_failing_ends_the_run_after_the_retry_time_and_can_be_resumed(world: World) -> None:
     source = world.source("a", CONTENT)
     world.figshare.fail("send_part", PartFailed("503"), times=10_000)
@@ -350,6 +351,7 @@ async def test_a_file_damaged_twice_is_an_error(world: World) -> None:
     assert isinstance(world.error, Md5Mismatch)
 
 
+@pytest.mark.search
 async def test_a_late_md5_is_awaited_until_the_timeout(world: World) -> None:
     source = world.source("a", CONTENT)
     world.figshare.md5_delay = 2000.0

@@ -559,6 +559,7 @@ async def test_large_files_beside_it(world: World, survey: Path) -> None:
     assert "survey/large.bin" not in members(archive(world, "small.zip"))
 
 
+@pytest.mark.search
 async def test_several_archives(world: World, survey: Path) -> None:
     for number in range(30):
         (survey / f"more {number:02}").write_bytes(bytes(number))

@@ -76,6 +76,7 @@ async def test_many_random_orders(stage: Stage, scene: Scene) -> None:
     await play_at_random(stage, scene, range(SEEDS, ALL_SEEDS))
 
 
+@pytest.mark.search
 async def test_a_process_that_began_nothing_does_not_remove_the_job_of_one_that_took_it_over(stage: Stage) -> None:
     def prepare(world: World) -> None:
         world.figshare.fail("create", Fault.TRANSIENT)

@@ -107,6 +107,7 @@ async def test_a_list_that_cannot_be_read_again_ends_the_run(
     assert world.contents(item.id) == [("a", md5(CONTENT))]
 
 
+@pytest.mark.search
 def test_the_log_is_bounded_and_forgets_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places_module, "_STRIPES", 2)
 

@@ -40,6 +40,7 @@ async def seconds_of(throttle: Throttle, clock: FakeClock, seconds: int, connect
     return [went[second] for second in range(seconds)]
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("rate", [50e3, 1e6, 7.3e6, 50e6, 1e9])
 async def test_the_rate_is_kept_on_average_and_in_every_second(rate: float) -> None:
     clock = FakeClock()
