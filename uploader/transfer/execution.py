@@ -266,8 +266,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         Raises SourceChanged: see `Archives.changes`, and SourceNotFound for a member that must not be forgotten.
         """
         archives = self.states.archives(job.name)
-        for _, error in archives.gone_members(job.state, selection) if not self.options.forget_missing else ():
-            raise error
+        if not self.options.forget_missing and (gone := next(archives.gone_members(job.state, selection), None)):
+            raise gone[1]
         replaced = archives.changes(job.state, selection, restart=self.options.restart_changed)
         archives.keep(selection)
         job.wanted_archives = archives.wanted

@@ -454,18 +454,20 @@ async def test_a_member_does_not_claim_what_only_its_own_command_requests(
     assert is_requested(crew, requested)
 
 
+async def start_with_two_commands(crew: Crew) -> None:
+    """Start a process that is to do everything with the item, and another one with a command that requests less."""
+    target, crew.target = crew.target, {"title": "title", "item_options": EVERYTHING}
+    crew.start()
+    await crew.clock.sleep(20)
+    crew.target = target
+    crew.start()
+    await crew.clock.sleep(5)
+
+
 async def test_a_member_does_not_undo_what_the_leader_was_asked_for(new_crew: NewCrew) -> None:
     crew = new_crew(some_contents(random.Random(5), big=1, small=3), strangers=True)
 
-    async def script(crew: Crew) -> None:
-        target, crew.target = crew.target, {"title": "title", "item_options": EVERYTHING}
-        crew.start()
-        await crew.clock.sleep(20)
-        crew.target = target
-        crew.start()
-        await crew.clock.sleep(5)
-
-    await crew.play(script)
+    await crew.play(start_with_two_commands)
     assert {member.status for member in crew.members.values()} == {0}
     assert is_requested(crew, EVERYTHING)
 
@@ -475,12 +477,7 @@ async def test_a_leader_that_lost_the_job_still_gets_what_it_was_asked_for(new_c
     crew = new_crew(some_contents(random.Random(5), big=2, small=3), strangers=True)
 
     async def script(crew: Crew) -> None:
-        target, crew.target = crew.target, {"title": "title", "item_options": EVERYTHING}
-        crew.start()
-        await crew.clock.sleep(20)
-        crew.target = target
-        crew.start()
-        await crew.clock.sleep(5)
+        await start_with_two_commands(crew)
         crew.freeze("p0")
         await crew.clock.sleep(100)
         crew.wake("p0")
