@@ -364,16 +364,21 @@ async def test_a_change_between_two_runs(world: World, survey: Path, change: str
     assert len(item.files) == 1
 
 
+async def send_until(world: World, survey: Path, when: str, options: Options) -> None:
+    """Send the folder until its archive is planned, initiated, begun or verified, when the process is killed."""
+    requests = {"planned": "create", "initiated": "initiate", "begun": "send_part"}
+    if when in requests:
+        world.figshare.fail(requests[when], Fault.KILLED_AFTER if when != "initiated" else Fault.KILLED_BEFORE)
+    assert await world.upload(str(survey), options=options) == (0 if when == "verified" else KILLED)
+
+
 @pytest.mark.parametrize("when", ["planned", "initiated", "begun", "verified"])
 @pytest.mark.parametrize("restart", [False, True])
 async def test_members_that_are_gone_are_never_forgotten_unasked(
     world: World, survey: Path, when: str, restart: bool
 ) -> None:
     options = Options(pack="zip", restart_changed=restart)
-    requests = {"planned": "create", "initiated": "initiate", "begun": "send_part"}
-    if when in requests:
-        world.figshare.fail(requests[when], Fault.KILLED_AFTER if when != "initiated" else Fault.KILLED_BEFORE)
-    assert await world.upload(str(survey), options=options) == (0 if when == "verified" else KILLED)
+    await send_until(world, survey, when, options)
     (survey / "site 1").rename(world.folder / "unmounted")
     plan = await preview(world, str(survey), options)
     assert [(file.name, file.status, file.action) for file in plan.files] == [("survey.zip", "missing", "refuse")]
@@ -401,10 +406,7 @@ async def test_members_behind_a_link_are_never_left_out_unasked(
     world: World, survey: Path, when: str, moved: str
 ) -> None:
     options = Options(pack="zip", restart_changed=True)
-    requests = {"planned": "create", "initiated": "initiate", "begun": "send_part"}
-    if when in requests:
-        world.figshare.fail(requests[when], Fault.KILLED_AFTER if when != "initiated" else Fault.KILLED_BEFORE)
-    assert await world.upload(str(survey), options=options) == (0 if when == "verified" else KILLED)
+    await send_until(world, survey, when, options)
     whole = expected(survey)
     (survey / moved).rename(world.folder / "elsewhere")
     (survey / moved).symlink_to(world.folder / "elsewhere")
