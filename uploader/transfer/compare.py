@@ -234,15 +234,19 @@ def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Mat
             yield classify(file, expected), file
 
 
-def late_files(transfer: Transfer, others: Sequence[File]) -> list[File]:
+def late_files(
+    transfer: Transfer, others: Sequence[File], on_record: Collection[int] = (), *, recovered: bool = False
+) -> list[File]:
     """Find unfinished files in a transfer's place, and further links to its address, that may come from an abandoned
-    request, also one whose record a damaged journal may have lost.
+    request, also one whose record a damaged journal, which is `recovered`, may have lost.
+
+    `on_record` are ids of files that the job had created and not verified: see `JobState.unfinished_on_record`.
     """
-    late = transfer.late or transfer.record_lost
-    if not (late or transfer.lost):
+    late = transfer.late or transfer.record_lost or recovered
+    if not (late or transfer.lost or on_record):
         return []
     before = {*transfer.owned_ids(), *transfer.known}
-    new = (f for f in others if f.id in transfer.lost or (late and f.id not in before))
+    new = (f for f in others if f.id in transfer.lost or f.id in on_record or (late and f.id not in before))
     wanted = Match.LINK if transfer.link else Match.UNFINISHED
     return [f for f in new if classify(f, Expected()) is wanted]
 

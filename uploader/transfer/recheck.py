@@ -175,7 +175,9 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
     if error is not None and not lost:
         raise error
     # Also of a dropped transfer: an empty file would prevent publishing.
-    late = [(t, file) for t in state.transfers for file in late_files(t, _others_at(t, places, by_path))]
+    own = state.unfinished_on_record.values()
+    at = ((transfer, _others_at(transfer, places, by_path)) for transfer in state.transfers)
+    late = [(t, file) for t, there in at for file in late_files(t, there, own, recovered=state.recovered)]
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
     return ItemCheck(
         lost=tuple(lost),

@@ -185,7 +185,8 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     It has the folder, name and size, did not exist before the intent, awaits parts, and no job here owns it. It must
     have no parts yet, since another process may be sending a file of the same name. If a damaged journal may have lost
     the initiation, the file may have parts, or be complete if `may_have_sent` returns True for it (None: adopt no
-    complete file); in an item that the user named, only the file in the record of the last sync is then adopted.
+    complete file); in an item that the user named, only the file in the record of the last sync is then adopted. An
+    unfinished file in that record is found even if it has another size: the source has changed, and it is restarted.
     """
     # By any transfer: a recovered plan may have other indices, and only files in this one's place are compared.
     recorded = set(run.state.unfinished_on_record.values()) if transfer.record_lost else set()
@@ -194,24 +195,29 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
         return None
 
     async def may_be_ours(file: File) -> bool:
-        if named or file.id in recorded:
-            return file.id in recorded
+        if file.id in recorded:
+            return file.size == transfer.size or file.status == "created"
+        if named or file.size != transfer.size:
+            return False
         if not transfer.record_lost:
             return await is_untouched(run.api, run.item_id, file)
-        if file.status == "created":
-            return True
-        # The source of a dropped transfer may no longer exist.
-        if may_have_sent is None or transfer.dropped or not needs_md5([file], transfer.size):
-            return False
-        return await may_have_sent(file)
+        return file.status == "created" or await _may_have_completed(transfer, file, may_have_sent)
 
     async def check() -> int | None:
-        for file in await (_unclaimed if transfer.record_lost else _unfinished)(run, transfer):
-            if file.size == transfer.size and await may_be_ours(file):
+        files = await (_unclaimed if transfer.record_lost else _unfinished)(run, transfer)
+        for file in sorted(files, key=lambda file: file.size != transfer.size):
+            if await may_be_ours(file):
                 return file.id
         return None
 
     return await _poll(run, check, _time_limit(run, transfer.intended_at), f"initiating {printable(transfer.path)}")
+
+
+async def _may_have_completed(transfer: Transfer, file: File, may_have_sent: MayHaveSent | None) -> bool:
+    # The source of a dropped transfer may no longer exist.
+    if may_have_sent is None or transfer.dropped or not needs_md5([file], transfer.size):
+        return False
+    return await may_have_sent(file)
 
 
 async def find_link(run: JobRun, transfer: Transfer) -> int | None:

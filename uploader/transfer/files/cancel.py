@@ -40,6 +40,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
             else:
                 kept.append(file_id)
             await run.commit(ev.RemnantRemoved(transfer.index, file_id))
+    removed += await _remove_forgotten(run)
     if run.state.item_state is ItemState.CREATED:
         with suppress(ItemNotFound):
             await learn_address(run)
@@ -70,6 +71,15 @@ async def _adopt(run: JobRun, transfer: Transfer) -> None:
         await run.commit(ev.UploadInitiated(transfer.index, id=file_id, found=True))
     else:
         await run.commit(ev.NotInitiated(transfer.index, looked=True))
+
+
+async def _remove_forgotten(run: JobRun) -> list[int]:
+    """Remove unfinished files of which only the record of the last sync is left; return their ids."""
+    owned = {file_id for transfer in run.state.transfers for file_id in transfer.owned_ids()}
+    forgotten = [(i, file_id) for i, file_id in run.state.unfinished_on_record.items() if file_id not in owned]
+    listed = {file.id async for file in run.api.files(run.item_id)} if forgotten else set()
+    found = [(run.state.transfers[i], file_id) for i, file_id in forgotten if file_id in listed]
+    return [file_id for transfer, file_id in found if await _remove_unfinished(run, transfer, file_id, fresh=False)]
 
 
 async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, fresh: bool) -> bool:

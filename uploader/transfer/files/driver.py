@@ -106,7 +106,7 @@ class FileDriver:
             await self._hash()
         if await turns.list_again_if_old(self._run):
             return  # decide again
-        known = ({f.id for f in turns.listed(self._run, transfer)} | transfer.owned_ids()).difference(transfer.lost)
+        known = turns.known_ids(self._run, transfer)
         ask = partial(steps.initiate, self._run, transfer, self._ask_for_upload, self._initiating, known, seen)
         try:
             initiated = await ask()
@@ -182,7 +182,10 @@ class FileDriver:
         else:
             # Check before trusting the server's state: a changed source must not be mixed with the parts sent earlier.
             await self._content.check()
-            if upload.size != transfer.size:
+            if file.size != transfer.size and transfer.record_lost:
+                # It was found by its id: see `find_upload`.
+                await self._upload_lost("an upload of an earlier version, whose record was lost, is removed")
+            elif upload.size != transfer.size:
                 await self._wrong_size(upload)
             elif transfer.state in (State.INITIATED, State.COMPLETING):
                 self._record_parts(upload, file.upload_url)

@@ -40,7 +40,7 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
         for transfer, file in found:
             if file.id in owned:
                 continue
-            if run.state.creates_item or file.id in transfer.lost:
+            if run.state.creates_item or _is_own(run, transfer, file.id):
                 await _remove(run, transfer, file.id)
             elif not transfer.link:
                 steps.name_doubtful(run, transfer, file.id)
@@ -53,10 +53,14 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
         file = await run.api.file(run.item_id, file_id)
     except FileGone:
         return
-    is_own = transfer.link or file_id in transfer.lost
-    if not is_own and not await is_untouched(run.api, run.item_id, file):
+    if not (transfer.link or _is_own(run, transfer, file_id) or await is_untouched(run.api, run.item_id, file)):
         steps.name_doubtful(run, transfer, file_id)
         return
     await steps.remove(run, transfer, file_id)
     text = f"file {file_id} came from an abandoned request of this job and has been removed"
     run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
+
+
+def _is_own(run: JobRun, transfer: Transfer, file_id: int) -> bool:
+    """Return True if the job certainly created this file."""
+    return file_id in transfer.lost or file_id in run.state.unfinished_on_record.values()

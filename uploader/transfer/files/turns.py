@@ -18,6 +18,7 @@ from uploader.errors import Conflict, Facts
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.text import composed, printable
+from uploader.transfer.compare import Expected, Match, classify
 from uploader.transfer.journal.lifecycle import OPEN, State, Transfer
 from uploader.transfer.run.context import JobRun, StartedElsewhere
 from uploader.transfer.store.jobs import JobStore
@@ -124,6 +125,17 @@ def place_of(transfer: Transfer) -> str:
 def listed(run: JobRun, transfer: Transfer) -> list[File]:
     """Return the listing's files in the transfer's place that were not the job's, to be read or changed."""
     return (run.listing.links if transfer.link else run.listing.foreign_files).setdefault(transfer.place, [])
+
+
+def known_ids(run: JobRun, transfer: Transfer) -> set[int]:
+    """Return the ids in the transfer's place that a new file cannot have, and that are no late effects of this job.
+
+    If the record of an initiation may be lost, an unfinished file in an item that the job created may be its effect.
+    """
+    files: Iterable[File] = listed(run, transfer)
+    if transfer.record_lost and run.state.creates_item:
+        files = (file for file in files if classify(file, Expected()) is not Match.UNFINISHED)
+    return ({file.id for file in files} | transfer.owned_ids()).difference(transfer.lost)
 
 
 def _note(run: JobRun, place: str, entries: Iterable[StartedElsewhere]) -> None:

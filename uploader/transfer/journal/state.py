@@ -349,15 +349,15 @@ class JobState:
 def keep_unfinished(files: dict[int, int], transfer: Transfer) -> None:
     """Update the unfinished remote files, by transfer, after an event of one.
 
-    A file that a transfer has given up stays until it has another one or needs none: it is searched for, not trusted.
+    A file that a transfer has given up stays until it has another one: it is searched for, not trusted.
     """
     file_id = transfer.unfinished_id
     if file_id is not None:
         if files.get(transfer.index) != file_id:
             files.pop(transfer.index, None)  # the newest one is the last
             files[transfer.index] = file_id
-    elif transfer.dropped or transfer.state in (State.VERIFIED, State.CANCELLED):
-        files.pop(transfer.index, None)
+    elif transfer.file_id is not None and files.get(transfer.index) == transfer.file_id:
+        del files[transfer.index]  # verified
 
 
 class StateLoader:
