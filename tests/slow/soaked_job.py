@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 import time
 import zipfile
@@ -60,6 +61,8 @@ class SoakedJob(Soaked):
         """True once the journal was cut; a file was removed on the web; changed sources are to be sent again."""
         self._changes = 0
         """Events after which the item may rightly be published once more."""
+        self._doubtful: set[str] = set()
+        """Ids of unfinished files that may be another user's, according to a run."""
         self._once: list[str] = []
         """Options of the next run alone."""
         self._sources = ChangingSources(choice)
@@ -172,6 +175,7 @@ class SoakedJob(Soaked):
 
     def _look_at(self, result: Result, *, alone: bool) -> None:
         super()._look_at(result, alone=alone)
+        self._doubtful.update(re.findall(r"holds an unfinished file (\d+) of this name", result.stdout))
         others_may_exist = self._deleted or self._team == "rival" or self._cut
         assert "conflict" not in codes_of(result) or others_may_exist, result
 
@@ -277,9 +281,9 @@ class SoakedJob(Soaked):
         self.tally.update({"jobs": 1, "files": len(self._sources.content), "bytes": self.bytes_total})
 
     def _drop_unknown(self, sandbox: Sandbox, item: int) -> None:
-        """In an item that the user named, remove what a job without the record of it only names."""
-        for file in self._stored(sandbox, item) if self._cut and self.item is not None else ():
-            if file["status"] == "created":
+        """In an item that the user named, remove what a job without the record of it, or of a response, only names."""
+        for file in self._stored(sandbox, item) if self.item is not None else ():
+            if file["status"] == "created" and (self._cut or str(file["id"]) in self._doubtful):
                 delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
                 self.tally["unfinished files left in a named item"] += 1
 
