@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from uploader.errors import Facts, FigupError, ItemNotFound, ProjectNotFound
+from uploader.errors import Facts, FigupError, ItemNotFound, Md5Pending, ProjectNotFound
 from uploader.transfer.journal.lifecycle import State, Transfer
 
 _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
@@ -128,12 +128,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     manifest_members: str | None = None
 
     def ended_by(self, error: FigupError) -> Report:
-        """Return the report of a run that ended with this error: without the item or project all files failed."""
-        if not isinstance(error, ItemNotFound | ProjectNotFound):
-            return self
+        """Return the report of a run that ended with this error: without the item or project all files failed, else a
+        verified one that the error is about is no longer what was verified.
+        """
         problem = Problem.of(error)
-        files = tuple(msgspec.structs.replace(file, status="failed", error=problem) for file in self.files)
-        return msgspec.structs.replace(self, files=files)
+        status = "sent" if isinstance(error, Md5Pending) else "failed"
+
+        def failed(file: FileReport) -> FileReport:
+            if isinstance(error, ItemNotFound | ProjectNotFound):
+                return msgspec.structs.replace(file, status=status, error=problem)
+            if error.path is None or file.path != error.path or file.status not in ("verified", "linked"):
+                return file
+            return msgspec.structs.replace(file, status=status, error=problem, remote_md5=None, verified_at=None)
+
+        return msgspec.structs.replace(self, files=tuple(map(failed, self.files)))
 
 
 class Cancellation(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import unicodedata
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -587,3 +588,24 @@ async def test_a_change_of_an_earlier_file_is_reported_at_once(world: World) -> 
     assert "is named renamed" in str(world.error)
     assert world.clock.monotonic() == began
     assert len(item.files) == 2
+
+
+@pytest.mark.parametrize(("change", "exit_status", "status"), [("renamed", 1, "failed"), ("without MD5", 7, "sent")])
+async def test_a_file_that_fails_the_closing_check_is_not_reported_as_verified(
+    world: World, change: str, exit_status: int, status: str
+) -> None:
+    world.source("d/a", CONTENT)
+    folder = str(world.folder / "d")
+    assert await world.upload(folder, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    (file,) = item.files.values()
+    if change == "renamed":
+        file.name = change
+    else:
+        file.md5_at = math.inf
+    world.source("d/b", CONTENT)
+    assert await world.upload(folder, title=TITLE) == exit_status
+    assert world.report is not None
+    a, b = world.report.files
+    assert (a.status, a.remote_md5, a.error and a.error.exit_status) == (status, None, exit_status)
+    assert (b.status, b.error) == ("verified", None)
