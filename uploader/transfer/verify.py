@@ -21,9 +21,9 @@ from uploader.text import composed, printable
 from uploader.transfer.compare import Expected, Match, classify, other_spelling, paths_in_item, rank_matches
 from uploader.transfer.download.plan import stored_paths
 from uploader.transfer.notices import ItemKnown, Listener, Skipped
-from uploader.transfer.recheck import source_md5
 from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.run.service import Service
+from uploader.transfer.source_check import source_md5
 
 _PURPOSE = "compare"
 _LISTING_AGE = 60.0

@@ -556,6 +556,24 @@ async def test_a_lost_source_that_is_gone_must_be_put_back(world: World) -> None
     assert stored.contents(named=False) == STORED
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_begun_source_that_is_gone_with_the_whole_plan_must_be_put_back(world: World, named: bool) -> None:
+    """Without the plan, the record of the last sync and the item show that something was begun."""
+    target = await prepare(world, "send_part 2", named, "skip")
+    target["item_options"] = ItemOptions(metadata=Metadata(), publish=True)
+    stored = Stored(world)
+    assert ("set/b", "created") in stored.contents(named=named)
+    (world.folder / "set" / "b").unlink()
+    stored.restore_journal(0)
+    for _ in range(2):
+        assert await world.upload(str(world.folder / "set"), **target) == 2
+        assert world.error is not None
+        assert (world.error.facts.situation, world.error.message.partition(":")[0]) == ("sources-lost", "set/b")
+    world.source("set/b", FILES["b"])
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == STORED
+
+
 async def test_a_source_that_is_gone_stays_in_a_job_whose_plan_was_cut_off(world: World) -> None:
     """As long as the journal has a record of it: what was to be sent and is gone is never a success."""
     target = await prepare(world, "send_part 7", False, "skip")

@@ -20,8 +20,9 @@ from uploader.sources.models import Selection, SourceFile
 from uploader.sources.source import FileStamp, stat_source
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
-from uploader.transfer.recheck import ItemCheck, check_item, matches_record, recheck_finished_job
+from uploader.transfer.recheck import ItemCheck, check_item, recheck_finished_job
 from uploader.transfer.renewal import lost_sources
+from uploader.transfer.source_check import matches_record
 from uploader.transfer.store.archives import Archives
 
 pytestmark = pytest.mark.anyio

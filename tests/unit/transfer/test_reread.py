@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.world import World, md5
 from uploader.errors import ExitStatus
 from uploader.sources import source
-from uploader.transfer import recheck
+from uploader.transfer import source_check
 from uploader.transfer.notices import AnyNotice, FileVerified
 from uploader.transfer.options import Options
 
@@ -93,15 +93,15 @@ async def test_a_source_that_changes_while_others_are_read_again_is_noticed(
     first, second = world.source("a.bin", b"first version"), world.source("b.bin", b"other")
     assert await world.upload([first, second], title="my data") == 0
     Path(second).touch()
-    read = recheck.source_md5
+    read = source_check.source_md5
 
     async def change_the_first(*args: Any, **options: Any) -> str:
         found = await read(*args, **options)
         world.source("a.bin", b"FIRST")
-        monkeypatch.setattr(recheck, "source_md5", read)
+        monkeypatch.setattr(source_check, "source_md5", read)
         return found
 
-    monkeypatch.setattr(recheck, "source_md5", change_the_first)
+    monkeypatch.setattr(source_check, "source_md5", change_the_first)
     status = await world.upload([first, second], title="my data", options=Options(reread=reread))
     assert status == ExitStatus.INTEGRITY
     assert world.error is not None

@@ -75,10 +75,9 @@ async def _adopt(run: JobRun, transfer: Transfer) -> None:
 
 async def _remove_forgotten(run: JobRun) -> list[int]:
     """Remove unfinished files of which only the record of the last sync is left; return their ids."""
-    owned = {file_id for transfer in run.state.transfers for file_id in transfer.owned_ids()}
-    forgotten = [(i, file_id) for i, file_id in run.state.unfinished_on_record.items() if file_id not in owned]
+    forgotten = run.state.forgotten_files
     listed = {file.id async for file in run.api.files(run.item_id)} if forgotten else set()
-    found = [(run.state.transfers[i], file_id) for i, file_id in forgotten if file_id in listed]
+    found = [(t, forgotten[t.index]) for t in run.state.transfers if forgotten.get(t.index) in listed]
     return [file_id for transfer, file_id in found if await _remove_unfinished(run, transfer, file_id, fresh=False)]
 
 

@@ -26,8 +26,8 @@ from uploader.transfer.compare import Expected, Match, classify
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import UNFINISHED, State, Transfer
 from uploader.transfer.notices import report_reading
-from uploader.transfer.recheck import as_expected, check_source, matches_record, recorded_parts
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.source_check import as_expected, check_source, matches_record, recorded_parts
 
 log = logging.getLogger("uploader.transfer.content")
 T = TypeVar("T")

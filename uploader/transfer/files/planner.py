@@ -27,8 +27,8 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
-from uploader.transfer.recheck import has_changed, source_md5
 from uploader.transfer.run.service import Service
+from uploader.transfer.source_check import has_changed, source_md5
 from uploader.transfer.store.jobs import JobStore
 
 USUAL_PART = 10 << 20

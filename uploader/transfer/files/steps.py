@@ -140,7 +140,7 @@ async def take_back(run: JobRun, transfer: Transfer) -> bool:
     """Continue with a file that this transfer may have already, instead of initiating one; False if there is none."""
     if run.state.recovered and transfer.abandoned and not transfer.record_lost:
         # The journal may have lost an initiation after that of the missing file: look for its effect.
-        await run.commit(possible_initiation(run.state, transfer))
+        await run.commit(possible_initiation(run.state, transfer.index))
         return True
     found = reappeared(transfer, (file for file in listed(run, transfer) if file.id not in run.listing.removed))
     if found is None:

@@ -19,6 +19,7 @@ from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.journal.state import ABSENT, COMPLETE, FORGOTTEN, VANISHED, JobState
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ def renewal_events(
     events += [ev.SourceDropped(transfer.index) for transfer in known.values() if not transfer.dropped]
     # The count comes last: a journal torn in between describes a smaller, complete job.
     events += [*new, ev.JobGrown(len(state.transfers) + len(new))] if new else []
+    if new and state.recovered and state.forgotten_files:
+        # One of them may have been sent before the journal was damaged.
+        events += [possible_initiation(state, len(state.transfers) + place) for place in range(len(new))]
     skipped = _reasons(selection)
     for transfer in known.values():
         # The path of an archive is that of a folder, which the other archives may still have.

@@ -12,7 +12,7 @@ import msgspec
 
 from uploader.sources.models import remote_path
 from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
+from uploader.transfer.journal.lifecycle import IllegalEvent, State
 from uploader.transfer.journal.state import ItemState, JobState, StateLoader, SyncFacts
 
 _SLACK = timedelta(hours=1)
@@ -191,16 +191,16 @@ def _possible_intents(state: JobState, kept: SyncFacts, *, without_item: bool) -
     # The intent alone would mean that its file has no parts, but it may have some by now.
     intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     intents += [
-        possible_initiation(state, t)
+        possible_initiation(state, t.index)
         for t in state.transfers
         if (t.state is State.PLANNED and not t.remnants) or t.state is State.INITIATING
     ]
     return intents
 
 
-def possible_initiation(state: JobState, transfer: Transfer) -> ev.UploadIntended:
-    """Return the intent of an initiation whose record may be lost."""
-    return ev.UploadIntended(transfer.index, at=_earliest(state), known=None)
+def possible_initiation(state: JobState, index: int) -> ev.UploadIntended:
+    """Return the intent of an initiation by the transfer of this index whose record may be lost."""
+    return ev.UploadIntended(index, at=_earliest(state), known=None)
 
 
 def _earliest(state: JobState) -> str:

@@ -302,6 +302,12 @@ class JobState:
         return [transfer for transfer in self.transfers if not transfer.dropped]
 
     @property
+    def forgotten_files(self) -> dict[int, int]:
+        """The files of `unfinished_on_record` that no transfer owns: a damaged journal may have lost their start."""
+        owned = {file_id for transfer in self.transfers for file_id in transfer.owned_ids()}
+        return {index: file_id for index, file_id in self.unfinished_on_record.items() if file_id not in owned}
+
+    @property
     def orphaned(self) -> list[Transfer]:
         """Dropped transfers that were verified before their sources disappeared: the item must still hold them."""
         sent = (t for t in self.transfers if t.dropped and t.state is State.VERIFIED and self.may_vanish(t))
