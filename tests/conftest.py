@@ -21,9 +21,8 @@ from tests.support.sandbox import Sandbox
 from tests.support.slurm import Slurm, require_slurm, running_slurm
 
 hypothesis.settings.register_profile("dev", deadline=None)
-hypothesis.settings.register_profile(
-    "ci", deadline=None, derandomize=True, max_examples=200, database=None, print_blob=True
-)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+hypothesis.settings.register_profile("all", deadline=None, max_examples=300, print_blob=True)  # of ./scripts/test --all
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 TESTS = Path(__file__).parent
