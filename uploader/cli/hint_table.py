@@ -149,6 +149,11 @@ HINTS: dict[str, Hint] = {
         f"Put back what was removed or excluded since, then {_RERUN}; or start over with --new-job.",
         complete=True,
     ),
+    "begun-source-lost": Hint(
+        "Put back what was removed or excluded since, and run the job's `figup upload` command again; or add "
+        "--forget-missing to do without it.",
+        complete=True,
+    ),
     "journal-damaged": Hint(
         "Run the `figup upload` command of this job again: it asks Figshare for what is missing.", complete=True
     ),

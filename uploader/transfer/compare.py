@@ -242,7 +242,8 @@ def late_files(
 
     `on_record` are ids of files that the job had created and not verified: see `JobState.unfinished_on_record`.
     """
-    late = transfer.late or transfer.record_lost or recovered
+    # Which links there were before is not recorded.
+    late = transfer.late or transfer.record_lost or (recovered and not transfer.link)
     if not (late or transfer.lost or on_record):
         return []
     before = {*transfer.owned_ids(), *transfer.known}

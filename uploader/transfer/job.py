@@ -281,9 +281,9 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
             await learn_address(run)
         if await resolve_others(run, check):
             await check_files(run)
-        await anyio.to_thread.run_sync(_write_manifests, job)
         await remove_late_files(run, check.late)
         await remove_late_items(run)
+        await anyio.to_thread.run_sync(_write_manifests, job)
         await ensure_description(run)
         await finalize(run, lambda: check_files(run))
 

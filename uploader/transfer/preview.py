@@ -11,7 +11,7 @@ from uploader.errors import ExitStatus, SourceNotFound
 from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
-from uploader.transfer.compare import Match, remote_match
+from uploader.transfer.compare import Expected, Match, classify, remote_match
 from uploader.transfer.destination.lookup import check_account
 from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal import events as ev
@@ -19,7 +19,7 @@ from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events, renewal_events
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import is_sent_again
+from uploader.transfer.recheck import check_none_lost, is_sent_again
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
@@ -101,6 +101,7 @@ async def preview(
     job, summary, state = await in_thread(_job, states, target, selection, new_job)
     if state is not None:
         await in_thread(select_moved, state, selection)
+        _grow(state, selection)
     item_id = state.item_id if state is not None and state.item_id is not None else target.item
     account = await api.account() if api is not None else None
     if api is not None and account is not None and state is not None:
@@ -126,6 +127,9 @@ async def preview(
     if state is not None and item is not None and not options.forget_missing:
         changes = renewal_events(state, selection, lost)
         files += _orphaned(state, changes, remote, item)
+        known = {transfer.place for transfer in state.transfers}
+        others = (file for path, there in remote.items() if path not in known for file in there)
+        check_none_lost(state, [f for f in others if classify(f, Expected()) is Match.UNFINISHED], item.folders)
     space = _space(account, files) if account is not None else None
     return Preview(
         job=job,
@@ -236,6 +240,14 @@ def _without_members(files: list[FilePlan], gone: Sequence[tuple[Transfer, Sourc
     refused = {t.name: _missing_file(t, error.message, archives.get(t.name)) for t, error in gone}
     others = [file for file in files if file.name not in refused or file.members is None]
     return [*others, *refused.values()]
+
+
+def _grow(state: JobState, selection: Selection) -> None:
+    """Add new sources to a job that is recovered: some may have been begun before its journal was damaged."""
+    added = (ev.SourcePlanned, ev.UploadIntended, ev.JobGrown)
+    for event in renewal_events(state, selection) if state.recovered else ():
+        if isinstance(event, added):
+            state.apply(event)
 
 
 def _orphaned(

@@ -151,12 +151,13 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
     if error is not None and not lost:
         raise error
     # Also of a dropped transfer: an empty file would prevent publishing.
-    own = state.unfinished_on_record.values()
+    own = state.unfinished_on_record
     at = ((transfer, _others_at(transfer, places, by_path)) for transfer in state.transfers)
     late = [(t, file) for t, there in at for file in late_files(t, there, own, recovered=state.recovered)]
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
     placed = {file.id for _, file in late}
-    _check_none_lost(state, [file for file in unfinished if file.id not in placed], folders)
+    unplaced = [] if forget or lost else [file for file in unfinished if file.id not in placed]
+    check_none_lost(state, unplaced, folders)
     return ItemCheck(
         lost=tuple(lost),
         duplicates=tuple(duplicates),
@@ -169,17 +170,17 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
     )
 
 
-def _check_none_lost(state: JobState, unfinished: Iterable[File], folders: Mapping[int, str]) -> None:
+def check_none_lost(state: JobState, unfinished: Iterable[File], folders: Mapping[int, str]) -> None:
     """Raise JournalDamaged if one of these files was created for a source that a damaged journal has lost."""
-    own = state.forgotten_files.values() if state.recovered else ()
+    forgotten = state.forgotten_files
     for file in unfinished:
-        if file.id in own:
+        if file.id in forgotten:
             path = printable(file.path_among(folders))
             raise JournalDamaged(
-                f"{path}: its upload to item {state.item_id} was begun (file {file.id}), but the damaged "
-                "journal has lost its source, which is not selected any longer",
-                hint="Put back what was removed or excluded since, or start over in a new job.",
-                facts=Facts("sources-lost"),
+                f"{path}: its upload was begun (file {file.id} of item {state.item_id}), but the damaged journal has "
+                "lost its source",
+                hint="Upload all sources of the job again, or do without what is missing.",
+                facts=Facts("begun-source-lost"),
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from uploader.errors import Facts, FigupError, ItemNotFound, Md5Pending, ProjectNotFound
+from uploader.errors import Conflict, Facts, FigupError, ItemNotFound, Md5Pending, ProjectNotFound
 from uploader.transfer.journal.lifecycle import State, Transfer
 
 _STATUS = {State.VERIFIED: "verified", State.COMPLETED: "sent", State.FAILED: "failed", State.CANCELLED: "cancelled"}
@@ -137,7 +137,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         def failed(file: FileReport) -> FileReport:
             if isinstance(error, ItemNotFound | ProjectNotFound):
                 return msgspec.structs.replace(file, status=status, error=problem)
-            if error.path is None or file.path != error.path or file.status not in ("verified", "linked"):
+            is_about = error.path is not None and file.path == error.path and isinstance(error, Conflict | Md5Pending)
+            if not is_about or file.status not in ("verified", "linked"):
                 return file
             return msgspec.structs.replace(file, status=status, error=problem, remote_md5=None, verified_at=None)
 

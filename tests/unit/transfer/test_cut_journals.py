@@ -41,7 +41,7 @@ class Stored:
         self.lines = (self.job / "journal").read_bytes().splitlines(keepends=True)
         self._items = copy.deepcopy(world.figshare.stored_items)
         synced = read_synced(self.job / "journal", Disk())
-        known = set(synced.kept.files.values()) if synced is not None else set()
+        known = set(synced.kept.files) if synced is not None else set()
         there = (file for item in self._items.values() for file in item.files.values())
         self.unanswered = {file.id for file in there if file.status == "created" and file.id not in known}
         """Unfinished files whose ids the job never learned."""
@@ -425,61 +425,6 @@ async def test_what_cannot_be_compared_is_published_once_wherever_the_journal_is
         assert (world.figshare.log.count("publish"), world.figshare.stored_items[item.id].version) == (1, published)
 
 
-@pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize("interrupted", ["initiate 1", "send_part 3"])
-async def test_a_source_that_changed_since_its_record_was_cut_off_is_sent_once(
-    world: World, interrupted: str, named: bool
-) -> None:
-    """The unfinished file of its earlier size is removed, unless it may be another's."""
-    target = await prepare(world, interrupted, named, "skip")
-    target |= {"options": Options(restart_changed=True), "item_options": ItemOptions(metadata=Metadata(), publish=True)}
-    world.source("set/a", b"a" * 90)
-    stored = Stored(world)
-    never_known = len(stored.unanswered)
-    for length in stored.cuts:
-        stored.restore(length)
-        status = await world.upload(str(world.folder / "set"), **target)
-        if named and never_known:
-            assert (status, world.error and world.error.facts.situation) == (1, "unfinished-files"), length
-        else:
-            assert status == 0, (length, world.error)
-        assert stored.contents(named=named) == [("set/a", md5(b"a" * 90)), STORED[1]], length
-
-
-@pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize(("at", "unanswered"), [("initiate", 1), ("send_part", 0)])
-async def test_a_new_version_whose_record_was_cut_off_is_removed_once_the_source_is_the_earlier_one(
-    world: World, at: str, unanswered: int, named: bool
-) -> None:
-    target = await prepare(world, "never", named, "skip")
-    await restart_a(world, at, target)
-    stored = Stored(world)
-    assert len(stored.unanswered) == unanswered
-    world.source("set/a", FILES["a"])
-    stored.restore_journal(stored.journal_before(b'"e":"source+"'))
-    await run_to_the_end(world, target)
-    assert stored.contents(named=named) == STORED
-
-
-async def test_a_job_is_cancelled_with_the_new_version_whose_record_was_cut_off(world: World) -> None:
-    target = await prepare(world, "never", False, "skip")
-    world.source("set/c", b"c")  # which is not sent yet
-    await restart_a(world, "send_part", target)
-    stored = Stored(world)
-    stored.restore_journal(stored.journal_before(b'"e":"source+"'))
-    assert await world.cancel() == 0
-    assert stored.contents(named=False) == STORED
-
-
-async def restart_a(world: World, at: str, target: dict[str, Any]) -> None:
-    """Change a source and run the command until it is killed after this request for its new version."""
-    target["options"] = Options(restart_changed=True)
-    world.source("set/a", b"!" * 290)
-    world.figshare.fail(at, Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    world.figshare.clear_faults()
-
-
 async def test_an_upload_whose_intent_was_cut_off_is_named_with_what_removes_it(world: World) -> None:
     """In an item that the user named it may be another's: the file is sent beside it, and publishing names it, too."""
     item = world.figshare.add_item(TITLE)
@@ -554,24 +499,6 @@ async def test_a_lost_source_that_is_gone_must_be_put_back(world: World) -> None
     world.source("set/b", FILES["b"])
     await run_to_the_end(world, target)
     assert stored.contents(named=False) == STORED
-
-
-@pytest.mark.parametrize("named", [False, True])
-async def test_a_begun_source_that_is_gone_with_the_whole_plan_must_be_put_back(world: World, named: bool) -> None:
-    """Without the plan, the record of the last sync and the item show that something was begun."""
-    target = await prepare(world, "send_part 2", named, "skip")
-    target["item_options"] = ItemOptions(metadata=Metadata(), publish=True)
-    stored = Stored(world)
-    assert ("set/b", "created") in stored.contents(named=named)
-    (world.folder / "set" / "b").unlink()
-    stored.restore_journal(0)
-    for _ in range(2):
-        assert await world.upload(str(world.folder / "set"), **target) == 2
-        assert world.error is not None
-        assert (world.error.facts.situation, world.error.message.partition(":")[0]) == ("sources-lost", "set/b")
-    world.source("set/b", FILES["b"])
-    await run_to_the_end(world, target)
-    assert stored.contents(named=named) == STORED
 
 
 async def test_a_source_that_is_gone_stays_in_a_job_whose_plan_was_cut_off(world: World) -> None:

@@ -189,7 +189,7 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     unfinished file in that record is found even if it has another size: the source has changed, and it is restarted.
     """
     # By any transfer: a recovered plan may have other indices, and only files in this one's place are compared.
-    recorded = set(run.state.unfinished_on_record.values()) if transfer.record_lost else set()
+    recorded = set(run.state.unfinished_on_record) if transfer.record_lost else set()
     named = transfer.record_lost and not _created_by_us(run)
     if transfer.intended_at is None or (named and not recorded):
         return None
@@ -265,6 +265,8 @@ async def _unfinished(run: JobRun, transfer: Transfer) -> list[File]:
 async def _unclaimed(run: JobRun, transfer: Transfer) -> list[File]:
     """Find files in the transfer's place that are new since its intent and have no owner here, complete first."""
     found = await run.listing.at(transfer.folder, transfer.name)
+    if not found:
+        return []
     # Afterwards: what another job here has created meanwhile is in its journal by now.
     _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
     owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known)

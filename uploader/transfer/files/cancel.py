@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from uploader.errors import ItemNotFound
-from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.transfer.destination.drafts import remove_late_items
 from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import find_file
-from uploader.transfer.files.steps import remove
+from uploader.transfer.files.late import remove_forgotten
+from uploader.transfer.files.steps import is_unfinished, remove
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState
@@ -23,6 +23,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
     """
     removed: list[int] = []
     kept: list[int] = []
+    forgotten = run.state.forgotten_files
     complete = {t.file_id for t in run.state.transfers if t.state is State.COMPLETED}
     run.account = (await run.api.account()).id
     await run.commit(ev.Resumed(run.api.server_now().isoformat()))
@@ -40,7 +41,8 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
             else:
                 kept.append(file_id)
             await run.commit(ev.RemnantRemoved(transfer.index, file_id))
-    removed += await _remove_forgotten(run)
+    with suppress(ItemNotFound):
+        removed += await remove_forgotten(run, forgotten.difference(removed, kept))
     if run.state.item_state is ItemState.CREATED:
         with suppress(ItemNotFound):
             await learn_address(run)
@@ -73,14 +75,6 @@ async def _adopt(run: JobRun, transfer: Transfer) -> None:
         await run.commit(ev.NotInitiated(transfer.index, looked=True))
 
 
-async def _remove_forgotten(run: JobRun) -> list[int]:
-    """Remove unfinished files of which only the record of the last sync is left; return their ids."""
-    forgotten = run.state.forgotten_files
-    listed = {file.id async for file in run.api.files(run.item_id)} if forgotten else set()
-    found = [(t, forgotten[t.index]) for t in run.state.transfers if forgotten.get(t.index) in listed]
-    return [file_id for transfer, file_id in found if await _remove_unfinished(run, transfer, file_id, fresh=False)]
-
-
 async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, fresh: bool) -> bool:
     """Delete the file unless it is complete; True if it is gone. Without the item, which a damaged journal may have
     lost, it cannot be looked up.
@@ -89,24 +83,3 @@ async def _remove_unfinished(run: JobRun, transfer: Transfer, file_id: int, *, f
         return False
     await remove(run, transfer, file_id)
     return True
-
-
-async def is_unfinished(run: JobRun, file_id: int, *, fresh: bool = False) -> bool:
-    """Return False if Figshare has the complete file, with or without its MD5; True also if it is gone.
-
-    `fresh`: the file was never seen yet, and may appear with a delay.
-    """
-    try:
-        file = await run.api.file(run.item_id, file_id, fresh=fresh)
-    except FileGone:
-        return True
-    return file.status == "created" and file.upload_url is not None and not await _is_complete(run, file.upload_url)
-
-
-async def _is_complete(run: JobRun, upload_url: str) -> bool:
-    """Return True if the upload was completed, which the file's status may not show yet."""
-    try:
-        upload = await run.api.upload(upload_url)
-    except UploadGone:
-        return False
-    return upload.status == "completed"

@@ -123,8 +123,10 @@ def refused(transfer: Transfer, decision: Decision) -> Conflict:
 
 
 def _without_unfinished(run: JobRun, transfer: Transfer, others: Sequence[File]) -> list[File]:
-    """Leave out unfinished uploads, with a warning, if the record of this job's own uploads is lost."""
-    for file in others:
+    """Leave out unfinished uploads if the record of this job's own uploads is lost; warn that they are kept in an item
+    that the user named. In the job's own item they are looked at once more at the end.
+    """
+    for file in () if run.state.creates_item else others:
         if classify(file, Expected()) is Match.UNFINISHED:
             text = (
                 f"the item holds an unfinished upload of that name (file {file.id}), which may belong "

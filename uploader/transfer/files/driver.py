@@ -15,7 +15,6 @@ from uploader.figshare.retry import poll
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.files import steps, turns
-from uploader.transfer.files.cancel import is_unfinished
 from uploader.transfer.files.conflicts import identical_file
 from uploader.transfer.files.content import SourceSession
 from uploader.transfer.journal import events as ev
@@ -201,7 +200,7 @@ class FileDriver:
 
     async def _discard(self) -> None:
         """Give up a dropped source: remove its remote file unless it is complete."""
-        unfinished = await is_unfinished(self._run, self._file_id)
+        unfinished = await steps.is_unfinished(self._run, self._file_id)
         await self._run.commit((ev.UploadLost if unfinished else ev.Completed)(self._transfer.index))
 
     async def _record_completed(self) -> None:

@@ -8,7 +8,7 @@ removes the file. Otherwise the closing listing shows it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import anyio.to_thread
 
@@ -27,7 +27,7 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
     """Remove the files in notes, and those `found` that only this job can have created; warn about the others.
 
     `found` are unfinished files, or links, in the places of verified or dropped transfers. A file with parts is kept,
-    unless the journal shows that this job created it. Raises Stopped.
+    unless the journal, or the record of its last sync, shows that this job created it. Raises Stopped.
     """
     folder, transfers = run.states.folder(run.job), run.state.transfers
     with run.stop.interruptible():
@@ -44,6 +44,22 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
                 await _remove(run, transfer, file.id)
             elif not transfer.link:
                 steps.name_doubtful(run, transfer, file.id)
+        if run.options.forget_missing:
+            await remove_forgotten(run, run.state.forgotten_files)
+
+
+async def remove_forgotten(run: JobRun, forgotten: Collection[int]) -> list[int]:
+    """Remove those of `JobState.forgotten_files` that the item has, unless they are complete; return their ids.
+
+    Raises ItemNotFound.
+    """
+    if not forgotten or run.state.item_id is None:
+        return []
+    listed = [file.id async for file in run.api.files(run.item_id) if file.id in forgotten]
+    removed = [file_id for file_id in listed if await steps.is_unfinished(run, file_id)]
+    for file_id in removed:
+        await steps.remove(run, None, file_id)
+    return removed
 
 
 async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
@@ -63,4 +79,4 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
 
 def _is_own(run: JobRun, transfer: Transfer, file_id: int) -> bool:
     """Return True if the job certainly created this file."""
-    return file_id in transfer.lost or file_id in run.state.unfinished_on_record.values()
+    return file_id in transfer.lost or file_id in run.state.unfinished_on_record

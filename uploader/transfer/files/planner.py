@@ -167,7 +167,7 @@ class Planner:
         if transfer.link:
             return bool(others)
         if transfer.record_lost and not created_by_us:
-            recorded = set(self._state.unfinished_on_record.values()) if self._state is not None else ()
+            recorded = set(self._state.unfinished_on_record) if self._state is not None else ()
             return any(file.id in recorded for file in others)
         other_jobs = await self._read_owners()
         for file in others:

@@ -218,8 +218,8 @@ def name_doubtful(run: JobRun, transfer: Transfer, file_id: int) -> None:
     )
 
 
-async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
-    """Delete a remote file and check that it is gone. Raises UploadFailing."""
+async def remove(run: JobRun, transfer: Transfer | None, file_id: int) -> None:
+    """Delete a remote file, of a transfer or of none, and check that it is gone. Raises UploadFailing."""
     for pause in _DELETION_PAUSES:
         await run.clock.sleep(pause)
         await run.api.delete_file(run.item_id, file_id, on_turn=run.lock.confirm)
@@ -227,6 +227,28 @@ async def remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
             await run.api.file(run.item_id, file_id)
         except FileGone:
             return
-    raise UploadFailing(
-        f"{printable(transfer.path)}: Figshare does not remove file {file_id} of item {run.item_id}", path=transfer.path
-    )
+    text = f"Figshare does not remove file {file_id} of item {run.item_id}"
+    if transfer is None:
+        raise UploadFailing(text)
+    raise UploadFailing(f"{printable(transfer.path)}: {text}", path=transfer.path)
+
+
+async def is_unfinished(run: JobRun, file_id: int, *, fresh: bool = False) -> bool:
+    """Return False if Figshare has the complete file, with or without its MD5; True also if it is gone.
+
+    `fresh`: the file was never seen yet, and may appear with a delay.
+    """
+    try:
+        file = await run.api.file(run.item_id, file_id, fresh=fresh)
+    except FileGone:
+        return True
+    return file.status == "created" and file.upload_url is not None and not await _is_complete(run, file.upload_url)
+
+
+async def _is_complete(run: JobRun, upload_url: str) -> bool:
+    """Return True if the upload was completed, which the file's status may not show yet."""
+    try:
+        upload = await run.api.upload(upload_url)
+    except UploadGone:
+        return False
+    return upload.status == "completed"

@@ -350,8 +350,8 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
             if event.kept:  # it may be a copy of this one now
                 transfer.known = tuple(i for i in transfer.known if i != event.id)
                 transfer.spared += (event.id,)
-            elif event.id in transfer.superseded and transfer.state is not S.CANCELLED:  # perhaps it was only hidden
-                transfer.lost += (event.id,)
+            elif event.id in transfer.owned_ids().difference(transfer.lost) and transfer.state is not S.CANCELLED:
+                transfer.lost += (event.id,)  # perhaps it was only hidden
             transfer.remnants = tuple(i for i in transfer.remnants if i != event.id)
             transfer.superseded = tuple(i for i in transfer.superseded if i != event.id)
             if event.id in transfer.replaces:

@@ -136,7 +136,7 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
         item=None if item is None else int(item),
         account=None if account is None else int(account),
         publishing=None if version is None else _publishing(version, published, curation),
-        files={int(transfer): int(file) for transfer, file in pairs},
+        files={int(file): int(transfer) for transfer, file in pairs},
     )
     return Synced(int(length), int(checksum, 16), kept)
 
@@ -154,7 +154,7 @@ def _encode_synced(synced: Synced) -> bytes:
         body += b" by %d" % kept.account
     if (to := kept.publishing) is not None and to.curation is not None:
         body += b" public %d %b %b" % (to.version, to.files.encode(), to.curation.encode().hex().encode())
-    body += b"".join(b" %d:%d" % pair for pair in kept.files.items())
+    body += b"".join(b" %d:%d" % (transfer, file) for file, transfer in kept.files.items())
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 
 

@@ -100,20 +100,22 @@ def renewal_events(
     root = state.plan.root
     events: list[ev.AnyEvent] = []
     new: list[ev.AnyEvent] = []
+    added = 0
     for place, chosen in enumerate(selection.files):
         transfer = state.transfers[place] if place < same else known.pop(key_of(chosen), None)
         if transfer is None:
-            new.append(_source(len(state.transfers) + len(new), chosen, root))
+            index = len(state.transfers) + added
+            added += 1
+            new.append(_source(index, chosen, root))
+            if state.recovered and not chosen.link:
+                new.append(possible_initiation(state, index))  # it may have been begun before the journal was damaged
         elif transfer.dropped or transfer.expected != chosen.md5:
             events.append(ev.SourceChosen(transfer.index, chosen.md5))
     missing = {problem.path for problem in selection.problems} | set(lost)
     known = {key: transfer for key, transfer in known.items() if transfer.path not in missing}
     events += [ev.SourceDropped(transfer.index) for transfer in known.values() if not transfer.dropped]
     # The count comes last: a journal torn in between describes a smaller, complete job.
-    events += [*new, ev.JobGrown(len(state.transfers) + len(new))] if new else []
-    if new and state.recovered and state.forgotten_files:
-        # One of them may have been sent before the journal was damaged.
-        events += [possible_initiation(state, len(state.transfers) + place) for place in range(len(new))]
+    events += [*new, ev.JobGrown(len(state.transfers) + added)] if new else []
     skipped = _reasons(selection)
     for transfer in known.values():
         # The path of an archive is that of a folder, which the other archives may still have.

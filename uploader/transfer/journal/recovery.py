@@ -186,16 +186,21 @@ def _possible_intents(state: JobState, kept: SyncFacts, *, without_item: bool) -
                 *([ev.ItemNotCreated(looked=True)] if left is not None else []),
                 ev.ItemIntended(at, unpublished=without_item, account=account),
             ]
-    elif plan.item is not None and state.item_id is None and any(t.state is not State.PLANNED for t in state.transfers):
+    elif plan.item is not None and state.item_id is None and (kept.files or not _all_planned(state)):
         intents.append(ev.ItemCreated(plan.item))
     # The intent alone would mean that its file has no parts, but it may have some by now.
-    intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
-    intents += [
-        possible_initiation(state, t.index)
-        for t in state.transfers
-        if (t.state is State.PLANNED and not t.remnants) or t.state is State.INITIATING
-    ]
+    for transfer in state.transfers:
+        open_again = transfer.state is State.FAILED and transfer.file_id is None
+        if transfer.remnants or not (open_again or transfer.state in (State.PLANNED, State.INITIATING)):
+            continue
+        intents += [ev.Retried(transfer.index)] if open_again else []
+        intents += [ev.NotInitiated(transfer.index, looked=True)] if transfer.intended_at is not None else []
+        intents.append(possible_initiation(state, transfer.index))
     return intents
+
+
+def _all_planned(state: JobState) -> bool:
+    return all(transfer.state is State.PLANNED for transfer in state.transfers)
 
 
 def possible_initiation(state: JobState, index: int) -> ev.UploadIntended:

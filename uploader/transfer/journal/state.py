@@ -40,8 +40,8 @@ class SyncFacts(msgspec.Struct, kw_only=True):
 
     `item` is the item that the job has created; None if it has not, and in records of earlier versions. `account` is
     the one that may have created an item which is not on record; None without one. `publishing` is the last request to
-    publish the item. `files` are the remote files that the job has created and not verified, by the index of their
-    transfer.
+    publish the item. `files` are the ids of the remote files that the job has created and not verified, each with the
+    index of its transfer then.
     """
 
     item: int | None = None
@@ -95,8 +95,8 @@ class JobState:
     """True if the journal was damaged and not everything has been verified since. Not in the journal: set when
     the job is opened."""
     unfinished_on_record: Mapping[int, int] = field(default_factory=dict)
-    """The unfinished remote files by the record of the last sync, by transfer: a damaged journal may have lost them.
-    Not in the journal: set when the job is opened."""
+    """The unfinished remote files in the record of the last sync, as in `SyncFacts`: a damaged journal may have lost
+    them. Not in the journal: set when the job is opened."""
     runs_without_parts: int = 0
     """Number of runs directly before the present one in which no part was finished."""
     _sent_parts: bool = True
@@ -302,10 +302,11 @@ class JobState:
         return [transfer for transfer in self.transfers if not transfer.dropped]
 
     @property
-    def forgotten_files(self) -> dict[int, int]:
-        """The files of `unfinished_on_record` that no transfer owns: a damaged journal may have lost their start."""
-        owned = {file_id for transfer in self.transfers for file_id in transfer.owned_ids()}
-        return {index: file_id for index, file_id in self.unfinished_on_record.items() if file_id not in owned}
+    def forgotten_files(self) -> set[int]:
+        """The files of `unfinished_on_record` that no transfer owns, and whose start a damaged journal has lost."""
+        if not self.recovered:
+            return set()
+        return set(self.unfinished_on_record).difference(*(transfer.owned_ids() for transfer in self.transfers))
 
     @property
     def orphaned(self) -> list[Transfer]:
@@ -352,18 +353,20 @@ class JobState:
         return any(t.state is State.CANCELLED for t in self.transfers)
 
 
-def keep_unfinished(files: dict[int, int], transfer: Transfer) -> None:
-    """Update the unfinished remote files, by transfer, after an event of one.
+def keep_unfinished(files: dict[int, int], transfer: Transfer, removed: int | None = None) -> None:
+    """Update the unfinished remote files after an event of a transfer, which may have `removed` one.
 
-    A file that a transfer has given up stays until it has another one: it is searched for, not trusted.
+    A file that a transfer has given up stays until it is removed or another one is verified: it is searched for, not
+    trusted.
     """
-    file_id = transfer.unfinished_id
-    if file_id is not None:
-        if files.get(transfer.index) != file_id:
-            files.pop(transfer.index, None)  # the newest one is the last
-            files[transfer.index] = file_id
-    elif transfer.file_id is not None and files.get(transfer.index) == transfer.file_id:
-        del files[transfer.index]  # verified
+    if removed is not None:
+        files.pop(removed, None)
+    if (file_id := transfer.unfinished_id) is not None:
+        files.pop(file_id, None)  # the newest one is the last
+        files[file_id] = transfer.index
+    elif transfer.file_id is not None:  # verified
+        for file_id in (transfer.file_id, *transfer.lost):
+            files.pop(file_id, None)
 
 
 class StateLoader:

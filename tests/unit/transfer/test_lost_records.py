@@ -1,0 +1,229 @@
+"""Remote files of which only the record of the last sync is left, or nothing, after the journal was cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fakes.figshare import Fault, StoredFile
+from tests.fakes.metadata import Metadata
+from tests.fakes.world import KILLED, World, md5
+from tests.unit.transfer.test_cut_journals import FILES, STORED, TITLE, Stored, prepare, run_to_the_end
+from uploader.errors import JournalDamaged
+from uploader.sources.models import Sources
+from uploader.transfer.destination.options import ItemOptions
+from uploader.transfer.options import Options
+
+pytestmark = pytest.mark.anyio
+
+LINK = "https://example.org/data.bin"
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("interrupted", ["initiate 1", "send_part 3"])
+async def test_a_source_that_changed_since_its_record_was_cut_off_is_sent_once(
+    world: World, interrupted: str, named: bool
+) -> None:
+    """The unfinished file of its earlier size is removed, unless it may be another's."""
+    target = await prepare(world, interrupted, named, "skip")
+    target |= {"options": Options(restart_changed=True), "item_options": ItemOptions(metadata=Metadata(), publish=True)}
+    world.source("set/a", b"a" * 90)
+    stored = Stored(world)
+    never_known = len(stored.unanswered)
+    for length in stored.cuts:
+        stored.restore(length)
+        status = await world.upload(str(world.folder / "set"), **target)
+        if named and never_known:
+            assert (status, world.error and world.error.facts.situation) == (1, "unfinished-files"), length
+        else:
+            assert status == 0, (length, world.error)
+        assert stored.contents(named=named) == [("set/a", md5(b"a" * 90)), STORED[1]], length
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(("at", "unanswered"), [("initiate", 1), ("send_part", 0)])
+async def test_a_new_version_whose_record_was_cut_off_is_removed_once_the_source_is_the_earlier_one(
+    world: World, at: str, unanswered: int, named: bool
+) -> None:
+    target = await prepare(world, "never", named, "skip")
+    await restart_a(world, at, target)
+    stored = Stored(world)
+    assert len(stored.unanswered) == unanswered
+    world.source("set/a", FILES["a"])
+    stored.restore_journal(stored.journal_before(b'"e":"source+"'))
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == STORED
+
+
+async def test_a_job_is_cancelled_with_the_new_version_whose_record_was_cut_off(world: World) -> None:
+    target = await prepare(world, "never", False, "skip")
+    world.source("set/c", b"c")  # which is not sent yet
+    await restart_a(world, "send_part", target)
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"source+"'))
+    assert await world.cancel() == 0
+    assert stored.contents(named=False) == STORED
+
+
+def place_of(target: dict[str, Any]) -> dict[str, Any]:
+    """Where a command of `prepare` sends to."""
+    return {key: value for key, value in target.items() if key in ("item", "title")}
+
+
+async def restart_a(world: World, at: str, target: dict[str, Any]) -> None:
+    """Change a source and run the command until it is killed after this request for its new version."""
+    target["options"] = Options(restart_changed=True)
+    world.source("set/a", b"!" * 290)
+    world.figshare.fail(at, Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("gone", ["a", "b"])
+async def test_a_begun_source_that_is_gone_with_the_whole_plan_must_be_put_back(
+    world: World, gone: str, named: bool
+) -> None:
+    """Without the plan, the record of the last sync and the item show that something was begun."""
+    target = await prepare(world, "send_part 2", named, "skip")
+    target["item_options"] = ItemOptions(metadata=Metadata(), publish=True)
+    stored = Stored(world)
+    assert (f"set/{gone}", "created") in stored.contents(named=named)
+    (world.folder / "set" / gone).unlink()
+    stored.restore_journal(0)
+    for _ in range(3):
+        assert await world.upload(str(world.folder / "set"), **target) == 2
+        assert world.error is not None
+        assert world.error.facts.situation == "begun-source-lost"
+        assert world.error.message.startswith(f"set/{gone}: its upload was begun")
+    async with world.client() as client:
+        with pytest.raises(JournalDamaged):
+            await client.preview(str(world.folder / "set"), **place_of(target))
+    world.source(f"set/{gone}", FILES[gone])
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == STORED
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_begun_source_that_is_gone_with_the_whole_plan_may_be_forgotten(world: World, named: bool) -> None:
+    target = await prepare(world, "send_part 2", named, "skip")
+    stored = Stored(world)
+    (world.folder / "set" / "a").unlink()
+    stored.restore_journal(0)
+    target["options"] = Options(forget_missing=True)
+    await run_to_the_end(world, target)
+    assert stored.contents(named=False) == [STORED[1]]
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("at", ["initiate", "send_part"])
+async def test_a_source_whose_addition_was_cut_off_is_continued(world: World, at: str, named: bool) -> None:
+    target = await prepare(world, "never", named, "skip")
+    world.source("set/c", b"c" * 150)
+    world.figshare.fail(at, Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    job = stored.job.name
+    assert await world.resume(job) == (2 if at == "send_part" else 0)
+    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    async with world.client() as client:
+        plan = await client.preview(str(world.folder / "set"), **place_of(target))
+    assert plan.exit_status == 0
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == [*STORED, ("set/c", md5(b"c" * 150))]
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_job_is_cancelled_with_an_added_source_whose_addition_was_cut_off(world: World, named: bool) -> None:
+    target = await prepare(world, "send_part 2", named, "skip")
+    world.source("set/c", b"c" * 300)
+    world.figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    assert await world.cancel() == 0
+    assert stored.contents(named=False) == []
+    world.figshare.stored_items.clear()
+    assert await world.cancel() == 0
+
+
+async def test_a_job_is_cancelled_whose_journal_ends_before_the_named_item(world: World) -> None:
+    await prepare(world, "send_part 2", True, "skip")
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"item"'))
+    assert await world.cancel() == 0
+    assert stored.contents(named=False) == []
+
+
+async def test_cancelling_removes_each_file_once_though_the_listing_is_old(world: World) -> None:
+    await prepare(world, "send_part 2", False, "skip")
+    world.figshare.behind = lambda name: 20.0 if name == "files" else 0.0
+    assert await world.cancel() == 0
+    assert world.figshare.log.count("delete_file") == 2
+
+
+@pytest.mark.parametrize("killed", ["delete_file", "file"])
+async def test_what_is_left_of_a_new_version_is_removed_even_if_that_is_interrupted(world: World, killed: str) -> None:
+    target = await prepare(world, "never", False, "skip")
+    await restart_a(world, "initiate", target)
+    stored = Stored(world)
+    world.source("set/a", FILES["a"])
+    stored.restore_journal(stored.journal_before(b'"e":"source+"'))
+    world.figshare.fail(killed, Fault.KILLED_BEFORE)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    await run_to_the_end(world, target)
+    assert stored.contents(named=False) == STORED
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_journal_that_is_cut_off_where_files_had_failed_is_continued(world: World, named: bool) -> None:
+    for name, content in FILES.items():
+        world.source(f"set/{name}", content)
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    world.figshare.fail("initiate", Fault.REJECTED, times=4)
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    (job,) = world.jobs()
+    length = (job / "journal").stat().st_size
+    world.figshare.clear_faults()
+    world.figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    stored = Stored(world)
+    stored.restore_journal(length)
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == STORED
+
+
+async def test_somebody_s_link_in_the_job_s_item_is_kept(world: World) -> None:
+    """Its address is that of the job's link, of which the damaged journal has the record."""
+    sources = Sources(paths=(world.source("f", b"f" * 100),), links=(LINK,))
+    assert await world.upload(sources, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    other = StoredFile(next(world.figshare.ids), "", 0, link=LINK, status="available")
+    item.files[other.id] = other
+    journal = next(iter(world.jobs())) / "journal"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    assert await world.upload(sources, title=TITLE) == 0
+    assert other.id in item.files
+
+
+async def test_a_removed_earlier_upload_that_the_listing_still_shows_is_no_conflict(world: World) -> None:
+    """Without any damage: a copy of the server's data is behind."""
+    item = world.figshare.add_item(TITLE)
+    options = Options(restart_changed=True)
+    world.figshare.behind = lambda _: 0.0
+    began = 0.0
+    for size in (200, 210):
+        began = world.clock.monotonic()
+        await world.clock.sleep(1)
+        world.figshare.fail("send_part", Fault.KILLED_BEFORE)
+        assert await world.upload(world.source("a", b"a" * size), item=item.id, options=options) == KILLED
+    world.figshare.clear_faults()
+    world.figshare.behind = lambda name: world.clock.monotonic() - began if name == "files" else 0.0
+    world.figshare.on_request["initiate"] = lambda _: setattr(world.figshare, "behind", None)
+    assert await world.upload(world.source("a", b"a" * 220), item=item.id, options=options) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(b"a" * 220))]
