@@ -11,6 +11,7 @@ from uploader.errors import ExitStatus, SourceNotFound
 from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
+from uploader.text import composed
 from uploader.transfer.compare import Expected, Match, classify, remote_match
 from uploader.transfer.destination.lookup import check_account
 from uploader.transfer.files.planner import FilePlan, Planner
@@ -101,7 +102,7 @@ async def preview(
     job, summary, state = await in_thread(_job, states, target, selection, new_job)
     if state is not None:
         await in_thread(select_moved, state, selection)
-        _grow(state, selection)
+        _resume(state, selection)
     item_id = state.item_id if state is not None and state.item_id is not None else target.item
     account = await api.account() if api is not None else None
     if api is not None and account is not None and state is not None:
@@ -127,9 +128,10 @@ async def preview(
     if state is not None and item is not None and not options.forget_missing:
         changes = renewal_events(state, selection, lost)
         files += _orphaned(state, changes, remote, item)
-        known = {transfer.place for transfer in state.transfers}
-        others = (file for path, there in remote.items() if path not in known for file in there)
-        check_none_lost(state, [f for f in others if classify(f, Expected()) is Match.UNFINISHED], item.folders)
+        if all(file.action != "refuse" for file in files):
+            known = {composed(transfer.place) for transfer in state.transfers}
+            others = (file for path, there in remote.items() if composed(path) not in known for file in there)
+            check_none_lost(state, [f for f in others if classify(f, Expected()) is Match.UNFINISHED], item.folders)
     space = _space(account, files) if account is not None else None
     return Preview(
         job=job,
@@ -242,12 +244,13 @@ def _without_members(files: list[FilePlan], gone: Sequence[tuple[Transfer, Sourc
     return [*others, *refused.values()]
 
 
-def _grow(state: JobState, selection: Selection) -> None:
-    """Add new sources to a job that is recovered: some may have been begun before its journal was damaged."""
-    added = (ev.SourcePlanned, ev.UploadIntended, ev.JobGrown)
-    for event in renewal_events(state, selection) if state.recovered else ():
-        if isinstance(event, added):
-            state.apply(event)
+def _resume(state: JobState, selection: Selection) -> None:
+    """Bring a job with a damaged journal to where the upload looks up what may have been begun."""
+    if state.recovered:
+        state.apply(ev.Resumed(state.plan.created))
+        for event in renewal_events(state, selection):
+            if isinstance(event, ev.SourcePlanned | ev.JobGrown):
+                state.apply(event)
 
 
 def _orphaned(

@@ -227,3 +227,132 @@ async def test_a_removed_earlier_upload_that_the_listing_still_shows_is_no_confl
     world.figshare.on_request["initiate"] = lambda _: setattr(world.figshare, "behind", None)
     assert await world.upload(world.source("a", b"a" * 220), item=item.id, options=options) == 0, world.error
     assert world.contents(item.id) == [("a", md5(b"a" * 220))]
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("at", ["initiate", "send_part"])
+async def test_a_job_that_was_begun_again_after_it_was_cancelled_is_continued(
+    world: World, at: str, named: bool
+) -> None:
+    for name, content in FILES.items():
+        world.source(f"set/{name}", content)
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    world.figshare.fail("initiate", Fault.KILLED_BEFORE)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    assert await world.cancel() == 0
+    (job,) = world.jobs()
+    length = (job / "journal").stat().st_size
+    world.figshare.fail(at, Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    stored = Stored(world)
+    stored.restore_journal(length)
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == STORED
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_an_addition_that_was_written_in_part_is_continued(world: World, named: bool) -> None:
+    """The machine dies while the recovered journal is extended by a source that was begun before the damage."""
+    target = await prepare(world, "never", named, "skip")
+    world.source("set/c", b"c" * 300)
+    world.figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    assert await world.resume(stored.job.name) == 2
+    synced = (stored.job / "journal.synced").read_bytes()
+    world.figshare.fail("account", Fault.KILLED_BEFORE)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    journal = (stored.job / "journal").read_bytes()
+    planned = journal.index(b"\n", journal.index(b'"set/c"')) + 1
+    (stored.job / "journal").write_bytes(journal[: planned + 10])
+    (stored.job / "journal.synced").write_bytes(synced)
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == [*STORED, ("set/c", md5(b"c" * 300))]
+
+
+async def test_a_job_is_cancelled_with_a_file_that_the_listing_does_not_show_yet(world: World) -> None:
+    target = await prepare(world, "never", True, "skip")
+    world.source("set/c", b"c" * 300)
+    world.figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    world.figshare.behind = lambda name: 60.0 if name == "files" else 0.0
+    assert await world.cancel() == 0
+    assert stored.contents(named=True) == STORED
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("removed", ["in this run", "in the next run"])
+async def test_a_removed_upload_that_the_listing_still_shows_is_not_taken_for_the_new_one(
+    world: World, removed: str, named: bool
+) -> None:
+    """Without any damage: the answer of the new initiation is lost, and for some time the listing is old."""
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    target["options"] = Options(restart_changed=True)
+    world.figshare.fail("complete", Fault.KILLED_BEFORE)
+    assert await world.upload(world.source("a", b"a" * 200), **target) == KILLED
+    world.figshare.clear_faults()
+    source = world.source("a", b"b" * 200)
+    if removed == "in the next run":
+        world.figshare.fail("delete_file", Fault.KILLED_BEFORE)
+        assert await world.upload(source, **target) == KILLED
+        world.figshare.clear_faults()
+    world.figshare.behind = lambda _: 0.0
+    await world.clock.sleep(100)
+    began = world.clock.monotonic()
+
+    def behind(name: str) -> float:
+        since = world.clock.monotonic() - began
+        return since + 1 if name == "files" and since < 6 else 0.0
+
+    world.figshare.behind = behind
+    world.figshare.fail("initiate", Fault.LOST_AFTER)
+    assert await world.upload(source, **target) == 0, world.error
+    (item,) = world.figshare.stored_items
+    assert world.contents(item) == [("a", md5(b"b" * 200))]
+
+
+async def test_the_dry_run_finds_a_begun_file_in_another_spelling(world: World) -> None:
+    world.source("set/\u00e9", b"e" * 300)
+    world.figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), title=TITLE) == KILLED
+    world.figshare.clear_faults()
+    (world.folder / "set" / "\u00e9").rename(world.folder / "set" / "e\u0301")
+    stored = Stored(world)
+    stored.restore_journal(0)
+    async with world.client() as client:
+        plan = await client.preview(str(world.folder / "set"), title=TITLE)
+    assert plan.exit_status == await world.upload(str(world.folder / "set"), title=TITLE) == 0
+
+
+@pytest.mark.search
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("now", [0, 1, 2])
+async def test_a_source_that_was_restarted_twice_is_sent_once_wherever_the_journal_is_cut(
+    world: World, now: int, named: bool
+) -> None:
+    """Also if it is one of its earlier versions again; the dry run agrees."""
+    target = await prepare(world, "send_part 2", named, "skip")
+    target["options"] = Options(restart_changed=True)
+    versions = [FILES["a"], b"1" * 200, b"2" * 320]
+    for content in versions[1:]:
+        world.source("set/a", content)
+        world.figshare.fail("send_part", Fault.KILLED_AFTER, first=2)
+        assert await world.upload(str(world.folder / "set"), **target) == KILLED
+        world.figshare.clear_faults()
+    stored = Stored(world)
+    world.source("set/a", versions[now])
+    for length in stored.cuts:
+        stored.restore(length)
+        async with world.client(target["options"]) as client:
+            plan = await client.preview(str(world.folder / "set"), **place_of(target))
+        status = await world.upload(str(world.folder / "set"), **target)
+        assert (plan.exit_status, status) == (0, 0), (length, world.error)
+        assert stored.contents(named=named) == [("set/a", md5(versions[now])), STORED[1]], length

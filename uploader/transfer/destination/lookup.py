@@ -195,6 +195,8 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
         return None
 
     async def may_be_ours(file: File) -> bool:
+        if file.id in transfer.lost:
+            return False  # a copy of the server's data is behind
         if file.id in recorded:
             return file.size == transfer.size or file.status == "created"
         if named or file.size != transfer.size:
@@ -244,6 +246,7 @@ async def find_leftovers(run: JobRun, transfer: Transfer) -> tuple[list[int], li
         else:
             found = await _unfinished(run, transfer)
         found = [file for file in found if transfer.unanswered or file.id in transfer.lost]
+        found = [file for file in found if file.id not in run.listing.removed]
         return [file for file in found if transfer.link or await is_untouched(run.api, run.item_id, file)] or None
 
     time_limit = run.options.settle_timeout if transfer.unseen else 0.0

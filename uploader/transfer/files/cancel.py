@@ -26,9 +26,10 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
     forgotten = run.state.forgotten_files
     complete = {t.file_id for t in run.state.transfers if t.state is State.COMPLETED}
     run.account = (await run.api.account()).id
+    finished = run.state.finished
     await run.commit(ev.Resumed(run.api.server_now().isoformat()))
     for transfer in run.state.transfers:
-        if transfer.state is State.VERIFIED:
+        if finished or transfer.state is State.VERIFIED:
             kept += [transfer.file_id] if transfer.file_id is not None else []
             continue
         if transfer.state is State.INITIATING and run.state.item_id is not None:

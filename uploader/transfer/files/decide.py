@@ -5,7 +5,7 @@ Upload and dry run share these decisions. `conflicts` looks up the facts they de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -15,6 +15,7 @@ from uploader.errors import Facts, FigupError, RequestRejected, SourceUnreadable
 from uploader.figshare.models import File, Upload
 from uploader.transfer.compare import Expected, Match, classify, rank_matches
 from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict
 
 _RefusalAdvice: TypeAlias = tuple[str, str, Facts]
@@ -228,3 +229,15 @@ def refusal_advice(error: RequestRejected, transfer: Transfer, *, single_file: b
 def _is_empty(transfer: Transfer) -> bool:
     """Figshare has been observed to reject empty files; the HTTP status is unknown."""
     return transfer.size == 0 and not transfer.link
+
+
+def may_have_begun(state: JobState, transfer: Transfer, others: Iterable[File]) -> bool:
+    """Return True if a damaged journal may have lost that a transfer was begun, and this is to be looked up.
+
+    It was begun before, or there is an unfinished file in its place. Those that the recovery found planned, and those
+    looked up already, have `record_lost`.
+    """
+    if not state.recovered or transfer.record_lost or transfer.link:
+        return False
+    unfinished = (file.id for file in others if classify(file, Expected()) is Match.UNFINISHED)
+    return transfer.abandoned or any(file_id not in transfer.lost for file_id in unfinished)

@@ -53,12 +53,16 @@ async def remove_forgotten(run: JobRun, forgotten: Collection[int]) -> list[int]
 
     Raises ItemNotFound.
     """
-    if not forgotten or run.state.item_id is None:
-        return []
-    listed = [file.id async for file in run.api.files(run.item_id) if file.id in forgotten]
-    removed = [file_id for file_id in listed if await steps.is_unfinished(run, file_id)]
-    for file_id in removed:
-        await steps.remove(run, None, file_id)
+    removed: list[int] = []
+    for file_id in sorted(forgotten) if run.state.item_id is not None else ():
+        try:
+            await run.api.file(run.item_id, file_id, fresh=True)
+        except FileGone:
+            run.journal.kept.files.pop(file_id, None)
+            continue
+        if await steps.is_unfinished(run, file_id):
+            await steps.remove(run, None, file_id)
+            removed.append(file_id)
     return removed
 
 

@@ -22,9 +22,10 @@ from uploader.transfer.compare import (
 )
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.conflicts import find_late, resolve
-from uploader.transfer.files.decide import effective_policy, spelled_otherwise
+from uploader.transfer.files.decide import effective_policy, may_have_begun, spelled_otherwise
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import key_of
+from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.run.service import Service
@@ -123,6 +124,8 @@ class Planner:
         if transfer is not None and (file := reappeared(transfer, remote_files)) is not None:
             return _plan(chosen, "begun", "resume", file.id, left=0)
         others = [file for file in remote_files if file.id not in own]
+        if transfer is not None and self._state is not None and may_have_begun(self._state, transfer, others):
+            self._state.apply(possible_initiation(self._state, transfer.index))
         if self._api is not None and transfer is not None and await self._may_adopt(self._api, transfer, others):
             return _plan(chosen, "begun", "resume", None, left=chosen.size)
         if transfer is not None and transfer.record_lost:

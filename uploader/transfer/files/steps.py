@@ -18,6 +18,7 @@ from uploader.transfer import notices as no
 from uploader.transfer.compare import reappeared
 from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import MayHaveSent, find_file, find_leftovers, is_being_sent
+from uploader.transfer.files.decide import may_have_begun
 from uploader.transfer.files.turns import listed, turn_to_start
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Step, Transfer, next_step
@@ -138,8 +139,7 @@ async def look_up(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | 
 
 async def take_back(run: JobRun, transfer: Transfer) -> bool:
     """Continue with a file that this transfer may have already, instead of initiating one; False if there is none."""
-    if run.state.recovered and transfer.abandoned and not transfer.record_lost:
-        # The journal may have lost an initiation after that of the missing file: look for its effect.
+    if may_have_begun(run.state, transfer, listed(run, transfer)):
         await run.commit(possible_initiation(run.state, transfer.index))
         return True
     found = reappeared(transfer, (file for file in listed(run, transfer) if file.id not in run.listing.removed))
@@ -226,6 +226,7 @@ async def remove(run: JobRun, transfer: Transfer | None, file_id: int) -> None:
         try:
             await run.api.file(run.item_id, file_id)
         except FileGone:
+            run.journal.kept.files.pop(file_id, None)
             return
     text = f"Figshare does not remove file {file_id} of item {run.item_id}"
     if transfer is None:

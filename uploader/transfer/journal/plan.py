@@ -19,7 +19,6 @@ from uploader.sources.models import Selection, SourceFile, remote_path
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
-from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.journal.state import ABSENT, COMPLETE, FORGOTTEN, VANISHED, JobState
 
 if TYPE_CHECKING:
@@ -100,22 +99,17 @@ def renewal_events(
     root = state.plan.root
     events: list[ev.AnyEvent] = []
     new: list[ev.AnyEvent] = []
-    added = 0
     for place, chosen in enumerate(selection.files):
         transfer = state.transfers[place] if place < same else known.pop(key_of(chosen), None)
         if transfer is None:
-            index = len(state.transfers) + added
-            added += 1
-            new.append(_source(index, chosen, root))
-            if state.recovered and not chosen.link:
-                new.append(possible_initiation(state, index))  # it may have been begun before the journal was damaged
+            new.append(_source(len(state.transfers) + len(new), chosen, root))
         elif transfer.dropped or transfer.expected != chosen.md5:
             events.append(ev.SourceChosen(transfer.index, chosen.md5))
     missing = {problem.path for problem in selection.problems} | set(lost)
     known = {key: transfer for key, transfer in known.items() if transfer.path not in missing}
     events += [ev.SourceDropped(transfer.index) for transfer in known.values() if not transfer.dropped]
     # The count comes last: a journal torn in between describes a smaller, complete job.
-    events += [*new, ev.JobGrown(len(state.transfers) + added)] if new else []
+    events += [*new, ev.JobGrown(len(state.transfers) + len(new))] if new else []
     skipped = _reasons(selection)
     for transfer in known.values():
         # The path of an archive is that of a folder, which the other archives may still have.

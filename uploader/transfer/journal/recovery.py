@@ -189,13 +189,12 @@ def _possible_intents(state: JobState, kept: SyncFacts, *, without_item: bool) -
     elif plan.item is not None and state.item_id is None and (kept.files or not _all_planned(state)):
         intents.append(ev.ItemCreated(plan.item))
     # The intent alone would mean that its file has no parts, but it may have some by now.
-    for transfer in state.transfers:
-        open_again = transfer.state is State.FAILED and transfer.file_id is None
-        if transfer.remnants or not (open_again or transfer.state in (State.PLANNED, State.INITIATING)):
-            continue
-        intents += [ev.Retried(transfer.index)] if open_again else []
-        intents += [ev.NotInitiated(transfer.index, looked=True)] if transfer.intended_at is not None else []
-        intents.append(possible_initiation(state, transfer.index))
+    intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
+    intents += [
+        possible_initiation(state, t.index)
+        for t in state.transfers
+        if (t.state is State.PLANNED and not t.remnants) or t.state is State.INITIATING
+    ]
     return intents
 
 
