@@ -35,6 +35,13 @@ def matches_record(transfer: Transfer, stamp: FileStamp) -> bool:
     )
 
 
+def stamp_of(chosen: SourceFile) -> FileStamp:
+    """Return the state of a source as it was when it was found; its device is not known (0)."""
+    return FileStamp(
+        size=chosen.size, mtime_ns=chosen.mtime_ns, inode=chosen.inode, ctime_ns=chosen.ctime_ns or 0, device=0
+    )
+
+
 def recorded_parts(transfer: Transfer, parts: Sequence[Part]) -> list[Recorded]:
     """Return the parts whose hash was recorded when they were sent."""
     sums = ((part, transfer.parts.xxh3(part.no)) for part in parts)
@@ -105,9 +112,7 @@ async def has_changed(
     It is read if its times or inode differ, with `reread` always.
     `there` is its remote file now. Without it, or without `api`, the parts sent of an unfinished file are not compared.
     """
-    stamp = FileStamp(
-        size=chosen.size, mtime_ns=chosen.mtime_ns, inode=chosen.inode, ctime_ns=chosen.ctime_ns or 0, device=0
-    )
+    stamp = stamp_of(chosen)
     if chosen.archive is not None and transfer.archive is not None and chosen.archive.id != transfer.archive.id:
         return True
     if chosen.link or (matches_record(transfer, stamp) and not reread):

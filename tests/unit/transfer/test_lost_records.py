@@ -356,3 +356,60 @@ async def test_a_source_that_was_restarted_twice_is_sent_once_wherever_the_journ
         status = await world.upload(str(world.folder / "set"), **target)
         assert (plan.exit_status, status) == (0, 0), (length, world.error)
         assert stored.contents(named=named) == [("set/a", md5(versions[now])), STORED[1]], length
+
+
+def cut_last_line(world: World, state: str = "state") -> None:
+    (job,) = (world.folder / state / "jobs").iterdir()
+    lines = (job / "journal").read_bytes().splitlines(keepends=True)
+    (job / "journal").write_bytes(b"".join(lines[:-1]))
+
+
+async def test_the_upload_of_another_machine_is_neither_continued_nor_removed(world: World) -> None:
+    """It sends a file to the item of a job whose journal is damaged elsewhere, and which adds this file now."""
+    target = await prepare(world, "never", False, "skip")
+    (item,) = world.figshare.stored_items.values()
+    world.source("theirs/set/c", b"x" * 300)
+    theirs = str(world.folder / "theirs/set")
+    world.figshare.fail("send_part", Fault.KILLED_AFTER, first=2)
+    assert await world.upload(theirs, state="elsewhere", item=item.id) == KILLED
+    world.figshare.clear_faults()
+    world.source("set/c", b"c" * 300)
+    cut_last_line(world)
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    assert await world.upload(theirs, state="elsewhere", item=item.id) == 0
+    assert world.contents(item.id) == [*STORED, ("set/c", md5(b"x" * 300))]
+
+
+async def test_the_new_upload_of_another_machine_beside_a_verified_file_is_kept(world: World) -> None:
+    target = await prepare(world, "never", False, "skip")
+    (item,) = world.figshare.stored_items.values()
+    world.source("set/a", b"other")
+    world.figshare.fail("initiate", Fault.KILLED_AFTER)
+    keep = Options(on_conflict="keep")
+    assert await world.upload(str(world.folder / "set"), state="elsewhere", item=item.id, options=keep) == KILLED
+    world.figshare.clear_faults()
+    world.source("set/a", FILES["a"])
+    cut_last_line(world)
+    await run_to_the_end(world, target)
+    assert ("set/a", "created") in world.contents(item.id)
+
+
+@pytest.mark.search
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_complete_file_on_record_is_replaced_wherever_the_journal_is_cut(world: World, named: bool) -> None:
+    """The source has changed since; the dry run agrees."""
+    world.source("set/a", FILES["a"])
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    target["options"] = Options(restart_changed=True)
+    world.figshare.fail("complete", Fault.KILLED_AFTER)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    world.source("set/a", b"!" * 290)
+    stored = Stored(world)
+    for length in stored.cuts:
+        stored.restore(length)
+        async with world.client(target["options"]) as client:
+            plan = await client.preview(str(world.folder / "set"), **place_of(target))
+        status = await world.upload(str(world.folder / "set"), **target)
+        assert (plan.exit_status, status) == (0, 0), (length, world.error)
+        assert stored.contents(named=named) == [("set/a", md5(b"!" * 290))], length

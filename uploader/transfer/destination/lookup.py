@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar
 
@@ -198,7 +198,7 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
         if file.id in transfer.lost:
             return False  # a copy of the server's data is behind
         if file.id in recorded:
-            return file.size == transfer.size or file.status == "created"
+            return file.size == transfer.size or file.status == "created" or run.options.restart_changed
         if named or file.size != transfer.size:
             return False
         if not transfer.record_lost:
@@ -213,6 +213,32 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
         return None
 
     return await _poll(run, check, _time_limit(run, transfer.intended_at), f"initiating {printable(transfer.path)}")
+
+
+async def find_begun(
+    api: Service,
+    state: JobState,
+    transfer: Transfer,
+    others: Sequence[File],
+    owners: Callable[[], Awaitable[Collection[int]]],
+) -> int | None:
+    """Find the unfinished file that a transfer of a damaged journal has begun in an item that the job created.
+
+    `others` are the files in its place that are not the job's.
+
+    It is on record, of whatever size (the source may have changed since), or it has the source's size and no parts.
+    `owners` reads the ids of other jobs' files.
+    """
+    if not (state.recovered and state.creates_item) or state.item_id is None or transfer.link:
+        return None
+    unfinished = [file for file in others if file.status == "created" and file.id not in transfer.lost]
+    owned = await owners() if unfinished else ()
+    for file in (file for file in unfinished if file.id not in owned):
+        if file.id in state.unfinished_on_record:
+            return file.id
+        if file.size == transfer.size and await is_untouched(api, state.item_id, file):
+            return file.id
+    return None
 
 
 async def _may_have_completed(transfer: Transfer, file: File, may_have_sent: MayHaveSent | None) -> bool:

@@ -231,13 +231,14 @@ def _is_empty(transfer: Transfer) -> bool:
     return transfer.size == 0 and not transfer.link
 
 
-def may_have_begun(state: JobState, transfer: Transfer, others: Iterable[File]) -> bool:
-    """Return True if a damaged journal may have lost that a transfer was begun, and this is to be looked up.
+def must_search(state: JobState, transfer: Transfer, others: Iterable[File]) -> bool:
+    """Return True if a transfer of a damaged journal must be searched for as one whose initiation is lost.
 
-    It was begun before, or there is an unfinished file in its place. Those that the recovery found planned, and those
-    looked up already, have `record_lost`.
+    It was begun before, or the item that the user named has an unfinished file in its place. (In an item of the job,
+    that one may be continued at once: see `destination.lookup.find_begun`.)
     """
-    if not state.recovered or transfer.record_lost or transfer.link:
+    if not state.recovered or transfer.record_lost:
         return False
     unfinished = (file.id for file in others if classify(file, Expected()) is Match.UNFINISHED)
-    return transfer.abandoned or any(file_id not in transfer.lost for file_id in unfinished)
+    in_place = not transfer.link and any(file_id not in transfer.lost for file_id in unfinished)
+    return transfer.abandoned or (not state.creates_item and in_place)

@@ -181,8 +181,8 @@ class FileDriver:
         else:
             # Check before trusting the server's state: a changed source must not be mixed with the parts sent earlier.
             await self._content.check()
-            if file.size != transfer.size and transfer.record_lost:
-                # It was found by its id: see `find_upload`.
+            if file.size != transfer.size and self._run.state.recovered:
+                # It was found by its id: see `find_upload` and `find_begun`.
                 await self._upload_lost("an upload of an earlier version, whose record was lost, is removed")
             elif upload.size != transfer.size:
                 await self._wrong_size(upload)

@@ -40,7 +40,7 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
         for transfer, file in found:
             if file.id in owned:
                 continue
-            if run.state.creates_item or _is_own(run, transfer, file.id):
+            if _may_be_ours(run, transfer) or _is_own(run, transfer, file.id):
                 await _remove(run, transfer, file.id)
             elif not transfer.link:
                 steps.name_doubtful(run, transfer, file.id)
@@ -84,3 +84,11 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
 def _is_own(run: JobRun, transfer: Transfer, file_id: int) -> bool:
     """Return True if the job certainly created this file."""
     return file_id in transfer.lost or file_id in run.state.unfinished_on_record
+
+
+def _may_be_ours(run: JobRun, transfer: Transfer) -> bool:
+    """Return True if only this job can have created an empty file in the transfer's place: in its own item, by an
+    initiation without a known effect or, if the journal is damaged, by one for a new version of the source.
+    """
+    lost = transfer.late or transfer.record_lost or transfer.lost or run.options.restart_changed
+    return run.state.creates_item and bool(lost)

@@ -20,16 +20,17 @@ from uploader.transfer.compare import (
     paths_in_item,
     reappeared,
 )
-from uploader.transfer.destination.lookup import is_untouched
+from uploader.transfer.destination.lookup import find_begun, is_untouched
 from uploader.transfer.files.conflicts import find_late, resolve
-from uploader.transfer.files.decide import effective_policy, may_have_begun, spelled_otherwise
-from uploader.transfer.journal.lifecycle import State, Transfer
+from uploader.transfer.files.decide import effective_policy, must_search, spelled_otherwise
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import OPEN, State, Transfer
 from uploader.transfer.journal.plan import key_of
 from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict, Options
 from uploader.transfer.run.service import Service
-from uploader.transfer.source_check import has_changed, source_md5
+from uploader.transfer.source_check import has_changed, matches_record, source_md5, stamp_of
 from uploader.transfer.store.jobs import JobStore
 
 USUAL_PART = 10 << 20
@@ -115,6 +116,8 @@ class Planner:
         """Plan one source."""
         remote = remote_path(chosen.folder, chosen.name)
         transfer = self._known.get(key_of(chosen))
+        if transfer is not None:
+            self._lose_file(transfer)
         if transfer is not None and transfer.file_id is not None:
             remote_file, reread = self._by_id.get(transfer.file_id), self._options.reread
             changed = await has_changed(self._api, chosen, transfer, remote_file, reread=reread)
@@ -124,9 +127,11 @@ class Planner:
         if transfer is not None and (file := reappeared(transfer, remote_files)) is not None:
             return _plan(chosen, "begun", "resume", file.id, left=0)
         others = [file for file in remote_files if file.id not in own]
-        if transfer is not None and self._state is not None and may_have_begun(self._state, transfer, others):
-            self._state.apply(possible_initiation(self._state, transfer.index))
-        if self._api is not None and transfer is not None and await self._may_adopt(self._api, transfer, others):
+        if (
+            self._api is not None
+            and transfer is not None
+            and await self._may_adopt(self._api, chosen, transfer, others)
+        ):
             return _plan(chosen, "begun", "resume", None, left=chosen.size)
         if transfer is not None and transfer.record_lost:
             others = [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
@@ -159,29 +164,50 @@ class Planner:
         plan = _plan(chosen, _STATUS[decision.match], action, file_id, reason=reason)
         return msgspec.structs.replace(plan, replaces=decision.replaces)
 
-    async def _may_adopt(self, api: Service, transfer: Transfer, others: Sequence[File]) -> bool:
+    async def _may_adopt(self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True if the upload would find the effect of a request whose response was lost, as in
         `destination.lookup`.
         """
-        created_by_us = self._state is not None and self._state.creates_item
-        item_id = self._state.item_id if self._state is not None else None
-        if transfer.intended_at is None or item_id is None:
+        state = self._state
+        if state is None or state.item_id is None:
+            return False
+        if transfer.state is State.PLANNED and must_search(state, transfer, others):
+            state.apply(possible_initiation(state, transfer.index))
+        elif await find_begun(api, state, transfer, others, self._read_owners) is not None:
+            return True
+        if transfer.intended_at is None:
             return False
         if transfer.link:
             return bool(others)
-        if transfer.record_lost and not created_by_us:
-            recorded = set(self._state.unfinished_on_record) if self._state is not None else ()
-            return any(file.id in recorded for file in others)
+        if transfer.record_lost and self._may_adopt_lost(state, chosen, transfer, others):
+            return True
+        if transfer.record_lost and not state.creates_item:
+            return False
         other_jobs = await self._read_owners()
         for file in others:
             if (
                 classify(file, Expected()) is Match.UNFINISHED
                 and file.size == transfer.size
                 and file.id not in (*other_jobs, *transfer.known)
-                and (transfer.record_lost or await is_untouched(api, item_id, file))
+                and (transfer.record_lost or await is_untouched(api, state.item_id, file))
             ):
                 return True
         return False
+
+    def _may_adopt_lost(self, state: JobState, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
+        """Return True for a transfer without its record if a file is on record, or is its complete earlier version."""
+        restart = self._options.restart_changed
+        found = (file for file in others if file.id in state.unfinished_on_record)
+        if any(file.size == transfer.size or file.status == "created" or restart for file in found):
+            return True
+        has_changed = restart and state.creates_item and not matches_record(transfer, stamp_of(chosen))
+        return has_changed and needs_md5(others, transfer.size)
+
+    def _lose_file(self, transfer: Transfer) -> None:
+        """Give up a file of a damaged journal that the item has not, as the upload does: there may be a later one."""
+        lost = transfer.state in OPEN and transfer.file_id not in self._by_id and not transfer.link
+        if lost and self._api is not None and self._state is not None and self._state.recovered:
+            self._state.apply(ev.UploadLost(transfer.index))
 
     async def _without_late(self, api: Service, transfer: Transfer, others: Sequence[File]) -> list[File]:
         """Leave out late unfinished files, which do not prevent sending: see `conflicts.find_late`."""

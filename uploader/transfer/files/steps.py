@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 
 import anyio
@@ -17,8 +17,8 @@ from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import reappeared
 from uploader.transfer.destination.ensure import learn_address
-from uploader.transfer.destination.lookup import MayHaveSent, find_file, find_leftovers, is_being_sent
-from uploader.transfer.files.decide import may_have_begun
+from uploader.transfer.destination.lookup import MayHaveSent, find_begun, find_file, find_leftovers, is_being_sent
+from uploader.transfer.files.decide import must_search
 from uploader.transfer.files.turns import listed, turn_to_start
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Step, Transfer, next_step
@@ -139,15 +139,21 @@ async def look_up(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSent | 
 
 async def take_back(run: JobRun, transfer: Transfer) -> bool:
     """Continue with a file that this transfer may have already, instead of initiating one; False if there is none."""
-    if may_have_begun(run.state, transfer, listed(run, transfer)):
+
+    async def owners() -> Collection[int]:
+        return (await anyio.to_thread.run_sync(run.states.foreign_ids, run.job))[1]
+
+    there = [file for file in listed(run, transfer) if file.id not in run.listing.removed]
+    if must_search(run.state, transfer, there):
         await run.commit(possible_initiation(run.state, transfer.index))
         return True
-    found = reappeared(transfer, (file for file in listed(run, transfer) if file.id not in run.listing.removed))
-    if found is None:
+    back = reappeared(transfer, there)
+    file_id = back.id if back is not None else await find_begun(run.api, run.state, transfer, there, owners)
+    if file_id is None:
         return False
     at = run.api.server_now().isoformat()
     await run.commit(ev.UploadIntended(transfer.index, at=at, known=transfer.known))
-    await run.commit(ev.UploadInitiated(transfer.index, id=found.id, found=True))
+    await run.commit(ev.UploadInitiated(transfer.index, id=file_id, found=True))
     return True
 
 

@@ -304,9 +304,10 @@ class JobState:
     @property
     def forgotten_files(self) -> set[int]:
         """The files of `unfinished_on_record` that no transfer owns, and whose start a damaged journal has lost."""
-        if not self.recovered:
-            return set()
-        return set(self.unfinished_on_record).difference(*(transfer.owned_ids() for transfer in self.transfers))
+        left = set(self.unfinished_on_record) if self.recovered else set()
+        for transfer in self.transfers if left else ():
+            left -= transfer.owned_ids()
+        return left
 
     @property
     def orphaned(self) -> list[Transfer]:
