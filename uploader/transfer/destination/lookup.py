@@ -231,7 +231,8 @@ async def find_begun(
     """
     if not (state.recovered and state.creates_item) or state.item_id is None or transfer.link:
         return None
-    unfinished = [file for file in others if file.status == "created" and file.id not in transfer.lost]
+    mine = transfer.owned_ids().union(transfer.lost)  # a listing from before may show them, too
+    unfinished = [file for file in others if file.status == "created" and file.id not in mine]
     owned = await owners() if unfinished else ()
     for file in (file for file in unfinished if file.id not in owned):
         if file.id in state.unfinished_on_record:

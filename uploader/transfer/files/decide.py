@@ -240,5 +240,6 @@ def must_search(state: JobState, transfer: Transfer, others: Iterable[File]) -> 
     if not state.recovered or transfer.record_lost:
         return False
     unfinished = (file.id for file in others if classify(file, Expected()) is Match.UNFINISHED)
-    in_place = not transfer.link and any(file_id not in transfer.lost for file_id in unfinished)
+    mine = transfer.owned_ids().union(transfer.lost)
+    in_place = not transfer.link and any(file_id not in mine for file_id in unfinished)
     return transfer.abandoned or (not state.creates_item and in_place)
