@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +15,20 @@ from tests.support.processes import Process
 from tests.support.programs import require_program
 from tests.support.tls import Certificate
 
+_PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to connections and to servers that ask for any port, which other tests do meanwhile."""
+
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Return currently unused ports."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((host, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    free: list[int] = []
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        if len(free) == count:
+            break
+        with socket.socket() as one, suppress(OSError):
+            one.bind((host, port))
+            free.append(port)
+    return free
 
 
 @dataclass(frozen=True)
