@@ -12,7 +12,7 @@ from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
 from uploader.sources.models import Selection, remote_path
 from uploader.text import composed
-from uploader.transfer.compare import Expected, Match, classify, remote_match
+from uploader.transfer.compare import Match, remote_match
 from uploader.transfer.destination.lookup import check_account
 from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal import events as ev
@@ -128,10 +128,10 @@ async def preview(
     if state is not None and item is not None and not options.forget_missing:
         changes = renewal_events(state, selection, lost)
         files += _orphaned(state, changes, remote, item)
-        if all(file.action != "refuse" for file in files):
+        if state.recovered and all(file.action != "refuse" for file in files):
             known = {composed(transfer.place) for transfer in state.transfers}
             others = (file for path, there in remote.items() if composed(path) not in known for file in there)
-            check_none_lost(state, [f for f in others if classify(f, Expected()) is Match.UNFINISHED], item.folders)
+            check_none_lost(state, others, item.folders)
     space = _space(account, files) if account is not None else None
     return Preview(
         job=job,

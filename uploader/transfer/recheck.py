@@ -151,9 +151,9 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
     if error is not None and not lost:
         raise error
     # Also of a dropped transfer: an empty file would prevent publishing.
-    own = state.unfinished_on_record
     at = ((transfer, _others_at(transfer, places, by_path)) for transfer in state.transfers)
-    late = [(t, file) for t, there in at for file in late_files(t, there, own, recovered=state.recovered)]
+    on_record, recovered = state.unfinished_on_record, state.recovered
+    late = [(t, file) for t, there in at for file in late_files(t, there, on_record, recovered=recovered)]
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
     placed = {file.id for _, file in late}
     unplaced = [] if forget or lost else [file for file in unfinished if file.id not in placed]
@@ -170,11 +170,11 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
     )
 
 
-def check_none_lost(state: JobState, unfinished: Iterable[File], folders: Mapping[int, str]) -> None:
-    """Raise JournalDamaged if one of these files was created for a source that a damaged journal has lost."""
+def check_none_lost(state: JobState, files: Iterable[File], folders: Mapping[int, str]) -> None:
+    """Raise JournalDamaged if one of these files is unfinished, and a damaged journal has lost its source."""
     forgotten = state.forgotten_files
-    for file in unfinished:
-        if file.id in forgotten:
+    for file in files:
+        if file.id in forgotten and classify(file, Expected()) is Match.UNFINISHED:
             path = printable(file.path_among(folders))
             raise JournalDamaged(
                 f"{path}: its upload was begun (file {file.id} of item {state.item_id}), but the damaged journal has "

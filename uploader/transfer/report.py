@@ -131,14 +131,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """Return the report of a run that ended with this error: without the item or project all files failed, else a
         verified one that the error is about is no longer what was verified.
         """
-        problem = Problem.of(error)
-        status = "sent" if isinstance(error, Md5Pending) else "failed"
+        all_failed = isinstance(error, ItemNotFound | ProjectNotFound)
+        if not all_failed and (error.path is None or not isinstance(error, Conflict | Md5Pending)):
+            return self
+        problem, status = Problem.of(error), "sent" if isinstance(error, Md5Pending) else "failed"
 
         def failed(file: FileReport) -> FileReport:
-            if isinstance(error, ItemNotFound | ProjectNotFound):
+            if all_failed:
                 return msgspec.structs.replace(file, status=status, error=problem)
-            is_about = error.path is not None and file.path == error.path and isinstance(error, Conflict | Md5Pending)
-            if not is_about or file.status not in ("verified", "linked"):
+            if file.path != error.path or file.status not in ("verified", "linked"):
                 return file
             return msgspec.structs.replace(file, status=status, error=problem, remote_md5=None, verified_at=None)
 

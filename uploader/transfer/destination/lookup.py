@@ -224,10 +224,8 @@ async def find_begun(
 ) -> int | None:
     """Find the unfinished file that a transfer of a damaged journal has begun in an item that the job created.
 
-    `others` are the files in its place that are not the job's.
-
     It is on record, of whatever size (the source may have changed since), or it has the source's size and no parts.
-    `owners` reads the ids of other jobs' files.
+    `others` are the files in its place that are not the job's; `owners` reads the ids of other jobs' files.
     """
     if not (state.recovered and state.creates_item) or state.item_id is None or transfer.link:
         return None

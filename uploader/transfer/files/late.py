@@ -56,11 +56,11 @@ async def remove_forgotten(run: JobRun, forgotten: Collection[int]) -> list[int]
     removed: list[int] = []
     for file_id in sorted(forgotten) if run.state.item_id is not None else ():
         try:
-            await run.api.file(run.item_id, file_id, fresh=True)
+            file = await run.api.file(run.item_id, file_id, fresh=True)
         except FileGone:
             run.journal.kept.files.pop(file_id, None)
             continue
-        if await steps.is_unfinished(run, file_id):
+        if await steps.awaits_parts(run, file):
             await steps.remove(run, None, file_id)
             removed.append(file_id)
     return removed

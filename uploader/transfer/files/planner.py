@@ -172,7 +172,7 @@ class Planner:
         if state is None or state.item_id is None:
             return False
         if transfer.state is State.PLANNED and must_search(state, transfer, others):
-            state.apply(possible_initiation(state, transfer.index))
+            state.apply(possible_initiation(state, transfer))
         elif await find_begun(api, state, transfer, others, self._read_owners) is not None:
             return True
         if transfer.intended_at is None:

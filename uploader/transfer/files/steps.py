@@ -145,7 +145,7 @@ async def take_back(run: JobRun, transfer: Transfer) -> bool:
 
     there = [file for file in listed(run, transfer) if file.id not in run.listing.removed]
     if must_search(run.state, transfer, there):
-        await run.commit(possible_initiation(run.state, transfer.index))
+        await run.commit(possible_initiation(run.state, transfer))
         return True
     back = reappeared(transfer, there)
     file_id = back.id if back is not None else await find_begun(run.api, run.state, transfer, there, owners)
@@ -249,6 +249,11 @@ async def is_unfinished(run: JobRun, file_id: int, *, fresh: bool = False) -> bo
         file = await run.api.file(run.item_id, file_id, fresh=fresh)
     except FileGone:
         return True
+    return await awaits_parts(run, file)
+
+
+async def awaits_parts(run: JobRun, file: File) -> bool:
+    """Return True if a file is not complete, by its upload, too."""
     return file.status == "created" and file.upload_url is not None and not await _is_complete(run, file.upload_url)
 
 

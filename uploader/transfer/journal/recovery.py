@@ -12,7 +12,7 @@ import msgspec
 
 from uploader.sources.models import remote_path
 from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.lifecycle import IllegalEvent, State
+from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState, StateLoader, SyncFacts
 
 _SLACK = timedelta(hours=1)
@@ -174,6 +174,7 @@ def _changes_of_item(state: JobState, item: int | None) -> list[ev.AnyEvent]:
 def _possible_intents(state: JobState, kept: SyncFacts, *, without_item: bool) -> list[ev.AnyEvent]:
     """Make intents for everything that may have happened and whose record may be lost."""
     plan, at = state.plan, _earliest(state)
+    begun = bool(kept.files) or any(transfer.state is not State.PLANNED for transfer in state.transfers)
     intents: list[ev.AnyEvent] = []
     if plan.item is None and state.item_state in (ItemState.UNKNOWN, ItemState.INTENDED):
         if kept.item is not None:
@@ -186,25 +187,21 @@ def _possible_intents(state: JobState, kept: SyncFacts, *, without_item: bool) -
                 *([ev.ItemNotCreated(looked=True)] if left is not None else []),
                 ev.ItemIntended(at, unpublished=without_item, account=account),
             ]
-    elif plan.item is not None and state.item_id is None and (kept.files or not _all_planned(state)):
+    elif plan.item is not None and state.item_id is None and begun:
         intents.append(ev.ItemCreated(plan.item))
     # The intent alone would mean that its file has no parts, but it may have some by now.
     intents += [ev.NotInitiated(t.index, looked=True) for t in state.transfers if t.state is State.INITIATING]
     intents += [
-        possible_initiation(state, t.index)
+        possible_initiation(state, t)
         for t in state.transfers
         if (t.state is State.PLANNED and not t.remnants) or t.state is State.INITIATING
     ]
     return intents
 
 
-def _all_planned(state: JobState) -> bool:
-    return all(transfer.state is State.PLANNED for transfer in state.transfers)
-
-
-def possible_initiation(state: JobState, index: int) -> ev.UploadIntended:
-    """Return the intent of an initiation by the transfer of this index whose record may be lost."""
-    return ev.UploadIntended(index, at=_earliest(state), known=None)
+def possible_initiation(state: JobState, transfer: Transfer) -> ev.UploadIntended:
+    """Return the intent of an initiation whose record may be lost."""
+    return ev.UploadIntended(transfer.index, at=_earliest(state), known=None)
 
 
 def _earliest(state: JobState) -> str:

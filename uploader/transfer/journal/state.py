@@ -354,14 +354,12 @@ class JobState:
         return any(t.state is State.CANCELLED for t in self.transfers)
 
 
-def keep_unfinished(files: dict[int, int], transfer: Transfer, removed: int | None = None) -> None:
-    """Update the unfinished remote files after an event of a transfer, which may have `removed` one.
+def keep_unfinished(files: dict[int, int], transfer: Transfer) -> None:
+    """Update the unfinished remote files after an event of a transfer.
 
-    A file that a transfer has given up stays until it is removed or another one is verified: it is searched for, not
-    trusted.
+    A file that a transfer has given up stays until it is removed (see `files.steps.remove`) or another one is verified:
+    it is searched for, not trusted.
     """
-    if removed is not None:
-        files.pop(removed, None)
     if (file_id := transfer.unfinished_id) is not None:
         files.pop(file_id, None)  # the newest one is the last
         files[file_id] = transfer.index

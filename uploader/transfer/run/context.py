@@ -20,7 +20,7 @@ from uploader.figshare.settings import RetryPolicy
 from uploader.items.reconcile import GONE_AFTER
 from uploader.sources.source import FileStamp
 from uploader.system import descriptor_share
-from uploader.transfer.journal.events import AnyEvent, Archive, FileEvent, PartSent, RemnantRemoved
+from uploader.transfer.journal.events import AnyEvent, Archive, FileEvent, PartSent
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.log import Journal
 from uploader.transfer.journal.state import JobState, keep_unfinished
@@ -148,8 +148,7 @@ class JobRun:
         kept.item, kept.account = self.state.created_item, self.state.creating_account
         kept.publishing = self.state.last_publish_intent
         if isinstance(event, FileEvent):
-            removed = event.id if isinstance(event, RemnantRemoved) and not event.kept else None
-            keep_unfinished(kept.files, self.state.transfers[event.file], removed)
+            keep_unfinished(kept.files, self.state.transfers[event.file])
         await self.journal.commit()
 
     async def commit_intent(self, intent: AnyEvent) -> None:
