@@ -20,6 +20,47 @@ pytestmark = pytest.mark.anyio
 LINK = "https://example.org/data.bin"
 
 
+def place_of(target: dict[str, Any]) -> dict[str, Any]:
+    """Where a command of `prepare` sends to."""
+    return {key: value for key, value in target.items() if key in ("item", "title")}
+
+
+async def kill(world: World, at: str, target: dict[str, Any], occurrence: int = 1) -> None:
+    """Run the command until it is killed after this request."""
+    world.figshare.fail(at, Fault.KILLED_AFTER, first=occurrence)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+
+
+async def restart_a(world: World, at: str, target: dict[str, Any]) -> None:
+    """Change a source and run the command until it is killed after this request for its new version."""
+    target["options"] = Options(restart_changed=True)
+    world.source("set/a", b"!" * 290)
+    await kill(world, at, target)
+
+
+async def begin_c(world: World, at: str, target: dict[str, Any], content: bytes = b"c" * 300) -> Stored:
+    """Add a source, kill the command after this request for it, and cut the journal off before its addition."""
+    world.source("set/c", content)
+    await kill(world, at, target)
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    return stored
+
+
+def sources_for(world: World, named: bool) -> dict[str, Any]:
+    """Make the sources; where they are sent to."""
+    for name, content in FILES.items():
+        world.source(f"set/{name}", content)
+    return {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+
+
+def cut_last_line(world: World) -> None:
+    (job,) = world.jobs()
+    lines = (job / "journal").read_bytes().splitlines(keepends=True)
+    (job / "journal").write_bytes(b"".join(lines[:-1]))
+
+
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("interrupted", ["initiate 1", "send_part 3"])
 async def test_a_source_that_changed_since_its_record_was_cut_off_is_sent_once(
@@ -66,20 +107,6 @@ async def test_a_job_is_cancelled_with_the_new_version_whose_record_was_cut_off(
     assert stored.contents(named=False) == STORED
 
 
-def place_of(target: dict[str, Any]) -> dict[str, Any]:
-    """Where a command of `prepare` sends to."""
-    return {key: value for key, value in target.items() if key in ("item", "title")}
-
-
-async def restart_a(world: World, at: str, target: dict[str, Any]) -> None:
-    """Change a source and run the command until it is killed after this request for its new version."""
-    target["options"] = Options(restart_changed=True)
-    world.source("set/a", b"!" * 290)
-    world.figshare.fail(at, Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    world.figshare.clear_faults()
-
-
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("gone", ["a", "b"])
 async def test_a_begun_source_that_is_gone_with_the_whole_plan_must_be_put_back(
@@ -120,12 +147,7 @@ async def test_a_begun_source_that_is_gone_with_the_whole_plan_may_be_forgotten(
 @pytest.mark.parametrize("at", ["initiate", "send_part"])
 async def test_a_source_whose_addition_was_cut_off_is_continued(world: World, at: str, named: bool) -> None:
     target = await prepare(world, "never", named, "skip")
-    world.source("set/c", b"c" * 150)
-    world.figshare.fail(at, Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    world.figshare.clear_faults()
-    stored = Stored(world)
-    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    stored = await begin_c(world, at, target, b"c" * 150)
     job = stored.job.name
     assert await world.resume(job) == (2 if at == "send_part" else 0)
     stored.restore_journal(stored.journal_before(b'"set/c"'))
@@ -139,11 +161,7 @@ async def test_a_source_whose_addition_was_cut_off_is_continued(world: World, at
 @pytest.mark.parametrize("named", [False, True])
 async def test_a_job_is_cancelled_with_an_added_source_whose_addition_was_cut_off(world: World, named: bool) -> None:
     target = await prepare(world, "send_part 2", named, "skip")
-    world.source("set/c", b"c" * 300)
-    world.figshare.fail("send_part", Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    stored = Stored(world)
-    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    stored = await begin_c(world, "send_part", target)
     assert await world.cancel() == 0
     assert stored.contents(named=False) == []
     world.figshare.stored_items.clear()
@@ -181,17 +199,13 @@ async def test_what_is_left_of_a_new_version_is_removed_even_if_that_is_interrup
 
 @pytest.mark.parametrize("named", [False, True])
 async def test_a_journal_that_is_cut_off_where_files_had_failed_is_continued(world: World, named: bool) -> None:
-    for name, content in FILES.items():
-        world.source(f"set/{name}", content)
-    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    target = sources_for(world, named)
     world.figshare.fail("initiate", Fault.REJECTED, times=4)
     assert await world.upload(str(world.folder / "set"), **target) == 1
     (job,) = world.jobs()
     length = (job / "journal").stat().st_size
     world.figshare.clear_faults()
-    world.figshare.fail("send_part", Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    world.figshare.clear_faults()
+    await kill(world, "send_part", target)
     stored = Stored(world)
     stored.restore_journal(length)
     await run_to_the_end(world, target)
@@ -205,8 +219,7 @@ async def test_somebody_s_link_in_the_job_s_item_is_kept(world: World) -> None:
     (item,) = world.figshare.stored_items.values()
     other = StoredFile(next(world.figshare.ids), "", 0, link=LINK, status="available")
     item.files[other.id] = other
-    journal = next(iter(world.jobs())) / "journal"
-    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    cut_last_line(world)
     assert await world.upload(sources, title=TITLE) == 0
     assert other.id in item.files
 
@@ -234,18 +247,14 @@ async def test_a_removed_earlier_upload_that_the_listing_still_shows_is_no_confl
 async def test_a_job_that_was_begun_again_after_it_was_cancelled_is_continued(
     world: World, at: str, named: bool
 ) -> None:
-    for name, content in FILES.items():
-        world.source(f"set/{name}", content)
-    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    target = sources_for(world, named)
     world.figshare.fail("initiate", Fault.KILLED_BEFORE)
     assert await world.upload(str(world.folder / "set"), **target) == KILLED
     world.figshare.clear_faults()
     assert await world.cancel() == 0
     (job,) = world.jobs()
     length = (job / "journal").stat().st_size
-    world.figshare.fail(at, Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    world.figshare.clear_faults()
+    await kill(world, at, target)
     stored = Stored(world)
     stored.restore_journal(length)
     await run_to_the_end(world, target)
@@ -256,12 +265,7 @@ async def test_a_job_that_was_begun_again_after_it_was_cancelled_is_continued(
 async def test_an_addition_that_was_written_in_part_is_continued(world: World, named: bool) -> None:
     """The machine dies while the recovered journal is extended by a source that was begun before the damage."""
     target = await prepare(world, "never", named, "skip")
-    world.source("set/c", b"c" * 300)
-    world.figshare.fail("send_part", Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    world.figshare.clear_faults()
-    stored = Stored(world)
-    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    stored = await begin_c(world, "send_part", target)
     assert await world.resume(stored.job.name) == 2
     synced = (stored.job / "journal.synced").read_bytes()
     world.figshare.fail("account", Fault.KILLED_BEFORE)
@@ -277,12 +281,7 @@ async def test_an_addition_that_was_written_in_part_is_continued(world: World, n
 
 async def test_a_job_is_cancelled_with_a_file_that_the_listing_does_not_show_yet(world: World) -> None:
     target = await prepare(world, "never", True, "skip")
-    world.source("set/c", b"c" * 300)
-    world.figshare.fail("send_part", Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    world.figshare.clear_faults()
-    stored = Stored(world)
-    stored.restore_journal(stored.journal_before(b'"set/c"'))
+    stored = await begin_c(world, "send_part", target)
     world.figshare.behind = lambda name: 60.0 if name == "files" else 0.0
     assert await world.cancel() == 0
     assert stored.contents(named=True) == STORED
@@ -344,9 +343,7 @@ async def test_a_source_that_was_restarted_twice_is_sent_once_wherever_the_journ
     versions = [FILES["a"], b"1" * 200, b"2" * 320]
     for content in versions[1:]:
         world.source("set/a", content)
-        world.figshare.fail("send_part", Fault.KILLED_AFTER, first=2)
-        assert await world.upload(str(world.folder / "set"), **target) == KILLED
-        world.figshare.clear_faults()
+        await kill(world, "send_part", target, 2)
     stored = Stored(world)
     world.source("set/a", versions[now])
     for length in stored.cuts:
@@ -356,12 +353,6 @@ async def test_a_source_that_was_restarted_twice_is_sent_once_wherever_the_journ
         status = await world.upload(str(world.folder / "set"), **target)
         assert (plan.exit_status, status) == (0, 0), (length, world.error)
         assert stored.contents(named=named) == [("set/a", md5(versions[now])), STORED[1]], length
-
-
-def cut_last_line(world: World, state: str = "state") -> None:
-    (job,) = (world.folder / state / "jobs").iterdir()
-    lines = (job / "journal").read_bytes().splitlines(keepends=True)
-    (job / "journal").write_bytes(b"".join(lines[:-1]))
 
 
 async def test_the_upload_of_another_machine_is_neither_continued_nor_removed(world: World) -> None:
@@ -401,9 +392,7 @@ async def test_a_complete_file_on_record_is_replaced_wherever_the_journal_is_cut
     world.source("set/a", FILES["a"])
     target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
     target["options"] = Options(restart_changed=True)
-    world.figshare.fail("complete", Fault.KILLED_AFTER)
-    assert await world.upload(str(world.folder / "set"), **target) == KILLED
-    world.figshare.clear_faults()
+    await kill(world, "complete", target)
     world.source("set/a", b"!" * 290)
     stored = Stored(world)
     for length in stored.cuts:
