@@ -18,13 +18,15 @@ from tests.support.command import Result, Running
 from tests.support.environment import plugged
 from tests.support.hosts import Host
 from tests.support.hurry import SOON
-from tests.support.invariants import ask, download, items
+from tests.support.invariants import ask, download, history_of, items
 from tests.support.sandbox import Sandbox
 
 _NAMES = ("data.bin", "dätä set.csv", "results.h5")
 _LARGEST = 5_000_000
 _LARGEST_PUBLIC = 500_000
 """Bytes of a file in a public item, which cannot be deleted to make room."""
+_UNKNOWN_FILES = re.compile(r"which may be an earlier upload of this job|it is not clear which of them to replace")
+"""In messages about files in a job's item that its damaged journal does not know."""
 _TAKEN_OVER = 4.0
 """Seconds without a heartbeat after which another host has taken over a job."""
 _ABOUT = """
@@ -189,8 +191,8 @@ class SoakedJob(Soaked):
         if self._cuts and disturbed and choice.random() < 0.4:
             self._cut_journal(result)
         place = self.item if self.item is not None else item
-        if "conflict" in codes and self._cut and place is not None:
-            self._settle_conflict(place)
+        if place is not None and _UNKNOWN_FILES.search(result.stdout):
+            self._settle_conflict(place, result)
         elif "which is published, has its title" in result.stdout:
             # Another job's: this one would have its item on record.
             self._once = ["--new-job"]
@@ -239,9 +241,11 @@ class SoakedJob(Soaked):
                 self.tally["files removed on the web"] += 1
                 self.history.append(f"removed {one['name']} ({one['status']}) on the web")
 
-    def _settle_conflict(self, item: int) -> None:
+    def _settle_conflict(self, item: int, result: Result) -> None:
         """Remove what is there from the item, as the error says: the journal does not know it."""
         with self._chaos.calm() as sandbox:
+            # What a person has to settle is to be read after the soak, too.
+            print(f"{self.name}: settled by hand", *self.history, result, history_of(sandbox, item), sep="\n  ")
             for file in self._stored(sandbox, item):
                 delete(sandbox, f"/account/articles/{item}/files/{file['id']}")
         self.tally["conflicts settled after a cut"] += 1

@@ -192,10 +192,15 @@ def is_in_place(file: File, expected: Expected, folder: str | None) -> bool:
     return composed(file.path_in(folder or "")) == place or (folder is None and same_name)
 
 
+def is_useless(file: File, source: Expected) -> bool:
+    """Return True for a complete file that certainly is not the source; one of this job is then removed."""
+    return classify(file, source) in (Match.DIFFERENT, Match.FAILED)
+
+
 def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, ...]:
     """Find complete files with other content in a transfer's place which it may have to replace, if a recovered journal
     may have lost that. They existed before its upload, so their ids are smaller; if the record of those ids is lost,
-    any file may be one.
+    any file may be one. `others` are not this job's.
     """
     if transfer.link:
         return ()
@@ -205,33 +210,45 @@ def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, .
     return tuple(f for f in forgotten if classify(f, expected) not in (Match.SAME, Match.UNFINISHED))
 
 
-def find_duplicate(transfer: Transfer, others: Sequence[File]) -> int | None:
+def find_duplicate(transfer: Transfer, others: Sequence[File], own: Collection[int]) -> int | None:
     """Find the earliest identical file in a transfer's place that was not there before its upload; files of this job
-    come first. The spelling of its name does not matter: see `paths_in_item`.
+    (see `own_copies`) come first. The spelling of its name does not matter: see `paths_in_item`.
     """
-    same = [file.id for match, file in _new_files(transfer, others) if match is Match.SAME]
-    return min([i for i in same if i in transfer.lost] or same, default=None)
+    same = [file.id for match, file in _new_files(transfer, others, own) if match is Match.SAME]
+    return min([i for i in same if i in own] or same, default=None)
 
 
-def different_files(transfer: Transfer, others: Sequence[File]) -> list[int]:
-    """Find complete files that others put in the transfer's place, and this job's own useless copies that were lost
-    earlier. Files that it kept on purpose are excluded: a warning named them.
+def different_files(transfer: Transfer, others: Sequence[File], own: Collection[int]) -> list[int]:
+    """Find complete files that others put in the transfer's place, and this job's `own_copies` that are useless.
+
+    Files that it kept on purpose are excluded: a warning named them.
     """
-    new = [(match, file.id) for match, file in _new_files(transfer, others) if file.id not in transfer.spared]
+    new = [(match, file.id) for match, file in _new_files(transfer, others, own) if file.id not in transfer.spared]
     useless = (Match.DIFFERENT, Match.FAILED, Match.UNKNOWN)
-    return [i for match, i in new if match is Match.DIFFERENT or (i in transfer.lost and match in useless)]
+    return [i for match, i in new if match is Match.DIFFERENT or (i in own and match in useless)]
 
 
-def _new_files(transfer: Transfer, others: Sequence[File]) -> Iterator[tuple[Match, File]]:
-    """Compare the source with the files in the transfer's place that were not there before its upload. If it is unknown
-    which were there, only files that this job lost are compared.
+def own_copies(transfer: Transfer, others: Iterable[File], on_record: Collection[int]) -> set[int]:
+    """Return the ids of the files in a transfer's place that this job created and gave up: they counted as gone, or a
+    damaged journal lost them. `on_record`: see `JobState.files_on_record`.
+    """
+    return {file.id for file in others if file.id in transfer.lost or file.id in on_record}
+
+
+def _new_files(transfer: Transfer, others: Sequence[File], own: Collection[int]) -> Iterator[tuple[Match, File]]:
+    """Compare the source with the files in the transfer's place that were not there before its upload.
+
+    If it is unknown which were there, these are files of this job, and identical ones: with one of these there before,
+    nothing would have been sent.
     """
     unclear = transfer.foreign or transfer.record_lost
     expected = Expected(size=transfer.size, md5=transfer.md5, link=transfer.path if transfer.link else None)
-    for file in others:
+    for file in (file for file in others if file.id != transfer.file_id):
+        match = classify(file, expected)
         is_new = not unclear and file.id not in transfer.known
-        if file.id != transfer.file_id and (is_new or file.id in transfer.lost):
-            yield classify(file, expected), file
+        is_twin = match is Match.SAME and transfer.record_lost and not (transfer.foreign or transfer.link)
+        if is_new or is_twin or file.id in own:
+            yield match, file
 
 
 def late_files(
@@ -240,7 +257,7 @@ def late_files(
     """Find unfinished files in a transfer's place, and further links to its address, that may come from an abandoned
     request, also one whose record a damaged journal, which is `recovered`, may have lost.
 
-    `on_record` are ids of files that the job had created and not verified: see `JobState.unfinished_on_record`.
+    `on_record` are ids of files that the job had created and not verified: see `JobState.files_on_record`.
     """
     # Which links there were before is not recorded.
     late = transfer.late or transfer.record_lost or (recovered and not transfer.link)

@@ -38,7 +38,7 @@ from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
-from uploader.transfer.journal.state import ItemState, JobState, state_after
+from uploader.transfer.journal.state import ItemState, JobState, keep_on_record, state_after
 from uploader.transfer.parts.team import Leader
 from uploader.transfer.recheck import ItemCheck
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport
@@ -167,6 +167,8 @@ class OpenJob:
         for event in events:
             self.state.apply(event)
             self.journal.record(event)
+            if isinstance(event, ev.FileEvent):
+                keep_on_record(self.journal.kept.files, self.state.transfers[event.file])
         await self.journal.commit()
 
     def write_manifests(self) -> None:

@@ -83,6 +83,90 @@ async def test_a_source_that_changed_since_its_record_was_cut_off_is_sent_once(
 
 
 @pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("bad", [1, 2])
+async def test_bad_copies_whose_record_was_cut_off_are_replaced(world: World, bad: int, named: bool) -> None:
+    """What the record of the last sync has is the job's: nobody needs to say that it may be replaced."""
+
+    def damage(_: str) -> None:
+        (item,) = world.figshare.stored_items.values()
+        for file in sorted((file for file in item.files.values() if file.name == "a"), key=lambda f: f.id)[:bad]:
+            file.corrupt = True
+
+    world.figshare.on_request["complete"] = damage
+    target = sources_for(world, named)
+    if bad == 2:
+        assert await world.upload(str(world.folder / "set"), **target) == 1
+    await kill(world, "send_part", target, 1 if bad == 2 else 5)
+    world.figshare.on_request.clear()
+    stored = Stored(world)
+    assert len(stored.contents(named=named)) >= 2
+    for length in stored.cuts:
+        stored.restore(length)
+        await run_to_the_end(world, target)
+        assert stored.contents(named=named) == STORED, length
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_copy_is_continued_if_the_journal_was_cut_off_again_since_it_was_begun(
+    world: World, named: bool
+) -> None:
+    def damage(_: str) -> None:
+        (item,) = world.figshare.stored_items.values()
+        item.files[min(item.files)].corrupt = True
+
+    world.figshare.on_request["complete"] = damage
+    target = sources_for(world, named)
+    await kill(world, "complete", target)
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"init"'))
+    await kill(world, "send_part", target, 4)
+    (journal,) = (job / "journal" for job in world.jobs())
+    data = journal.read_bytes()
+    journal.write_bytes(data[: data.rindex(b"\n", 0, data.index(b'"e":"bad"')) + 1])
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == STORED
+    assert world.figshare.log.count("initiate") == 3
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_begun_file_is_removed_if_the_item_has_it_already(world: World, later: bool, named: bool) -> None:
+    """Whoever sent the other one, perhaps the job itself: the damaged journal cannot tell."""
+    target = sources_for(world, named)
+    await kill(world, "send_part", target)
+    (item,) = world.figshare.stored_items.values()
+    begun = next(file for file in item.files.values() if file.parts)
+    complete = StoredFile(
+        next(world.figshare.ids) if later else 1,
+        begun.name,
+        begun.size,
+        folder="set",
+        status="available",
+        upload_status="completed",
+        parts={1: FILES[begun.name]},
+    )
+    item.files[complete.id] = complete
+    stored = Stored(world)
+    known = stored.journal_before(b'"e":"init"') if later else stored.length
+    for length in (length for length in stored.cuts if length <= known):
+        stored.restore(length)
+        await run_to_the_end(world, target)
+        assert stored.contents(named=named) == STORED, length
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("at", ["initiate", "send_part", "complete", "delete_file"])
+async def test_a_verified_file_whose_new_version_was_cut_off_is_replaced(world: World, at: str, named: bool) -> None:
+    target = await prepare(world, "never", named, "skip")
+    await restart_a(world, at, target)
+    stored = Stored(world)
+    for length in stored.cuts:
+        stored.restore(length)
+        assert await world.upload(str(world.folder / "set"), **target) == 0, (length, world.error)
+        assert stored.contents(named=named) == [("set/a", md5(b"!" * 290)), STORED[1]], length
+
+
+@pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize(("at", "unanswered"), [("initiate", 1), ("send_part", 0)])
 async def test_a_new_version_whose_record_was_cut_off_is_removed_once_the_source_is_the_earlier_one(
     world: World, at: str, unanswered: int, named: bool
@@ -105,6 +189,19 @@ async def test_a_job_is_cancelled_with_the_new_version_whose_record_was_cut_off(
     stored.restore_journal(stored.journal_before(b'"e":"source+"'))
     assert await world.cancel() == 0
     assert stored.contents(named=False) == STORED
+
+
+async def test_a_job_is_cancelled_with_a_new_version_whose_initiation_was_not_answered(world: World) -> None:
+    """Neither the journal nor the record of the last sync has its id: only this job can have begun it in its item."""
+    await restart_a(world, "initiate", await prepare(world, "never", False, "skip"))
+    stored = Stored(world)
+    (item,) = world.figshare.stored_items.values()
+    begun = StoredFile(next(world.figshare.ids), "a", 290, folder="set", parts={1: b"!"})
+    elsewhere = StoredFile(next(world.figshare.ids), "a", 290)
+    item.files |= {file.id: file for file in (begun, elsewhere)}
+    stored.restore_journal(stored.journal_before(b'"e":"source+"'))
+    assert await world.cancel() == 0
+    assert stored.contents(named=False) == [("a", "created"), ("set/a", "created"), *STORED]
 
 
 @pytest.mark.parametrize("named", [False, True])

@@ -189,7 +189,7 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     unfinished file in that record is found even if it has another size: the source has changed, and it is restarted.
     """
     # By any transfer: a recovered plan may have other indices, and only files in this one's place are compared.
-    recorded = set(run.state.unfinished_on_record) if transfer.record_lost else set()
+    recorded = set(run.state.files_on_record) if transfer.record_lost else set()
     named = transfer.record_lost and not _created_by_us(run)
     if transfer.intended_at is None or (named and not recorded):
         return None
@@ -207,7 +207,8 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
 
     async def check() -> int | None:
         files = await (_unclaimed if transfer.record_lost else _unfinished)(run, transfer)
-        for file in sorted(files, key=lambda file: file.size != transfer.size):
+        # Of those on record, earlier ones may have been given up already.
+        for file in sorted(files, key=lambda f: (f.size != transfer.size, -f.id if f.id in recorded else 0)):
             if await may_be_ours(file):
                 return file.id
         return None
@@ -222,20 +223,21 @@ async def find_begun(
     others: Sequence[File],
     owners: Callable[[], Awaitable[Collection[int]]],
 ) -> int | None:
-    """Find the unfinished file that a transfer of a damaged journal has begun in an item that the job created.
+    """Find the unfinished file that a transfer of a damaged journal has begun.
 
-    It is on record, of whatever size (the source may have changed since), or it has the source's size and no parts.
-    `others` are the files in its place that are not the job's; `owners` reads the ids of other jobs' files.
+    It is on record, of whatever size (the source may have changed since) or, in an item that the job created, has the
+    source's size and no parts. `others` are the files in its place that are not the job's; `owners` reads the ids of
+    other jobs' files.
     """
-    if not (state.recovered and state.creates_item) or state.item_id is None or transfer.link:
+    if not state.recovered or state.item_id is None or transfer.link:
         return None
     mine = transfer.owned_ids().union(transfer.lost)  # a listing from before may show them, too
     unfinished = [file for file in others if file.status == "created" and file.id not in mine]
     owned = await owners() if unfinished else ()
     for file in (file for file in unfinished if file.id not in owned):
-        if file.id in state.unfinished_on_record:
+        if file.id in state.files_on_record:
             return file.id
-        if file.size == transfer.size and await is_untouched(api, state.item_id, file):
+        if state.creates_item and file.size == transfer.size and await is_untouched(api, state.item_id, file):
             return file.id
     return None
 

@@ -72,21 +72,22 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     """
     replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
     found = (*check.different, *check.duplicates)
-    own = [(transfer, file_id) for transfer, file_id in found if file_id in transfer.lost]
+    on_record = run.state.files_on_record
+    own = [(transfer, file_id) for transfer, file_id in found if file_id in transfer.lost or file_id in on_record]
     removed = [await _keep_one(run, transfer, file_id) for transfer, file_id in own]
     if any(replaced) or any(removed):
         return True
-    if run.options.on_conflict == "keep":
-        return False
+    keeps = run.options.on_conflict == "keep"
     for transfer, other in check.different:
-        if (transfer, other) not in own:
+        if (transfer, other) not in own and not keeps:
             _warn_of_different(run, transfer, other)
-    return await _remove_duplicates(run, [duplicate for duplicate in check.duplicates if duplicate not in own])
+    duplicates = [found for found in check.duplicates if found not in own and (found[0].record_lost or not keeps)]
+    return await _remove_duplicates(run, duplicates)
 
 
 async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
-    """Remove this job's own copy that had counted as lost and has reappeared; of two identical copies remove the later
-    one.
+    """Remove this job's own copy that had counted as lost and has reappeared, or that a damaged journal lost; of two
+    identical copies remove the later one.
 
     Returns True if one was removed.
     """
@@ -136,13 +137,14 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
 async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, int]]) -> bool:
     """Remove this job's own file where the item holds an identical one that was created earlier; name later ones.
 
-    Return True if one was removed: then the files must be checked again, since the other file's owner may remove it at
-    the same time.
+    A later one may be the job's, too, if the record of the transfer is lost: then, too, its own file is removed. Return
+    True if one was removed: then the files must be checked again, since the other file's owner may remove it at the
+    same time.
     """
     removed = False
     for transfer, duplicate in duplicates:
         own = transfer.file_id
-        if own is None or duplicate > own:
+        if own is None or (duplicate > own and not transfer.record_lost):
             text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"
             run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
         elif await _still_exists(run, transfer, duplicate):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import anyio.to_thread
 
@@ -11,7 +11,7 @@ from uploader.figshare.models import File, Upload
 from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.compare import Expected, Match, classify, needs_md5
+from uploader.transfer.compare import Expected, Match, classify, is_useless, needs_md5
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.content import SourceSession
 from uploader.transfer.files.decide import (
@@ -32,9 +32,18 @@ Owners = Callable[[], Awaitable[Mapping[int, str]]]
 
 
 async def resolve(
-    api: Service, source: Expected, existing: Sequence[File], owners: Owners, on_conflict: OnConflict
+    api: Service,
+    source: Expected,
+    existing: Sequence[File],
+    owners: Owners,
+    on_conflict: OnConflict,
+    on_record: Collection[int] = (),
 ) -> Decision:
-    """Decide what happens to a source; owners and uploads are looked up only where they matter."""
+    """Decide what happens to a source; owners and uploads are looked up only where they matter.
+
+    `on_record`: see `JobState.files_on_record`. The closing check removes those of these files that are useless.
+    """
+    existing = [file for file in existing if file.id not in on_record or not is_useless(file, source)]
     decision = decide(source, existing, {}, on_conflict)
     unfinished = [file for file in existing if classify(file, source) is Match.UNFINISHED]
     undecided = decision.action == "replace" or (on_conflict == "skip" and decision.match is Match.UNFINISHED)
@@ -98,7 +107,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         content.release()
 
     source = Expected(size=transfer.size, md5=md5)
-    decision = await resolve(run.api, source, others, owners, on_conflict)
+    decision = await resolve(run.api, source, others, owners, on_conflict, run.state.files_on_record)
     if decision.action == "refuse":
         raise refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)
     to_remove = (file for file in others if file.id in decision.replaces)

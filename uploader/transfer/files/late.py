@@ -16,10 +16,12 @@ from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.text import printable
 from uploader.transfer import notices as no
+from uploader.transfer.compare import late_files, paths_in_item
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files import steps
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.store.late_notes import drop_note, read_notes
 
 
@@ -66,6 +68,27 @@ async def remove_forgotten(run: JobRun, forgotten: Collection[int]) -> list[int]
     return removed
 
 
+async def remove_unrecorded(run: JobRun) -> list[int]:
+    """Remove the empty files that a job with a damaged journal may have begun in its own item; return their ids.
+
+    No initiation for them was answered, and the journal lost that there was one. Raises ItemNotFound.
+    """
+    removed: list[int] = []
+    if not (run.state.recovered and run.state.creates_item and run.state.item_id is not None):
+        return removed
+    _, by_path = await files_by_path(run.api, run.item_id)
+    places = paths_in_item({transfer.place for transfer in run.state.transfers}, by_path)
+    _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
+    known = owned.union(run.listing.removed, *(transfer.owned_ids() for transfer in run.state.transfers))
+    for transfer in (transfer for transfer in run.state.transfers if not transfer.link):
+        there = [file for place in places.get(transfer.place, ()) for file in by_path[place] if file.id not in known]
+        for file in late_files(transfer, there, recovered=True):
+            if await is_untouched(run.api, run.item_id, file):
+                await steps.remove(run, transfer, file.id)
+                removed.append(file.id)
+    return removed
+
+
 async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
     if any(file_id in other.owned_ids() for other in run.state.transfers):
         return
@@ -83,7 +106,7 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
 
 def _is_own(run: JobRun, transfer: Transfer, file_id: int) -> bool:
     """Return True if the job certainly created this file."""
-    return file_id in transfer.lost or file_id in run.state.unfinished_on_record
+    return file_id in transfer.lost or file_id in run.state.files_on_record
 
 
 def _may_be_ours(run: JobRun, transfer: Transfer) -> bool:

@@ -12,6 +12,7 @@ from uploader.figshare.models import File
 from uploader.sources.archive.reader import open_source
 from uploader.sources.models import SourceFile, remote_path
 from uploader.transfer.compare import (
+    FAILED_STATUSES,
     Expected,
     Match,
     classify,
@@ -154,7 +155,8 @@ class Planner:
             opened = functools.partial(open_source, chosen.path, chosen.archive)
             md5 = await source_md5(opened) if needs_md5(others, chosen.size) else None
             source = Expected(size=chosen.size, md5=md5)
-        decision = await resolve(api, source, others, self._read_owners, on_conflict)
+        on_record = self._state.files_on_record if self._state is not None else ()
+        decision = await resolve(api, source, others, self._read_owners, on_conflict, on_record)
         action = "link" if chosen.link and decision.action == "send" else decision.action
         file_id = decision.file.id if decision.file is not None else None
         reason = decision.reason or None
@@ -197,7 +199,7 @@ class Planner:
     def _may_adopt_lost(self, state: JobState, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True for a transfer without its record if a file is on record, or is its complete earlier version."""
         restart = self._options.restart_changed
-        found = (file for file in others if file.id in state.unfinished_on_record)
+        found = (file for file in others if file.id in state.files_on_record and file.status not in FAILED_STATUSES)
         if any(file.size == transfer.size or file.status == "created" or restart for file in found):
             return True
         has_changed = restart and state.creates_item and not matches_record(transfer, stamp_of(chosen))

@@ -40,8 +40,8 @@ class SyncFacts(msgspec.Struct, kw_only=True):
 
     `item` is the item that the job has created; None if it has not, and in records of earlier versions. `account` is
     the one that may have created an item which is not on record; None without one. `publishing` is the last request to
-    publish the item. `files` are the ids of the remote files that the job has created and not verified, each with the
-    index of its transfer then.
+    publish the item. `files` are the ids of the remote files that the job has created and not verified, or replaced and
+    not removed yet, each with the index of its transfer then.
     """
 
     item: int | None = None
@@ -94,9 +94,9 @@ class JobState:
     recovered: bool = False
     """True if the journal was damaged and not everything has been verified since. Not in the journal: set when
     the job is opened."""
-    unfinished_on_record: Mapping[int, int] = field(default_factory=dict)
-    """The unfinished remote files in the record of the last sync, as in `SyncFacts`: a damaged journal may have lost
-    them. Not in the journal: set when the job is opened."""
+    files_on_record: Mapping[int, int] = field(default_factory=dict)
+    """The job's remote files in the record of the last sync, as in `SyncFacts`: a damaged journal may have lost them.
+    Not in the journal: set when the job is opened."""
     runs_without_parts: int = 0
     """Number of runs directly before the present one in which no part was finished."""
     _sent_parts: bool = True
@@ -267,10 +267,10 @@ class JobState:
         return intents[-1].account if intents else None
 
     def to_keep(self) -> SyncFacts:
-        """Return the job's facts for the record of the next sync; for its files see `keep_unfinished`."""
-        files = dict(self.unfinished_on_record)
+        """Return the job's facts for the record of the next sync; for its files see `keep_on_record`."""
+        files = dict(self.files_on_record)
         for transfer in self.transfers:
-            keep_unfinished(files, transfer)
+            keep_on_record(files, transfer)
         publishing = self.last_publish_intent
         return SyncFacts(item=self.created_item, account=self.creating_account, publishing=publishing, files=files)
 
@@ -303,8 +303,8 @@ class JobState:
 
     @property
     def forgotten_files(self) -> set[int]:
-        """The files of `unfinished_on_record` that no transfer owns, and whose start a damaged journal has lost."""
-        left = set(self.unfinished_on_record) if self.recovered else set()
+        """The files of `files_on_record` that no transfer owns, and whose start a damaged journal has lost."""
+        left = set(self.files_on_record) if self.recovered else set()
         for transfer in self.transfers if left else ():
             left -= transfer.owned_ids()
         return left
@@ -354,17 +354,19 @@ class JobState:
         return any(t.state is State.CANCELLED for t in self.transfers)
 
 
-def keep_unfinished(files: dict[int, int], transfer: Transfer) -> None:
-    """Update the unfinished remote files after an event of a transfer.
+def keep_on_record(files: dict[int, int], transfer: Transfer) -> None:
+    """Update the files on record (see `SyncFacts`) after an event of a transfer.
 
     A file that a transfer has given up stays until it is removed (see `files.steps.remove`) or another one is verified:
-    it is searched for, not trusted.
+    it is searched for, not trusted. One that is replaced stays until it is removed.
     """
+    for replaced in transfer.superseded:
+        files.setdefault(replaced, transfer.index)
     if (file_id := transfer.unfinished_id) is not None:
         files.pop(file_id, None)  # the newest one is the last
         files[file_id] = transfer.index
     elif transfer.file_id is not None:  # verified
-        for file_id in (transfer.file_id, *transfer.lost):
+        for file_id in (transfer.file_id, *transfer.lost, *transfer.spared):
             files.pop(file_id, None)
 
 

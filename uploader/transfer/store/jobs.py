@@ -143,7 +143,7 @@ class JobStore:
                     facts=Facts("sources-lost"),
                 )
         state = self._whole(job, state)
-        state.unfinished_on_record = kept.files
+        state.files_on_record = kept.files
         state.recovered = bool(log.damaged) or damaged_path(self.folder(job) / "journal").exists()
         return log, state
 
