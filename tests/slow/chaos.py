@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.support.control import add_faults, drop_faults
 from tests.support.invariants import ask
 from tests.support.sandbox import Sandbox
+from tests.support.servers import free_ports
 
 PLANS = ("64KiB", "300KiB", "1MiB", "random:7", "random:11", "1MiB,3,200KiB", "10MiB", "17KiB,400KiB")
 REQUESTS = (
@@ -98,7 +99,7 @@ class Chaos:
         self._quiet = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._disturb, name="chaos", daemon=True)
-        self.sandbox = Sandbox(folder / "sandbox", args=self._args())
+        self.sandbox = Sandbox(folder / "sandbox", args=self._args(), ports=free_ports(3))
         self.sandbox.start()
         self.error: BaseException | None = None
 

@@ -21,14 +21,13 @@ class Sandbox:
     `url` is what belongs in FIGSHARE_ENDPOINT; `token` is the one it accepts; `dir` holds its store.
     """
 
-    def __init__(self, dir: Path, *, token: str = "t0ken", args: Sequence[str] = ()) -> None:
+    def __init__(self, dir: Path, *, token: str = "t0ken", args: Sequence[str] = (), ports: Sequence[int] = ()) -> None:
+        """`ports`: its three; else any free ones, of which another process may take one while it is not running."""
         self.dir = dir
         self.token = token
         self.args = list(args)
         self.request_log_file = dir.with_name(f"{dir.name}-requests.jsonl")
-        self.url = ""
-        self.upload_url = ""
-        self.stats_url = ""
+        self.url, self.upload_url, self.stats_url = [f"http://127.0.0.1:{port}" for port in ports] or [""] * 3
         self._process: Process | None = None
 
     @property
@@ -39,7 +38,7 @@ class Sandbox:
         return self._process
 
     def start(self, *, timeout: float = 120) -> None:
-        """Returns when it answers; the first time on any free ports, later on the same."""
+        """Returns when it answers; later on the same ports as the first time."""
         self.dir.mkdir(parents=True, exist_ok=True)
         home = self.dir.parent
         env = clean_environment(home)
