@@ -230,7 +230,7 @@ def different_files(transfer: Transfer, others: Sequence[File], own: Collection[
 
 def own_copies(transfer: Transfer, others: Iterable[File], on_record: Collection[int]) -> set[int]:
     """Return the ids of the files in a transfer's place that this job created and gave up: they counted as gone, or a
-    damaged journal lost them. `on_record`: see `JobState.files_on_record`.
+    damaged journal lost them. `on_record`: see `JobState.own_on_record`.
     """
     return {file.id for file in others if file.id in transfer.lost or file.id in on_record}
 

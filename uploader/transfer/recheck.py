@@ -134,7 +134,6 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
     forgotten = tuple(transfer for transfer, problem in errors if forget and isinstance(problem, Conflict))
     problems = (problem for _, problem in errors if problem and not (forget and isinstance(problem, Conflict)))
     error: FigupError | None = next(problems, None)
-    on_record, recovered = state.files_on_record, state.recovered
     lost, duplicates, different, undecided = [], [], [], []
     for transfer in state.active:
         match, text = remote_match(transfer, remote.of(transfer), folders)
@@ -145,7 +144,7 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
         elif match is not Match.SAME:
             raise no_longer_held(transfer, state.item_id, text)
         there = _others_at(transfer, places, by_path)
-        own = own_copies(transfer, there, on_record)
+        own = own_copies(transfer, there, state.own_on_record)
         if match is Match.SAME and (duplicate := find_duplicate(transfer, there, own)) is not None:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in different_files(transfer, there, own)]
@@ -155,6 +154,7 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
         raise error
     # Also of a dropped transfer: an empty file would prevent publishing.
     at = ((transfer, _others_at(transfer, places, by_path)) for transfer in state.transfers)
+    on_record, recovered = state.files_on_record, state.recovered
     late = [(t, file) for t, there in at for file in late_files(t, there, on_record, recovered=recovered)]
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
     placed = {file.id for _, file in late}

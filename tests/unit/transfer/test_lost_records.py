@@ -273,6 +273,21 @@ async def test_a_job_is_cancelled_whose_journal_ends_before_the_named_item(world
     assert stored.contents(named=False) == []
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_complete_file_that_a_cancelled_job_left_is_the_user_s(world: World, named: bool) -> None:
+    target = sources_for(world, named)
+    await kill(world, "complete", target)
+    assert await world.cancel() == 0
+    stored = Stored(world)
+    left = stored.contents(named=named)[0]
+    world.source(left[0], b"!" * 90)
+    cancelled = stored.journal_before(b'"e":"cancel"')
+    for length in (*(length for length in stored.cuts if length <= cancelled), stored.length):
+        stored.restore(length)
+        await world.upload(str(world.folder / "set"), **target)
+        assert left in stored.contents(named=named), length
+
+
 async def test_cancelling_removes_each_file_once_though_the_listing_is_old(world: World) -> None:
     await prepare(world, "send_part 2", False, "skip")
     world.figshare.behind = lambda name: 20.0 if name == "files" else 0.0

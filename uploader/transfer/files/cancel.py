@@ -41,6 +41,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
                 removed.append(file_id)
             else:
                 kept.append(file_id)
+                run.journal.kept.files.pop(file_id, None)  # only the user may remove it
             await run.commit(ev.RemnantRemoved(transfer.index, file_id))
     with suppress(ItemNotFound):
         removed += await remove_forgotten(run, forgotten.difference(removed, kept))

@@ -72,7 +72,7 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     """
     replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
     found = (*check.different, *check.duplicates)
-    on_record = run.state.files_on_record
+    on_record = run.state.own_on_record
     own = [(transfer, file_id) for transfer, file_id in found if file_id in transfer.lost or file_id in on_record]
     removed = [await _keep_one(run, transfer, file_id) for transfer, file_id in own]
     if any(replaced) or any(removed):

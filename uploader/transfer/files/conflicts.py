@@ -41,7 +41,7 @@ async def resolve(
 ) -> Decision:
     """Decide what happens to a source; owners and uploads are looked up only where they matter.
 
-    `on_record`: see `JobState.files_on_record`. The closing check removes those of these files that are useless.
+    `on_record`: see `JobState.own_on_record`. The closing check removes those of these files that are useless.
     """
     existing = [file for file in existing if file.id not in on_record or not is_useless(file, source)]
     decision = decide(source, existing, {}, on_conflict)
@@ -107,7 +107,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         content.release()
 
     source = Expected(size=transfer.size, md5=md5)
-    decision = await resolve(run.api, source, others, owners, on_conflict, run.state.files_on_record)
+    decision = await resolve(run.api, source, others, owners, on_conflict, run.state.own_on_record)
     if decision.action == "refuse":
         raise refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)
     to_remove = (file for file in others if file.id in decision.replaces)

@@ -155,7 +155,7 @@ class Planner:
             opened = functools.partial(open_source, chosen.path, chosen.archive)
             md5 = await source_md5(opened) if needs_md5(others, chosen.size) else None
             source = Expected(size=chosen.size, md5=md5)
-        on_record = self._state.files_on_record if self._state is not None else ()
+        on_record = self._state.own_on_record if self._state is not None else ()
         decision = await resolve(api, source, others, self._read_owners, on_conflict, on_record)
         action = "link" if chosen.link and decision.action == "send" else decision.action
         file_id = decision.file.id if decision.file is not None else None

@@ -6,7 +6,7 @@ The journal replays events into a `JobState`; a running job applies new ones.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -302,12 +302,15 @@ class JobState:
         return [transfer for transfer in self.transfers if not transfer.dropped]
 
     @property
+    def own_on_record(self) -> Collection[int]:
+        """`files_on_record` if the journal was damaged: the job's, with no other proof needed."""
+        return self.files_on_record if self.recovered else ()
+
+    @property
     def forgotten_files(self) -> set[int]:
-        """The files of `files_on_record` that no transfer owns, and whose start a damaged journal has lost."""
-        left = set(self.files_on_record) if self.recovered else set()
-        for transfer in self.transfers if left else ():
-            left -= transfer.owned_ids()
-        return left
+        """The files of `own_on_record` that no transfer owns: a damaged journal has lost their start."""
+        on_record = set(self.own_on_record)
+        return on_record.difference(*(transfer.owned_ids() for transfer in self.transfers if on_record))
 
     @property
     def orphaned(self) -> list[Transfer]:
@@ -360,8 +363,7 @@ def keep_on_record(files: dict[int, int], transfer: Transfer) -> None:
     A file that a transfer has given up stays until it is removed (see `files.steps.remove`) or another one is verified:
     it is searched for, not trusted. One that is replaced stays until it is removed.
     """
-    for replaced in transfer.superseded:
-        files.setdefault(replaced, transfer.index)
+    files.update(dict.fromkeys(transfer.superseded, transfer.index))
     if (file_id := transfer.unfinished_id) is not None:
         files.pop(file_id, None)  # the newest one is the last
         files[file_id] = transfer.index
