@@ -157,8 +157,7 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
     on_record, recovered = state.files_on_record, state.recovered
     late = [(t, file) for t, there in at for file in late_files(t, there, on_record, recovered=recovered)]
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
-    placed = {file.id for _, file in late}
-    unplaced = [] if forget or lost else [file for file in unfinished if file.id not in placed]
+    unplaced = [] if forget or lost else _elsewhere(remote.others.values(), places, by_path)
     check_none_lost(state, unplaced, folders)
     return ItemCheck(
         lost=tuple(lost),
@@ -173,10 +172,10 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
 
 
 def check_none_lost(state: JobState, files: Iterable[File], folders: Mapping[int, str]) -> None:
-    """Raise JournalDamaged if one of these files is unfinished, and a damaged journal has lost its source."""
+    """Raise JournalDamaged if the upload of one of these files was begun, and a damaged journal has lost its source."""
     forgotten = state.forgotten_files
     for file in files:
-        if file.id in forgotten and classify(file, Expected()) is Match.UNFINISHED:
+        if file.id in forgotten:
             path = printable(file.path_among(folders))
             raise JournalDamaged(
                 f"{path}: its upload was begun (file {file.id} of item {state.item_id}), but the damaged journal has "
@@ -190,6 +189,14 @@ def _others_at(
     transfer: Transfer, places: Mapping[str, Sequence[str]], by_path: Mapping[str, Sequence[File]]
 ) -> list[File]:
     return [file for place in places.get(transfer.place, ()) for file in by_path[place]]
+
+
+def _elsewhere(
+    files: Iterable[File], places: Mapping[str, Sequence[str]], by_path: Mapping[str, Sequence[File]]
+) -> list[File]:
+    """Return the files that are in the place of no transfer."""
+    placed = {file.id for paths in places.values() for path in paths for file in by_path[path]}
+    return [file for file in files if file.id not in placed]
 
 
 class _RemoteFiles:
