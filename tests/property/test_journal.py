@@ -17,7 +17,8 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State
 from uploader.transfer.journal.log import Header, Journal, decode, encode, encode_line
 from uploader.transfer.journal.recovery import recover, replay
-from uploader.transfer.journal.state import ItemState, StateLoader, SyncFacts
+from uploader.transfer.journal.state import ItemState, StateLoader
+from uploader.transfer.journal.sync_facts import SyncFacts
 from uploader.transfer.store.jobs import JobStore
 
 

@@ -16,6 +16,7 @@ from uploader.figshare.models import File
 from uploader.sources.models import remote_path
 from uploader.text import composed, printable
 from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.journal.sync_facts import OnRecord
 from uploader.units import format_exact_bytes
 
 FAILED_STATUSES = frozenset({"ic_failure"})
@@ -192,9 +193,12 @@ def is_in_place(file: File, expected: Expected, folder: str | None) -> bool:
     return composed(file.path_in(folder or "")) == place or (folder is None and same_name)
 
 
-def is_useless(file: File, source: Expected) -> bool:
-    """Return True for a complete file that certainly is not the source; one of this job is then removed."""
-    return classify(file, source) in (Match.DIFFERENT, Match.FAILED)
+def is_replaced(file: File, source: Expected, on_record: Mapping[int, OnRecord]) -> bool:
+    """Return True for a complete file that is not the source, but an earlier version or a bad copy of this job, which
+    was to be replaced when the journal was damaged. `on_record`: see `JobState.own_on_record`.
+    """
+    kind, match = on_record.get(file.id), classify(file, source)
+    return kind is not None and (match is Match.FAILED or (match is Match.DIFFERENT and kind is OnRecord.REPLACED))
 
 
 def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, ...]:
@@ -228,18 +232,23 @@ def different_files(transfer: Transfer, others: Sequence[File], own: Collection[
     return [i for match, i in new if match is Match.DIFFERENT or (i in own and match in useless)]
 
 
-def own_copies(transfer: Transfer, others: Iterable[File], on_record: Collection[int]) -> set[int]:
-    """Return the ids of the files in a transfer's place that this job created and gave up: they counted as gone, or a
-    damaged journal lost them. `on_record`: see `JobState.own_on_record`.
+def own_copies(transfer: Transfer, others: Sequence[File], on_record: Mapping[int, OnRecord]) -> set[int]:
+    """Return the ids of the complete files in a verified transfer's place that this job created and does not need:
+    they counted as gone or, if the journal was damaged, are identical or were to be replaced.
+
+    `on_record`: see `JobState.own_on_record`.
     """
-    return {file.id for file in others if file.id in transfer.lost or file.id in on_record}
+    expected = Expected(size=transfer.size, md5=transfer.md5)
+    own = (f for f in others if f.id in on_record)
+    useless = (f for f in own if classify(f, expected) is Match.SAME or is_replaced(f, expected, on_record))
+    return {file.id for file in useless}.union(file.id for file in others if file.id in transfer.lost)
 
 
 def _new_files(transfer: Transfer, others: Sequence[File], own: Collection[int]) -> Iterator[tuple[Match, File]]:
     """Compare the source with the files in the transfer's place that were not there before its upload.
 
     If it is unknown which were there, these are files of this job, and identical ones: with one of these there before,
-    nothing would have been sent.
+    nothing would usually have been sent.
     """
     unclear = transfer.foreign or transfer.record_lost
     expected = Expected(size=transfer.size, md5=transfer.md5, link=transfer.path if transfer.link else None)
@@ -257,7 +266,7 @@ def late_files(
     """Find unfinished files in a transfer's place, and further links to its address, that may come from an abandoned
     request, also one whose record a damaged journal, which is `recovered`, may have lost.
 
-    `on_record` are ids of files that the job had created and not verified: see `JobState.files_on_record`.
+    `on_record`: see `JobState.files_on_record`.
     """
     # Which links there were before is not recorded.
     late = transfer.late or transfer.record_lost or (recovered and not transfer.link)

@@ -170,7 +170,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     async def cancel(self, job: OpenJob) -> Cancellation:
         """Remove unfinished remote files: see `Client.cancel`."""
         async with job:
-            if job.state.finished and not (job.state.forgotten_files or job.state.recovered):
+            if job.state.finished and not job.state.recovered:
                 raise UsageError(f"job {job.name} is finished: nothing to cancel")
             self._check_target(job)
             again = is_cancelled(job.state)

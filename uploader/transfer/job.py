@@ -38,7 +38,8 @@ from uploader.transfer.files.late import remove_late_files
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.log import Journal
-from uploader.transfer.journal.state import ItemState, JobState, keep_on_record, state_after
+from uploader.transfer.journal.state import ItemState, JobState, state_after
+from uploader.transfer.journal.sync_facts import keep_on_record
 from uploader.transfer.parts.team import Leader
 from uploader.transfer.recheck import ItemCheck
 from uploader.transfer.report import FileReport, Problem, Report, RunFailed, SkipReport
@@ -168,7 +169,9 @@ class OpenJob:
             self.state.apply(event)
             self.journal.record(event)
             if isinstance(event, ev.FileEvent):
-                keep_on_record(self.journal.kept.files, self.state.transfers[event.file])
+                keep_on_record(
+                    self.journal.kept.files, self.state.transfers[event.file], recovered=self.state.recovered
+                )
         await self.journal.commit()
 
     def write_manifests(self) -> None:
@@ -202,6 +205,7 @@ class OpenJob:
         self.damaged = bool(log.damaged)
         self.lock.require()  # before a journal that seems torn is rewritten
         self._opened = Journal.reopen(path, log, disk, state.to_keep()), state
+        state.files_on_record = self.journal.kept.files
 
     def _leave_overview(self) -> None:
         with suppress(FigupError):  # optional: it only speeds up reading

@@ -10,9 +10,13 @@ from tests.fakes.figshare import Fault, StoredFile
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import FILES, STORED, TITLE, Stored, prepare, run_to_the_end
+from uploader.disk import Disk
 from uploader.errors import JournalDamaged
 from uploader.sources.models import Sources
+from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
+from uploader.transfer.journal.log import encode_synced, read_synced
+from uploader.transfer.journal.sync_facts import OnRecord
 from uploader.transfer.options import Options
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +57,18 @@ def sources_for(world: World, named: bool) -> dict[str, Any]:
     for name, content in FILES.items():
         world.source(f"set/{name}", content)
     return {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+
+
+def complete_file(file_id: int, name: str) -> StoredFile:
+    return StoredFile(
+        file_id,
+        name,
+        len(FILES[name]),
+        folder="set",
+        status="available",
+        upload_status="completed",
+        parts={1: FILES[name]},
+    )
 
 
 def cut_last_line(world: World) -> None:
@@ -129,29 +145,37 @@ async def test_a_copy_is_continued_if_the_journal_was_cut_off_again_since_it_was
 
 
 @pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize("later", [False, True])
-async def test_a_begun_file_is_removed_if_the_item_has_it_already(world: World, later: bool, named: bool) -> None:
+async def test_a_begun_file_is_removed_if_the_item_has_an_earlier_one(world: World, named: bool) -> None:
     """Whoever sent the other one, perhaps the job itself: the damaged journal cannot tell."""
     target = sources_for(world, named)
     await kill(world, "send_part", target)
     (item,) = world.figshare.stored_items.values()
-    begun = next(file for file in item.files.values() if file.parts)
-    complete = StoredFile(
-        next(world.figshare.ids) if later else 1,
-        begun.name,
-        begun.size,
-        folder="set",
-        status="available",
-        upload_status="completed",
-        parts={1: FILES[begun.name]},
-    )
-    item.files[complete.id] = complete
+    name = next(file.name for file in item.files.values() if file.parts)
+    item.files[1] = complete_file(1, name)
     stored = Stored(world)
-    known = stored.journal_before(b'"e":"init"') if later else stored.length
-    for length in (length for length in stored.cuts if length <= known):
+    for length in stored.cuts:
         stored.restore(length)
         await run_to_the_end(world, target)
         assert stored.contents(named=named) == STORED, length
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_what_was_verified_since_a_cut_is_the_job_s_after_the_next_one(world: World, named: bool) -> None:
+    """Not the file that was begun before, which is still on record."""
+    target = await prepare(world, "send_part 2", named, "skip")
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"init"'))
+    (item,) = world.figshare.stored_items.values()
+    verified = complete_file(next(world.figshare.ids), "a")
+    item.files[verified.id] = verified
+    synced = stored.job / "journal.synced"
+    record = read_synced(stored.job / "journal", Disk())
+    assert record is not None
+    record.kept.files[verified.id] = OnRecord.VERIFIED
+    synced.write_bytes(encode_synced(record))
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == STORED
+    assert verified.id in item.files
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -191,17 +215,16 @@ async def test_a_job_is_cancelled_with_the_new_version_whose_record_was_cut_off(
     assert stored.contents(named=False) == STORED
 
 
-async def test_a_job_is_cancelled_with_a_new_version_whose_initiation_was_not_answered(world: World) -> None:
-    """Neither the journal nor the record of the last sync has its id: only this job can have begun it in its item."""
+async def test_cancelling_names_what_may_be_a_new_version_without_an_answer(world: World) -> None:
+    """Nothing has its id, and another machine may have begun it: it is kept."""
     await restart_a(world, "initiate", await prepare(world, "never", False, "skip"))
     stored = Stored(world)
-    (item,) = world.figshare.stored_items.values()
-    begun = StoredFile(next(world.figshare.ids), "a", 290, folder="set", parts={1: b"!"})
-    elsewhere = StoredFile(next(world.figshare.ids), "a", 290)
-    item.files |= {file.id: file for file in (begun, elsewhere)}
     stored.restore_journal(stored.journal_before(b'"e":"source+"'))
+    world.notices.clear()
     assert await world.cancel() == 0
-    assert stored.contents(named=False) == [("a", "created"), ("set/a", "created"), *STORED]
+    assert stored.contents(named=False) == [("set/a", "created"), *STORED]
+    warned = [notice for notice in world.notices if isinstance(notice, no.Warned)]
+    assert any("also holds an unfinished file" in notice.message for notice in warned)
 
 
 @pytest.mark.parametrize("named", [False, True])

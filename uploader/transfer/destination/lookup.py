@@ -189,7 +189,7 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     unfinished file in that record is found even if it has another size: the source has changed, and it is restarted.
     """
     # By any transfer: a recovered plan may have other indices, and only files in this one's place are compared.
-    recorded = set(run.state.files_on_record) if transfer.record_lost else set()
+    recorded = run.state.files_on_record if transfer.record_lost else {}
     named = transfer.record_lost and not _created_by_us(run)
     if transfer.intended_at is None or (named and not recorded):
         return None

@@ -8,7 +8,7 @@ from uploader.errors import ItemNotFound
 from uploader.transfer.destination.drafts import remove_late_items
 from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import find_file
-from uploader.transfer.files.late import remove_forgotten, remove_unrecorded
+from uploader.transfer.files.late import find_unrecorded, remove_forgotten, remove_late_files
 from uploader.transfer.files.steps import is_unfinished, remove
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
@@ -45,7 +45,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
             await run.commit(ev.RemnantRemoved(transfer.index, file_id))
     with suppress(ItemNotFound):
         removed += await remove_forgotten(run, forgotten.difference(removed, kept))
-        removed += await remove_unrecorded(run)
+        removed += await remove_late_files(run, await find_unrecorded(run, {*removed, *kept}))
     if run.state.item_state is ItemState.CREATED:
         with suppress(ItemNotFound):
             await learn_address(run)

@@ -72,17 +72,17 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     """
     replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
     found = (*check.different, *check.duplicates)
-    on_record = run.state.own_on_record
-    own = [(transfer, file_id) for transfer, file_id in found if file_id in transfer.lost or file_id in on_record]
+    known = run.state.own_on_record
+    own = [(transfer, file_id) for transfer, file_id in found if file_id in transfer.lost or file_id in known]
     removed = [await _keep_one(run, transfer, file_id) for transfer, file_id in own]
     if any(replaced) or any(removed):
         return True
-    keeps = run.options.on_conflict == "keep"
+    if run.options.on_conflict == "keep":
+        return False
     for transfer, other in check.different:
-        if (transfer, other) not in own and not keeps:
+        if (transfer, other) not in own:
             _warn_of_different(run, transfer, other)
-    duplicates = [found for found in check.duplicates if found not in own and (found[0].record_lost or not keeps)]
-    return await _remove_duplicates(run, duplicates)
+    return await _remove_duplicates(run, [duplicate for duplicate in check.duplicates if duplicate not in own])
 
 
 async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
@@ -94,7 +94,7 @@ async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
     own = transfer.file_id
     if own is None or not await _still_exists(run, transfer, own):
         return False
-    if lost < own and not transfer.foreign and await _still_exists(run, transfer, lost):
+    if lost in transfer.lost and lost < own and not transfer.foreign and await _still_exists(run, transfer, lost):
         await _replace_by(run, transfer, own, lost)
         return True
     with suppress(FileGone):
@@ -137,14 +137,13 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
 async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, int]]) -> bool:
     """Remove this job's own file where the item holds an identical one that was created earlier; name later ones.
 
-    A later one may be the job's, too, if the record of the transfer is lost: then, too, its own file is removed. Return
-    True if one was removed: then the files must be checked again, since the other file's owner may remove it at the
-    same time.
+    Return True if one was removed: then the files must be checked again, since the other file's owner may remove it at
+    the same time.
     """
     removed = False
     for transfer, duplicate in duplicates:
         own = transfer.file_id
-        if own is None or (duplicate > own and not transfer.record_lost):
+        if own is None or duplicate > own:
             text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"
             run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
         elif await _still_exists(run, transfer, duplicate):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio.to_thread
 
@@ -11,7 +11,7 @@ from uploader.figshare.models import File, Upload
 from uploader.figshare.outcomes import UploadGone
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.compare import Expected, Match, classify, is_useless, needs_md5
+from uploader.transfer.compare import Expected, Match, classify, is_replaced, needs_md5
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files.content import SourceSession
 from uploader.transfer.files.decide import (
@@ -23,6 +23,7 @@ from uploader.transfer.files.decide import (
 )
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import OnConflict
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
@@ -32,18 +33,9 @@ Owners = Callable[[], Awaitable[Mapping[int, str]]]
 
 
 async def resolve(
-    api: Service,
-    source: Expected,
-    existing: Sequence[File],
-    owners: Owners,
-    on_conflict: OnConflict,
-    on_record: Collection[int] = (),
+    api: Service, source: Expected, existing: Sequence[File], owners: Owners, on_conflict: OnConflict
 ) -> Decision:
-    """Decide what happens to a source; owners and uploads are looked up only where they matter.
-
-    `on_record`: see `JobState.own_on_record`. The closing check removes those of these files that are useless.
-    """
-    existing = [file for file in existing if file.id not in on_record or not is_useless(file, source)]
+    """Decide what happens to a source; owners and uploads are looked up only where they matter."""
     decision = decide(source, existing, {}, on_conflict)
     unfinished = [file for file in existing if classify(file, source) is Match.UNFINISHED]
     undecided = decision.action == "replace" or (on_conflict == "skip" and decision.match is Match.UNFINISHED)
@@ -56,6 +48,12 @@ async def resolve(
         if file.upload_url is not None and file.id not in owned
     }
     return decide(source, existing, owned, on_conflict, uploads)
+
+
+def without_replaced(state: JobState, source: Expected, others: Sequence[File]) -> list[File]:
+    """Leave out what the closing check removes: what `is_replaced`, unless it is another transfer's, or was."""
+    on_record = state.own_on_record
+    return [file for file in others if not is_replaced(file, source, on_record) or state.owns(file.id)]
 
 
 async def find_late(api: Service, item_id: int, transfer: Transfer, others: Sequence[File], owners: Owners) -> set[int]:
@@ -107,7 +105,8 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         content.release()
 
     source = Expected(size=transfer.size, md5=md5)
-    decision = await resolve(run.api, source, others, owners, on_conflict, run.state.own_on_record)
+    others = without_replaced(run.state, source, others)
+    decision = await resolve(run.api, source, others, owners, on_conflict)
     if decision.action == "refuse":
         raise refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)
     to_remove = (file for file in others if file.id in decision.replaces)

@@ -234,12 +234,13 @@ def _is_empty(transfer: Transfer) -> bool:
 def must_search(state: JobState, transfer: Transfer, others: Iterable[File]) -> bool:
     """Return True if a transfer of a damaged journal must be searched for as one whose initiation is lost.
 
-    It was begun before, or the item that the user named has an unfinished file in its place. (In an item of the job,
-    that one may be continued at once: see `destination.lookup.find_begun`.)
+    It was begun before, or there is a file in its place that is on record or, in the item that the user named, is
+    unfinished. (In an item of the job, that one may be continued at once: see `destination.lookup.find_begun`.)
     """
     if not state.recovered or transfer.record_lost:
         return False
-    unfinished = (file.id for file in others if classify(file, Expected()) is Match.UNFINISHED)
     mine = transfer.owned_ids().union(transfer.lost)
-    in_place = not transfer.link and any(file_id not in mine for file_id in unfinished)
-    return transfer.abandoned or (not state.creates_item and in_place)
+    others = [file for file in others if file.id not in mine] if not transfer.link else []
+    unfinished = any(classify(file, Expected()) is Match.UNFINISHED for file in others)
+    on_record = any(file.id in state.own_on_record and not state.owns(file.id) for file in others)
+    return transfer.abandoned or on_record or (not state.creates_item and unfinished)

@@ -25,17 +25,19 @@ from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.store.late_notes import drop_note, read_notes
 
 
-async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]]) -> None:
-    """Remove the files in notes, and those `found` that only this job can have created; warn about the others.
+async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]]) -> list[int]:
+    """Remove the files in notes, and those `found` that only this job can have created; warn about the others. Returns
+    the ids of those removed.
 
     `found` are unfinished files, or links, in the places of verified or dropped transfers. A file with parts is kept,
     unless the journal, or the record of its last sync, shows that this job created it. Raises Stopped.
     """
     folder, transfers = run.states.folder(run.job), run.state.transfers
+    removed: list[int] = []
     with run.stop.interruptible():
         for index, file_id in await anyio.to_thread.run_sync(read_notes, folder):
-            if index < len(transfers):
-                await _remove(run, transfers[index], file_id)
+            if index < len(transfers) and await _remove(run, transfers[index], file_id):
+                removed.append(file_id)
             await anyio.to_thread.run_sync(drop_note, folder, index, file_id)
         # Afterwards: what another job here has created is in its journal by now.
         _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job) if found else (set(), set())
@@ -43,11 +45,26 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
             if file.id in owned:
                 continue
             if _may_be_ours(run, transfer) or _is_own(run, transfer, file.id):
-                await _remove(run, transfer, file.id)
+                if await _remove(run, transfer, file.id):
+                    removed.append(file.id)
             elif not transfer.link:
                 steps.name_doubtful(run, transfer, file.id)
         if run.options.forget_missing:
-            await remove_forgotten(run, run.state.forgotten_files)
+            removed += await remove_forgotten(run, run.state.forgotten_files)
+    return removed
+
+
+async def find_unrecorded(run: JobRun, known: Collection[int]) -> list[tuple[Transfer, File]]:
+    """Find the unfinished files in the job's own item that are not `known`, and that it may have begun if its journal
+    was damaged. Raises ItemNotFound.
+    """
+    if not (run.state.recovered and run.state.creates_item and run.state.item_id is not None):
+        return []
+    _, by_path = await files_by_path(run.api, run.item_id)
+    transfers = [transfer for transfer in run.state.transfers if not transfer.link]
+    places = paths_in_item({transfer.place for transfer in transfers}, by_path)
+    at = ((t, [f for path in places.get(t.place, ()) for f in by_path[path] if f.id not in known]) for t in transfers)
+    return [(transfer, file) for transfer, there in at for file in late_files(transfer, there, recovered=True)]
 
 
 async def remove_forgotten(run: JobRun, forgotten: Collection[int]) -> list[int]:
@@ -68,40 +85,20 @@ async def remove_forgotten(run: JobRun, forgotten: Collection[int]) -> list[int]
     return removed
 
 
-async def remove_unrecorded(run: JobRun) -> list[int]:
-    """Remove the empty files that a job with a damaged journal may have begun in its own item; return their ids.
-
-    No initiation for them was answered, and the journal lost that there was one. Raises ItemNotFound.
-    """
-    removed: list[int] = []
-    if not (run.state.recovered and run.state.creates_item and run.state.item_id is not None):
-        return removed
-    _, by_path = await files_by_path(run.api, run.item_id)
-    places = paths_in_item({transfer.place for transfer in run.state.transfers}, by_path)
-    _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
-    known = owned.union(run.listing.removed, *(transfer.owned_ids() for transfer in run.state.transfers))
-    for transfer in (transfer for transfer in run.state.transfers if not transfer.link):
-        there = [file for place in places.get(transfer.place, ()) for file in by_path[place] if file.id not in known]
-        for file in late_files(transfer, there, recovered=True):
-            if await is_untouched(run.api, run.item_id, file):
-                await steps.remove(run, transfer, file.id)
-                removed.append(file.id)
-    return removed
-
-
-async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> None:
-    if any(file_id in other.owned_ids() for other in run.state.transfers):
-        return
+async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> bool:
+    if run.state.owns(file_id):
+        return False
     try:
         file = await run.api.file(run.item_id, file_id)
     except FileGone:
-        return
+        return False
     if not (transfer.link or _is_own(run, transfer, file_id) or await is_untouched(run.api, run.item_id, file)):
         steps.name_doubtful(run, transfer, file_id)
-        return
+        return False
     await steps.remove(run, transfer, file_id)
     text = f"file {file_id} came from an abandoned request of this job and has been removed"
     run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
+    return True
 
 
 def _is_own(run: JobRun, transfer: Transfer, file_id: int) -> bool:

@@ -22,7 +22,7 @@ from uploader.transfer.compare import (
     reappeared,
 )
 from uploader.transfer.destination.lookup import find_begun, is_untouched
-from uploader.transfer.files.conflicts import find_late, resolve
+from uploader.transfer.files.conflicts import find_late, resolve, without_replaced
 from uploader.transfer.files.decide import effective_policy, must_search, spelled_otherwise
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import OPEN, State, Transfer
@@ -133,6 +133,8 @@ class Planner:
             and transfer is not None
             and await self._may_adopt(self._api, chosen, transfer, others)
         ):
+            if chosen.size != transfer.size and not self._options.restart_changed:
+                return _plan_begun(chosen, transfer, self._options, changed=True)
             return _plan(chosen, "begun", "resume", None, left=chosen.size)
         if transfer is not None and transfer.record_lost:
             others = [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
@@ -155,16 +157,19 @@ class Planner:
             opened = functools.partial(open_source, chosen.path, chosen.archive)
             md5 = await source_md5(opened) if needs_md5(others, chosen.size) else None
             source = Expected(size=chosen.size, md5=md5)
-        on_record = self._state.own_on_record if self._state is not None else ()
-        decision = await resolve(api, source, others, self._read_owners, on_conflict, on_record)
+        wanted = without_replaced(self._state, source, others) if self._state is not None else others
+        replaced = [file.id for file in others if file not in wanted]
+        decision = await resolve(api, source, wanted, self._read_owners, on_conflict)
         action = "link" if chosen.link and decision.action == "send" else decision.action
         file_id = decision.file.id if decision.file is not None else None
         reason = decision.reason or None
         path = remote_path(chosen.folder, chosen.name)
         if action == "skip" and (spelling := other_spelling(path, self._places.get(path, ()))) is not None:
             reason = spelled_otherwise(spelling)
-        plan = _plan(chosen, _STATUS[decision.match], action, file_id, reason=reason)
-        return msgspec.structs.replace(plan, replaces=decision.replaces)
+        status = _STATUS[decision.match] if wanted else "different"
+        plan = _plan(chosen, status, action if wanted else "replace", file_id, reason=reason)
+        ids = (*decision.replaces, *replaced) if action != "refuse" else ()
+        return msgspec.structs.replace(plan, replaces=tuple(sorted(ids)))
 
     async def _may_adopt(self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True if the upload would find the effect of a request whose response was lost, as in

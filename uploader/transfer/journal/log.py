@@ -28,7 +28,7 @@ from uploader.disk import Disk, as_resumable, is_at
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.system import system_errors
 from uploader.transfer.journal.events import AnyEvent, PublishIntended
-from uploader.transfer.journal.state import SyncFacts
+from uploader.transfer.journal.sync_facts import OnRecord, SyncFacts, most_important
 
 E = TypeVar("E", bound=msgspec.Struct)
 
@@ -38,11 +38,11 @@ _LAST_SUM = re.compile(rb" ([0-9a-f]{16})\Z")
 _SEED = 0
 _SYNCED = re.compile(
     rb"(\d+) ([0-9a-f]{16})(?: (\d+))?(?: by (\d+))?"
-    rb"(?: public (\d+) ([0-9a-f]{16}) ((?:[0-9a-f]{2})*))?((?: \d+:\d+)*)"
+    rb"(?: public (\d+) ([0-9a-f]{16}) ((?:[0-9a-f]{2})*))?((?: [012]:\d+)*)"
 )
 """The record of a sync, before its own checksum: see `Synced`."""
 _MOST_FILES = 1000
-"""Maximum number of files in the record of a sync, the newest ones. A run has far fewer open at a time."""
+"""Maximum number of files in the record of a sync. A run has far fewer open at a time."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -136,7 +136,7 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
         item=None if item is None else int(item),
         account=None if account is None else int(account),
         publishing=None if version is None else _publishing(version, published, curation),
-        files={int(file): int(transfer) for transfer, file in pairs},
+        files={int(file): OnRecord(int(kind)) for kind, file in pairs},
     )
     return Synced(int(length), int(checksum, 16), kept)
 
@@ -145,7 +145,8 @@ def _publishing(version: bytes, files: bytes, curation: bytes) -> PublishIntende
     return PublishIntended(int(version), files.decode(), bytes.fromhex(curation.decode()).decode(errors="replace"))
 
 
-def _encode_synced(synced: Synced) -> bytes:
+def encode_synced(synced: Synced) -> bytes:
+    """Encode the record of a sync."""
     body = b"%d %016x" % (synced.length, synced.checksum)
     kept = synced.kept
     if kept.item is not None:
@@ -154,7 +155,7 @@ def _encode_synced(synced: Synced) -> bytes:
         body += b" by %d" % kept.account
     if (to := kept.publishing) is not None and to.curation is not None:
         body += b" public %d %b %b" % (to.version, to.files.encode(), to.curation.encode().hex().encode())
-    body += b"".join(b" %d:%d" % (transfer, file) for file, transfer in kept.files.items())
+    body += b"".join(b" %d:%d" % (kind, file) for file, kind in kept.files.items())
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 
 
@@ -296,7 +297,7 @@ class Journal:
                     del self._pending[:count]
 
     def _to_keep(self) -> SyncFacts:
-        return msgspec.structs.replace(self.kept, files=dict(list(self.kept.files.items())[-_MOST_FILES:]))
+        return msgspec.structs.replace(self.kept, files=most_important(self.kept.files, _MOST_FILES))
 
     def _write(self, data: bytes, seed: int, kept: SyncFacts) -> None:
         try:
@@ -318,7 +319,7 @@ class Journal:
         with suppress(FigupError, OSError):
             if not is_at(self._path, self._fd):
                 return
-            self._disk.put(synced_path(self._path), _encode_synced(Synced(self._length, seed, kept)))
+            self._disk.put(synced_path(self._path), encode_synced(Synced(self._length, seed, kept)))
 
     def close(self) -> None:
         """Close the file; queued events that were not committed are lost."""

@@ -13,7 +13,8 @@ import msgspec
 from uploader.sources.models import remote_path
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
-from uploader.transfer.journal.state import ItemState, JobState, StateLoader, SyncFacts
+from uploader.transfer.journal.state import ItemState, JobState, StateLoader
+from uploader.transfer.journal.sync_facts import SyncFacts
 
 _SLACK = timedelta(hours=1)
 """Tolerance: how far this machine's clock, which dates the plan, may be ahead of the server's."""

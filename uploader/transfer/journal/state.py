@@ -6,7 +6,7 @@ The journal replays events into a `JobState`; a running job applies new ones.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import xxhash
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
+from uploader.transfer.journal.sync_facts import OnRecord, SyncFacts, keep_on_record
 
 VANISHED, FORGOTTEN = "vanished", "forgotten"
 """Why a source is not sent: it no longer exists; and the user does without it."""
@@ -33,21 +34,6 @@ class ItemState(enum.Enum):
     CREATED = "created"
     READY = "ready"
     UNWANTED = "unwanted"
-
-
-class SyncFacts(msgspec.Struct, kw_only=True):
-    """The job's facts in the record of each sync, in case its journal is truncated later.
-
-    `item` is the item that the job has created; None if it has not, and in records of earlier versions. `account` is
-    the one that may have created an item which is not on record; None without one. `publishing` is the last request to
-    publish the item. `files` are the ids of the remote files that the job has created and not verified, or replaced and
-    not removed yet, each with the index of its transfer then.
-    """
-
-    item: int | None = None
-    account: int | None = None
-    publishing: ev.PublishIntended | None = None
-    files: dict[int, int] = {}
 
 
 @dataclass(kw_only=True)
@@ -94,9 +80,9 @@ class JobState:
     recovered: bool = False
     """True if the journal was damaged and not everything has been verified since. Not in the journal: set when
     the job is opened."""
-    files_on_record: Mapping[int, int] = field(default_factory=dict)
-    """The job's remote files in the record of the last sync, as in `SyncFacts`: a damaged journal may have lost them.
-    Not in the journal: set when the job is opened."""
+    files_on_record: Mapping[int, OnRecord] = field(default_factory=dict)
+    """The job's remote files on record, as in `SyncFacts`: a damaged journal may have lost them. Not in the journal:
+    set when the job is opened, and updated with the record."""
     runs_without_parts: int = 0
     """Number of runs directly before the present one in which no part was finished."""
     _sent_parts: bool = True
@@ -270,7 +256,7 @@ class JobState:
         """Return the job's facts for the record of the next sync; for its files see `keep_on_record`."""
         files = dict(self.files_on_record)
         for transfer in self.transfers:
-            keep_on_record(files, transfer)
+            keep_on_record(files, transfer, recovered=self.recovered)
         publishing = self.last_publish_intent
         return SyncFacts(item=self.created_item, account=self.creating_account, publishing=publishing, files=files)
 
@@ -302,14 +288,18 @@ class JobState:
         return [transfer for transfer in self.transfers if not transfer.dropped]
 
     @property
-    def own_on_record(self) -> Collection[int]:
-        """`files_on_record` if the journal was damaged: the job's, with no other proof needed."""
-        return self.files_on_record if self.recovered else ()
+    def own_on_record(self) -> Mapping[int, OnRecord]:
+        """`files_on_record` if the journal was damaged: the job's, with no other proof needed; else nothing."""
+        return self.files_on_record if self.recovered else {}
+
+    def owns(self, file_id: int) -> bool:
+        """Return True if a transfer owns this remote file."""
+        return any(file_id in transfer.owned_ids() for transfer in self.transfers)
 
     @property
     def forgotten_files(self) -> set[int]:
-        """The files of `own_on_record` that no transfer owns: a damaged journal has lost their start."""
-        on_record = set(self.own_on_record)
+        """The files of `own_on_record` that no transfer owns, and that were not verified."""
+        on_record = {i for i, kind in self.own_on_record.items() if kind is not OnRecord.VERIFIED}
         return on_record.difference(*(transfer.owned_ids() for transfer in self.transfers if on_record))
 
     @property
@@ -355,21 +345,6 @@ class JobState:
     def cancelled(self) -> bool:
         """True if the user cancelled the job."""
         return any(t.state is State.CANCELLED for t in self.transfers)
-
-
-def keep_on_record(files: dict[int, int], transfer: Transfer) -> None:
-    """Update the files on record (see `SyncFacts`) after an event of a transfer.
-
-    A file that a transfer has given up stays until it is removed (see `files.steps.remove`) or another one is verified:
-    it is searched for, not trusted. One that is replaced stays until it is removed.
-    """
-    files.update(dict.fromkeys(transfer.superseded, transfer.index))
-    if (file_id := transfer.unfinished_id) is not None:
-        files.pop(file_id, None)  # the newest one is the last
-        files[file_id] = transfer.index
-    elif transfer.file_id is not None:  # verified
-        for file_id in (transfer.file_id, *transfer.lost, *transfer.spared):
-            files.pop(file_id, None)
 
 
 class StateLoader:

@@ -23,7 +23,8 @@ from uploader.system import descriptor_share
 from uploader.transfer.journal.events import AnyEvent, Archive, FileEvent, PartSent
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.log import Journal
-from uploader.transfer.journal.state import JobState, keep_on_record
+from uploader.transfer.journal.state import JobState
+from uploader.transfer.journal.sync_facts import keep_on_record
 from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
 from uploader.transfer.run.deadline import DeadlinePolicy
@@ -148,7 +149,7 @@ class JobRun:
         kept.item, kept.account = self.state.created_item, self.state.creating_account
         kept.publishing = self.state.last_publish_intent
         if isinstance(event, FileEvent):
-            keep_on_record(kept.files, self.state.transfers[event.file])
+            keep_on_record(kept.files, self.state.transfers[event.file], recovered=self.state.recovered)
         await self.journal.commit()
 
     async def commit_intent(self, intent: AnyEvent) -> None:

@@ -26,7 +26,8 @@ from uploader.transfer.journal.lifecycle import IllegalEvent
 from uploader.transfer.journal.log import EVENTS, Replay, damaged_path, decode, read_synced, recovered_path, scan
 from uploader.transfer.journal.plan import Target, plan_events
 from uploader.transfer.journal.recovery import is_whole, recover, replay
-from uploader.transfer.journal.state import JobState, StateLoader, SyncFacts
+from uploader.transfer.journal.state import JobState, StateLoader
+from uploader.transfer.journal.sync_facts import SyncFacts
 
 if TYPE_CHECKING:
     from uploader.transfer.store.archives import Archives

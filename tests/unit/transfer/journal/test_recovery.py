@@ -7,7 +7,8 @@ import msgspec
 from tests.support.walks import AT, PLAN
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.recovery import recover
-from uploader.transfer.journal.state import ItemState, JobState, SyncFacts
+from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.journal.sync_facts import SyncFacts
 
 SOURCE = ev.SourcePlanned(0, path="/data/a", name="a", size=90, mtime_ns=1, inode=2)
 CREATED = (ev.ItemIntended(at=AT, mark="m", account=3), ev.ItemCreated(7), ev.ItemReady(id=7, url="https://e/7"))

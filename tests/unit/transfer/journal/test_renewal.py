@@ -12,7 +12,8 @@ from uploader.transfer.journal.lifecycle import State, Step, next_step
 from uploader.transfer.journal.log import decode, encode
 from uploader.transfer.journal.plan import Target, plan_events, renewal_events
 from uploader.transfer.journal.recovery import recover
-from uploader.transfer.journal.state import JobState, SyncFacts, state_after
+from uploader.transfer.journal.state import JobState, state_after
+from uploader.transfer.journal.sync_facts import SyncFacts
 
 HERE = Target(endpoint="https://example.org/v2", title="data")
 

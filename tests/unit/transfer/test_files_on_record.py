@@ -1,0 +1,223 @@
+"""What the record of the last sync proves, and what it does not: a file that somebody may need is never removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fakes.figshare import Fault
+from tests.fakes.world import KILLED, World, md5
+from tests.unit.transfer.test_cut_journals import FILES, STORED, TITLE, Stored, prepare, run_to_the_end
+from tests.unit.transfer.test_lost_records import (
+    complete_file,
+    cut_last_line,
+    kill,
+    place_of,
+    restart_a,
+    sources_for,
+)
+from uploader.transfer.journal.sync_facts import OnRecord, most_important
+from uploader.transfer.options import OnConflict, Options
+
+pytestmark = pytest.mark.anyio
+
+
+async def planned(world: World, what: str, target: dict[str, Any]) -> int:
+    """The exit status that the dry run announces."""
+    async with world.client(target.get("options")) as client:
+        return (await client.preview(what, **place_of(target))).exit_status
+
+
+def damage_the_first(world: World) -> None:
+    """Damage the file with the smallest id whenever a file is completed."""
+
+    def damage(_: str) -> None:
+        (item,) = world.figshare.stored_items.values()
+        item.files[min(item.files)].corrupt = True
+
+    world.figshare.on_request["complete"] = damage
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("on_conflict", ["skip", "keep", "fail"])
+async def test_a_file_without_an_md5_that_a_cancelled_job_kept_stays(
+    world: World, on_conflict: OnConflict, named: bool
+) -> None:
+    source = world.source("a", b"a" * 200)
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    world.figshare.md5_delay = 1e9
+    world.figshare.fail("complete", Fault.KILLED_AFTER)
+    assert await world.upload(source, **target) == KILLED
+    world.figshare.clear_faults()
+    assert await world.cancel() == 0
+    (item,) = world.figshare.stored_items.values()
+    (file,) = item.files.values()
+    world.figshare.md5_delay = file.md5_at = 0.0
+    world.source("a", b"b" * 210)
+    target["options"] = Options(on_conflict=on_conflict)
+    status = await planned(world, source, target)
+    assert await world.upload(source, **target) == status == (0 if on_conflict == "keep" else 1)
+    assert file.id in item.files
+
+
+async def test_an_earlier_version_that_was_renamed_into_another_source_s_place_stays(world: World) -> None:
+    target = sources_for(world, True)
+    (world.folder / "set" / "b").unlink()
+    await run_to_the_end(world, target)
+    (item,) = world.figshare.stored_items.values()
+    (old,) = item.files.values()
+    await restart_a(world, "send_part", target)
+    old.name = "b"
+    world.source("set/b", b"new" * 30)
+    cut_last_line(world)
+    for _ in range(3):
+        await world.upload(str(world.folder / "set"), **target)
+        assert old.id in item.files
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+async def test_an_unverified_file_is_not_replaced_without_being_asked(world: World, cut: bool, named: bool) -> None:
+    target = sources_for(world, named)
+    (world.folder / "set" / "b").unlink()
+    await kill(world, "complete", target)
+    world.source("set/a", b"!" * 290)
+    stored = Stored(world)
+    if cut:
+        stored.restore_journal(0)
+    status = await planned(world, str(world.folder / "set"), target)
+    assert await world.upload(str(world.folder / "set"), **target) == status != 0
+    assert STORED[0] in stored.contents(named=named)
+
+
+async def test_of_two_copies_by_two_machines_one_stays(world: World) -> None:
+    """A's record is lost; B, on another machine, has the greater id, so that B removes its own."""
+    item = world.figshare.add_item(TITLE)
+    source = world.source("f", b"f" * 150)
+    statuses: list[int] = []
+    seen: set[str] = set()
+
+    async def gate(name: str) -> None:
+        if name not in ("initiate", "complete", "delete_file") or name in seen:
+            return
+        seen.add(name)
+        if name == "initiate":
+            world.figshare.fail("send_part", Fault.KILLED_AFTER)
+        if name == "complete":
+            (job,) = world.jobs()
+            data = (job / "journal").read_bytes()
+            (job / "journal").write_bytes(data[: data.rindex(b"\n", 0, data.index(b'"e":"init"')) + 1])
+            world.figshare.fail("complete", Fault.KILLED_AFTER)
+        statuses.append(await world.upload(source, item=item.id))
+        world.figshare.clear_faults()
+
+    world.figshare.gate = gate
+    await world.upload(source, state="elsewhere", item=item.id)
+    assert statuses == [KILLED, KILLED, 0]
+    assert world.contents(item.id) == [("f", md5(b"f" * 150))]
+
+
+async def test_a_file_that_was_recovered_is_kept_beside_a_later_copy_of_another(world: World) -> None:
+    target = await prepare(world, "send_part 2", True, "skip")
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"init"'))
+    await run_to_the_end(world, target)
+    (item,) = world.figshare.stored_items.values()
+    own = set(item.files)
+    other = complete_file(next(world.figshare.ids), "a")
+    item.files[other.id] = other
+    await run_to_the_end(world, target)
+    assert own < set(item.files)
+
+
+async def test_cancelling_keeps_what_another_machine_has_begun(world: World) -> None:
+    target = await prepare(world, "never", False, "skip")
+    (item,) = world.figshare.stored_items.values()
+    world.source("set/a", b"other")
+    world.figshare.fail("initiate", Fault.KILLED_AFTER)
+    keep = Options(on_conflict="keep")
+    assert await world.upload(str(world.folder / "set"), state="elsewhere", item=item.id, options=keep) == KILLED
+    world.figshare.clear_faults()
+    world.source("set/a", FILES["a"])
+    cut_last_line(world)
+    assert await world.cancel() == 0
+    assert ("set/a", "created") in world.contents(item.id)
+    assert target == {"title": TITLE, "options": Options(on_conflict="skip")}
+
+
+async def test_cancelling_a_damaged_job_removes_each_file_once_though_all_listings_are_old(world: World) -> None:
+    await prepare(world, "send_part 2", False, "skip")
+    cut_last_line(world)
+    world.figshare.behind = lambda name: 20.0 if name in ("files", "item") else 0.0
+    assert await world.cancel() == 0
+    assert world.figshare.log.count("delete_file") == 2
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_bad_copy_is_replaced_though_files_must_not_exist(world: World, named: bool) -> None:
+    target = sources_for(world, named)
+    (world.folder / "set" / "b").unlink()
+    target["options"] = Options(on_conflict="fail")
+    world.figshare.fail("initiate", Fault.REJECTED, times=4)
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    (job,) = world.jobs()
+    length = (job / "journal").stat().st_size
+    world.figshare.clear_faults()
+    damage_the_first(world)
+    world.figshare.fail("initiate", Fault.KILLED_BEFORE, first=2)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    world.figshare.on_request.clear()
+    stored = Stored(world)
+    stored.restore_journal(length)
+    assert await planned(world, str(world.folder / "set"), target) == 0
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == [STORED[0]]
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("at", ["initiate", "send_part", "complete", "delete_file"])
+async def test_the_dry_run_of_a_job_that_lost_a_new_version_agrees(
+    world: World, at: str, restart: bool, named: bool
+) -> None:
+    target = await prepare(world, "never", named, "skip")
+    await restart_a(world, at, target)
+    stored = Stored(world)
+    if not restart:
+        del target["options"]
+    for length in stored.cuts:
+        stored.restore(length)
+        status = await planned(world, str(world.folder / "set"), target)
+        assert await world.upload(str(world.folder / "set"), **target) == status, (length, world.error)
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_an_earlier_copy_stays_the_job_s_own(world: World, named: bool) -> None:
+    """The next version replaces it."""
+    target = sources_for(world, named)
+    (world.folder / "set" / "b").unlink()
+    target["options"] = Options(on_conflict="keep", restart_changed=True)
+    world.figshare.fail("initiate", Fault.REJECTED, times=4)
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    (job,) = world.jobs()
+    length = (job / "journal").stat().st_size
+    world.figshare.clear_faults()
+    world.figshare.md5_delay = 50.0
+    await kill(world, "complete", target)
+    stored = Stored(world)
+    stored.restore_journal(length)
+    await run_to_the_end(world, target)
+    world.figshare.md5_delay = 0.0
+    world.source("set/a", b"3" * 310)
+    await run_to_the_end(world, target)
+    assert stored.contents(named=named) == [("set/a", md5(b"3" * 310))]
+
+
+def test_the_record_keeps_what_would_be_missed_most() -> None:
+    files = {1: OnRecord.BEGUN, 2: OnRecord.REPLACED, 3: OnRecord.BEGUN, 4: OnRecord.VERIFIED, 5: OnRecord.VERIFIED}
+    assert list(most_important(files, 5)) == [1, 2, 3, 4, 5]
+    assert list(most_important(files, 4)) == [1, 2, 3, 5]
+    assert list(most_important(files, 2)) == [1, 3]
+    assert list(most_important(files, 1)) == [3]

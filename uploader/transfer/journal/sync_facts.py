@@ -1,0 +1,62 @@
+"""The job's facts in the record of the last sync: what a job still knows after its journal was cut off."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from uploader.transfer.journal import events as ev
+from uploader.transfer.journal.lifecycle import Transfer
+
+
+class OnRecord(enum.IntEnum):
+    """Why a remote file of the job is on record. The record has the numbers."""
+
+    BEGUN = 0
+    """Created and not verified."""
+    REPLACED = 1
+    """An earlier version or a bad copy, to be removed once another file is verified."""
+    VERIFIED = 2
+    """Verified since the journal was damaged: a further cut must not make it another user's."""
+
+
+class SyncFacts(msgspec.Struct, kw_only=True):
+    """The job's facts in the record of each sync, in case its journal is truncated later.
+
+    `item` is the item that the job has created; None if it has not, and in records of earlier versions. `account` is
+    the one that may have created an item which is not on record; None without one. `publishing` is the last request to
+    publish the item. `files` are remote files that the job has created, by id: see `keep_on_record`.
+    """
+
+    item: int | None = None
+    account: int | None = None
+    publishing: ev.PublishIntended | None = None
+    files: dict[int, OnRecord] = {}
+
+
+def keep_on_record(files: dict[int, OnRecord], transfer: Transfer, *, recovered: bool) -> None:
+    """Update the files on record after an event of a transfer. `recovered`: see `JobState`.
+
+    A file that a transfer has given up stays until it is removed (see `files.steps.remove`) or another one is verified:
+    it is searched for, not trusted. One that is replaced stays until it is removed, or kept on purpose.
+    """
+    files.update(dict.fromkeys(transfer.superseded, OnRecord.REPLACED))
+    if (file_id := transfer.unfinished_id) is not None:
+        files.pop(file_id, None)  # the newest one is the last
+        files[file_id] = OnRecord.BEGUN
+    elif transfer.file_id is not None:  # verified
+        for file_id in (transfer.file_id, *transfer.lost, *transfer.spared):
+            files.pop(file_id, None)
+        if recovered and not transfer.foreign:
+            files[transfer.file_id] = OnRecord.VERIFIED
+
+
+def most_important(files: dict[int, OnRecord], most: int) -> dict[int, OnRecord]:
+    """Return at most so many files: those that would be missed most, the newest of each kind, in the same order."""
+    if len(files) <= most:
+        return dict(files)
+    by_importance = list(reversed(files))
+    by_importance.sort(key=files.__getitem__)
+    chosen = set(by_importance[:most])
+    return {file_id: kind for file_id, kind in files.items() if file_id in chosen}
