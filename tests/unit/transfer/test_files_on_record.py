@@ -17,6 +17,10 @@ from tests.unit.transfer.test_lost_records import (
     restart_a,
     sources_for,
 )
+from uploader.disk import Disk
+from uploader.figshare.models import File
+from uploader.transfer.destination.lookup import is_taken_back
+from uploader.transfer.journal.log import read_synced
 from uploader.transfer.journal.sync_facts import OnRecord, most_important
 from uploader.transfer.options import OnConflict, Options
 
@@ -221,3 +225,51 @@ def test_the_record_keeps_what_would_be_missed_most() -> None:
     assert list(most_important(files, 4)) == [1, 2, 3, 5]
     assert list(most_important(files, 2)) == [1, 3]
     assert list(most_important(files, 1)) == [3]
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_what_was_verified_since_a_cut_is_replaced_after_the_next_one(world: World, named: bool) -> None:
+    """The source has changed, and the transfer had been searched for once before."""
+    target = await prepare(world, "send_part 2", named, "skip")
+    target["options"] = Options(restart_changed=True)
+    cut_last_line(world)
+    world.figshare.fail("complete", Fault.REJECTED, first=2, times=9)
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    world.figshare.clear_faults()
+    stored = Stored(world)
+    ((verified, name),) = [
+        (file.id, file.name)
+        for item in world.figshare.stored_items.values()
+        for file in item.files.values()
+        if file.status == "available"
+    ]
+    record = read_synced(stored.job / "journal", Disk())
+    assert record is not None
+    assert record.kept.files[verified] is OnRecord.VERIFIED
+    world.source(f"set/{name}", b"!" * 290)
+    for length in stored.cuts:
+        stored.restore(length)
+        await run_to_the_end(world, target)
+        expected = {**FILES, name: b"!" * 290}
+        assert stored.contents(named=named) == [(f"set/{n}", md5(content)) for n, content in expected.items()], length
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize(
+    ("status", "size", "kind", "taken", "if_changed"),
+    [
+        ("created", 9, OnRecord.BEGUN, True, True),
+        ("created", 7, OnRecord.VERIFIED, True, True),
+        ("available", 9, OnRecord.BEGUN, True, True),
+        ("available", 7, OnRecord.BEGUN, False, True),
+        ("available", 9, OnRecord.VERIFIED, False, True),
+        ("available", 9, OnRecord.REPLACED, False, False),
+        ("ic_failure", 9, OnRecord.BEGUN, False, False),
+        ("created", 9, None, False, False),
+    ],
+)
+def test_which_file_on_record_a_transfer_of_9_bytes_goes_on_with(
+    status: str, size: int, kind: OnRecord | None, *, taken: bool, if_changed: bool, restart: bool
+) -> None:
+    file = File(id=1, name="a", size=size, status=status)
+    assert is_taken_back(file, 9, kind, restart=restart) == (if_changed if restart else taken)

@@ -21,6 +21,7 @@ from uploader.transfer.compare import FAILED_STATUSES, needs_md5
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.journal.sync_facts import OnRecord
 from uploader.transfer.run.context import JobRun
 from uploader.transfer.run.service import Service
 
@@ -187,6 +188,7 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     the initiation, the file may have parts, or be complete if `may_have_sent` returns True for it (None: adopt no
     complete file); in an item that the user named, only the file in the record of the last sync is then adopted. An
     unfinished file in that record is found even if it has another size: the source has changed, and it is restarted.
+    Complete ones: see `is_taken_back`; others on record must be identical.
     """
     # By any transfer: a recovered plan may have other indices, and only files in this one's place are compared.
     recorded = run.state.files_on_record if transfer.record_lost else {}
@@ -197,9 +199,10 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     async def may_be_ours(file: File) -> bool:
         if file.id in transfer.lost:
             return False  # a copy of the server's data is behind
-        if file.id in recorded:
-            return file.size == transfer.size or file.status == "created" or run.options.restart_changed
-        if named or file.size != transfer.size:
+        kind = recorded.get(file.id)
+        if is_taken_back(file, transfer.size, kind, restart=run.options.restart_changed):
+            return True
+        if (named and kind is None) or file.size != transfer.size:
             return False
         if not transfer.record_lost:
             return await is_untouched(run.api, run.item_id, file)
@@ -222,24 +225,42 @@ async def find_begun(
     transfer: Transfer,
     others: Sequence[File],
     owners: Callable[[], Awaitable[Collection[int]]],
+    *,
+    restart: bool,
 ) -> int | None:
-    """Find the unfinished file that a transfer of a damaged journal has begun.
+    """Find the file that a transfer of a damaged journal has begun.
 
-    It is on record, of whatever size (the source may have changed since) or, in an item that the job created, has the
-    source's size and no parts. `others` are the files in its place that are not the job's; `owners` reads the ids of
-    other jobs' files.
+    It is on record (see `is_taken_back`) or, in an item that the job created, is unfinished, has the source's size and
+    no parts. `others` are the files in its place that are not the job's; `owners` reads the ids of other jobs' files.
+    `restart`: a changed source is sent again.
     """
     if not state.recovered or state.item_id is None or transfer.link:
         return None
     mine = transfer.owned_ids().union(transfer.lost)  # a listing from before may show them, too
-    unfinished = [file for file in others if file.status == "created" and file.id not in mine]
-    owned = await owners() if unfinished else ()
-    for file in (file for file in unfinished if file.id not in owned):
-        if file.id in state.files_on_record:
+    on_record = state.own_on_record
+    begun = [file for file in others if file.id not in mine and (file.id in on_record or file.status == "created")]
+    owned = await owners() if begun else ()
+    for file in sorted(begun, key=lambda file: (file.id not in on_record, file.size != transfer.size, -file.id)):
+        if file.id in owned or state.owns(file.id):
+            continue
+        if is_taken_back(file, transfer.size, on_record.get(file.id), restart=restart):
             return file.id
-        if state.creates_item and file.size == transfer.size and await is_untouched(api, state.item_id, file):
+        own_item = state.creates_item and file.status == "created"
+        if own_item and file.size == transfer.size and await is_untouched(api, state.item_id, file):
             return file.id
     return None
+
+
+def is_taken_back(file: File, size: int, kind: OnRecord | None, *, restart: bool) -> bool:
+    """Return True for a file on record that a transfer goes on with: an unfinished one of whatever size, since the
+    source may have changed, or a complete one of the source's `size` that was not verified. If a changed source is sent
+    again, that is its earlier version, whatever its size, and so is one that was verified.
+    """
+    if kind is None or file.status in FAILED_STATUSES:
+        return False
+    if file.status == "created":
+        return True
+    return restart or file.size == size if kind is OnRecord.BEGUN else restart and kind is OnRecord.VERIFIED
 
 
 async def _may_have_completed(transfer: Transfer, file: File, may_have_sent: MayHaveSent | None) -> bool:

@@ -96,10 +96,7 @@ class FileDriver:
         await turns.add_unlisted(self._run, transfer)
         identical = await identical_file(self._run, transfer, self._content)
         if identical is not None:
-            file_id, md5 = identical
-            await self._run.commit(ev.FoundIdentical(transfer.index, id=file_id, md5=md5))
-            self._meter.verified()
-            self._run.notify(no.FileVerified(path=transfer.path, file_id=file_id, md5=md5))
+            await steps.take_identical(self._run, transfer, *identical, self._meter.verified)
             return
         if self._run.options.hash_first or self._run.md5_required:
             await self._hash()

@@ -12,7 +12,6 @@ from uploader.figshare.models import File
 from uploader.sources.archive.reader import open_source
 from uploader.sources.models import SourceFile, remote_path
 from uploader.transfer.compare import (
-    FAILED_STATUSES,
     Expected,
     Match,
     classify,
@@ -21,7 +20,7 @@ from uploader.transfer.compare import (
     paths_in_item,
     reappeared,
 )
-from uploader.transfer.destination.lookup import find_begun, is_untouched
+from uploader.transfer.destination.lookup import find_begun, is_taken_back, is_untouched
 from uploader.transfer.files.conflicts import find_late, resolve, without_replaced
 from uploader.transfer.files.decide import effective_policy, must_search, spelled_otherwise
 from uploader.transfer.journal import events as ev
@@ -128,14 +127,10 @@ class Planner:
         if transfer is not None and (file := reappeared(transfer, remote_files)) is not None:
             return _plan(chosen, "begun", "resume", file.id, left=0)
         others = [file for file in remote_files if file.id not in own]
-        if (
-            self._api is not None
-            and transfer is not None
-            and await self._may_adopt(self._api, chosen, transfer, others)
-        ):
-            if chosen.size != transfer.size and not self._options.restart_changed:
-                return _plan_begun(chosen, transfer, self._options, changed=True)
-            return _plan(chosen, "begun", "resume", None, left=chosen.size)
+        if self._api is not None and transfer is not None:
+            found = await self._plan_search(self._api, chosen, transfer, others)
+            if found is not None:
+                return found
         if transfer is not None and transfer.record_lost:
             others = [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
         elif self._api is not None and transfer is not None and self._options.on_conflict != "replace":
@@ -171,6 +166,29 @@ class Planner:
         ids = (*decision.replaces, *replaced) if action != "refuse" else ()
         return msgspec.structs.replace(plan, replaces=tuple(sorted(ids)))
 
+    async def _plan_search(
+        self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]
+    ) -> FilePlan | None:
+        """Plan a transfer that may have been begun, whatever its id; None if it would be sent as a new one."""
+        found = await self._may_adopt(api, chosen, transfer, others)
+        if (
+            (found or self._is_compared(transfer, others))
+            and chosen.size != transfer.size
+            and not self._options.restart_changed
+        ):
+            return _plan_begun(chosen, transfer, self._options, changed=True)
+        return _plan(chosen, "begun", "resume", None, left=chosen.size) if found else None
+
+    def _is_compared(self, transfer: Transfer, others: Sequence[File]) -> bool:
+        """Return True if the upload would compare the source, as it was planned, with a complete file that it may have
+        sent: see `destination.lookup.find_upload`.
+        """
+        state = self._state
+        if state is None or transfer.intended_at is None or not transfer.record_lost:
+            return False
+        own = [file for file in others if state.creates_item or file.id in state.files_on_record]
+        return needs_md5(own, transfer.size)
+
     async def _may_adopt(self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True if the upload would find the effect of a request whose response was lost, as in
         `destination.lookup`.
@@ -180,8 +198,10 @@ class Planner:
             return False
         if transfer.state is State.PLANNED and must_search(state, transfer, others):
             state.apply(possible_initiation(state, transfer))
-        elif await find_begun(api, state, transfer, others, self._read_owners) is not None:
-            return True
+        else:
+            restart = self._options.restart_changed
+            if await find_begun(api, state, transfer, others, self._read_owners, restart=restart) is not None:
+                return True
         if transfer.intended_at is None:
             return False
         if transfer.link:
@@ -203,9 +223,9 @@ class Planner:
 
     def _may_adopt_lost(self, state: JobState, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True for a transfer without its record if a file is on record, or is its complete earlier version."""
-        restart = self._options.restart_changed
-        found = (file for file in others if file.id in state.files_on_record and file.status not in FAILED_STATUSES)
-        if any(file.size == transfer.size or file.status == "created" or restart for file in found):
+        restart, kinds = self._options.restart_changed, state.files_on_record
+        found = (file for file in others if not state.owns(file.id))
+        if any(is_taken_back(file, transfer.size, kinds.get(file.id), restart=restart) for file in found):
             return True
         has_changed = restart and state.creates_item and not matches_record(transfer, stamp_of(chosen))
         return has_changed and needs_md5(others, transfer.size)

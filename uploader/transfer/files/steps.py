@@ -147,14 +147,32 @@ async def take_back(run: JobRun, transfer: Transfer) -> bool:
     if must_search(run.state, transfer, there):
         await run.commit(possible_initiation(run.state, transfer))
         return True
-    back = reappeared(transfer, there)
-    file_id = back.id if back is not None else await find_begun(run.api, run.state, transfer, there, owners)
+    back, restart = reappeared(transfer, there), run.options.restart_changed
+    file_id = (
+        back.id if back is not None else await find_begun(run.api, run.state, transfer, there, owners, restart=restart)
+    )
     if file_id is None:
         return False
+    await _adopt(run, transfer, file_id)
+    return True
+
+
+async def take_identical(
+    run: JobRun, transfer: Transfer, file_id: int, md5: str, on_verified: Callable[[], None]
+) -> None:
+    """Take an identical file of the item instead of sending one. One on record is the job's, and is checked as such."""
+    if file_id in run.state.own_on_record:
+        await _adopt(run, transfer, file_id)
+        return
+    await run.commit(ev.FoundIdentical(transfer.index, id=file_id, md5=md5))
+    on_verified()
+    run.notify(no.FileVerified(path=transfer.path, file_id=file_id, md5=md5))
+
+
+async def _adopt(run: JobRun, transfer: Transfer, file_id: int) -> None:
     at = run.api.server_now().isoformat()
     await run.commit(ev.UploadIntended(transfer.index, at=at, known=transfer.known))
     await run.commit(ev.UploadInitiated(transfer.index, id=file_id, found=True))
-    return True
 
 
 async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
