@@ -201,16 +201,17 @@ def is_replaced(file: File, source: Expected, on_record: Mapping[int, OnRecord])
     return kind is not None and (match is Match.FAILED or (match is Match.DIFFERENT and kind is OnRecord.REPLACED))
 
 
-def forgotten_files(transfer: Transfer, others: Sequence[File]) -> tuple[File, ...]:
+def forgotten_files(transfer: Transfer, others: Sequence[File], on_record: Mapping[int, OnRecord]) -> tuple[File, ...]:
     """Find complete files with other content in a transfer's place which it may have to replace, if a recovered journal
-    may have lost that. They existed before its upload, so their ids are smaller; if the record of those ids is lost,
-    any file may be one. `others` are not this job's.
+    may have lost that. They existed before its upload, so their ids are smaller, or are on record (see
+    `JobState.own_on_record`); if the record of those ids is lost, any file may be one.
     """
     if transfer.link:
         return ()
     expected = Expected(size=transfer.size, md5=transfer.md5)
-    before = (f for f in others if f.id < (transfer.file_id or 0))
-    forgotten = [f for f in before if (transfer.record_lost or f.id in transfer.known) and f.id not in transfer.lost]
+    before = (f for f in others if f.id < (transfer.file_id or 0) or f.id in on_record)
+    known = {*transfer.known, *(f.id for f in others if f.id in on_record)}
+    forgotten = [f for f in before if (transfer.record_lost or f.id in known) and f.id not in transfer.lost]
     return tuple(f for f in forgotten if classify(f, expected) not in (Match.SAME, Match.UNFINISHED))
 
 

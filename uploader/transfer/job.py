@@ -194,6 +194,7 @@ class OpenJob:
                 raise JobNotFound(f"job {self.name!r} not found in {self._states.path}")
             self.lock.require()  # the plan may have taken long, and another machine may have begun the job since
             self._opened = Journal.create(path, plan, disk), state_after(plan)
+            self.state.files_on_record = self.journal.kept.files
             return
         if self.lock.took_over and (data := disk.read(path)) is not None:
             self.lock.require()

@@ -148,8 +148,9 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
         if match is Match.SAME and (duplicate := find_duplicate(transfer, there, own)) is not None:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in different_files(transfer, there, own)]
-        if state.recovered and (others := forgotten_files(transfer, [file for file in there if file.id not in own])):
-            undecided.append((transfer, others))
+        others = [file for file in there if file.id not in own]
+        if state.recovered and (replaceable := forgotten_files(transfer, others, state.own_on_record)):
+            undecided.append((transfer, replaceable))
     if error is not None and not lost:
         raise error
     # Also of a dropped transfer: an empty file would prevent publishing.
@@ -173,9 +174,9 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
 
 def check_none_lost(state: JobState, files: Iterable[File], folders: Mapping[int, str]) -> None:
     """Raise JournalDamaged if the upload of one of these files was begun, and a damaged journal has lost its source."""
-    forgotten = state.forgotten_files
+    lost = state.lost_uploads
     for file in files:
-        if file.id in forgotten:
+        if file.id in lost:
             path = printable(file.path_among(folders))
             raise JournalDamaged(
                 f"{path}: its upload was begun (file {file.id} of item {state.item_id}), but the damaged journal has "

@@ -20,7 +20,7 @@ from tests.unit.transfer.test_lost_records import (
 from uploader.disk import Disk
 from uploader.figshare.models import File
 from uploader.transfer.destination.lookup import is_taken_back
-from uploader.transfer.journal.log import read_synced
+from uploader.transfer.journal.log import read_synced, synced_path
 from uploader.transfer.journal.sync_facts import OnRecord, most_important
 from uploader.transfer.options import OnConflict, Options
 
@@ -273,3 +273,114 @@ def test_which_file_on_record_a_transfer_of_9_bytes_goes_on_with(
 ) -> None:
     file = File(id=1, name="a", size=size, status=status)
     assert is_taken_back(file, 9, kind, restart=restart) == (if_changed if restart else taken)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("size", [200, 290])
+async def test_a_complete_file_that_nobody_owns_is_the_user_s_after_cancelling(
+    world: World, size: int, named: bool
+) -> None:
+    target = await prepare(world, "never", named, "skip")
+    target["options"] = Options(restart_changed=True)
+    world.source("set/a", b"!" * size)
+    await kill(world, "send_part", target)
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"init"'))
+    assert await world.cancel() == 0
+    assert stored.contents(named=named) == STORED
+    del target["options"]
+    world.source("set/a", b"?" * 210)
+    await world.upload(str(world.folder / "set"), **target)
+    assert STORED[0] in stored.contents(named=named)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("on_conflict", ["skip", "keep"])
+async def test_a_verified_file_is_not_replaced_by_a_change_of_the_same_size(
+    world: World, on_conflict: OnConflict, named: bool
+) -> None:
+    target = await prepare(world, "never", named, on_conflict)
+    cut_last_line(world)
+    await run_to_the_end(world, target)
+    stored = Stored(world)
+    stored.restore_journal(0)
+    world.source("set/a", b"!" * 200)
+    await world.upload(str(world.folder / "set"), **target)
+    assert STORED[0] in stored.contents(named=named)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("cut", ["whole plan", "start"])
+async def test_an_earlier_version_that_was_renamed_is_kept(world: World, cut: str, named: bool) -> None:
+    target = await prepare(world, "never", named, "skip")
+    (item,) = world.figshare.stored_items.values()
+    old = next(file for file in item.files.values() if file.name == "a")
+    await restart_a(world, "send_part", target)
+    old.name = "a-old"
+    stored = Stored(world)
+    stored.restore_journal(0 if cut == "whole plan" else stored.journal_before(b'"e":"init"'))
+    for _ in range(2):
+        await run_to_the_end(world, target)
+        assert old.id in item.files
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("cut", ["job", "init", "source+"])
+async def test_a_complete_new_version_does_not_stay_beside_the_earlier_one(
+    world: World, cut: str, restart: bool, named: bool
+) -> None:
+    """The source is the earlier one again."""
+    target = await prepare(world, "never", named, "skip")
+    world.figshare.md5_delay = 30.0
+    await restart_a(world, "complete", target)
+    (item,) = world.figshare.stored_items.values()
+    world.figshare.md5_delay = 0.0
+    for file in item.files.values():
+        file.md5_at = 0.0
+    world.source("set/a", FILES["a"])
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(f'"e":"{cut}"'.encode()))
+    if not restart:
+        del target["options"]
+    status = await world.upload(str(world.folder / "set"), **target)
+    assert (status == 0) == (stored.contents(named=named) == STORED)
+    assert status == 0 or not restart
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_the_dry_run_of_a_failed_source_that_was_changed_agrees(world: World, named: bool) -> None:
+    target = sources_for(world, named)
+    world.figshare.fail("initiate", Fault.REJECTED, times=4)
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    (job,) = world.jobs()
+    length = (job / "journal").stat().st_size
+    world.figshare.clear_faults()
+    world.source("set/a", b"!" * 290)
+    await kill(world, "send_part", target)
+    Stored(world).restore_journal(length)
+    status = await planned(world, str(world.folder / "set"), target)
+    assert await world.upload(str(world.folder / "set"), **target) == status
+
+
+@pytest.mark.parametrize("cut", ["", "bad", "job"])
+async def test_a_bad_copy_is_removed_once_though_listings_are_old(world: World, cut: str) -> None:
+    damage_the_first(world)
+    target = sources_for(world, False)
+    await kill(world, "send_part", target, 8)
+    world.figshare.on_request.clear()
+    stored = Stored(world)
+    if cut:
+        stored.restore_journal(stored.journal_before(f'"e":"{cut}"'.encode()))
+    world.figshare.behind = lambda name: 20.0 if name in ("files", "item") else 0.0
+    await run_to_the_end(world, target)
+    assert world.figshare.log.count("delete_file") == 1
+
+
+async def test_cancelling_with_a_note_and_without_the_item(world: World) -> None:
+    await prepare(world, "send_part 2", False, "skip")
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"item+"'))
+    synced_path(stored.job / "journal").unlink()
+    (stored.job / "late-0-12345").write_bytes(b"")
+    assert await world.cancel() == 0

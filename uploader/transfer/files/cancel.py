@@ -8,7 +8,7 @@ from uploader.errors import ItemNotFound
 from uploader.transfer.destination.drafts import remove_late_items
 from uploader.transfer.destination.ensure import learn_address
 from uploader.transfer.destination.lookup import find_file
-from uploader.transfer.files.late import find_unrecorded, remove_forgotten, remove_late_files
+from uploader.transfer.files.late import find_unrecorded, remove_late_files, remove_lost_uploads
 from uploader.transfer.files.steps import is_unfinished, remove
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
@@ -23,7 +23,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
     """
     removed: list[int] = []
     kept: list[int] = []
-    forgotten = run.state.forgotten_files
+    lost = run.state.lost_uploads
     complete = {t.file_id for t in run.state.transfers if t.state is State.COMPLETED}
     run.account = (await run.api.account()).id
     finished = run.state.finished
@@ -41,11 +41,11 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
                 removed.append(file_id)
             else:
                 kept.append(file_id)
-                run.journal.kept.files.pop(file_id, None)  # only the user may remove it
             await run.commit(ev.RemnantRemoved(transfer.index, file_id))
     with suppress(ItemNotFound):
-        removed += await remove_forgotten(run, forgotten.difference(removed, kept))
+        removed += await remove_lost_uploads(run, lost.difference(removed, kept))
         removed += await remove_late_files(run, await find_unrecorded(run, {*removed, *kept}))
+    await _forget_kept_files(run)
     if run.state.item_state is ItemState.CREATED:
         with suppress(ItemNotFound):
             await learn_address(run)
@@ -59,6 +59,15 @@ def is_cancelled(state: JobState) -> bool:
         t.state is State.VERIFIED or (t.state is State.CANCELLED and not t.remnants and not t.superseded)
         for t in state.transfers
     )
+
+
+async def _forget_kept_files(run: JobRun) -> None:
+    """Take off the record what no transfer owns any longer: it is complete, and only the user may remove it."""
+    owned = {file_id for transfer in run.state.transfers for file_id in transfer.owned_ids()}
+    files = run.journal.kept.files
+    for file_id in files.keys() - owned:
+        del files[file_id]
+    await run.journal.commit(record=True)
 
 
 async def holds_nothing(run: JobRun) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -45,6 +45,7 @@ async def check_files(run: JobRun) -> ItemCheck:
         check = await poll(attempt, settle if run.verified else 0.0, run.clock) or await check_item(
             run.api, run.state, settle, forget=forget
         )
+    check = _without(check, run.listing.removed)
     for event in forget_events(check):
         await run.commit(event)
     for transfer, _, exists in check.lost:
@@ -63,6 +64,21 @@ async def check_files(run: JobRun) -> ItemCheck:
     await remove_late_files(run, check.late)
     run.item_is_public = check.public
     return check
+
+
+def _without(check: ItemCheck, removed: Collection[int]) -> ItemCheck:
+    """Leave out files that this run has removed: a listing from a copy of the server's data may still have them."""
+    if not removed:
+        return check
+    others = ((t, tuple(file for file in files if file.id not in removed)) for t, files in check.undecided)
+    return msgspec.structs.replace(
+        check,
+        duplicates=tuple((t, i) for t, i in check.duplicates if i not in removed),
+        different=tuple((t, i) for t, i in check.different if i not in removed),
+        late=tuple((t, file) for t, file in check.late if file.id not in removed),
+        undecided=tuple((t, files) for t, files in others if files),
+        unfinished=tuple(file for file in check.unfinished if file.id not in removed),
+    )
 
 
 async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
@@ -122,7 +138,13 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
         for file in (file for file in files if file.id not in before and on_conflict != "keep"):
             _warn_of_different(run, transfer, file.id)
         files = [file for file in files if file.id in before]
-    if not transfer.record_lost and on_conflict != "replace":
+    if run.options.restart_changed:
+        versions = [file.id for file in files if file.id in run.state.own_on_record]
+        for file_id in versions:
+            await steps.remove(run, transfer, file_id)
+        if versions:
+            return True
+    if not (transfer.record_lost or on_conflict == "replace" or any(f.id in run.state.own_on_record for f in files)):
         return False  # files from before are on record
     decision = decide(Expected(size=transfer.size, md5=transfer.md5), files, {}, on_conflict)
     if decision.action == "refuse":

@@ -34,6 +34,8 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
     """
     folder, transfers = run.states.folder(run.job), run.state.transfers
     removed: list[int] = []
+    if run.state.item_id is None:
+        return removed
     with run.stop.interruptible():
         for index, file_id in await anyio.to_thread.run_sync(read_notes, folder):
             if index < len(transfers) and await _remove(run, transfers[index], file_id):
@@ -50,7 +52,7 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
             elif not transfer.link:
                 steps.name_doubtful(run, transfer, file.id)
         if run.options.forget_missing:
-            removed += await remove_forgotten(run, run.state.forgotten_files)
+            removed += await remove_lost_uploads(run, run.state.lost_uploads)
     return removed
 
 
@@ -67,13 +69,13 @@ async def find_unrecorded(run: JobRun, known: Collection[int]) -> list[tuple[Tra
     return [(transfer, file) for transfer, there in at for file in late_files(transfer, there, recovered=True)]
 
 
-async def remove_forgotten(run: JobRun, forgotten: Collection[int]) -> list[int]:
-    """Remove those of `JobState.forgotten_files` that the item has, unless they are complete; return their ids.
+async def remove_lost_uploads(run: JobRun, file_ids: Collection[int]) -> list[int]:
+    """Remove those of `JobState.lost_uploads` that the item has, unless they are complete; return their ids.
 
     Raises ItemNotFound.
     """
     removed: list[int] = []
-    for file_id in sorted(forgotten) if run.state.item_id is not None else ():
+    for file_id in sorted(file_ids) if run.state.item_id is not None else ():
         try:
             file = await run.api.file(run.item_id, file_id, fresh=True)
         except FileGone:

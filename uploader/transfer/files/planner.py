@@ -170,6 +170,16 @@ class Planner:
         self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]
     ) -> FilePlan | None:
         """Plan a transfer that may have been begun, whatever its id; None if it would be sent as a new one."""
+        if transfer.state is State.PLANNED and chosen.size != transfer.size and self._state is not None:
+            # Nothing is begun, as far as is known: the upload takes the source as it is now.
+            now = ev.SourceReplaced(
+                transfer.index,
+                size=chosen.size,
+                mtime_ns=chosen.mtime_ns,
+                inode=chosen.inode,
+                ctime_ns=chosen.ctime_ns,
+            )
+            self._state.apply(now)
         found = await self._may_adopt(api, chosen, transfer, others)
         if (
             (found or self._is_compared(transfer, others))

@@ -179,7 +179,6 @@ async def remove_remnants(run: JobRun, transfer: Transfer) -> None:
     """Remove remote files of abandoned uploads."""
     for file_id in transfer.remnants:
         await remove(run, transfer, file_id)
-        run.listing.removed.add(file_id)
         await run.commit(ev.RemnantRemoved(transfer.index, file_id))
 
 
@@ -251,6 +250,7 @@ async def remove(run: JobRun, transfer: Transfer | None, file_id: int) -> None:
             await run.api.file(run.item_id, file_id)
         except FileGone:
             run.journal.kept.files.pop(file_id, None)
+            run.listing.removed.add(file_id)
             return
     text = f"Figshare does not remove file {file_id} of item {run.item_id}"
     if transfer is None:

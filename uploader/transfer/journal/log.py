@@ -38,11 +38,13 @@ _LAST_SUM = re.compile(rb" ([0-9a-f]{16})\Z")
 _SEED = 0
 _SYNCED = re.compile(
     rb"(\d+) ([0-9a-f]{16})(?: (\d+))?(?: by (\d+))?"
-    rb"(?: public (\d+) ([0-9a-f]{16}) ((?:[0-9a-f]{2})*))?((?: [012]:\d+)*)"
+    rb"(?: public (\d+) ([0-9a-f]{16}) ((?:[0-9a-f]{2})*))?((?: [brv]\d+)*)"
 )
 """The record of a sync, before its own checksum: see `Synced`."""
+_LETTERS = {OnRecord.BEGUN: b"b", OnRecord.REPLACED: b"r", OnRecord.VERIFIED: b"v"}
+_KINDS = {letter: kind for kind, letter in _LETTERS.items()}
 _MOST_FILES = 1000
-"""Maximum number of files in the record of a sync. A run has far fewer open at a time."""
+"""Maximum number of files in the record of a sync. A run has far fewer open at a time, but may replace more."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -131,12 +133,11 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
     if found is None or _checksum(line) != xxhash.xxh3_64_intdigest(body):
         return None
     length, checksum, item, account, version, published, curation, files = found.groups()
-    pairs = (pair.split(b":") for pair in files.split())
     kept = SyncFacts(
         item=None if item is None else int(item),
         account=None if account is None else int(account),
         publishing=None if version is None else _publishing(version, published, curation),
-        files={int(file): OnRecord(int(kind)) for kind, file in pairs},
+        files={int(file[1:]): _KINDS[file[:1]] for file in files.split()},
     )
     return Synced(int(length), int(checksum, 16), kept)
 
@@ -155,7 +156,7 @@ def encode_synced(synced: Synced) -> bytes:
         body += b" by %d" % kept.account
     if (to := kept.publishing) is not None and to.curation is not None:
         body += b" public %d %b %b" % (to.version, to.files.encode(), to.curation.encode().hex().encode())
-    body += b"".join(b" %d:%d" % (kind, file) for file, kind in kept.files.items())
+    body += b"".join(b" %b%d" % (_LETTERS[kind], file) for file, kind in kept.files.items())
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 
 
@@ -277,10 +278,11 @@ class Journal:
         self._pending.append(line)
         self._seed = seed  # last, so that a MemoryError before it leaves the checksum chain unchanged
 
-    async def commit(self) -> None:
+    async def commit(self, *, record: bool = False) -> None:
         """Write the queued events durably. Raises StateDiskFull, StateLost or ResourcesExhausted.
 
-        Events stay queued until they are written: without a thread to write them, a later call does.
+        `record`: write the record of the last sync even if no event is queued. Events stay queued until they are
+        written: without a thread to write them, a later call does.
         """
         # Shielded, so that cancellation by the host leaves no torn line.
         with anyio.CancelScope(shield=True):
@@ -289,9 +291,10 @@ class Journal:
                     # Also for a caller with nothing to write: the failed batch may have contained its events.
                     # No line may follow one that was written in part: the next run repairs that first.
                     raise self._broken
-                count, seed, kept = len(self._pending), self._seed, self._to_keep()
+                count, seed = len(self._pending), self._seed
                 data = b"".join(self._pending)
-                if data:
+                if data or record:
+                    kept = self._to_keep()
                     with system_errors():
                         await anyio.to_thread.run_sync(self._write, data, seed, kept)
                     del self._pending[:count]

@@ -82,7 +82,7 @@ class JobState:
     the job is opened."""
     files_on_record: Mapping[int, OnRecord] = field(default_factory=dict)
     """The job's remote files on record, as in `SyncFacts`: a damaged journal may have lost them. Not in the journal:
-    set when the job is opened, and updated with the record."""
+    set when the job is read, and updated with the record while it is open."""
     runs_without_parts: int = 0
     """Number of runs directly before the present one in which no part was finished."""
     _sent_parts: bool = True
@@ -297,9 +297,9 @@ class JobState:
         return any(file_id in transfer.owned_ids() for transfer in self.transfers)
 
     @property
-    def forgotten_files(self) -> set[int]:
-        """The files of `own_on_record` that no transfer owns, and that were not verified."""
-        on_record = {i for i, kind in self.own_on_record.items() if kind is not OnRecord.VERIFIED}
+    def lost_uploads(self) -> set[int]:
+        """The begun files of `own_on_record` that no transfer owns: the damaged journal lost their start."""
+        on_record = {i for i, kind in self.own_on_record.items() if kind is OnRecord.BEGUN}
         return on_record.difference(*(transfer.owned_ids() for transfer in self.transfers if on_record))
 
     @property

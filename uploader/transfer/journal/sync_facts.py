@@ -9,9 +9,12 @@ import msgspec
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 
+_MOST_VERIFIED = 1000
+"""Number of files on record from which on verified ones take the place of the earliest ones."""
+
 
 class OnRecord(enum.IntEnum):
-    """Why a remote file of the job is on record. The record has the numbers."""
+    """Why a remote file of the job is on record, most important first."""
 
     BEGUN = 0
     """Created and not verified."""
@@ -50,6 +53,8 @@ def keep_on_record(files: dict[int, OnRecord], transfer: Transfer, *, recovered:
             files.pop(file_id, None)
         if recovered and not transfer.foreign:
             files[transfer.file_id] = OnRecord.VERIFIED
+            if len(files) > _MOST_VERIFIED:
+                del files[next(i for i, kind in files.items() if kind is OnRecord.VERIFIED)]
 
 
 def most_important(files: dict[int, OnRecord], most: int) -> dict[int, OnRecord]:
