@@ -10,6 +10,7 @@ from tests.fakes.figshare import Fault
 from tests.fakes.world import KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import FILES, STORED, TITLE, Stored, prepare, run_to_the_end
 from tests.unit.transfer.test_lost_records import (
+    AT,
     complete_file,
     cut_last_line,
     kill,
@@ -182,7 +183,7 @@ async def test_a_bad_copy_is_replaced_though_files_must_not_exist(world: World, 
 
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("restart", [False, True])
-@pytest.mark.parametrize("at", ["initiate", "send_part", "complete", "delete_file"])
+@pytest.mark.parametrize("at", AT)
 async def test_the_dry_run_of_a_job_that_lost_a_new_version_agrees(
     world: World, at: str, restart: bool, named: bool
 ) -> None:

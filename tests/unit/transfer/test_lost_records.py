@@ -22,6 +22,8 @@ from uploader.transfer.options import Options
 pytestmark = pytest.mark.anyio
 
 LINK = "https://example.org/data.bin"
+AT = ["send_part", *(pytest.param(at, marks=pytest.mark.exhaustive) for at in ("initiate", "complete", "delete_file"))]
+"""Requests for a new version after which its job is killed."""
 
 
 def place_of(target: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +182,7 @@ async def test_what_was_verified_since_a_cut_is_the_job_s_after_the_next_one(wor
 
 
 @pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize("at", ["initiate", "send_part", "complete", "delete_file"])
+@pytest.mark.parametrize("at", AT)
 async def test_a_verified_file_whose_new_version_was_cut_off_is_replaced(world: World, at: str, named: bool) -> None:
     target = await prepare(world, "never", named, "skip")
     await restart_a(world, at, target)
