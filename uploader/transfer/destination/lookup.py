@@ -320,8 +320,9 @@ async def _unclaimed(run: JobRun, transfer: Transfer) -> list[File]:
         return []
     # Afterwards: what another job here has created meanwhile is in its journal by now.
     _, owned = await anyio.to_thread.run_sync(run.states.foreign_ids, run.job)
-    owned |= {i for t in run.state.transfers for i in t.owned_ids()} | set(transfer.known)
-    unclaimed = (f for f in found if f.id not in owned and not f.is_link_only and f.status not in FAILED_STATUSES)
+    claimed = owned.union(transfer.known)
+    new = (f for f in found if f.id not in claimed and not run.state.owns(f.id))
+    unclaimed = (f for f in new if not f.is_link_only and f.status not in FAILED_STATUSES)
     return sorted(unclaimed, key=lambda f: (f.status == "created", f.id))
 
 

@@ -63,9 +63,8 @@ def is_cancelled(state: JobState) -> bool:
 
 async def _forget_kept_files(run: JobRun) -> None:
     """Take off the record what no transfer owns any longer: it is complete, and only the user may remove it."""
-    owned = {file_id for transfer in run.state.transfers for file_id in transfer.owned_ids()}
     files = run.journal.kept.files
-    for file_id in files.keys() - owned:
+    for file_id in [file_id for file_id in files if not run.state.owns(file_id)]:
         del files[file_id]
     await run.journal.commit(record=True)
 

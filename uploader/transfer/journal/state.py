@@ -6,6 +6,7 @@ The journal replays events into a `JobState`; a running job applies new ones.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +89,8 @@ class JobState:
     _sent_parts: bool = True
     """True if the present run finished a part, and before the first run."""
     _version_intended: int | None = None
+    _owned: Counter[int] | None = None
+    """The transfers that own each remote file; None before it was needed, which it rarely is."""
 
     def __post_init__(self) -> None:
         self.files = self.plan.files
@@ -153,9 +156,16 @@ class JobState:
         if type(event) is ev.SourcePlanned:
             self._add_transfer(event)
             return
-        self._transfer(event.file).apply(event)
+        transfer = self._transfer(event.file)
         if type(event) is ev.PartSent:
+            transfer.apply(event)
             self._sent_parts = True
+        elif self._owned is None:
+            transfer.apply(event)
+        else:
+            self._owned.subtract(transfer.owned_ids())
+            transfer.apply(event)
+            self._owned.update(transfer.owned_ids())
 
     def _transfer(self, index: int) -> Transfer:
         if not 0 <= index < len(self.transfers):
@@ -294,7 +304,9 @@ class JobState:
 
     def owns(self, file_id: int) -> bool:
         """Return True if a transfer owns this remote file."""
-        return any(file_id in transfer.owned_ids() for transfer in self.transfers)
+        if self._owned is None:
+            self._owned = Counter(i for transfer in self.transfers for i in transfer.owned_ids())
+        return self._owned[file_id] > 0
 
     @property
     def lost_uploads(self) -> set[int]:

@@ -199,6 +199,18 @@ def test_a_new_version_of_a_verified_file_keeps_the_earlier_one_until_it_is_veri
 
 @pytest.mark.search
 @given(lives())
+def test_a_job_owns_the_remote_files_of_its_transfers_after_each_event(events: list[ev.AnyEvent]) -> None:
+    loader = StateLoader()
+    for event in events:
+        loader.apply(event)
+        job = loader.state
+        assert job is not None
+        owned = {file_id for transfer in job.transfers for file_id in transfer.owned_ids()}
+        assert {file_id for file_id in range(100) if job.owns(file_id)} == owned
+
+
+@pytest.mark.search
+@given(lives())
 def test_every_prefix_of_a_history_can_be_resumed(events: list[ev.AnyEvent]) -> None:
     loader = StateLoader()
     for event in events:
