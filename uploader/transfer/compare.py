@@ -195,7 +195,7 @@ def is_in_place(file: File, expected: Expected, folder: str | None) -> bool:
 
 def is_replaced(file: File, source: Expected, on_record: Mapping[int, OnRecord]) -> bool:
     """Return True for a complete file that is not the source, but an earlier version or a bad copy of this job, which
-    was to be replaced when the journal was damaged. `on_record`: see `JobState.own_on_record`.
+    was to be replaced when the journal was damaged. `on_record`: see `JobState.own_at`.
     """
     kind, match = on_record.get(file.id), classify(file, source)
     return kind is not None and (match is Match.FAILED or (match is Match.DIFFERENT and kind is OnRecord.REPLACED))
@@ -204,7 +204,7 @@ def is_replaced(file: File, source: Expected, on_record: Mapping[int, OnRecord])
 def forgotten_files(transfer: Transfer, others: Sequence[File], on_record: Mapping[int, OnRecord]) -> tuple[File, ...]:
     """Find complete files with other content in a transfer's place which it may have to replace, if a recovered journal
     may have lost that. They existed before its upload, so their ids are smaller, or are on record (see
-    `JobState.own_on_record`); if the record of those ids is lost, any file may be one.
+    `JobState.own_at`); if the record of those ids is lost, any file may be one.
     """
     if transfer.link:
         return ()
@@ -237,7 +237,7 @@ def own_copies(transfer: Transfer, others: Sequence[File], on_record: Mapping[in
     """Return the ids of the complete files in a verified transfer's place that this job created and does not need:
     they counted as gone or, if the journal was damaged, are identical or were to be replaced.
 
-    `on_record`: see `JobState.own_on_record`.
+    `on_record`: see `JobState.own_at`.
     """
     expected = Expected(size=transfer.size, md5=transfer.md5)
     own = (f for f in others if f.id in on_record)

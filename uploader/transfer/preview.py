@@ -130,7 +130,8 @@ async def preview(
         files += _orphaned(state, changes, remote, item)
         if state.recovered and all(file.action != "refuse" for file in files):
             known = {composed(transfer.place) for transfer in state.transfers}
-            others = (file for path, there in remote.items() if composed(path) not in known for file in there)
+            there = ((f.download_url if f.is_link_only else path, f) for path, at in remote.items() for f in at)
+            others = (file for place, file in there if composed(place) not in known)
             check_none_lost(state, others, item.folders)
     space = _space(account, files) if account is not None else None
     return Preview(

@@ -35,6 +35,7 @@ from uploader.transfer.compare import (
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import FORGOTTEN, JobState
+from uploader.transfer.journal.sync_facts import place_hash
 from uploader.transfer.notices import Listener
 from uploader.transfer.run.listing import list_item, read_item
 from uploader.transfer.run.service import Service
@@ -60,6 +61,8 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Other complete files with different content in the places of transfers of a recovered journal, which may have
     lost their planned replacement.
     """
+    own: frozenset[int] = frozenset()
+    """Of the duplicates and different files, those that are the job's own: see `own_copies`."""
     forgotten: tuple[Transfer, ...] = ()
     """Those that are gone here and there, and that the user does without."""
     unfinished: tuple[File, ...] = ()
@@ -135,6 +138,7 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
     problems = (problem for _, problem in errors if problem and not (forget and isinstance(problem, Conflict)))
     error: FigupError | None = next(problems, None)
     lost, duplicates, different, undecided = [], [], [], []
+    own_files = set[int]()
     for transfer in state.active:
         match, text = remote_match(transfer, remote.of(transfer), folders)
         if match is Match.UNKNOWN:
@@ -144,19 +148,21 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
         elif match is not Match.SAME:
             raise no_longer_held(transfer, state.item_id, text)
         there = _others_at(transfer, places, by_path)
-        own = own_copies(transfer, there, state.own_on_record)
+        on_record = state.own_at(transfer.place) if there else {}
+        own = own_copies(transfer, there, on_record)
+        own_files |= own
         if match is Match.SAME and (duplicate := find_duplicate(transfer, there, own)) is not None:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in different_files(transfer, there, own)]
         others = [file for file in there if file.id not in own]
-        if state.recovered and (replaceable := forgotten_files(transfer, others, state.own_on_record)):
+        if state.recovered and (replaceable := forgotten_files(transfer, others, on_record)):
             undecided.append((transfer, replaceable))
     if error is not None and not lost:
         raise error
     # Also of a dropped transfer: an empty file would prevent publishing.
     at = ((transfer, _others_at(transfer, places, by_path)) for transfer in state.transfers)
-    on_record, recovered = state.files_on_record, state.recovered
-    late = [(t, file) for t, there in at for file in late_files(t, there, on_record, recovered=recovered)]
+    recovered = state.recovered
+    late = [(t, f) for t, there in at for f in late_files(t, there, state.files_on_record, recovered=recovered)]
     unfinished = [file for file in remote.others.values() if classify(file, Expected()) is Match.UNFINISHED]
     unplaced = [] if forget or lost else _elsewhere(remote.others.values(), places, by_path)
     check_none_lost(state, unplaced, folders)
@@ -166,6 +172,7 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
         different=tuple(different),
         late=tuple(late),
         undecided=tuple(undecided),
+        own=frozenset(own_files),
         forgotten=forgotten,
         unfinished=tuple(unfinished),
         public=item.is_public,
@@ -173,10 +180,15 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
 
 
 def check_none_lost(state: JobState, files: Iterable[File], folders: Mapping[int, str]) -> None:
-    """Raise JournalDamaged if the upload of one of these files was begun, and a damaged journal has lost its source."""
+    """Raise JournalDamaged if the upload of one of these files was begun, and a damaged journal has lost its source.
+
+    `files` are in the place of no transfer. A complete one may be that of a transfer, and a person has renamed it.
+    """
     lost = state.lost_uploads
+    known = {place_hash(transfer.place) for transfer in state.transfers} if lost else set()
     for file in files:
-        if file.id in lost:
+        renamed = lost.get(file.id) in known and classify(file, Expected()) is not Match.UNFINISHED
+        if file.id in lost and not renamed:
             path = printable(file.path_among(folders))
             raise JournalDamaged(
                 f"{path}: its upload was begun (file {file.id} of item {state.item_id}), but the damaged journal has "

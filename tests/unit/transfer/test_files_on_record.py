@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.figshare import Fault
+from tests.fakes.figshare import Fault, StoredFile, StoredItem
 from tests.fakes.world import KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import FILES, STORED, TITLE, Stored, prepare, run_to_the_end
 from tests.unit.transfer.test_lost_records import (
     AT,
+    LINK,
     complete_file,
     cut_last_line,
     kill,
@@ -20,15 +21,17 @@ from tests.unit.transfer.test_lost_records import (
 )
 from uploader.disk import Disk
 from uploader.figshare.models import File
+from uploader.sources.models import Sources
 from uploader.transfer.destination.lookup import is_taken_back
+from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.journal.log import read_synced, synced_path
-from uploader.transfer.journal.sync_facts import OnRecord, most_important
+from uploader.transfer.journal.sync_facts import KeptFile, OnRecord, most_important
 from uploader.transfer.options import OnConflict, Options
 
 pytestmark = pytest.mark.anyio
 
 
-async def planned(world: World, what: str, target: dict[str, Any]) -> int:
+async def planned(world: World, what: str | Sources, target: dict[str, Any]) -> int:
     """The exit status that the dry run announces."""
     async with world.client(target.get("options")) as client:
         return (await client.preview(what, **place_of(target))).exit_status
@@ -66,7 +69,8 @@ async def test_a_file_without_an_md5_that_a_cancelled_job_kept_stays(
     assert file.id in item.files
 
 
-async def test_an_earlier_version_that_was_renamed_into_another_source_s_place_stays(world: World) -> None:
+@pytest.mark.parametrize("cut", ["last line", "whole plan"])
+async def test_an_earlier_version_that_was_renamed_into_another_source_s_place_stays(world: World, cut: str) -> None:
     target = sources_for(world, True)
     (world.folder / "set" / "b").unlink()
     await run_to_the_end(world, target)
@@ -75,7 +79,10 @@ async def test_an_earlier_version_that_was_renamed_into_another_source_s_place_s
     await restart_a(world, "send_part", target)
     old.name = "b"
     world.source("set/b", b"new" * 30)
-    cut_last_line(world)
+    if cut == "whole plan":
+        Stored(world).restore_journal(0)
+    else:
+        cut_last_line(world)
     for _ in range(3):
         await world.upload(str(world.folder / "set"), **target)
         assert old.id in item.files
@@ -221,7 +228,8 @@ async def test_an_earlier_copy_stays_the_job_s_own(world: World, named: bool) ->
 
 
 def test_the_record_keeps_what_would_be_missed_most() -> None:
-    files = {1: OnRecord.BEGUN, 2: OnRecord.REPLACED, 3: OnRecord.BEGUN, 4: OnRecord.VERIFIED, 5: OnRecord.VERIFIED}
+    kinds = [OnRecord.BEGUN, OnRecord.REPLACED, OnRecord.BEGUN, OnRecord.VERIFIED, OnRecord.VERIFIED]
+    files = {number: KeptFile(kind, 0) for number, kind in enumerate(kinds, 1)}
     assert list(most_important(files, 5)) == [1, 2, 3, 4, 5]
     assert list(most_important(files, 4)) == [1, 2, 3, 5]
     assert list(most_important(files, 2)) == [1, 3]
@@ -246,7 +254,7 @@ async def test_what_was_verified_since_a_cut_is_replaced_after_the_next_one(worl
     ]
     record = read_synced(stored.job / "journal", Disk())
     assert record is not None
-    assert record.kept.files[verified] is OnRecord.VERIFIED
+    assert record.kept.files[verified].kind is OnRecord.VERIFIED
     world.source(f"set/{name}", b"!" * 290)
     for length in stored.cuts:
         stored.restore(length)
@@ -385,3 +393,169 @@ async def test_cancelling_with_a_note_and_without_the_item(world: World) -> None
     synced_path(stored.job / "journal").unlink()
     (stored.job / "late-0-12345").write_bytes(b"")
     assert await world.cancel() == 0
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_an_announced_file_that_appears_after_its_removal_is_removed_in_that_run(
+    world: World, named: bool
+) -> None:
+    source = world.source("a", b"a" * 200)
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    hidden: list[tuple[StoredItem, StoredFile]] = []
+
+    def hide(_: str) -> None:
+        if not hidden:
+            (item,) = world.figshare.stored_items.values()
+            (file,) = item.files.values()
+            hidden.append((item, item.files.pop(file.id)))
+
+    def show(_: str) -> None:
+        item, file = hidden[0]
+        item.files[file.id] = file
+
+    world.figshare.on_request["initiate"] = hide
+    assert await world.upload(source, **target) == 75  # announced, but not listed
+    world.figshare.on_request["complete"] = show
+    assert await world.upload(source, **target) == 0  # "removes" it (404), sends another
+    assert world.contents(hidden[0][0].id) == [("a", md5(b"a" * 200))]
+
+
+async def test_an_earlier_version_that_appears_after_its_removal_is_not_published(world: World) -> None:
+    item = world.figshare.add_item()
+    item.fields.update(description="d", categories=[1], keywords=["k"])
+    source, options = world.source("a", b"a" * 200), Options(restart_changed=True)
+    assert await world.upload(source, options=options, item=item.id) == 0
+    hidden: list[StoredFile] = []
+    shown: list[bool] = []
+
+    async def gate(name: str) -> None:
+        if name == "files" and hidden and not shown and "delete_file" in world.figshare.log:
+            shown.append(True)
+            item.files[hidden[0].id] = hidden[0]
+
+    world.figshare.on_request["complete"] = lambda _: hidden.append(item.files.pop(min(item.files)))
+    world.figshare.gate = gate
+    world.source("a", b"!" * 300)
+    published: list[list[tuple[str, str]]] = []
+    world.figshare.on_request["publish"] = lambda _: published.append(world.contents(item.id))
+    publish = ItemOptions(publish=True)
+    assert await world.upload(source, options=options, item=item.id, item_options=publish) == 0
+    assert published == [[("a", md5(b"!" * 300))]] == [world.contents(item.id)]
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_cancelling_keeps_a_complete_file_of_which_there_is_a_note(world: World, named: bool) -> None:
+    source = world.source("a", b"a" * 200)
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    world.figshare.md5_delay = 1e9
+    world.figshare.fail("complete", Fault.KILLED_AFTER)
+    assert await world.upload(source, **target) == KILLED
+    world.figshare.clear_faults()
+    (item,) = world.figshare.stored_items.values()
+    (file,) = item.files.values()
+    (job,) = world.jobs()
+    (job / f"late-0-{file.id}").write_bytes(b"")  # of the process that began it; this one found it by a search
+    assert await world.cancel() == 0
+    assert file.id in item.files
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_new_version_is_not_removed_without_being_asked(world: World, named: bool) -> None:
+    target = await prepare(world, "never", named, "keep")
+    await restart_a(world, "complete", target)
+    (item,) = world.figshare.stored_items.values()
+    new = max(item.files)
+    world.source("set/a", FILES["a"])
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"source+"'))
+    target["options"] = Options(on_conflict="keep")
+    await world.upload(str(world.folder / "set"), **target)
+    assert new in item.files
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_file_that_was_renamed_beside_a_verified_one_is_kept(world: World, named: bool) -> None:
+    target = sources_for(world, named)
+    target["options"] = Options(on_conflict="keep")
+    (world.folder / "set" / "a").rename(world.folder / "a")
+    await run_to_the_end(world, target)
+    (world.folder / "a").rename(world.folder / "set" / "a")
+    await kill(world, "complete", target)
+    (item,) = world.figshare.stored_items.values()
+    old = next(file for file in item.files.values() if file.name == "a")
+    old.name = "b"
+    stored = Stored(world)
+    data = b"".join(stored.lines)
+    stored.restore_journal(data.rindex(b"\n", 0, data.rindex(b'"e":"init?"')) + 1)
+    await world.upload(str(world.folder / "set"), **target)
+    assert old.id in item.files
+
+
+@pytest.mark.parametrize("on_conflict", ["skip", "keep", "replace"])
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_complete_unverified_file_that_was_renamed_does_not_prevent_success(
+    world: World, named: bool, on_conflict: OnConflict
+) -> None:
+    target = sources_for(world, named)
+    (world.folder / "set" / "b").unlink()
+    world.figshare.md5_delay = 30.0
+    await kill(world, "complete", target)
+    (item,) = world.figshare.stored_items.values()
+    (old,) = item.files.values()
+    old.name = "a-old"
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"init"'))
+    target["options"] = Options(on_conflict=on_conflict)
+    statuses = [await world.upload(str(world.folder / "set"), **target) for _ in range(3)]
+    assert old.id in item.files
+    assert statuses[-1] == 0, world.error
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_the_dry_run_of_a_job_that_lost_a_link_agrees(world: World, named: bool) -> None:
+    sources = Sources(paths=(world.source("f", b"f" * 100),), links=(LINK,))
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    world.figshare.fail("link", Fault.KILLED_AFTER)
+    assert await world.upload(sources, **target) == KILLED
+    world.figshare.clear_faults()
+    world.figshare.fail("file", Fault.KILLED_AFTER)  # the link was found and is on record
+    assert await world.upload(sources, **target) == KILLED
+    world.figshare.clear_faults()
+    stored = Stored(world)
+    for length in stored.cuts:
+        stored.restore(length)
+        status = await planned(world, sources, target)  # raises JournalDamaged
+        assert await world.upload(sources, **target) == status, length
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("cut", ["job", "init", "source+"])
+async def test_the_dry_run_shows_the_conflict_with_a_new_version_on_record(world: World, cut: str, named: bool) -> None:
+    target = await prepare(world, "never", named, "skip")
+    await restart_a(world, "complete", target)
+    world.source("set/a", FILES["a"])
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(f'"e":"{cut}"'.encode()))
+    del target["options"]
+    status = await planned(world, str(world.folder / "set"), target)
+    assert await world.upload(str(world.folder / "set"), **target) == status
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_two_earlier_versions_on_record_are_no_damaged_copies(world: World, named: bool) -> None:
+    target = sources_for(world, named)
+    (world.folder / "set" / "b").unlink()
+    target["options"] = Options(on_conflict="keep")
+    world.figshare.md5_delay = 50.0
+    world.figshare.fail("initiate", Fault.REJECTED, times=4)
+    assert await world.upload(str(world.folder / "set"), **target) == 1
+    world.figshare.clear_faults()
+    (journal,) = (job / "journal" for job in world.jobs())
+    length = journal.stat().st_size
+    for content in (FILES["a"], b"2" * 290):
+        world.source("set/a", content)
+        await kill(world, "complete", target)
+        journal.write_bytes(journal.read_bytes()[:length])
+    world.source("set/a", b"3" * 310)
+    target["options"] = Options(on_conflict="keep", restart_changed=True)
+    assert await world.upload(str(world.folder / "set"), **target) == 0, world.error

@@ -16,7 +16,7 @@ from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.journal.log import encode_synced, read_synced
-from uploader.transfer.journal.sync_facts import OnRecord
+from uploader.transfer.journal.sync_facts import KeptFile, OnRecord, place_hash
 from uploader.transfer.options import Options
 
 pytestmark = pytest.mark.anyio
@@ -174,7 +174,7 @@ async def test_what_was_verified_since_a_cut_is_the_job_s_after_the_next_one(wor
     synced = stored.job / "journal.synced"
     record = read_synced(stored.job / "journal", Disk())
     assert record is not None
-    record.kept.files[verified.id] = OnRecord.VERIFIED
+    record.kept.files[verified.id] = KeptFile(OnRecord.VERIFIED, place_hash("set/a"))
     synced.write_bytes(encode_synced(record))
     await run_to_the_end(world, target)
     assert stored.contents(named=named) == STORED

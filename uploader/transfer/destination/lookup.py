@@ -191,7 +191,7 @@ async def find_upload(run: JobRun, transfer: Transfer, may_have_sent: MayHaveSen
     Complete ones: see `is_taken_back`; others on record must be identical.
     """
     # By any transfer: a recovered plan may have other indices, and only files in this one's place are compared.
-    recorded = run.state.files_on_record if transfer.record_lost else {}
+    recorded = run.state.own_at(transfer.place) if transfer.record_lost else {}
     named = transfer.record_lost and not _created_by_us(run)
     if transfer.intended_at is None or (named and not recorded):
         return None
@@ -237,7 +237,7 @@ async def find_begun(
     if not state.recovered or state.item_id is None or transfer.link:
         return None
     mine = transfer.owned_ids().union(transfer.lost)  # a listing from before may show them, too
-    on_record = state.own_on_record
+    on_record = state.own_at(transfer.place)
     begun = [file for file in others if file.id not in mine and (file.id in on_record or file.status == "created")]
     owned = await owners() if begun else ()
     for file in sorted(begun, key=lambda file: (file.id not in on_record, file.size != transfer.size, -file.id)):

@@ -23,7 +23,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
     """
     removed: list[int] = []
     kept: list[int] = []
-    lost = run.state.lost_uploads
+    lost = set(run.state.lost_uploads)
     complete = {t.file_id for t in run.state.transfers if t.state is State.COMPLETED}
     run.account = (await run.api.account()).id
     finished = run.state.finished
@@ -45,7 +45,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
     with suppress(ItemNotFound):
         removed += await remove_lost_uploads(run, lost.difference(removed, kept))
         removed += await remove_late_files(run, await find_unrecorded(run, {*removed, *kept}))
-    await _forget_kept_files(run)
+        await _forget_kept_files(run)
     if run.state.item_state is ItemState.CREATED:
         with suppress(ItemNotFound):
             await learn_address(run)

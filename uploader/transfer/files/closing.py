@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -45,7 +45,7 @@ async def check_files(run: JobRun) -> ItemCheck:
         check = await poll(attempt, settle if run.verified else 0.0, run.clock) or await check_item(
             run.api, run.state, settle, forget=forget
         )
-    check = _without(check, run.listing.removed)
+    check = await _without_removed(run, check)
     for event in forget_events(check):
         await run.commit(event)
     for transfer, _, exists in check.lost:
@@ -66,19 +66,34 @@ async def check_files(run: JobRun) -> ItemCheck:
     return check
 
 
-def _without(check: ItemCheck, removed: Collection[int]) -> ItemCheck:
-    """Leave out files that this run has removed: a listing from a copy of the server's data may still have them."""
-    if not removed:
+async def _without_removed(run: JobRun, check: ItemCheck) -> ItemCheck:
+    """Leave out files that this run has removed: a listing from a copy of the server's data may still have them.
+
+    One that was only hidden when it was removed is there again, and is not left out.
+    """
+    found = {file.id for _, file in check.late}.union(file.id for file in check.unfinished)
+    found |= {file.id for _, files in check.undecided for file in files}
+    found |= {file_id for _, file_id in (*check.duplicates, *check.different)}
+    gone = {file_id for file_id in found & run.listing.removed if await _is_gone(run, file_id)}
+    if not gone:
         return check
-    others = ((t, tuple(file for file in files if file.id not in removed)) for t, files in check.undecided)
+    others = ((t, tuple(file for file in files if file.id not in gone)) for t, files in check.undecided)
     return msgspec.structs.replace(
         check,
-        duplicates=tuple((t, i) for t, i in check.duplicates if i not in removed),
-        different=tuple((t, i) for t, i in check.different if i not in removed),
-        late=tuple((t, file) for t, file in check.late if file.id not in removed),
+        duplicates=tuple((t, i) for t, i in check.duplicates if i not in gone),
+        different=tuple((t, i) for t, i in check.different if i not in gone),
+        late=tuple((t, file) for t, file in check.late if file.id not in gone),
         undecided=tuple((t, files) for t, files in others if files),
-        unfinished=tuple(file for file in check.unfinished if file.id not in removed),
+        unfinished=tuple(file for file in check.unfinished if file.id not in gone),
     )
+
+
+async def _is_gone(run: JobRun, file_id: int) -> bool:
+    try:
+        await run.api.file(run.item_id, file_id)
+    except FileGone:
+        return True
+    return False
 
 
 async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
@@ -88,8 +103,7 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     """
     replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
     found = (*check.different, *check.duplicates)
-    known = run.state.own_on_record
-    own = [(transfer, file_id) for transfer, file_id in found if file_id in transfer.lost or file_id in known]
+    own = [(transfer, file_id) for transfer, file_id in found if file_id in check.own]
     removed = [await _keep_one(run, transfer, file_id) for transfer, file_id in own]
     if any(replaced) or any(removed):
         return True
@@ -113,9 +127,14 @@ async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
     if lost in transfer.lost and lost < own and not transfer.foreign and await _still_exists(run, transfer, lost):
         await _replace_by(run, transfer, own, lost)
         return True
+    return await _remove_in_place(run, transfer, lost)
+
+
+async def _remove_in_place(run: JobRun, transfer: Transfer, file_id: int) -> bool:
+    """Remove a file of this job unless it is gone, or was renamed or moved; True if it was removed."""
     with suppress(FileGone):
-        if transfer.link or await run.listing.in_place(lost, transfer.folder, transfer.name) is not None:
-            await steps.remove(run, transfer, lost)
+        if transfer.link or await run.listing.in_place(file_id, transfer.folder, transfer.name) is not None:
+            await steps.remove(run, transfer, file_id)
             return True
     return False
 
@@ -138,13 +157,10 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
         for file in (file for file in files if file.id not in before and on_conflict != "keep"):
             _warn_of_different(run, transfer, file.id)
         files = [file for file in files if file.id in before]
-    if run.options.restart_changed:
-        versions = [file.id for file in files if file.id in run.state.own_on_record]
-        for file_id in versions:
-            await steps.remove(run, transfer, file_id)
-        if versions:
-            return True
-    if not (transfer.record_lost or on_conflict == "replace" or any(f.id in run.state.own_on_record for f in files)):
+    versions = [file.id for file in files if file.id in run.state.own_at(transfer.place)]
+    if versions and run.options.restart_changed:
+        return any([await _remove_in_place(run, transfer, file_id) for file_id in versions])
+    if not (transfer.record_lost or on_conflict == "replace" or versions):
         return False  # files from before are on record
     decision = decide(Expected(size=transfer.size, md5=transfer.md5), files, {}, on_conflict)
     if decision.action == "refuse":

@@ -50,9 +50,9 @@ async def resolve(
     return decide(source, existing, owned, on_conflict, uploads)
 
 
-def without_replaced(state: JobState, source: Expected, others: Sequence[File]) -> list[File]:
-    """Leave out what the closing check removes: what `is_replaced`, unless it is another transfer's, or was."""
-    on_record = state.own_on_record
+def without_replaced(state: JobState, place: str, source: Expected, others: Sequence[File]) -> list[File]:
+    """Leave out what the closing check removes from a place: what `is_replaced`, unless it is another transfer's."""
+    on_record = state.own_at(place)
     return [file for file in others if not is_replaced(file, source, on_record) or state.owns(file.id)]
 
 
@@ -105,7 +105,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         content.release()
 
     source = Expected(size=transfer.size, md5=md5)
-    others = without_replaced(run.state, source, others)
+    others = without_replaced(run.state, transfer.place, source, others)
     decision = await resolve(run.api, source, others, owners, on_conflict)
     if decision.action == "refuse":
         raise refused(transfer, advise_replacing(decision) if transfer.record_lost else decision)

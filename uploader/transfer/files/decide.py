@@ -242,5 +242,6 @@ def must_search(state: JobState, transfer: Transfer, others: Iterable[File]) -> 
     mine = transfer.owned_ids().union(transfer.lost)
     others = [file for file in others if file.id not in mine] if not transfer.link else []
     unfinished = any(classify(file, Expected()) is Match.UNFINISHED for file in others)
-    on_record = any(file.id in state.own_on_record and not state.owns(file.id) for file in others)
+    known = state.own_at(transfer.place) if others else {}
+    on_record = any(file.id in known and not state.owns(file.id) for file in others)
     return transfer.abandoned or on_record or (not state.creates_item and unfinished)

@@ -343,7 +343,7 @@ class FileDriver:
             self._meter.verified()
             run.notify(no.FileVerified(path=transfer.path, file_id=self._file_id, md5=local))
             return
-        self._mismatches += 1
+        self._mismatches += self._upload is not None  # else it was complete already when it was found
         if self._mismatches > 1:
             raise Md5Mismatch(
                 f"{printable(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} on Figshare, "

@@ -94,6 +94,8 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> bool:
         file = await run.api.file(run.item_id, file_id)
     except FileGone:
         return False
+    if not (transfer.link or await steps.awaits_parts(run, file)):
+        return False  # it was completed meanwhile
     if not (transfer.link or _is_own(run, transfer, file_id) or await is_untouched(run.api, run.item_id, file)):
         steps.name_doubtful(run, transfer, file_id)
         return False

@@ -22,7 +22,7 @@ from uploader.transfer.compare import (
 )
 from uploader.transfer.destination.lookup import find_begun, is_taken_back, is_untouched
 from uploader.transfer.files.conflicts import find_late, resolve, without_replaced
-from uploader.transfer.files.decide import effective_policy, must_search, spelled_otherwise
+from uploader.transfer.files.decide import decide, effective_policy, must_search, spelled_otherwise
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import OPEN, State, Transfer
 from uploader.transfer.journal.plan import key_of
@@ -121,7 +121,9 @@ class Planner:
         if transfer is not None and transfer.file_id is not None:
             remote_file, reread = self._by_id.get(transfer.file_id), self._options.reread
             changed = await has_changed(self._api, chosen, transfer, remote_file, reread=reread)
-            return _plan_begun(chosen, transfer, self._options, changed=changed)
+            plan = _plan_begun(chosen, transfer, self._options, changed=changed)
+            source = Expected(size=transfer.size, md5=transfer.md5)
+            return self._plan_others_on_record(plan, transfer.place, source, self._remote.get(remote, ()))
         own = transfer.owned_ids().union(transfer.lost) if transfer is not None else set()
         remote_files = self._links.get(chosen.path, ()) if chosen.link else self._remote.get(remote, ())
         if transfer is not None and (file := reappeared(transfer, remote_files)) is not None:
@@ -152,7 +154,8 @@ class Planner:
             opened = functools.partial(open_source, chosen.path, chosen.archive)
             md5 = await source_md5(opened) if needs_md5(others, chosen.size) else None
             source = Expected(size=chosen.size, md5=md5)
-        wanted = without_replaced(self._state, source, others) if self._state is not None else others
+        place = chosen.path if chosen.link else remote_path(chosen.folder, chosen.name)
+        wanted = without_replaced(self._state, place, source, others) if self._state is not None else others
         replaced = [file.id for file in others if file not in wanted]
         decision = await resolve(api, source, wanted, self._read_owners, on_conflict)
         action = "link" if chosen.link and decision.action == "send" else decision.action
@@ -164,7 +167,21 @@ class Planner:
         status = _STATUS[decision.match] if wanted else "different"
         plan = _plan(chosen, status, action if wanted else "replace", file_id, reason=reason)
         ids = (*decision.replaces, *replaced) if action != "refuse" else ()
-        return msgspec.structs.replace(plan, replaces=tuple(sorted(ids)))
+        plan = msgspec.structs.replace(plan, replaces=tuple(sorted(ids)))
+        return self._plan_others_on_record(plan, place, source, wanted)
+
+    def _plan_others_on_record(self, plan: FilePlan, place: str, source: Expected, there: Sequence[File]) -> FilePlan:
+        """Decide about other versions on record beside a file that the item holds already, like the closing check."""
+        state, restart = self._state, self._options.restart_changed
+        if state is None or plan.action != "skip":
+            return plan
+        on_record = state.own_at(place)
+        own = [file for file in there if file.id in on_record and not state.owns(file.id)]
+        different = [file for file in own if classify(file, source) not in (Match.SAME, Match.UNFINISHED)]
+        decision = decide(source, different, {}, "replace" if restart else self._options.on_conflict)
+        if decision.action == "refuse":
+            return msgspec.structs.replace(plan, action="refuse", reason=decision.reason)
+        return msgspec.structs.replace(plan, replaces=(*plan.replaces, *decision.replaces))
 
     async def _plan_search(
         self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]
@@ -196,7 +213,8 @@ class Planner:
         state = self._state
         if state is None or transfer.intended_at is None or not transfer.record_lost:
             return False
-        own = [file for file in others if state.creates_item or file.id in state.files_on_record]
+        on_record = state.own_at(transfer.place)
+        own = [file for file in others if state.creates_item or file.id in on_record]
         return needs_md5(own, transfer.size)
 
     async def _may_adopt(self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
@@ -233,7 +251,7 @@ class Planner:
 
     def _may_adopt_lost(self, state: JobState, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True for a transfer without its record if a file is on record, or is its complete earlier version."""
-        restart, kinds = self._options.restart_changed, state.files_on_record
+        restart, kinds = self._options.restart_changed, state.own_at(transfer.place)
         found = (file for file in others if not state.owns(file.id))
         if any(is_taken_back(file, transfer.size, kinds.get(file.id), restart=restart) for file in found):
             return True

@@ -161,7 +161,7 @@ async def take_identical(
     run: JobRun, transfer: Transfer, file_id: int, md5: str, on_verified: Callable[[], None]
 ) -> None:
     """Take an identical file of the item instead of sending one. One on record is the job's, and is checked as such."""
-    if file_id in run.state.own_on_record:
+    if file_id in run.state.own_at(transfer.place):
         await _adopt(run, transfer, file_id)
         return
     await run.commit(ev.FoundIdentical(transfer.index, id=file_id, md5=md5))

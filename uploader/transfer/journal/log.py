@@ -28,7 +28,7 @@ from uploader.disk import Disk, as_resumable, is_at
 from uploader.errors import FigupError, JournalDamaged, JournalNewer
 from uploader.system import system_errors
 from uploader.transfer.journal.events import AnyEvent, PublishIntended
-from uploader.transfer.journal.sync_facts import OnRecord, SyncFacts, most_important
+from uploader.transfer.journal.sync_facts import KeptFile, OnRecord, SyncFacts, most_important
 
 E = TypeVar("E", bound=msgspec.Struct)
 
@@ -38,7 +38,7 @@ _LAST_SUM = re.compile(rb" ([0-9a-f]{16})\Z")
 _SEED = 0
 _SYNCED = re.compile(
     rb"(\d+) ([0-9a-f]{16})(?: (\d+))?(?: by (\d+))?"
-    rb"(?: public (\d+) ([0-9a-f]{16}) ((?:[0-9a-f]{2})*))?((?: [brv]\d+)*)"
+    rb"(?: public (\d+) ([0-9a-f]{16}) ((?:[0-9a-f]{2})*))?((?: [brv]\d+@[0-9a-f]+)*)"
 )
 """The record of a sync, before its own checksum: see `Synced`."""
 _LETTERS = {OnRecord.BEGUN: b"b", OnRecord.REPLACED: b"r", OnRecord.VERIFIED: b"v"}
@@ -137,9 +137,14 @@ def read_synced(journal: Path, disk: Disk) -> Synced | None:
         item=None if item is None else int(item),
         account=None if account is None else int(account),
         publishing=None if version is None else _publishing(version, published, curation),
-        files={int(file[1:]): _KINDS[file[:1]] for file in files.split()},
+        files=dict(map(_kept_file, files.split())),
     )
     return Synced(int(length), int(checksum, 16), kept)
+
+
+def _kept_file(word: bytes) -> tuple[int, KeptFile]:
+    file_id, place = word[1:].split(b"@")
+    return int(file_id), KeptFile(_KINDS[word[:1]], int(place, 16))
 
 
 def _publishing(version: bytes, files: bytes, curation: bytes) -> PublishIntended:
@@ -156,7 +161,7 @@ def encode_synced(synced: Synced) -> bytes:
         body += b" by %d" % kept.account
     if (to := kept.publishing) is not None and to.curation is not None:
         body += b" public %d %b %b" % (to.version, to.files.encode(), to.curation.encode().hex().encode())
-    body += b"".join(b" %b%d" % (_LETTERS[kind], file) for file, kind in kept.files.items())
+    body += b"".join(b" %b%d@%x" % (_LETTERS[file.kind], file_id, file.place) for file_id, file in kept.files.items())
     return b"%b %016x" % (body, xxhash.xxh3_64_intdigest(body))
 
 

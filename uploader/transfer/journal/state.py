@@ -17,7 +17,7 @@ import xxhash
 from uploader.text import printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
-from uploader.transfer.journal.sync_facts import OnRecord, SyncFacts, keep_on_record
+from uploader.transfer.journal.sync_facts import KeptFile, OnRecord, SyncFacts, keep_on_record, place_hash
 
 VANISHED, FORGOTTEN = "vanished", "forgotten"
 """Why a source is not sent: it no longer exists; and the user does without it."""
@@ -81,7 +81,7 @@ class JobState:
     recovered: bool = False
     """True if the journal was damaged and not everything has been verified since. Not in the journal: set when
     the job is opened."""
-    files_on_record: Mapping[int, OnRecord] = field(default_factory=dict)
+    files_on_record: Mapping[int, KeptFile] = field(default_factory=dict)
     """The job's remote files on record, as in `SyncFacts`: a damaged journal may have lost them. Not in the journal:
     set when the job is read, and updated with the record while it is open."""
     runs_without_parts: int = 0
@@ -163,8 +163,9 @@ class JobState:
         elif self._owned is None:
             transfer.apply(event)
         else:
-            self._owned.subtract(transfer.owned_ids())
+            before = transfer.owned_ids()
             transfer.apply(event)
+            self._owned.subtract(before)
             self._owned.update(transfer.owned_ids())
 
     def _transfer(self, index: int) -> Transfer:
@@ -297,10 +298,14 @@ class JobState:
         """Transfers that have not been dropped."""
         return [transfer for transfer in self.transfers if not transfer.dropped]
 
-    @property
-    def own_on_record(self) -> Mapping[int, OnRecord]:
-        """`files_on_record` if the journal was damaged: the job's, with no other proof needed; else nothing."""
-        return self.files_on_record if self.recovered else {}
+    def own_at(self, place: str) -> Mapping[int, OnRecord]:
+        """Return the files on record that the job had in a place (see `Transfer.place`), if the journal was damaged:
+        the job's, with no other proof needed if they are still there. Otherwise nothing: the journal knows them.
+        """
+        if not (self.recovered and self.files_on_record):
+            return {}
+        wanted = place_hash(place)
+        return {file_id: kept.kind for file_id, kept in self.files_on_record.items() if kept.place == wanted}
 
     def owns(self, file_id: int) -> bool:
         """Return True if a transfer owns this remote file."""
@@ -309,10 +314,12 @@ class JobState:
         return self._owned[file_id] > 0
 
     @property
-    def lost_uploads(self) -> set[int]:
-        """The begun files of `own_on_record` that no transfer owns: the damaged journal lost their start."""
-        on_record = {i for i, kind in self.own_on_record.items() if kind is OnRecord.BEGUN}
-        return on_record.difference(*(transfer.owned_ids() for transfer in self.transfers if on_record))
+    def lost_uploads(self) -> dict[int, int]:
+        """The begun files on record that no transfer owns, with the hashes of their places: the damaged journal lost
+        their start.
+        """
+        files = self.files_on_record if self.recovered else {}
+        return {i: kept.place for i, kept in files.items() if kept.kind is OnRecord.BEGUN and not self.owns(i)}
 
     @property
     def orphaned(self) -> list[Transfer]:

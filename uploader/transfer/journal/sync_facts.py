@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
 import msgspec
+import xxhash
 
+from uploader.text import composed
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 
@@ -21,7 +24,14 @@ class OnRecord(enum.IntEnum):
     REPLACED = 1
     """An earlier version or a bad copy, to be removed once another file is verified."""
     VERIFIED = 2
-    """Verified since the journal was damaged: a further cut must not make it another user's."""
+    """Verified, in a job whose journal was damaged: a further cut must not make it another user's."""
+
+
+class KeptFile(NamedTuple):
+    """A remote file on record. `place`: see `place_hash`; a person may have renamed the file since."""
+
+    kind: OnRecord
+    place: int
 
 
 class SyncFacts(msgspec.Struct, kw_only=True):
@@ -35,33 +45,39 @@ class SyncFacts(msgspec.Struct, kw_only=True):
     item: int | None = None
     account: int | None = None
     publishing: ev.PublishIntended | None = None
-    files: dict[int, OnRecord] = {}
+    files: dict[int, KeptFile] = {}
 
 
-def keep_on_record(files: dict[int, OnRecord], transfer: Transfer, *, recovered: bool) -> None:
+def place_hash(place: str) -> int:
+    """Return 32 bits that identify a place in an item, in whatever spelling: see `Transfer.place`."""
+    return xxhash.xxh3_64_intdigest(composed(place).encode(errors="surrogateescape")) & 0xFFFFFFFF
+
+
+def keep_on_record(files: dict[int, KeptFile], transfer: Transfer, *, recovered: bool) -> None:
     """Update the files on record after an event of a transfer. `recovered`: see `JobState`.
 
     A file that a transfer has given up stays until it is removed (see `files.steps.remove`) or another one is verified:
     it is searched for, not trusted. One that is replaced stays until it is removed, or kept on purpose.
     """
-    files.update(dict.fromkeys(transfer.superseded, OnRecord.REPLACED))
+    for replaced in transfer.superseded:
+        files[replaced] = KeptFile(OnRecord.REPLACED, place_hash(transfer.place))
     if (file_id := transfer.unfinished_id) is not None:
         files.pop(file_id, None)  # the newest one is the last
-        files[file_id] = OnRecord.BEGUN
+        files[file_id] = KeptFile(OnRecord.BEGUN, place_hash(transfer.place))
     elif transfer.file_id is not None:  # verified
         for file_id in (transfer.file_id, *transfer.lost, *transfer.spared):
             files.pop(file_id, None)
         if recovered and not transfer.foreign:
-            files[transfer.file_id] = OnRecord.VERIFIED
+            files[transfer.file_id] = KeptFile(OnRecord.VERIFIED, place_hash(transfer.place))
             if len(files) > _MOST_VERIFIED:
-                del files[next(i for i, kind in files.items() if kind is OnRecord.VERIFIED)]
+                del files[next(i for i, kept in files.items() if kept.kind is OnRecord.VERIFIED)]
 
 
-def most_important(files: dict[int, OnRecord], most: int) -> dict[int, OnRecord]:
+def most_important(files: dict[int, KeptFile], most: int) -> dict[int, KeptFile]:
     """Return at most so many files: those that would be missed most, the newest of each kind, in the same order."""
     if len(files) <= most:
         return dict(files)
     by_importance = list(reversed(files))
-    by_importance.sort(key=files.__getitem__)
+    by_importance.sort(key=lambda file_id: files[file_id].kind)
     chosen = set(by_importance[:most])
-    return {file_id: kind for file_id, kind in files.items() if file_id in chosen}
+    return {file_id: kept for file_id, kept in files.items() if file_id in chosen}

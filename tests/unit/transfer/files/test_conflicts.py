@@ -45,7 +45,7 @@ class Rig:
             listing=SimpleNamespace(foreign_files={"d/data.bin": list(existing)}, spellings={}, removed=set()),
             notify=self.notices.append,
             options=Options(on_conflict=on_conflict),
-            state=SimpleNamespace(own_on_record={}),
+            state=SimpleNamespace(own_at=lambda _: {}),
             states=SimpleNamespace(owners=self._read_owners),
         )
 
