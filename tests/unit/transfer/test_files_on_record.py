@@ -559,3 +559,85 @@ async def test_two_earlier_versions_on_record_are_no_damaged_copies(world: World
     world.source("set/a", b"3" * 310)
     target["options"] = Options(on_conflict="keep", restart_changed=True)
     assert await world.upload(str(world.folder / "set"), **target) == 0, world.error
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_new_version_whose_status_is_old_does_not_stay(world: World, named: bool, restart: bool) -> None:
+    target = await prepare(world, "never", named, "skip")
+    await restart_a(world, "complete", target)
+    (item,) = world.figshare.stored_items.values()
+    new = item.files[max(item.files)]
+    new.status = "created"
+    assert new.upload_status == "completed"
+    world.source("set/a", FILES["a"])
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"source+"'))
+    if not restart:
+        del target["options"]
+    status = await world.upload(str(world.folder / "set"), **target)
+    new.status = "available"
+    assert (status == 0) == (world.contents(item.id) == STORED)
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_file_that_fails_at_once_is_sent_twice_at_most(world: World, named: bool) -> None:
+    target = sources_for(world, named)
+    (world.folder / "set" / "b").unlink()
+
+    def fail(_: str) -> None:
+        (item,) = world.figshare.stored_items.values()
+        assert len(item.files) < 5
+        item.files[max(item.files)].status = "ic_failure"
+
+    world.figshare.on_request["initiate"] = fail
+    assert await world.upload(str(world.folder / "set"), **target) == 5
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_the_dry_run_removes_a_bad_copy_beside_a_verified_file(world: World, named: bool) -> None:
+    damage_the_first(world)
+    target = sources_for(world, named)
+    (world.folder / "set" / "b").unlink()
+    await kill(world, "send_part", target, 6)
+    world.figshare.on_request.clear()
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"init"'))
+    await kill(world, "complete", target)
+    world.figshare.fail("files", Fault.KILLED_AFTER, first=2)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    world.figshare.clear_faults()
+    assert await planned(world, str(world.folder / "set"), target) == 0
+    await run_to_the_end(world, target)
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_the_dry_run_removes_two_versions_that_were_lost(world: World, named: bool) -> None:
+    target = await prepare(world, "never", named, "skip")
+    await restart_a(world, "complete", target)
+    length = Stored(world).journal_before(b'"e":"source+"')
+    (journal,) = (job / "journal" for job in world.jobs())
+    journal.write_bytes(journal.read_bytes()[:length])
+    world.source("set/a", b"3" * 310)
+    await kill(world, "complete", target)
+    journal.write_bytes(journal.read_bytes()[:length])
+    world.source("set/a", FILES["a"])
+    (item,) = world.figshare.stored_items.values()
+    assert await planned(world, str(world.folder / "set"), target) == 0
+    await run_to_the_end(world, target)
+    assert world.contents(item.id) == STORED
+
+
+@pytest.mark.parametrize("on_conflict", ["skip", "fail"])
+@pytest.mark.parametrize("named", [False, True])
+async def test_the_dry_run_of_an_open_file_shows_the_conflict_with_a_new_version(
+    world: World, named: bool, on_conflict: OnConflict
+) -> None:
+    target = await prepare(world, "never", named, "skip")
+    await restart_a(world, "complete", target)
+    world.source("set/a", FILES["a"])
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"done"'))
+    target["options"] = Options(on_conflict=on_conflict)
+    status = await planned(world, str(world.folder / "set"), target)
+    assert await world.upload(str(world.folder / "set"), **target) == status

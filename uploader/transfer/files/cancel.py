@@ -44,7 +44,7 @@ async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
             await run.commit(ev.RemnantRemoved(transfer.index, file_id))
     with suppress(ItemNotFound):
         removed += await remove_lost_uploads(run, lost.difference(removed, kept))
-        removed += await remove_late_files(run, await find_unrecorded(run, {*removed, *kept}))
+        removed += await remove_late_files(run, await find_unrecorded(run, {*removed, *kept}), kept)
         await _forget_kept_files(run)
     if run.state.item_state is ItemState.CREATED:
         with suppress(ItemNotFound):

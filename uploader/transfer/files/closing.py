@@ -158,8 +158,10 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
             _warn_of_different(run, transfer, file.id)
         files = [file for file in files if file.id in before]
     versions = [file.id for file in files if file.id in run.state.own_at(transfer.place)]
-    if versions and run.options.restart_changed:
-        return any([await _remove_in_place(run, transfer, file_id) for file_id in versions])
+    if run.options.restart_changed:
+        if any([await _remove_in_place(run, transfer, file_id) for file_id in versions]):
+            return True
+        files = [file for file in files if file.id not in versions]
     if not (transfer.record_lost or on_conflict == "replace" or versions):
         return False  # files from before are on record
     decision = decide(Expected(size=transfer.size, md5=transfer.md5), files, {}, on_conflict)

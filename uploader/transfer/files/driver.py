@@ -49,6 +49,8 @@ class FileDriver:
         self._completing = run.new_backoff()
         self._not_yet_listed = False
         """True from the answer that announced the remote file until the file was first seen."""
+        self._created = False
+        """True if this run created the present remote file."""
         self._may_be_complete = False
         """True after a request to complete the upload whose outcome is unknown."""
         self._begun_before = False
@@ -112,6 +114,7 @@ class FileDriver:
             initiated = await self._ask_with_md5(ask)
         if initiated:
             self._not_yet_listed, self._initiating = True, self._run.new_backoff()
+            self._created = True
 
     def _may_require_md5(self, refusal: RequestRejected) -> bool:
         """Return whether an initiation may have been refused because it had no MD5. The documentation can be read as
@@ -290,7 +293,7 @@ class FileDriver:
         await self._run.commit(ev.UploadLost(self._transfer.index))
 
     def _notify_restart(self, reason: str) -> None:
-        self._upload, self._content.parts = None, ()
+        self._upload, self._content.parts, self._created = None, (), False
         self._meter.restart()
         self._run.notify(no.FileRestarted(self._transfer.path, reason))
 
@@ -343,7 +346,8 @@ class FileDriver:
             self._meter.verified()
             run.notify(no.FileVerified(path=transfer.path, file_id=self._file_id, md5=local))
             return
-        self._mismatches += self._upload is not None  # else it was complete already when it was found
+        # A file that was complete when it was found may be an earlier version.
+        self._mismatches += self._created or self._upload is not None
         if self._mismatches > 1:
             raise Md5Mismatch(
                 f"{printable(transfer.path)}: sent twice, and Figshare's MD5 differs again: {remote} on Figshare, "

@@ -25,9 +25,11 @@ from uploader.transfer.run.listing import files_by_path
 from uploader.transfer.store.late_notes import drop_note, read_notes
 
 
-async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]]) -> list[int]:
+async def remove_late_files(
+    run: JobRun, found: Sequence[tuple[Transfer, File]], keep: Collection[int] = ()
+) -> list[int]:
     """Remove the files in notes, and those `found` that only this job can have created; warn about the others. Returns
-    the ids of those removed.
+    the ids of those removed. Files to `keep` are left alone.
 
     `found` are unfinished files, or links, in the places of verified or dropped transfers. A file with parts is kept,
     unless the journal, or the record of its last sync, shows that this job created it. Raises Stopped.
@@ -38,7 +40,7 @@ async def remove_late_files(run: JobRun, found: Sequence[tuple[Transfer, File]])
         return removed
     with run.stop.interruptible():
         for index, file_id in await anyio.to_thread.run_sync(read_notes, folder):
-            if index < len(transfers) and await _remove(run, transfers[index], file_id):
+            if index < len(transfers) and file_id not in keep and await _remove(run, transfers[index], file_id):
                 removed.append(file_id)
             await anyio.to_thread.run_sync(drop_note, folder, index, file_id)
         # Afterwards: what another job here has created is in its journal by now.
@@ -94,8 +96,6 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> bool:
         file = await run.api.file(run.item_id, file_id)
     except FileGone:
         return False
-    if not (transfer.link or await steps.awaits_parts(run, file)):
-        return False  # it was completed meanwhile
     if not (transfer.link or _is_own(run, transfer, file_id) or await is_untouched(run.api, run.item_id, file)):
         steps.name_doubtful(run, transfer, file_id)
         return False

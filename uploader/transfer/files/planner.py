@@ -172,16 +172,19 @@ class Planner:
 
     def _plan_others_on_record(self, plan: FilePlan, place: str, source: Expected, there: Sequence[File]) -> FilePlan:
         """Decide about other versions on record beside a file that the item holds already, like the closing check."""
-        state, restart = self._state, self._options.restart_changed
-        if state is None or plan.action != "skip":
+        state = self._state
+        if state is None or plan.action not in ("skip", "resume"):
             return plan
         on_record = state.own_at(place)
         own = [file for file in there if file.id in on_record and not state.owns(file.id)]
-        different = [file for file in own if classify(file, source) not in (Match.SAME, Match.UNFINISHED)]
-        decision = decide(source, different, {}, "replace" if restart else self._options.on_conflict)
+        certain = {Match.SAME, Match.UNFINISHED, *([Match.UNKNOWN] if source.md5 is None else [])}
+        versions = [file for file in own if classify(file, source) not in certain]
+        undecided = [] if self._options.restart_changed else without_replaced(state, place, source, versions)
+        decision = decide(source, undecided, {}, self._options.on_conflict)
         if decision.action == "refuse":
             return msgspec.structs.replace(plan, action="refuse", reason=decision.reason)
-        return msgspec.structs.replace(plan, replaces=(*plan.replaces, *decision.replaces))
+        removed = [file.id for file in versions if file not in undecided]
+        return msgspec.structs.replace(plan, replaces=(*plan.replaces, *decision.replaces, *removed))
 
     async def _plan_search(
         self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]
