@@ -248,8 +248,8 @@ def own_copies(transfer: Transfer, others: Sequence[File], on_record: Mapping[in
 def _new_files(transfer: Transfer, others: Sequence[File], own: Collection[int]) -> Iterator[tuple[Match, File]]:
     """Compare the source with the files in the transfer's place that were not there before its upload.
 
-    If it is unknown which were there, these are files of this job, and identical ones: with one of these there before,
-    nothing would usually have been sent.
+    If it is unknown which were there, these are files of this job, and identical ones, since an upload usually sends
+    nothing if the item has an identical file.
     """
     unclear = transfer.foreign or transfer.record_lost
     expected = Expected(size=transfer.size, md5=transfer.md5, link=transfer.path if transfer.link else None)

@@ -53,7 +53,7 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: tuple[tuple[Transfer, int], ...] = ()
     different: tuple[tuple[Transfer, int], ...] = ()
     """Ids of complete files that appeared in the places of this job's files since it began to send them, and of its own
-    earlier versions that reappeared (`Transfer.lost`).
+    earlier versions that reappeared (`Transfer.lost`) or are on record.
     """
     late: tuple[tuple[Transfer, File], ...] = ()
     """Unfinished files, and further links, in the places of transfers with a request whose effect was not found."""

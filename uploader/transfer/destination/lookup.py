@@ -260,7 +260,9 @@ def is_taken_back(file: File, size: int, kind: OnRecord | None, *, restart: bool
         return False
     if file.status == "created":
         return True
-    return restart or file.size == size if kind is OnRecord.BEGUN else restart and kind is OnRecord.VERIFIED
+    if kind is OnRecord.BEGUN:
+        return restart or file.size == size
+    return restart and kind is OnRecord.VERIFIED
 
 
 async def _may_have_completed(transfer: Transfer, file: File, may_have_sent: MayHaveSent | None) -> bool:

@@ -116,8 +116,8 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
 
 
 async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
-    """Remove this job's own copy that had counted as lost and has reappeared, or that a damaged journal lost; of two
-    identical copies remove the later one.
+    """Remove this job's own copy that had counted as gone and has reappeared, or that a damaged journal lost. Of two
+    identical copies of which the first had counted as gone, remove the later one.
 
     Returns True if one was removed.
     """

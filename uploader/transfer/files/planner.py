@@ -189,7 +189,10 @@ class Planner:
     async def _plan_search(
         self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]
     ) -> FilePlan | None:
-        """Plan a transfer that may have been begun, whatever its id; None if it would be sent as a new one."""
+        """Plan a transfer that may have been begun, whatever its id; None if it would be sent as a new one.
+
+        It is brought to the state in which the upload looks at it.
+        """
         if transfer.state is State.PLANNED and chosen.size != transfer.size and self._state is not None:
             # Nothing is begun, as far as is known: the upload takes the source as it is now.
             now = ev.SourceReplaced(
