@@ -209,9 +209,10 @@ def forgotten_files(transfer: Transfer, others: Sequence[File], on_record: Mappi
     if transfer.link:
         return ()
     expected = Expected(size=transfer.size, md5=transfer.md5)
-    before = (f for f in others if f.id < (transfer.file_id or 0) or f.id in on_record)
-    known = {*transfer.known, *(f.id for f in others if f.id in on_record)}
-    forgotten = [f for f in before if (transfer.record_lost or f.id in known) and f.id not in transfer.lost]
+    before = {
+        f.id for f in others if f.id < (transfer.file_id or 0) and (transfer.record_lost or f.id in transfer.known)
+    }
+    forgotten = [f for f in others if (f.id in before or f.id in on_record) and f.id not in transfer.lost]
     return tuple(f for f in forgotten if classify(f, expected) not in (Match.SAME, Match.UNFINISHED))
 
 

@@ -12,6 +12,7 @@ from tests.unit.transfer.test_cut_journals import FILES, STORED, TITLE, Stored, 
 from tests.unit.transfer.test_lost_records import (
     AT,
     LINK,
+    begin_elsewhere,
     complete_file,
     cut_last_line,
     kill,
@@ -47,17 +48,23 @@ def damage_the_first(world: World) -> None:
     world.figshare.on_request["complete"] = damage
 
 
-@pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize("on_conflict", ["skip", "keep", "fail"])
-async def test_a_file_without_an_md5_that_a_cancelled_job_kept_stays(
-    world: World, on_conflict: OnConflict, named: bool
-) -> None:
+async def complete_without_md5(world: World, named: bool) -> tuple[str, dict[str, Any]]:
+    """Kill a command once its only file is complete, without an MD5; its source, and what it is sent to."""
     source = world.source("a", b"a" * 200)
     target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
     world.figshare.md5_delay = 1e9
     world.figshare.fail("complete", Fault.KILLED_AFTER)
     assert await world.upload(source, **target) == KILLED
     world.figshare.clear_faults()
+    return source, target
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("on_conflict", ["skip", "keep", "fail"])
+async def test_a_file_without_an_md5_that_a_cancelled_job_kept_stays(
+    world: World, on_conflict: OnConflict, named: bool
+) -> None:
+    source, target = await complete_without_md5(world, named)
     assert await world.cancel() == 0
     (item,) = world.figshare.stored_items.values()
     (file,) = item.files.values()
@@ -145,14 +152,7 @@ async def test_a_file_that_was_recovered_is_kept_beside_a_later_copy_of_another(
 
 async def test_cancelling_keeps_what_another_machine_has_begun(world: World) -> None:
     target = await prepare(world, "never", False, "skip")
-    (item,) = world.figshare.stored_items.values()
-    world.source("set/a", b"other")
-    world.figshare.fail("initiate", Fault.KILLED_AFTER)
-    keep = Options(on_conflict="keep")
-    assert await world.upload(str(world.folder / "set"), state="elsewhere", item=item.id, options=keep) == KILLED
-    world.figshare.clear_faults()
-    world.source("set/a", FILES["a"])
-    cut_last_line(world)
+    item = await begin_elsewhere(world)
     assert await world.cancel() == 0
     assert ("set/a", "created") in world.contents(item.id)
     assert target == {"title": TITLE, "options": Options(on_conflict="skip")}
@@ -277,7 +277,7 @@ async def test_what_was_verified_since_a_cut_is_replaced_after_the_next_one(worl
         ("created", 9, None, False, False),
     ],
 )
-def test_which_file_on_record_a_transfer_of_9_bytes_goes_on_with(
+def test_which_file_on_record_a_transfer_of_9_bytes_continues(
     status: str, size: int, kind: OnRecord | None, *, taken: bool, if_changed: bool, restart: bool
 ) -> None:
     file = File(id=1, name="a", size=size, status=status)
@@ -445,12 +445,7 @@ async def test_an_earlier_version_that_appears_after_its_removal_is_not_publishe
 
 @pytest.mark.parametrize("named", [False, True])
 async def test_cancelling_keeps_a_complete_file_of_which_there_is_a_note(world: World, named: bool) -> None:
-    source = world.source("a", b"a" * 200)
-    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
-    world.figshare.md5_delay = 1e9
-    world.figshare.fail("complete", Fault.KILLED_AFTER)
-    assert await world.upload(source, **target) == KILLED
-    world.figshare.clear_faults()
+    await complete_without_md5(world, named)
     (item,) = world.figshare.stored_items.values()
     (file,) = item.files.values()
     (job,) = world.jobs()

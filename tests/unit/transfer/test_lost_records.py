@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.figshare import Fault, StoredFile
+from tests.fakes.figshare import Fault, StoredFile, StoredItem
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import FILES, STORED, TITLE, Stored, prepare, run_to_the_end
@@ -59,6 +59,19 @@ def sources_for(world: World, named: bool) -> dict[str, Any]:
     for name, content in FILES.items():
         world.source(f"set/{name}", content)
     return {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+
+
+async def begin_elsewhere(world: World) -> StoredItem:
+    """Begin another upload in the place of a verified file on another machine, and cut the journal here; the item."""
+    (item,) = world.figshare.stored_items.values()
+    world.source("set/a", b"other")
+    world.figshare.fail("initiate", Fault.KILLED_AFTER)
+    keep = Options(on_conflict="keep")
+    assert await world.upload(str(world.folder / "set"), state="elsewhere", item=item.id, options=keep) == KILLED
+    world.figshare.clear_faults()
+    world.source("set/a", FILES["a"])
+    cut_last_line(world)
+    return item
 
 
 def complete_file(file_id: int, name: str) -> StoredFile:
@@ -149,7 +162,7 @@ async def test_a_copy_is_continued_if_the_journal_was_cut_off_again_since_it_was
 
 @pytest.mark.parametrize("named", [False, True])
 async def test_a_begun_file_is_removed_if_the_item_has_an_earlier_one(world: World, named: bool) -> None:
-    """Whoever sent the other one, perhaps the job itself: the damaged journal cannot tell."""
+    """The damaged journal cannot tell who sent the other one, perhaps the job itself."""
     target = sources_for(world, named)
     await kill(world, "send_part", target)
     (item,) = world.figshare.stored_items.values()
@@ -513,14 +526,7 @@ async def test_the_upload_of_another_machine_is_neither_continued_nor_removed(wo
 
 async def test_the_new_upload_of_another_machine_beside_a_verified_file_is_kept(world: World) -> None:
     target = await prepare(world, "never", False, "skip")
-    (item,) = world.figshare.stored_items.values()
-    world.source("set/a", b"other")
-    world.figshare.fail("initiate", Fault.KILLED_AFTER)
-    keep = Options(on_conflict="keep")
-    assert await world.upload(str(world.folder / "set"), state="elsewhere", item=item.id, options=keep) == KILLED
-    world.figshare.clear_faults()
-    world.source("set/a", FILES["a"])
-    cut_last_line(world)
+    item = await begin_elsewhere(world)
     await run_to_the_end(world, target)
     assert ("set/a", "created") in world.contents(item.id)
 

@@ -252,7 +252,7 @@ async def find_begun(
 
 
 def is_taken_back(file: File, size: int, kind: OnRecord | None, *, restart: bool) -> bool:
-    """Return True for a file on record that a transfer goes on with: an unfinished one of whatever size, since the
+    """Return True for a file on record that a transfer continues: an unfinished one of whatever size, since the
     source may have changed, or a complete one of the source's `size` that was not verified. If a changed source is sent
     again, that is its earlier version, whatever its size, and so is one that was verified.
     """
