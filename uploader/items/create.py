@@ -24,7 +24,7 @@ from uploader.items.creations import Creations
 from uploader.items.describe import describe
 from uploader.items.mark import bears_mark, marked_title
 from uploader.items.payload import ItemPayload
-from uploader.items.reconcile import TIME_LIMIT, confirm
+from uploader.items.reconcile import TIME_LIMIT, confirm, once_visible
 
 if TYPE_CHECKING:
     from uploader.figshare.client import Figshare
@@ -171,7 +171,7 @@ async def _find_or_create(
     if left := await anyio.to_thread.run_sync(records.adopt_interrupted, origin):
         wait = functools.partial(api.wait, f"{action}: an earlier run was interrupted; checking whether it took effect")
         for item_id, title in await poll(lambda: _found(find, left), TIME_LIMIT, api.clock, wait=wait) or ():
-            if is_unused is None or await is_unused(item_id):
+            if is_unused is None or await once_visible(functools.partial(is_unused, item_id), TIME_LIMIT, api.clock):
                 return _Draft(id=item_id, mark=_mark_in(title, left), adopted=True)
         for mark in left:
             await anyio.to_thread.run_sync(records.end, mark)

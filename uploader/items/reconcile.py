@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from uploader.errors import ServerFailing
+from uploader.clock import Clock
+from uploader.errors import ItemNotFound, ServerFailing
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.figshare.retry import poll
 from uploader.items.service import ItemService
@@ -36,6 +38,21 @@ def seconds_to_search(
     if not intended:
         return time_limit
     return time_limit if now - datetime.fromisoformat(intended) < visible_after else 0.0
+
+
+async def once_visible(ask: Callable[[], Awaitable[T]], time_limit: float, clock: Clock) -> T:
+    """Ask for an item; again, for `time_limit` seconds, while it seems missing. Raises ItemNotFound.
+
+    Some copies of the server's data may lack an item that was created a short time ago.
+    """
+
+    async def look() -> tuple[T] | None:
+        with suppress(ItemNotFound):
+            return (await ask(),)
+        return None
+
+    found = await poll(look, time_limit, clock) if time_limit > 0 else None
+    return found[0] if found is not None else await ask()
 
 
 async def confirm(

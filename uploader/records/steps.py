@@ -27,7 +27,7 @@ from uploader.figshare.retry import poll
 from uploader.items import release
 from uploader.items.describe import describe
 from uploader.items.mark import bears_mark, mark_prefix, marked_title, new_mark
-from uploader.items.reconcile import GONE_AFTER, SETTLE_TIMEOUT, confirm, seconds_to_search
+from uploader.items.reconcile import GONE_AFTER, SETTLE_TIMEOUT, confirm, once_visible, seconds_to_search
 from uploader.records import journal as ev
 from uploader.records.changes import (
     is_as_the_job_left_it,
@@ -383,7 +383,7 @@ async def remove_late_items(api: Figshare, job: OpenJob, warn: Callable[[str], N
             continue
         made = f"item {row.id} was created by a request of this job whose response was lost"
         with suppress(ItemNotFound):  # removed meanwhile
-            detail = await api.items.detail(row.id)
+            detail = await once_visible(partial(api.items.detail, row.id), SETTLE_TIMEOUT, api.clock)
             if detail.files or was_changed(detail):
                 warn(f"{made}; it is not as it was created and is kept")
                 continue

@@ -15,7 +15,7 @@ from tests.fakes.clock import VirtualClock
 from tests.fakes.figshare import FakeFigshare, Fault
 from tests.fakes.world import KillableDisk
 from tests.unit.figshare.service import FakeClock
-from uploader.errors import RequestRejected, Unreachable
+from uploader.errors import ItemNotFound, RequestRejected, Unreachable
 from uploader.figshare.models import Account, ContainerRow
 from uploader.figshare.outcomes import AmbiguousAnswer
 from uploader.items.create import create_container, create_item
@@ -274,13 +274,18 @@ async def test_an_item_whose_metadata_is_refused_is_named_and_keeps_its_title(fo
     assert await create_draft(figshare, folder, seen) != item.id
 
 
-async def test_an_item_whose_metadata_could_not_be_sent_is_finished_by_the_next_run(folder: Path) -> None:
+@pytest.mark.parametrize("seems_missing", [False, True])
+async def test_an_item_whose_metadata_could_not_be_sent_is_finished_by_the_next_run(
+    folder: Path, seems_missing: bool
+) -> None:
     figshare, seen = FakeFigshare(VirtualClock()), list[tuple[int, bool]]()
     figshare.fail("set_authors", Unreachable("no network"))
     with pytest.raises(Unreachable, match="was created, but not all") as failed:
         await create_draft(figshare, folder, seen)
     assert failed.value.facts.situation == "unreachable"
     (item,) = figshare.stored_items.values()
+    if seems_missing:
+        figshare.fail("detail", ItemNotFound("not found"))
     assert await create_draft(figshare, folder, seen) == item.id
     assert item.title == "Beavers"
     assert [author.full_name for author in item.authors] == ["Ann Bee"]

@@ -163,12 +163,15 @@ async def test_a_lost_response_is_looked_up(world: RecordWorld, request_name: st
     assert [item.version for item in world.items()] == [1, 1]
 
 
-async def test_a_draft_that_appears_late_is_removed(world: RecordWorld) -> None:
+@pytest.mark.parametrize("seems_missing", [False, True])
+async def test_a_draft_that_appears_late_is_removed(world: RecordWorld, seems_missing: bool) -> None:
     world.figshare.items_lag = 100.0
     world.figshare.fail("create", Fault.LOST_AFTER)
     assert await world.run(RECORDS) == 0
     assert len(world.items()) == 3
     await world.clock.sleep(200)
+    if seems_missing:
+        world.figshare.fail("detail", ItemNotFound("not found"))
     assert await world.run(RECORDS) == 0
     assert shown(world) == WANTED
     assert "it was empty and has been removed" in world.warnings[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from tests.fakes.figshare import READING, Fault
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
+from uploader.errors import ItemNotFound
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import Options
 
@@ -101,3 +105,65 @@ async def test_a_new_item_that_not_every_copy_has_is_not_called_missing(
     (item,) = world.figshare.stored_items.values()
     assert (item.title, item.version) == (TITLE, 1)
     assert [author.full_name for author in item.authors] == ["Jane Doe"]
+
+
+async def refused(world: World) -> None:
+    """Upload what Figshare refuses, so that the job's new item is removed; then upload it again."""
+    world.figshare.fail("initiate", Fault.REJECTED)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 1
+
+
+async def killed_while_giving_up(world: World) -> None:
+    """End after the item is unwanted, before it is removed."""
+    world.figshare.fail("initiate", Fault.REJECTED)
+    world.figshare.fail("delete_item", Fault.KILLED_BEFORE)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == KILLED
+
+
+async def answered_late(world: World) -> None:
+    """Let an item appear after the job has created another one in its place."""
+    world.figshare.items_lag = 600.0
+    world.figshare.fail("create", Fault.LOST_AFTER)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
+    world.figshare.items_lag = 0.0
+    await world.clock.sleep(600.0)
+
+
+async def answer_lost(world: World) -> None:
+    """Never learn the item's id, nor the file's."""
+    world.figshare.fail("create", Fault.KILLED_AFTER)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == KILLED
+
+
+async def published(world: World) -> None:
+    """End while the item is being published."""
+    options = ItemOptions(metadata=Metadata(), publish=True)
+    world.figshare.fail("publish", Fault.KILLED_AFTER)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE, item_options=options) == KILLED
+
+
+STORIES = (refused, killed_while_giving_up, answered_late, answer_lost, published)
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+async def test_an_item_that_seems_missing_once_is_asked_for_again(
+    story: Callable[[World], Awaitable[None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the data that does not show the job's new item answers one reading request with 404."""
+
+    async def run(request: str | None, occurrence: int) -> World:
+        world = World(tmp_path / f"{request}-{occurrence}", monkeypatch)
+        if request is not None:
+            world.figshare.fail(request, ItemNotFound("not found"), first=occurrence)
+        await story(world)
+        assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0, (request, occurrence, world.error)
+        (item,) = world.figshare.stored_items.values()
+        assert world.contents(item.id) == [("a", md5(CONTENT))], (request, occurrence)
+        assert item.title == TITLE
+        return world
+
+    counts = Counter((await run(None, 0)).figshare.log)
+    for request in sorted({"files", "item", "detail"}.intersection(counts)):
+        for occurrence in range(1, counts[request] + 1):
+            await run(request, occurrence)

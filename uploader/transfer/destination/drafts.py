@@ -8,6 +8,7 @@ from contextlib import suppress
 from uploader.errors import FigupError, ItemNotFound, PermissionDenied, RequestRejected
 from uploader.figshare.models import Item
 from uploader.items.mark import bears_mark, mark_prefix
+from uploader.items.reconcile import once_visible
 from uploader.transfer import notices as no
 from uploader.transfer.destination.lookup import is_as_created
 from uploader.transfer.journal import events as ev
@@ -38,8 +39,8 @@ async def remove_late_items(run: JobRun) -> None:
         rows = [row async for row in run.api.own_items()] if marks else []
         for row in rows:
             if row.id != run.state.item_id and bears_mark(row.title, marks):
-                with suppress(ItemNotFound):
-                    await _remove_mark_later(run, row.id, published=row.published)
+                with suppress(ItemNotFound):  # removed meanwhile; the listing was old
+                    await _remove_late(run, row.id, published=row.published)
 
 
 def _warn_of_others(run: JobRun) -> None:
@@ -50,9 +51,11 @@ def _warn_of_others(run: JobRun) -> None:
         run.notify(no.Warned(message=text))
 
 
-async def _remove_mark_later(run: JobRun, item_id: int, *, published: bool) -> None:
+async def _remove_late(run: JobRun, item_id: int, *, published: bool) -> None:
+    settle = run.options.settle_timeout
+    untouched = not published and await once_visible(lambda: is_as_created(run, item_id), settle, run.clock)
     made = f"item {item_id} was created by a request of this job whose response was lost"
-    if published or [file async for file in run.api.files(item_id)] or not await is_as_created(run, item_id):
+    if not untouched:
         run.notify(no.Warned(message=f"{made}; it is not as it was created and is kept"))
         return
     await run.api.delete_item(item_id, on_turn=run.lock.confirm)
@@ -87,8 +90,8 @@ async def remove_unwanted(run: JobRun) -> None:
     """Remove the unwanted item; keep it as the job's item if it is not empty, or was edited since."""
     item_id = run.item_id
     try:
-        if [file async for file in run.api.files(item_id)] or not await is_as_created(run, item_id):
-            item = await run.api.item(item_id)
+        if not await run.once_visible(lambda: is_as_created(run, item_id)):
+            item = await run.once_visible(lambda: run.api.item(item_id))
             await remove_mark(run, item)
             await run.commit(ev.ItemReady(id=item_id, url=item.url, found=True))
             return

@@ -6,15 +6,14 @@ urgent to answer (`learn_address`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import msgspec
 
-from uploader.errors import ItemNotFound, RequestRejected
+from uploader.errors import RequestRejected
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer
-from uploader.figshare.retry import Backoff, poll
+from uploader.figshare.retry import Backoff
 from uploader.items.describe import describe
 from uploader.items.mark import marked_title, new_mark
 from uploader.transfer import notices as no
@@ -23,9 +22,6 @@ from uploader.transfer.destination.lookup import check_account, find_item
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.run.listing import visible_within
-
-T = TypeVar("T")
 
 
 async def ensure_item(run: JobRun) -> None:
@@ -49,28 +45,13 @@ async def learn_address(run: JobRun) -> None:
         if item_id is None:
             raise RuntimeError("the item is unknown")
         with run.stop.interruptible():
-            item = await once_visible(run, lambda: run.api.item(item_id))
+            item = await run.once_visible(lambda: run.api.item(item_id))
             async with _item_itself_first(run, item_id):
                 await remove_mark(run, item)
         await run.commit(
             ev.ItemReady(id=item_id, url=item.url, found=not run.created_item, public=item.is_public or msgspec.UNSET)
         )
     run.notify(no.ItemKnown(item_id=item_id, item_url=item.url, created=run.created_item))
-
-
-async def once_visible(run: JobRun, ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask for the item; for a while, if the job created it a short time ago: it may not be visible everywhere yet."""
-
-    async def look() -> tuple[T] | None:
-        try:
-            return (await ask(),)
-        except ItemNotFound:
-            if not visible_within(run.api, run.state, run.options.settle_timeout):
-                raise
-            return None
-
-    found = await poll(look, run.options.settle_timeout, run.clock)
-    return found[0] if found is not None else await ask()
 
 
 @asynccontextmanager
@@ -83,7 +64,7 @@ async def _item_itself_first(run: JobRun, item_id: int) -> AsyncIterator[None]:
         yield
     except RequestRejected as refusal:
         if refusal.status == 404:
-            await run.api.item(item_id)
+            await run.once_visible(lambda: run.api.item(item_id))
         raise
 
 
@@ -99,7 +80,7 @@ async def ensure_description(run: JobRun) -> None:
         rest = {name: value for name, value in requested.payload.fields.items() if name not in sent}
         payload = msgspec.structs.replace(requested.payload, fields=rest)
         async with _item_itself_first(run, run.item_id):
-            await once_visible(run, lambda: describe(run.api, run.item_id, payload, on_turn=run.lock.check))
+            await run.once_visible(lambda: describe(run.api, run.item_id, payload, on_turn=run.lock.check))
         await run.commit(ev.MetadataApplied(requested.mark))
     run.described = True
     run.notify(no.Described(run.item_id, requested.payload.present_fields))

@@ -17,7 +17,6 @@ from uploader.figshare.retry import poll
 from uploader.items import release
 from uploader.items.reconcile import GONE_AFTER
 from uploader.transfer import notices as no
-from uploader.transfer.destination.ensure import once_visible
 from uploader.transfer.destination.lookup import find_published
 from uploader.transfer.journal import events as ev
 from uploader.transfer.recheck import ItemCheck
@@ -146,7 +145,7 @@ async def _publish(
 
 
 async def _detail(run: JobRun) -> ItemDetail:
-    return await once_visible(run, lambda: run.api.items.detail(run.item_id))
+    return await run.once_visible(lambda: run.api.items.detail(run.item_id))
 
 
 def _warn_not_public(run: JobRun) -> None:

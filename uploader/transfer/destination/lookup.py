@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar
 
 import anyio.to_thread
 
-from uploader.errors import Conflict, Facts
+from uploader.errors import Conflict, Facts, ItemNotFound
 from uploader.figshare.models import File, ItemDetail, ItemRow, Part
 from uploader.figshare.outcomes import FileGone, UploadGone
 from uploader.figshare.retry import poll
@@ -23,6 +24,7 @@ from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.journal.sync_facts import OnRecord
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.listing import list_item
 from uploader.transfer.run.service import Service
 
 T = TypeVar("T")
@@ -110,14 +112,15 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
         marked = bears_mark(row.title, [mark_prefix(run.job)])
         if row.published or not (marked or row.title == title):
             continue
-        files = [file async for file in run.api.files(row.id)]
-        if files:
-            ours = await _could_be_ours(run, row.id, files)
-        else:
-            in_time = marked or row.created is None or row.created >= since
-            ours = in_time and await is_as_created(run, row.id)
-        if ours:
-            best = min(best or (0, row.id), (-len(files), row.id))
+        with suppress(ItemNotFound):  # the listing is ahead of other copies of the data, or behind
+            files = [file async for file in run.api.files(row.id)]
+            if files:
+                ours = await _could_be_ours(run, row.id, files)
+            else:
+                in_time = marked or row.created is None or row.created >= since
+                ours = in_time and await is_as_created(run, row.id)
+            if ours:
+                best = min(best or (0, row.id), (-len(files), row.id))
     if best is None:
         return None
     content = "files of this job only" if best[0] else "nothing"
@@ -151,7 +154,9 @@ async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bo
 
 
 async def is_as_created(run: JobRun, item_id: int) -> bool:
-    """Return whether an item without files has only the metadata that this job gave it."""
+    """Return whether an item has no files, and only the metadata that this job gave it. Raises ItemNotFound."""
+    if [file async for file in run.api.files(item_id)]:
+        return False
     item, given = await run.api.items.detail(item_id), run.state.description
     fields = given.payload.fields if given is not None else {}
     others = ("description", "keywords", "categories", "references", "doi")
@@ -165,7 +170,7 @@ async def find_published(run: JobRun, intent: ev.PublishIntended) -> ItemDetail 
     """
 
     async def check() -> ItemDetail | None:
-        item = await run.api.items.detail(run.item_id)
+        item = await run.once_visible(lambda: run.api.items.detail(run.item_id))
         return item if was_published_since(item, intent.version, intent.curation) else None
 
     state, time_limit = run.state, seconds_to_publish(run.options.settle_timeout)
@@ -356,4 +361,5 @@ async def _parts(api: Service, item_id: int, file: File) -> Sequence[Part] | Non
 
 async def _links(run: JobRun, transfer: Transfer) -> list[File]:
     """Return the item's files that refer to the transfer's address."""
-    return [f async for f in run.api.files(run.item_id) if f.is_link_only and f.download_url == transfer.path]
+    files = list_item(run.api, run.state, run.item_id, run.options.settle_timeout)
+    return [file async for file in files if file.is_link_only and file.download_url == transfer.path]

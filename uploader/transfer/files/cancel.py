@@ -14,6 +14,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.listing import list_item
 
 
 async def cancel_transfers(run: JobRun) -> tuple[list[int], list[int]]:
@@ -71,10 +72,11 @@ async def _forget_kept_files(run: JobRun) -> None:
 
 async def holds_nothing(run: JobRun) -> bool:
     """Return True if the job created the item, and it exists without any file."""
-    if not run.state.creates_item or run.state.item_id is None:
+    item_id = run.state.item_id
+    if not run.state.creates_item or item_id is None:
         return False
     with suppress(ItemNotFound):
-        return not [file async for file in run.api.files(run.state.item_id)]
+        return not [file async for file in list_item(run.api, run.state, item_id, run.options.settle_timeout)]
     return False
 
 

@@ -62,9 +62,10 @@ async def find_unrecorded(run: JobRun, known: Collection[int]) -> list[tuple[Tra
     """Find the unfinished files in the job's own item that are not `known`, and that it may have begun if its journal
     was damaged. Raises ItemNotFound.
     """
-    if not (run.state.recovered and run.state.creates_item and run.state.item_id is not None):
+    item_id = run.state.item_id
+    if not (run.state.recovered and run.state.creates_item) or item_id is None:
         return []
-    _, by_path = await files_by_path(run.api, run.item_id)
+    _, by_path = await run.once_visible(lambda: files_by_path(run.api, item_id))
     transfers = [transfer for transfer in run.state.transfers if not transfer.link]
     places = paths_in_item({transfer.place for transfer in transfers}, by_path)
     at = ((t, [f for path in places.get(t.place, ()) for f in by_path[path] if f.id not in known]) for t in transfers)

@@ -106,7 +106,7 @@ async def initiate(
         return False
     except ItemNotFound as error:
         if item_seen:
-            await run.api.item(run.item_id)
+            await run.once_visible(lambda: run.api.item(run.item_id))
             rejected = f"Figshare has item {run.item_id}, but rejects files for it (404)"
             raise RequestRejected(
                 ": ".join(filter(None, [printable(transfer.path), rejected, error.server_message])),

@@ -17,7 +17,7 @@ from uploader.figshare.models import Part
 from uploader.figshare.ratelimit import OnTurn
 from uploader.figshare.retry import Backoff
 from uploader.figshare.settings import RetryPolicy
-from uploader.items.reconcile import GONE_AFTER
+from uploader.items.reconcile import GONE_AFTER, once_visible
 from uploader.sources.source import FileStamp
 from uploader.system import descriptor_share
 from uploader.transfer.journal.events import AnyEvent, Archive, FileEvent, PartSent
@@ -28,7 +28,7 @@ from uploader.transfer.journal.sync_facts import keep_on_record
 from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
 from uploader.transfer.run.deadline import DeadlinePolicy
-from uploader.transfer.run.listing import RemoteListing
+from uploader.transfer.run.listing import RemoteListing, visible_within
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import Service
 from uploader.transfer.run.stop import Stop
@@ -178,6 +178,10 @@ class JobRun:
                 await self.commit_intent(intent())
 
             return await send(on_turn)
+
+    async def once_visible(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask for the job's item. Raises ItemNotFound after the time that `visible_within` gives."""
+        return await once_visible(ask, visible_within(self.api, self.state, self.options.settle_timeout), self.clock)
 
     @property
     def gone_after(self) -> float:

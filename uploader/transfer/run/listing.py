@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from itertools import takewhile
 
@@ -13,8 +12,7 @@ import anyio
 from uploader.clock import Clock
 from uploader.errors import ItemNotFound, RequestRejected
 from uploader.figshare.models import PAGE, File, Item
-from uploader.figshare.retry import poll
-from uploader.items.reconcile import TIME_LIMIT, VISIBLE_AFTER, seconds_to_search
+from uploader.items.reconcile import TIME_LIMIT, VISIBLE_AFTER, once_visible, seconds_to_search
 from uploader.sources.models import remote_path
 from uploader.text import composed
 from uploader.transfer.compare import Expected, folder_of, is_in_place, other_spelling, paths_in_item
@@ -57,13 +55,7 @@ def visible_within(api: Service, state: JobState, settle: float) -> float:
 
 async def read_item(api: Service, state: JobState, item_id: int, settle: float) -> Item:
     """Request the job's item. Raises ItemNotFound after the time that `visible_within` gives."""
-
-    async def check() -> Item | None:
-        with suppress(ItemNotFound):
-            return await api.item(item_id)
-        return None
-
-    return await poll(check, visible_within(api, state, settle), api.clock) or await api.item(item_id)
+    return await once_visible(lambda: api.item(item_id), visible_within(api, state, settle), api.clock)
 
 
 async def list_item(api: Service, state: JobState, item_id: int, settle: float) -> AsyncIterator[File]:
