@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -10,6 +11,7 @@ from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus, SourceNotFound
 from uploader.figshare.models import Account, File, Item
 from uploader.items.checks import check_project
+from uploader.items.reconcile import once_visible
 from uploader.sources.models import Selection, remote_path
 from uploader.text import composed
 from uploader.transfer.compare import Match, remote_match
@@ -24,7 +26,7 @@ from uploader.transfer.recheck import check_none_lost, is_sent_again
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
-from uploader.transfer.run.listing import files_by_path
+from uploader.transfer.run.listing import files_by_path, visible_within
 from uploader.transfer.run.service import Service
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summarize
@@ -112,7 +114,8 @@ async def preview(
     item: Item | None = None
     remote: Mapping[str, Sequence[File]] = {}
     if api is not None and item_id is not None:
-        item, remote = await files_by_path(api, item_id)
+        limit = visible_within(api, state, options.settle_timeout) if state is not None else 0.0
+        item, remote = await once_visible(partial(files_by_path, api, item_id), limit, api.clock)
     unseen = api is None and item_id is not None
     paths = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
     planner = Planner(api, states, job, state, remote, options, paths=paths, unseen=unseen)
@@ -123,7 +126,7 @@ async def preview(
         files += _missing(state, lost, selection)
         files = _without_members(files, await in_thread(list, states.archives(job).gone_members(state, selection)))
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
-    if finished and state is not None and item is not None and all(file.status == "done" for file in files):
+    if state is not None and item is not None:
         files = _rechecked(files, state, remote, item.folders)
     if state is not None and item is not None and not options.forget_missing:
         changes = renewal_events(state, selection, lost)
@@ -207,10 +210,19 @@ def _job(
 def _rechecked(
     files: Sequence[FilePlan], state: JobState, existing: Mapping[str, Sequence[File]], folders: Mapping[int, str]
 ) -> list[FilePlan]:
-    """Plan a finished job, whose remote files the upload would check again."""
+    """Plan the files that are done, whose remote files the upload would check again.
+
+    Before that, a finished job sends again what is gone; another one leaves it to the next run.
+    """
+    again = state.finished and all(file.status == "done" for file in files)
     by_id = {file.id: file for files_there in existing.values() for file in files_there}
     matches = {t.file_id: (t, *remote_match(t, by_id.get(t.file_id or 0), folders)) for t in state.active}
-    return [_finished(file, *matches[file.file_id]) if file.file_id in matches else file for file in files]
+    return [
+        _finished(file, *matches[file.file_id], again=again)
+        if file.status == "done" and file.file_id in matches
+        else file
+        for file in files
+    ]
 
 
 def _missing(state: JobState, lost: Collection[str], selection: Selection) -> list[FilePlan]:
@@ -274,11 +286,11 @@ def _orphaned(
     ]
 
 
-def _finished(file: FilePlan, transfer: Transfer, match: Match, reason: str) -> FilePlan:
-    """Plan a file of a finished job by how its remote file compares."""
+def _finished(file: FilePlan, transfer: Transfer, match: Match, reason: str, *, again: bool) -> FilePlan:
+    """Plan a file that is done by how its remote file compares. `again`: it is sent again if that is gone."""
     if match is Match.SAME:
         return file
-    if is_sent_again(transfer, match):
+    if again and is_sent_again(transfer, match):
         return msgspec.structs.replace(file, status="lost", action="send", bytes_left=file.size)
     status = "unverified" if match is Match.UNKNOWN else "lost"
     return msgspec.structs.replace(file, status=status, action="refuse", reason=reason)

@@ -391,6 +391,56 @@ async def test_the_dry_run_announces_that_a_renamed_file_of_somebody_else_is_sen
     assert world.contents(item.id) == [("a", md5(CONTENT)), ("old", md5(CONTENT))]
 
 
+async def preview(world: World, source: str, item: StoredItem, options: Options | None = None) -> int:
+    """The exit status that the dry run announces."""
+    async with world.client(options) as client:
+        return (await client.preview(source, item=item.id)).exit_status
+
+
+@pytest.mark.parametrize("content", [CONTENT, CONTENT[1:]], ids=["identical", "different"])
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_the_dry_run_compares_a_changed_source_with_files_of_others(
+    world: World, content: bytes, foreign: bool
+) -> None:
+    item, source, restart = world.figshare.add_item(), world.source("a", CONTENT), Options(restart_changed=True)
+    if foreign:
+        world.figshare.add_file(item, "a", CONTENT)
+    assert await world.upload(source, item=item.id, options=restart) == 0
+    world.figshare.add_file(item, "a", content)
+    assert await world.upload(source, item=item.id, options=restart) == 0
+    world.source("a", b"new" * 100)
+    for options in (restart, Options(restart_changed=True, on_conflict="replace")):
+        status = await preview(world, source, item, options)
+        # Which of two files of others to replace is not clear.
+        assert await world.upload(source, item=item.id, options=options) == status == (foreign or options is restart)
+    assert foreign or world.contents(item.id) == [("a", md5(b"new" * 100))]
+
+
+def lose(item: StoredItem, file: StoredFile) -> None:
+    del item.files[file.id]
+
+
+def damage(_: StoredItem, file: StoredFile) -> None:
+    file.corrupt = True
+
+
+def rename_in_item(_: StoredItem, file: StoredFile) -> None:
+    file.name = "old"
+
+
+@pytest.mark.parametrize("change", [lose, damage, rename_in_item])
+async def test_the_dry_run_compares_sent_files_of_an_unfinished_job(
+    world: World, change: Callable[[StoredItem, StoredFile], None]
+) -> None:
+    world.source("tree/a", CONTENT)
+    item, tree = world.figshare.add_item(), str(world.folder / "tree")
+    assert await world.upload(tree, item=item.id) == 0
+    change(item, next(iter(item.files.values())))
+    world.source("tree/b", CONTENT)
+    status = await preview(world, tree, item)
+    assert await world.upload(tree, item=item.id) == status == 1
+
+
 # --- an item that is deleted --------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import FILES, STORED, TITLE, Stored, prepare, run_to_the_end
 from uploader.disk import Disk
-from uploader.errors import JournalDamaged
+from uploader.errors import ItemNotFound, JournalDamaged
 from uploader.sources.models import Sources
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
@@ -548,3 +549,22 @@ async def test_a_complete_file_on_record_is_replaced_wherever_the_journal_is_cut
         status = await world.upload(str(world.folder / "set"), **target)
         assert (plan.exit_status, status) == (0, 0), (length, world.error)
         assert stored.contents(named=named) == [("set/a", md5(b"!" * 290))], length
+
+
+@pytest.mark.parametrize("request_name", ["files", "item", "detail"])
+async def test_an_item_that_seems_missing_is_not_replaced_by_another_one(world: World, request_name: str) -> None:
+    """Its mark is lost; somebody has made an empty item with its title since."""
+    source = world.source("a", b"a" * 200)
+    world.figshare.fail("complete", Fault.KILLED_BEFORE)
+    assert await world.upload(source, title=TITLE) == KILLED
+    (job,), (mine,) = world.jobs(), world.figshare.stored_items.values()
+    lines = (job / "journal").read_bytes().splitlines(keepends=True)
+    known = next(number for number, line in enumerate(lines) if b'"item?"' in line)
+    (job / "journal").write_bytes(b"".join(lines[:known]) + b"garbage\n")
+    (job / "journal.synced").unlink()
+    other = world.figshare.add_item(TITLE)
+    other.created = mine.created + timedelta(days=700)
+    world.figshare.fail(request_name, ItemNotFound("not found"))
+    assert await world.upload(source, title=TITLE) == 0, world.error
+    assert world.contents(mine.id) == [("a", md5(b"a" * 200))]
+    assert world.contents(other.id) == []

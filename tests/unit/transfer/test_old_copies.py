@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.figshare import READING, Fault
+from tests.fakes.figshare import READING, Fault, StoredFile
 from tests.fakes.metadata import Metadata
 from tests.fakes.world import KILLED, World, md5
+from tests.unit.transfer.test_cut_journals import Stored
 from uploader.errors import ItemNotFound
 from uploader.transfer.destination.options import ItemOptions
-from uploader.transfer.options import Options
+from uploader.transfer.options import OnConflict, Options
 
 pytestmark = [pytest.mark.anyio, pytest.mark.search]
 
@@ -167,3 +168,81 @@ async def test_an_item_that_seems_missing_once_is_asked_for_again(
     for request in sorted({"files", "item", "detail"}.intersection(counts)):
         for occurrence in range(1, counts[request] + 1):
             await run(request, occurrence)
+
+
+def corrupt(world: World, count: int) -> None:
+    """Let Figshare damage the first files that are sent from now on."""
+    before = {file_id for item in world.figshare.stored_items.values() for file_id in item.files}
+
+    def damage(_: str) -> None:
+        (item,) = world.figshare.stored_items.values()
+        for file_id in sorted(item.files.keys() - before)[:count]:
+            item.files[file_id].corrupt = True
+
+    world.figshare.on_request["complete"] = damage
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+@pytest.mark.parametrize("on_conflict", ["skip", "keep"])
+@pytest.mark.parametrize("requests", [("item",), ("files",), ("files", "item")], ids=" and ".join)
+async def test_a_bad_copy_of_a_cut_journal_is_removed(
+    world: World, requests: tuple[str, ...], on_conflict: OnConflict, *, named: bool
+) -> None:
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    target["options"] = Options(on_conflict=on_conflict)
+    source = str(Path(world.source("set/a", CONTENT)).parent)
+    corrupt(world, 2)
+    assert await world.upload(source, **target) == 5
+    world.figshare.on_request.clear()
+    Stored(world).restore_journal(0)
+    for every in (2, 3):
+        lag(world, frozenset(requests), 4.0, every=every)
+        assert await world.upload(source, **target) == 0, world.error
+        (item,) = world.figshare.stored_items.values()
+        assert world.contents(item.id) == [("set/a", md5(CONTENT))]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+@pytest.mark.parametrize("seconds", [4.0, 20.0])
+async def test_a_bad_copy_is_not_taken_for_moved(world: World, seconds: float, *, named: bool) -> None:
+    """A copy of the item that is older than a file does not say in which folder it is."""
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    source = str(Path(world.source("set/b", CONTENT[1:])).parent)
+    assert await world.upload(source, **target) == 0
+    await world.clock.sleep(4000)
+    world.source("set/a", CONTENT)
+    corrupt(world, 1)
+    lag(world, frozenset({"item"}), seconds, every=1)
+    assert await world.upload(source, **target) == 0, world.error
+    (item,) = world.figshare.stored_items.values()
+    assert world.contents(item.id) == [("set/a", md5(CONTENT)), ("set/b", md5(CONTENT[1:]))]
+    assert "moved" not in str(world.notices)
+
+
+@pytest.mark.parametrize("every", [2, 3])
+async def test_the_later_of_two_identical_files_is_removed(world: World, every: int) -> None:
+    source, item = str(Path(world.source("set/a", CONTENT)).parent), world.figshare.add_item(TITLE)
+
+    def add_theirs(_: str) -> None:
+        (stored,) = world.figshare.stored_items.values()
+        stored.files[1] = StoredFile(
+            1, "a", len(CONTENT), folder="set", status="available", upload_status="completed", parts={1: CONTENT}
+        )
+
+    world.figshare.on_request["send_part"] = add_theirs
+    lag(world, frozenset({"file"}), 1.0, every=every)
+    assert await world.upload(source, item=item.id) == 0, world.error
+    assert world.contents(item.id) == [("set/a", md5(CONTENT))]
+
+
+@pytest.mark.parametrize("request_name", ["files", "item", "initiate"])
+async def test_a_new_item_that_seems_missing_once_is_not_given_up(world: World, request_name: str) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.fail("initiate", Fault.KILLED_BEFORE)
+    assert await world.upload(source, title=TITLE) == KILLED
+    world.figshare.fail(request_name, ItemNotFound("not found"))
+    async with world.client() as client:
+        assert (await client.preview(source, title=TITLE)).exit_status == 0
+    world.figshare.clear_faults()
+    world.figshare.fail(request_name, ItemNotFound("not found"))
+    assert await world.upload(source, title=TITLE) == 0, world.error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import anyio.to_thread
@@ -112,15 +113,11 @@ async def _find_alike(run: JobRun, rows: Sequence[ItemRow], since: datetime) -> 
         marked = bears_mark(row.title, [mark_prefix(run.job)])
         if row.published or not (marked or row.title == title):
             continue
-        with suppress(ItemNotFound):  # the listing is ahead of other copies of the data, or behind
-            files = [file async for file in run.api.files(row.id)]
-            if files:
-                ours = await _could_be_ours(run, row.id, files)
-            else:
-                in_time = marked or row.created is None or row.created >= since
-                ours = in_time and await is_as_created(run, row.id)
-            if ours:
-                best = min(best or (0, row.id), (-len(files), row.id))
+        in_time = marked or row.created is None or row.created >= since
+        with suppress(ItemNotFound):  # removed; the listing is old
+            files = await run.once_visible(partial(_count_if_ours, run, row.id, in_time=in_time))
+            if files is not None:
+                best = min(best or (0, row.id), (-files, row.id))
     if best is None:
         return None
     content = "files of this job only" if best[0] else "nothing"
@@ -138,6 +135,15 @@ def _refuse_second(rows: Sequence[ItemRow], title: str | None) -> None:
                 hint="If it is the job's, send the files to that item; otherwise start a new job.",
                 facts=Facts("perhaps-published", item_id=row.id),
             )
+
+
+async def _count_if_ours(run: JobRun, item_id: int, *, in_time: bool) -> int | None:
+    """Return the number of the item's files; None if the item, which was created `in_time`, is not this job's. Raises
+    ItemNotFound.
+    """
+    files = [file async for file in run.api.files(item_id)]
+    ours = await (_could_be_ours(run, item_id, files) if files else is_as_created(run, item_id))
+    return len(files) if ours and (files or in_time) else None
 
 
 async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:

@@ -198,10 +198,14 @@ def _warn_of_different(run: JobRun, transfer: Transfer, file_id: int) -> None:
 
 
 async def _still_exists(run: JobRun, transfer: Transfer, file_id: int) -> bool:
-    """Read a duplicate once more before this job's own file is removed."""
-    try:
-        file = await run.api.file(run.item_id, file_id)
-    except FileGone:
-        return False
+    """Read a copy once more before another one is removed, for a while if it seems to be gone or another."""
     expected = msgspec.structs.replace(expected_of(transfer), file_id=file_id)
-    return classify(file, expected, folder_of(await run.listing.folders(), file_id)) is Match.SAME
+
+    async def look() -> bool | None:
+        with suppress(FileGone):
+            file = await run.api.file(run.item_id, file_id)
+            return classify(file, expected, folder_of(await run.listing.folders(), file_id)) is Match.SAME or None
+        return None
+
+    with run.stop.interruptible():
+        return await poll(look, run.options.settle_timeout, run.clock) is True

@@ -119,11 +119,7 @@ class Planner:
         if transfer is not None:
             self._lose_file(transfer)
         if transfer is not None and transfer.file_id is not None:
-            remote_file, reread = self._by_id.get(transfer.file_id), self._options.reread
-            changed = await has_changed(self._api, chosen, transfer, remote_file, reread=reread)
-            plan = _plan_begun(chosen, transfer, self._options, changed=changed)
-            source = Expected(size=transfer.size, md5=transfer.md5)
-            return self._plan_others_on_record(plan, transfer.place, source, self._remote.get(remote, ()))
+            return await self._plan_known(chosen, transfer, self._by_id.get(transfer.file_id))
         own = transfer.owned_ids().union(transfer.lost) if transfer is not None else set()
         remote_files = self._links.get(chosen.path, ()) if chosen.link else self._remote.get(remote, ())
         if transfer is not None and (file := reappeared(transfer, remote_files)) is not None:
@@ -143,6 +139,15 @@ class Planner:
         if transfer is not None:
             on_conflict = effective_policy(transfer, on_conflict)
         return await self._plan_conflict(self._api, chosen, others, on_conflict)
+
+    async def _plan_known(self, chosen: SourceFile, transfer: Transfer, remote_file: File | None) -> FilePlan:
+        """Plan a source whose remote file is known."""
+        changed = await has_changed(self._api, chosen, transfer, remote_file, reread=self._options.reread)
+        plan = _plan_begun(chosen, transfer, self._options, changed=changed)
+        there = self._remote.get(remote_path(chosen.folder, chosen.name), ())
+        if plan.action == "send":
+            return await self._plan_restart(chosen, transfer, plan, there)
+        return self._plan_others_on_record(plan, transfer.place, Expected(size=transfer.size, md5=transfer.md5), there)
 
     async def _plan_conflict(
         self, api: Service, chosen: SourceFile, others: Sequence[File], on_conflict: OnConflict
@@ -169,6 +174,26 @@ class Planner:
         ids = (*decision.replaces, *replaced) if action != "refuse" else ()
         plan = msgspec.structs.replace(plan, replaces=tuple(sorted(ids)))
         return self._plan_others_on_record(plan, place, source, wanted)
+
+    async def _plan_restart(
+        self, chosen: SourceFile, transfer: Transfer, plan: FilePlan, there: Sequence[File]
+    ) -> FilePlan:
+        """Plan a changed source that is sent again beside the other files in its place."""
+        own = transfer.owned_ids().union(transfer.lost)
+        if transfer.foreign:
+            own.discard(transfer.file_id)
+        if self._state is not None:
+            own.update(self._state.own_at(transfer.place))
+        others = [file for file in there if file.id not in own]
+        if self._api is not None and self._options.on_conflict != "replace":
+            others = await self._without_late(self._api, transfer, others)
+        if not others or self._api is None:
+            return plan
+        on_conflict = effective_policy(transfer, self._options.on_conflict)
+        decided = await self._plan_conflict(self._api, chosen, others, on_conflict)
+        if decided.action in ("refuse", "skip"):
+            return decided
+        return msgspec.structs.replace(plan, replaces=decided.replaces)
 
     def _plan_others_on_record(self, plan: FilePlan, place: str, source: Expected, there: Sequence[File]) -> FilePlan:
         """Decide about other versions on record beside a file that the item holds already, like the closing check."""

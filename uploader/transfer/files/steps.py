@@ -25,6 +25,7 @@ from uploader.transfer.journal.lifecycle import State, Step, Transfer, next_step
 from uploader.transfer.journal.recovery import possible_initiation
 from uploader.transfer.journal.state import ItemState
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.listing import visible_within
 from uploader.transfer.store.late_notes import leave_note
 from uploader.transfer.store.places import Start
 
@@ -107,6 +108,11 @@ async def initiate(
     except ItemNotFound as error:
         if item_seen:
             await run.once_visible(lambda: run.api.item(run.item_id))
+            if backoff.since is None and visible_within(run.api, run.state, run.options.settle_timeout):
+                await run.wait_to_try_again(
+                    backoff, f"{printable(transfer.path)}: item {run.item_id} is not visible yet"
+                )
+                return False
             rejected = f"Figshare has item {run.item_id}, but rejects files for it (404)"
             raise RequestRejected(
                 ": ".join(filter(None, [printable(transfer.path), rejected, error.server_message])),

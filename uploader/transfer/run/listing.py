@@ -12,6 +12,7 @@ import anyio
 from uploader.clock import Clock
 from uploader.errors import ItemNotFound, RequestRejected
 from uploader.figshare.models import PAGE, File, Item
+from uploader.figshare.retry import poll
 from uploader.items.reconcile import TIME_LIMIT, VISIBLE_AFTER, once_visible, seconds_to_search
 from uploader.sources.models import remote_path
 from uploader.text import composed
@@ -317,13 +318,24 @@ class RemoteListing:
         Raises FileGone.
         """
         place = Expected(name=name, folder=folder)
+
+        async def look() -> tuple[File | None] | None:
+            file, there = await self._with_folder(file_id, name)
+            # Without a folder it was moved out of it, or the item was read from a copy that is older than the file.
+            may_be_new = not there and is_in_place(file, place, folder)
+            return (file,) if is_in_place(file, place, there) else None if may_be_new else (None,)
+
+        found = await poll(look, self._settle, self._clock)
+        return found[0] if found is not None else None
+
+    async def _with_folder(self, file_id: int, name: str) -> tuple[File, str | None]:
+        """Look up a file, most likely of this name, and its folder. Raises FileGone."""
         files, folders = await self._named(name)
-        for file in files:
-            if file.id == file_id:
-                return file if is_in_place(file, place, folder_of(folders, file_id)) else None
+        if named := [file for file in files if file.id == file_id]:
+            return named[0], folder_of(folders, file_id)
         # It has another name, or the listing and the item do not show it yet.
         file = await self._api.file(self._item_id, file_id)
-        return file if is_in_place(file, place, (await self.folders()).get(file_id)) else None
+        return file, (await self.folders()).get(file_id)
 
     async def _named(self, name: str) -> tuple[list[File], Mapping[int, str]]:
         """Look up the item's files of this name in any folder and spelling, and the folders of the item's files."""
