@@ -60,9 +60,9 @@ def test_processes_of_a_job_are_simulated(tmp_path: Path) -> None:
 
 
 def test_a_report_is_killed_and_compared_with_the_notebook(tmp_path: Path) -> None:
-    printed = bench(tmp_path, "--size", "1", "catalog")
-    assert "held   killed 5 times: the same bytes" in printed
-    assert "| the notebook's way | 613 |" in printed
+    printed = bench(tmp_path, "catalog")
+    assert "held   killed 3 times: the same bytes" in printed
+    assert re.search(r"^\| the notebook's way \| \d+ \|", printed, re.MULTILINE), printed
 
 
 def test_processes_of_a_job_share_a_line(tmp_path: Path) -> None:

@@ -84,4 +84,4 @@ def chosen(names: list[str], fault: str, *, named: bool, every: bool) -> list[in
     if every:
         return distinct(names)
     turn = list(FAULTS).index(fault)
-    return one_turn(names, turn, len(FAULTS))[turn % 3 :: 3] if named else distinct(names)[turn :: 2 * len(FAULTS)]
+    return one_turn(names, turn, len(FAULTS))[turn::6] if named else distinct(names)[turn :: 4 * len(FAULTS)]

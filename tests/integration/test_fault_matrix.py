@@ -10,7 +10,7 @@ from tests.support import matrix, matrix_teams
 from tests.support.matrix_cells import KINDS, REQUESTS, Cell, cells, sample
 from tests.support.matrix_statuses import status
 
-SHARES = 3
+SHARES = 2
 """Number of tests that share the cells of the sample, so that several processes can run them."""
 SHARES_OF_THE_OTHERS = 7
 SHARES_OF_THE_TEAMS = 16

@@ -5,6 +5,7 @@ them or defines outcomes.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,8 @@ response, the wait for a checksum or file that never appears. All other limits a
 changes no outcome.
 """
 _TIME_LIMIT = 120.0
+_MANY = 5
+"""Faults of a kind that has more of them, once and permanently, than half the rows that have them all."""
 _HANGING = ("hang", "stall", "late")
 _LATE = 3.0
 """Seconds until a late request has its effect: more than the response timeout, less than the time to look for it."""
@@ -57,8 +60,8 @@ class Request:
 
     @property
     def step(self) -> int:
-        """The sample has every n-th kind of fault: all in a row that varies no other, fewer if the job is in memory."""
-        return 1 if self.all_faults else 3 if self.is_in_memory else 2
+        """The sample has every n-th kind of fault, fewer in a row that varies another."""
+        return 2 if self.all_faults else 4 if self.is_in_memory else 3
 
 
 _NEW_ITEM = (
@@ -269,14 +272,19 @@ def cells_of(request: Request) -> Iterator[Cell]:
 
 
 def sample() -> Iterator[Cell]:
-    """A sample in which each row has faults of each kind, or of some if it varies another, and each fault occurs once
-    in some row and permanently in another. Rows alternate over the faults of a kind, as in a Latin square. Faults that
-    only some requests can have are all included; in a row that varies another, one of them.
+    """A sample in which each row has faults of some kinds, and each fault occurs once in some row and permanently in
+    another. Rows alternate over the kinds and over the faults of a kind; kinds of many faults are in each row that has
+    them all. Faults that only some requests can have are all included; in a row that varies another, one of them.
     """
     general = {fault for kind in KINDS for fault in kind}
+    used: Counter[tuple[str, bool]] = Counter()
     for number, request in enumerate(REQUESTS):
-        kinds = KINDS[number % request.step :: request.step]
-        met = [[cell for cell in cells_of(request) if cell.fault in kind] for kind in kinds]
-        yield from (found[number % len(found)] for found in met if found)
+        for place, kind in enumerate(KINDS):
+            found = [cell for cell in cells_of(request) if cell.fault in kind]
+            always = request.all_faults and len(kind) >= _MANY
+            if found and (always or place % request.step == number % request.step):
+                chosen = min(found, key=lambda cell: used[cell.fault, cell.often])
+                used[chosen.fault, chosen.often] += 1
+                yield chosen
         special = [cell for cell in cells_of(request) if cell.fault not in general]
         yield from special if request.all_faults or not special else [special[number % len(special)]]
