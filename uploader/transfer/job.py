@@ -286,7 +286,7 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
     async def finish() -> None:
         if run.state.item_state is ItemState.CREATED:
             await learn_address(run)
-        if await resolve_others(run, check):
+        if await resolve_others(run, check) or check.unseen:
             await check_files(run)
         await remove_late_files(run, check.late)
         await remove_late_items(run)

@@ -10,15 +10,16 @@ import msgspec
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus, SourceNotFound
 from uploader.figshare.models import Account, File, Item
+from uploader.figshare.retry import poll
 from uploader.items.checks import check_project
-from uploader.items.reconcile import once_visible
+from uploader.items.reconcile import GONE_AFTER, once_visible
 from uploader.sources.models import Selection, remote_path
 from uploader.text import composed
 from uploader.transfer.compare import Match, remote_match
 from uploader.transfer.destination.lookup import check_account
 from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal import events as ev
-from uploader.transfer.journal.lifecycle import Transfer
+from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events, renewal_events
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
@@ -114,8 +115,7 @@ async def preview(
     item: Item | None = None
     remote: Mapping[str, Sequence[File]] = {}
     if api is not None and item_id is not None:
-        limit = visible_within(api, state, options.settle_timeout) if state is not None else 0.0
-        item, remote = await once_visible(partial(files_by_path, api, item_id), limit, api.clock)
+        item, remote = await _list(api, state, item_id, options.settle_timeout)
     unseen = api is None and item_id is not None
     paths = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
     planner = Planner(api, states, job, state, remote, options, paths=paths, unseen=unseen)
@@ -154,6 +154,28 @@ async def preview(
         described=state.described if state is not None else None,
         done_steps=_completed_steps(state, files) if state is not None else (),
     )
+
+
+async def _list(
+    api: Service, state: JobState | None, item_id: int, settle: float
+) -> tuple[Item, dict[str, list[File]]]:
+    """List the item's files; again, for a while, if it seems not to exist or not to hold what was sent: the server may
+    have answered from an old copy of its data. Raises ItemNotFound.
+    """
+    if state is None:
+        return await files_by_path(api, item_id)
+    sent = [t for t in (*state.active, *state.orphaned) if t.state is State.VERIFIED]
+
+    async def ask() -> tuple[Item, dict[str, list[File]]]:
+        return await once_visible(partial(files_by_path, api, item_id), visible_within(api, state, settle), api.clock)
+
+    async def look() -> tuple[Item, dict[str, list[File]]] | None:
+        item, remote = await ask()
+        by_id = {file.id: file for files_there in remote.values() for file in files_there}
+        matches = (remote_match(t, by_id.get(t.file_id or 0), item.folders)[0] for t in sent)
+        return (item, remote) if all(match is Match.SAME for match in matches) else None
+
+    return await poll(look, min(GONE_AFTER, settle), api.clock) or await ask()
 
 
 def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bool) -> ExitStatus:

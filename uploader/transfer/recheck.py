@@ -69,6 +69,8 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     """All files of the item whose upload was not completed."""
     public: bool = False
     """True if the item has been published, by this job or otherwise."""
+    unseen: frozenset[int] = frozenset()
+    """Own files that only the record of a damaged journal knows, and that the item did not show in their places."""
 
 
 def forget_events(check: ItemCheck) -> list[ev.SourceSkipped]:
@@ -176,7 +178,25 @@ async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, 
         forgotten=forgotten,
         unfinished=tuple(unfinished),
         public=item.is_public,
+        unseen=_unseen(state, remote.others, folders),
     )
+
+
+def _unseen(state: JobState, others: Mapping[int, File], folders: Mapping[int, str]) -> frozenset[int]:
+    """Return the files on record of a damaged journal that no transfer owns, and that are not `others` of the item, or
+    only without a folder: the server may have answered from a copy of its data that is older than they are.
+    """
+    if not state.recovered:
+        return frozenset()
+
+    def is_seen(file_id: int, place: int) -> bool:
+        file = others.get(file_id)
+        if file is None:
+            return False
+        return file_id in folders or place_hash(file.path_among(folders)) == place
+
+    kept = state.files_on_record.items()
+    return frozenset(i for i, file in kept if not (state.owns(i) or is_seen(i, file.place)))
 
 
 def check_none_lost(state: JobState, files: Iterable[File], folders: Mapping[int, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -636,3 +637,21 @@ async def test_the_dry_run_of_an_open_file_shows_the_conflict_with_a_new_version
     target["options"] = Options(on_conflict=on_conflict)
     status = await planned(world, str(world.folder / "set"), target)
     assert await world.upload(str(world.folder / "set"), **target) == status
+
+
+async def test_somebody_s_unfinished_upload_beside_a_changed_source_is_left_out_by_the_dry_run_too(
+    world: World,
+) -> None:
+    target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id, "options": Options(restart_changed=True)}
+    source = str(Path(world.source("set/a", b"a" * 200)).parent)
+    await kill(world, "complete", target)
+    stored = Stored(world)
+    for length in stored.cuts:
+        stored.restore(length)
+        world.source("set/a", b"a" * 200)
+        assert await world.upload(source, **target) == 0
+        (item,) = world.figshare.stored_items.values()
+        world.figshare.add_file(item, "a", b"b" * 90, status="created").folder = "set"
+        world.source("set/a", b"b" * 210)
+        status = await planned(world, source, target)
+        assert await world.upload(source, **target) == status, length

@@ -11,9 +11,11 @@ import pytest
 
 from tests.fakes.figshare import READING, Fault, StoredFile
 from tests.fakes.metadata import Metadata
-from tests.fakes.world import KILLED, World, md5
+from tests.fakes.world import ENDPOINT, KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import Stored
-from uploader.errors import ItemNotFound
+from uploader.errors import FigupError, ItemNotFound
+from uploader.figshare.settings import RetryPolicy, Settings
+from uploader.transfer.client import Client
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import OnConflict, Options
 
@@ -246,3 +248,115 @@ async def test_a_new_item_that_seems_missing_once_is_not_given_up(world: World, 
     world.figshare.clear_faults()
     world.figshare.fail(request_name, ItemNotFound("not found"))
     assert await world.upload(source, title=TITLE) == 0, world.error
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+@pytest.mark.parametrize("old", [1, 2])
+async def test_after_any_old_answers_the_bad_copy_of_a_cut_journal_is_removed(
+    old: int, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are from before the copy. Later runs no longer know that it was the job's."""
+
+    async def run(first: int) -> int:
+        """Answer that request, counted from 0, from an old copy; return the number of requests."""
+        world = World(tmp_path / str(first), monkeypatch)
+        target: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+        source = str(Path(world.source("set/a", CONTENT)).parent)
+        corrupt(world, 2)
+        world.figshare.behind = lambda _: 0.0
+        assert await world.upload(source, **target) == 5
+        world.figshare.on_request.clear()
+        Stored(world).restore_journal(0)
+        count = 0
+
+        def behind(_: str) -> float:
+            nonlocal count
+            count += 1
+            return 60.0 if first <= count - 1 < first + old else 0.0
+
+        world.figshare.behind = behind
+        statuses = [await world.upload(source, **target)]
+        world.figshare.behind = lambda _: 0.0
+        statuses.append(await world.upload(source, **target))
+        (item,) = world.figshare.stored_items.values()
+        assert statuses[-1] == 0, (first, statuses, world.error)
+        assert world.contents(item.id) == [("set/a", md5(CONTENT))], (first, statuses)
+        return count
+
+    for first in range(await run(1000)):
+        await run(first)
+
+
+async def test_the_closing_check_waits_once_for_all_files(world: World) -> None:
+    sources = [world.source(str(number), CONTENT) for number in range(5)]
+    item, restart = world.figshare.add_item(TITLE), Options(restart_changed=True)
+    assert await world.upload(sources, item=item.id) == 0
+    await world.clock.sleep(4000)
+    for number in range(5):
+        world.source(str(number), CONTENT[1:])
+    world.figshare.behind = lambda _: 0.0
+    assert await world.upload(sources, item=item.id, options=restart) == 0
+    lag(world, frozenset({"files"}), 6.0, every=1)
+    began = world.clock.monotonic()
+    assert await world.upload(sources, item=item.id, options=restart) == 0
+    assert world.clock.monotonic() - began <= restart.settle_timeout + 1
+    assert world.contents(item.id) == [(str(number), md5(CONTENT[1:])) for number in range(5)]
+
+
+async def test_the_dry_run_looks_again_before_a_sent_file_counts_as_gone(world: World) -> None:
+    source = str(Path(world.source("set/a", CONTENT)).parent)
+    item = world.figshare.add_item(TITLE)
+    world.figshare.behind = lambda _: 0.0
+    assert await world.upload(source, item=item.id) == 0
+    world.source("set/b", CONTENT)
+    for request_name in ("files", "item"):
+        asked: list[str] = []
+
+        def behind(request: str, old: str = request_name, asked: list[str] = asked) -> float:
+            asked.append(request)
+            return 4.0 if request == old and asked.count(old) == 1 else 0.0
+
+        world.figshare.behind = behind
+        async with world.client() as client:
+            plan = await client.preview(source, item=item.id)
+        assert [(file.status, file.action) for file in plan.files] == [("done", "skip"), ("new", "send")]
+
+
+async def test_a_stop_ends_the_wait_for_an_unwanted_item(world: World) -> None:
+    """The next run removes it."""
+    source = world.source("a", CONTENT)
+    world.figshare.fail("initiate", Fault.REJECTED)
+    world.figshare.fail("detail", ItemNotFound("not found"), times=100)
+    async with world.client() as client:
+
+        def stop(_: str) -> None:
+            client.stop()
+            client.stop()
+
+        world.figshare.on_request["files"] = stop
+        began = world.clock.monotonic()
+        with pytest.raises(FigupError):
+            await client.upload(source, title=TITLE)
+        assert world.clock.monotonic() - began < 5
+    world.figshare.on_request.clear()
+    world.figshare.clear_faults()
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert world.contents(item.id) == [("a", md5(CONTENT))]
+
+
+@pytest.mark.parametrize(("retries", "status"), [(RetryPolicy(), 0), (RetryPolicy(elapsed_cap=0.0), 1)])
+async def test_a_new_item_that_rejects_a_file_is_asked_again_if_retries_are_allowed(
+    world: World, monkeypatch: pytest.MonkeyPatch, retries: RetryPolicy, status: int
+) -> None:
+    source = str(Path(world.source("set/a", CONTENT)).parent)
+    assert await world.upload(source, title=TITLE) == 0
+    world.source("set/b", CONTENT)
+    # The second answer is to the request with an MD5.
+    world.figshare.fail("initiate", ItemNotFound("not found"), times=2)
+    settings = Settings(ENDPOINT, retry=retries)
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "client", lambda *_: Client("t0ken", state_dir=world.folder / "state", settings=settings))
+        assert await world.upload(source, title=TITLE) == status
+    assert await world.upload(source, title=TITLE) == 0

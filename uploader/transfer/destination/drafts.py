@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
+from uploader.concurrency import Stopped
 from uploader.errors import FigupError, ItemNotFound, PermissionDenied, RequestRejected
 from uploader.figshare.models import Item
 from uploader.items.mark import bears_mark, mark_prefix
@@ -84,14 +85,18 @@ async def give_up_item(run: JobRun) -> None:
         await remove_unwanted(run)
     except FigupError as error:
         run.notify(no.Warned(message=f"the empty item {run.item_id} could not be removed: {error.message}"))
+    except Stopped:
+        pass  # the next run tries again
 
 
 async def remove_unwanted(run: JobRun) -> None:
-    """Remove the unwanted item; keep it as the job's item if it is not empty, or was edited since."""
+    """Remove the unwanted item; keep it as the job's item if it is not empty, or was edited since. Raises Stopped."""
     item_id = run.item_id
     try:
-        if not await run.once_visible(lambda: is_as_created(run, item_id)):
-            item = await run.once_visible(lambda: run.api.item(item_id))
+        with run.stop.interruptible():
+            untouched = await run.once_visible(lambda: is_as_created(run, item_id))
+            item = None if untouched else await run.once_visible(lambda: run.api.item(item_id))
+        if item is not None:
             await remove_mark(run, item)
             await run.commit(ev.ItemReady(id=item_id, url=item.url, found=True))
             return

@@ -96,8 +96,7 @@ async def _find_or_create(run: JobRun, title: str) -> None:
     backoff = run.new_backoff()
     while run.state.item_state not in (ItemState.CREATED, ItemState.READY):
         if run.state.item_state is ItemState.UNWANTED:
-            with run.stop.interruptible():
-                await remove_unwanted(run)
+            await remove_unwanted(run)
         elif run.state.item_state is ItemState.INTENDED:
             found = await find_item(run)
             await run.commit(ev.ItemNotCreated(looked=True) if found is None else ev.ItemCreated(found))

@@ -38,11 +38,14 @@ async def check_files(run: JobRun) -> ItemCheck:
             if all(run.state.transfers[index].path != error.path for index in run.verified):
                 raise  # of an earlier run
             return None
-        return None if any(transfer.index in run.verified for transfer, _, _ in found.lost) else found
+        is_old = found.unseen or any(transfer.index in run.verified for transfer, _, _ in found.lost)
+        return None if is_old else found
 
     with run.stop.interruptible():
-        # A file sent in this run does not count as lost or changed until every copy of the server's data must show it.
-        check = await poll(attempt, settle if run.verified else 0.0, run.clock) or await check_item(
+        # A file sent in this run does not count as lost or changed until every copy of the server's data must show it,
+        # nor does one on record count as removed by somebody.
+        time_limit = settle if run.verified or run.state.recovered else 0.0
+        check = await poll(attempt, time_limit, run.clock) or await check_item(
             run.api, run.state, settle, forget=forget
         )
     check = await _without_removed(run, check)
@@ -101,10 +104,11 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
 
     Return True if one was removed: then the files must be checked again. Raises Conflict if the user must decide.
     """
-    replaced = [await _replace_forgotten(run, transfer, files) for transfer, files in check.undecided]
+    until = run.clock.monotonic() + run.options.settle_timeout
+    replaced = [await _replace_forgotten(run, transfer, files, until) for transfer, files in check.undecided]
     found = (*check.different, *check.duplicates)
     own = [(transfer, file_id) for transfer, file_id in found if file_id in check.own]
-    removed = [await _keep_one(run, transfer, file_id) for transfer, file_id in own]
+    removed = [await _keep_one(run, transfer, file_id, until) for transfer, file_id in own]
     if any(replaced) or any(removed):
         return True
     if run.options.on_conflict == "keep":
@@ -112,31 +116,42 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     for transfer, other in check.different:
         if (transfer, other) not in own:
             _warn_of_different(run, transfer, other)
-    return await _remove_duplicates(run, [duplicate for duplicate in check.duplicates if duplicate not in own])
+    return await _remove_duplicates(run, [duplicate for duplicate in check.duplicates if duplicate not in own], until)
 
 
-async def _keep_one(run: JobRun, transfer: Transfer, lost: int) -> bool:
+async def _keep_one(run: JobRun, transfer: Transfer, lost: int, until: float) -> bool:
     """Remove this job's own copy that had counted as gone and has reappeared, or that a damaged journal lost. Of two
     identical copies of which the first had counted as gone, remove the later one.
 
-    Returns True if one was removed.
+    Returns True if one was removed. `until`: see `_still_exists`.
     """
     own = transfer.file_id
-    if own is None or not await _still_exists(run, transfer, own):
+    if own is None or not await _still_exists(run, transfer, own, until):
         return False
-    if lost in transfer.lost and lost < own and not transfer.foreign and await _still_exists(run, transfer, lost):
+    earlier = lost in transfer.lost and lost < own and not transfer.foreign
+    if earlier and await _still_exists(run, transfer, lost, until):
         await _replace_by(run, transfer, own, lost)
         return True
-    return await _remove_in_place(run, transfer, lost)
+    return await _remove_in_place(run, transfer, lost, until)
 
 
-async def _remove_in_place(run: JobRun, transfer: Transfer, file_id: int) -> bool:
-    """Remove a file of this job unless it is gone, or was renamed or moved; True if it was removed."""
-    with suppress(FileGone):
-        if transfer.link or await run.listing.in_place(file_id, transfer.folder, transfer.name) is not None:
-            await steps.remove(run, transfer, file_id)
-            return True
-    return False
+async def _remove_in_place(run: JobRun, transfer: Transfer, file_id: int, until: float) -> bool:
+    """Remove a file of this job unless it is gone, or was renamed or moved; True if it was removed. `until`: see
+    `_still_exists`.
+    """
+
+    async def look() -> bool | None:
+        left = until - run.clock.monotonic()
+        with suppress(FileGone):
+            return await run.listing.in_place(file_id, transfer.folder, transfer.name, left) is not None
+        return None
+
+    if not transfer.link:
+        with run.stop.interruptible():
+            if not await poll(look, until - run.clock.monotonic(), run.clock):
+                return False
+    await steps.remove(run, transfer, file_id)
+    return True
 
 
 async def _replace_by(run: JobRun, transfer: Transfer, own: int, duplicate: int) -> None:
@@ -146,9 +161,9 @@ async def _replace_by(run: JobRun, transfer: Transfer, own: int, duplicate: int)
     await run.commit(ev.RemnantRemoved(transfer.index, own))
 
 
-async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[File]) -> bool:
+async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[File], until: float) -> bool:
     """Decide again about files whose planned replacement the journal may have lost; True if they were replaced. Files
-    that appeared in this run are kept, as with an intact journal. Raises Conflict.
+    that appeared in this run are kept, as with an intact journal. `until`: see `_still_exists`. Raises Conflict.
     """
     on_conflict = effective_policy(transfer, run.options.on_conflict)
     if run.listing.is_loaded:
@@ -159,7 +174,7 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
         files = [file for file in files if file.id in before]
     versions = [file.id for file in files if file.id in run.state.own_at(transfer.place)]
     if run.options.restart_changed:
-        if any([await _remove_in_place(run, transfer, file_id) for file_id in versions]):
+        if any([await _remove_in_place(run, transfer, file_id, until) for file_id in versions]):
             return True
         files = [file for file in files if file.id not in versions]
     if not (transfer.record_lost or on_conflict == "replace" or versions):
@@ -174,11 +189,11 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
     return True
 
 
-async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, int]]) -> bool:
+async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, int]], until: float) -> bool:
     """Remove this job's own file where the item holds an identical one that was created earlier; name later ones.
 
     Return True if one was removed: then the files must be checked again, since the other file's owner may remove it at
-    the same time.
+    the same time. `until`: see `_still_exists`.
     """
     removed = False
     for transfer, duplicate in duplicates:
@@ -186,7 +201,7 @@ async def _remove_duplicates(run: JobRun, duplicates: Sequence[tuple[Transfer, i
         if own is None or duplicate > own:
             text = f"item {run.item_id} holds an identical file {duplicate} of the same name that was created later"
             run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
-        elif await _still_exists(run, transfer, duplicate):
+        elif await _still_exists(run, transfer, duplicate, until):
             await _replace_by(run, transfer, own, duplicate)
             removed = True
     return removed
@@ -197,8 +212,10 @@ def _warn_of_different(run: JobRun, transfer: Transfer, file_id: int) -> None:
     run.notify(no.Warned(message=f"{printable(transfer.path)}: {text}"))
 
 
-async def _still_exists(run: JobRun, transfer: Transfer, file_id: int) -> bool:
-    """Read a copy once more before another one is removed, for a while if it seems to be gone or another."""
+async def _still_exists(run: JobRun, transfer: Transfer, file_id: int, until: float) -> bool:
+    """Read a copy once more before another one is removed; if it seems to be gone or different, again until that time
+    (monotonic seconds), which all files of a check have in common.
+    """
     expected = msgspec.structs.replace(expected_of(transfer), file_id=file_id)
 
     async def look() -> bool | None:
@@ -208,4 +225,4 @@ async def _still_exists(run: JobRun, transfer: Transfer, file_id: int) -> bool:
         return None
 
     with run.stop.interruptible():
-        return await poll(look, run.options.settle_timeout, run.clock) is True
+        return await poll(look, until - run.clock.monotonic(), run.clock) is True

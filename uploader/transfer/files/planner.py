@@ -185,7 +185,9 @@ class Planner:
         if self._state is not None:
             own.update(self._state.own_at(transfer.place))
         others = [file for file in there if file.id not in own]
-        if self._api is not None and self._options.on_conflict != "replace":
+        if transfer.record_lost:
+            others = [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
+        elif self._api is not None and self._options.on_conflict != "replace":
             others = await self._without_late(self._api, transfer, others)
         if not others or self._api is None:
             return plan

@@ -8,7 +8,7 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
-from uploader.errors import Facts, FigupError, ItemNotFound, RequestRejected, UploadFailing
+from uploader.errors import Facts, FigupError, ItemNotFound, RequestRejected, ServerFailing, UploadFailing
 from uploader.figshare.models import File, Upload
 from uploader.figshare.outcomes import NO_EFFECT, AmbiguousAnswer, FileGone, UploadGone
 from uploader.figshare.ratelimit import OnTurn
@@ -109,10 +109,9 @@ async def initiate(
         if item_seen:
             await run.once_visible(lambda: run.api.item(run.item_id))
             if backoff.since is None and visible_within(run.api, run.state, run.options.settle_timeout):
-                await run.wait_to_try_again(
-                    backoff, f"{printable(transfer.path)}: item {run.item_id} is not visible yet"
-                )
-                return False
+                with suppress(ServerFailing):  # no retry is allowed
+                    await run.wait_to_try_again(backoff, f"{printable(transfer.path)}: not accepted yet (404)")
+                    return False
             rejected = f"Figshare has item {run.item_id}, but rejects files for it (404)"
             raise RequestRejected(
                 ": ".join(filter(None, [printable(transfer.path), rejected, error.server_message])),

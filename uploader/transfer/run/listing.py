@@ -312,10 +312,10 @@ class RemoteListing:
         places = paths_in_item(wanted, paths).get(path, [])
         return [file for place, file in named if place in places]
 
-    async def in_place(self, file_id: int, folder: str, name: str) -> File | None:
+    async def in_place(self, file_id: int, folder: str, name: str, time_limit: float | None = None) -> File | None:
         """Look up a file that is in this folder and has this name now, in any spelling; None if it is elsewhere.
 
-        Raises FileGone.
+        One without its folder is looked at again for `time_limit` seconds (None: the settle time). Raises FileGone.
         """
         place = Expected(name=name, folder=folder)
 
@@ -325,7 +325,7 @@ class RemoteListing:
             may_be_new = not there and is_in_place(file, place, folder)
             return (file,) if is_in_place(file, place, there) else None if may_be_new else (None,)
 
-        found = await poll(look, self._settle, self._clock)
+        found = await poll(look, self._settle if time_limit is None else time_limit, self._clock)
         return found[0] if found is not None else None
 
     async def _with_folder(self, file_id: int, name: str) -> tuple[File, str | None]:
