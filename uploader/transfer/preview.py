@@ -10,9 +10,8 @@ import msgspec
 from uploader.concurrency import in_thread
 from uploader.errors import ExitStatus, SourceNotFound
 from uploader.figshare.models import Account, File, Item
-from uploader.figshare.retry import poll
 from uploader.items.checks import check_project
-from uploader.items.reconcile import GONE_AFTER, once_visible
+from uploader.items.reconcile import once_visible
 from uploader.sources.models import Selection, remote_path
 from uploader.text import composed
 from uploader.transfer.compare import Match, remote_match
@@ -23,7 +22,7 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events, renewal_events
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import check_none_lost, is_sent_again
+from uploader.transfer.recheck import PAUSES, check_none_lost, is_sent_again
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
@@ -159,8 +158,8 @@ async def preview(
 async def _list(
     api: Service, state: JobState | None, item_id: int, settle: float
 ) -> tuple[Item, dict[str, list[File]]]:
-    """List the item's files; again, for a while, if it seems not to exist or not to hold what was sent: the server may
-    have answered from an old copy of its data. Raises ItemNotFound.
+    """List the item's files; again, as the upload looks again, if it seems not to exist or not to hold what was sent:
+    the server may have answered from an old copy of its data. Raises ItemNotFound.
     """
     if state is None:
         return await files_by_path(api, item_id)
@@ -169,13 +168,20 @@ async def _list(
     async def ask() -> tuple[Item, dict[str, list[File]]]:
         return await once_visible(partial(files_by_path, api, item_id), visible_within(api, state, settle), api.clock)
 
-    async def look() -> tuple[Item, dict[str, list[File]]] | None:
-        item, remote = await ask()
+    def differing(item: Item, remote: Mapping[str, Sequence[File]]) -> list[tuple[Transfer, Match]]:
         by_id = {file.id: file for files_there in remote.values() for file in files_there}
-        matches = (remote_match(t, by_id.get(t.file_id or 0), item.folders)[0] for t in sent)
-        return (item, remote) if all(match is Match.SAME for match in matches) else None
+        matches = ((t, remote_match(t, by_id.get(t.file_id or 0), item.folders)[0]) for t in sent)
+        return [(t, match) for t, match in matches if match is not Match.SAME]
 
-    return await poll(look, min(GONE_AFTER, settle), api.clock) or await ask()
+    item, remote = await ask()
+    suspects = differing(item, remote)
+    for pause in PAUSES:
+        if not suspects:
+            break
+        await api.clock.sleep(min(pause, settle))
+        item, remote = await ask()
+        suspects = [(t, match) for t, match in differing(item, remote) if is_sent_again(t, match)]
+    return item, remote
 
 
 def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bool) -> ExitStatus:

@@ -70,7 +70,7 @@ class ItemCheck(msgspec.Struct, frozen=True, kw_only=True):
     public: bool = False
     """True if the item has been published, by this job or otherwise."""
     unseen: frozenset[int] = frozenset()
-    """Own files that only the record of a damaged journal knows, and that the item did not show in their places."""
+    """Own files that only the record of a damaged journal knows, and that the item did not show: see `_unseen`."""
 
 
 def forget_events(check: ItemCheck) -> list[ev.SourceSkipped]:
@@ -78,7 +78,7 @@ def forget_events(check: ItemCheck) -> list[ev.SourceSkipped]:
     return [ev.SourceSkipped(printable(transfer.path), FORGOTTEN) for transfer in check.forgotten]
 
 
-_PAUSES = (0.0, 1.0, GONE_AFTER - 1.0)
+PAUSES = (0.0, 1.0, GONE_AFTER - 1.0)
 """Seconds before files that seem to be gone are read again, each time; others, and many, are read once more."""
 _MAX_SINGLE = 20
 """Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
@@ -193,7 +193,8 @@ def _unseen(state: JobState, others: Mapping[int, File], folders: Mapping[int, s
         file = others.get(file_id)
         if file is None:
             return False
-        return file_id in folders or place_hash(file.path_among(folders)) == place
+        path = file.download_url if file.is_link_only else file.path_among(folders)
+        return file_id in folders or place_hash(path) == place
 
     kept = state.files_on_record.items()
     return frozenset(i for i, file in kept if not (state.owns(i) or is_seen(i, file.place)))
@@ -280,7 +281,7 @@ async def _confirm(
 ) -> tuple[_RemoteFiles, Mapping[int, str]]:
     """Read suspicious files again: once if they differ, up to three times if they seem gone."""
     folders: Mapping[int, str] = {}
-    for pause in _PAUSES if len(suspects) <= _MAX_SINGLE else _PAUSES[:1]:
+    for pause in PAUSES if len(suspects) <= _MAX_SINGLE else PAUSES[:1]:
         await api.clock.sleep(min(pause, settle))
         remote = await _read_again(api, state, item_id, suspects, remote)
         folders = (await read_item(api, state, item_id, settle)).folders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.fakes.world import ENDPOINT, KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import Stored
 from uploader.errors import FigupError, ItemNotFound
 from uploader.figshare.settings import RetryPolicy, Settings
+from uploader.sources.models import Sources
 from uploader.transfer.client import Client
 from uploader.transfer.destination.options import ItemOptions
 from uploader.transfer.options import OnConflict, Options
@@ -360,3 +362,58 @@ async def test_a_new_item_that_rejects_a_file_is_asked_again_if_retries_are_allo
         patch.setattr(world, "client", lambda *_: Client("t0ken", state_dir=world.folder / "state", settings=settings))
         assert await world.upload(source, title=TITLE) == status
     assert await world.upload(source, title=TITLE) == 0
+
+
+@pytest.mark.parametrize(("files", "max_errors"), [(2, 1), (3, 2), (2, None)])
+async def test_an_item_of_which_every_file_is_rejected_is_removed(
+    world: World, files: int, max_errors: int | None
+) -> None:
+    sources = [world.source(str(number), CONTENT[number:]) for number in range(files)]
+    world.figshare.fail("initiate", Fault.REJECTED, times=100)
+    assert await world.upload(sources, title=TITLE, options=Options(max_errors=max_errors)) == 1
+    assert not world.figshare.stored_items
+
+
+async def test_a_file_on_record_that_a_person_removed_is_waited_for_once(world: World) -> None:
+    source, item = str(Path(world.source("set/a", CONTENT)).parent), world.figshare.add_item(TITLE)
+    corrupt(world, 4)
+    for _ in range(2):
+        assert await world.upload(source, item=item.id) == 5
+    world.figshare.on_request.clear()
+    Stored(world).restore(0)
+    (stored,) = world.figshare.stored_items.values()
+    del stored.files[min(stored.files)]
+    for longest in (Options().settle_timeout + 1, 1.0):
+        began = world.clock.monotonic()
+        assert await world.upload(source, item=item.id) == 0, world.error
+        assert world.clock.monotonic() - began <= longest
+    assert world.contents(item.id) == [("set/a", md5(CONTENT))]
+
+
+async def test_a_link_on_record_is_seen(world: World) -> None:
+    item, address = world.figshare.add_item(TITLE), "https://example.org/data"
+    what = Sources(paths=(world.source("a", CONTENT),), links=(address,))
+    assert await world.upload(what, item=item.id) == 0
+    Stored(world).restore_journal(0)
+    shutil.rmtree(world.folder / "copy")
+    assert await world.upload(what, item=item.id) == 0
+    stored = Stored(world)
+    for length in stored.cuts[:3]:
+        stored.restore(length)
+        (now,) = world.figshare.stored_items.values()
+        now.files[1] = StoredFile(1, "x", 0, link=address, status="available")
+        began = world.clock.monotonic()
+        assert await world.upload(what, item=item.id) == 0, world.error
+        assert world.clock.monotonic() - began < 5
+
+
+async def test_the_dry_run_reads_what_a_person_changed_twice(world: World) -> None:
+    sources, item = [world.source(str(number), CONTENT) for number in range(3)], world.figshare.add_item(TITLE)
+    assert await world.upload(sources, item=item.id) == 0
+    item.files[min(item.files)].name = "mine"
+    world.figshare.log.clear()
+    began = world.clock.monotonic()
+    async with world.client() as client:
+        assert (await client.preview(sources, item=item.id)).exit_status == 1
+    assert world.figshare.log.count("files") == 2
+    assert world.clock.monotonic() == began

@@ -30,6 +30,9 @@ async def check_files(run: JobRun) -> ItemCheck:
     Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
     """
     settle, forget = run.options.settle_timeout, run.options.forget_missing
+    if run.unseen_until is None:
+        run.unseen_until = run.clock.monotonic() + settle
+    until = run.unseen_until
 
     async def attempt() -> ItemCheck | None:
         try:
@@ -38,7 +41,9 @@ async def check_files(run: JobRun) -> ItemCheck:
             if all(run.state.transfers[index].path != error.path for index in run.verified):
                 raise  # of an earlier run
             return None
-        is_old = found.unseen or any(transfer.index in run.verified for transfer, _, _ in found.lost)
+        is_old = (found.unseen and run.clock.monotonic() < until) or any(
+            transfer.index in run.verified for transfer, _, _ in found.lost
+        )
         return None if is_old else found
 
     with run.stop.interruptible():

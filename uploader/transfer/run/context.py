@@ -117,6 +117,10 @@ class JobRun:
     """Whether Figshare requires an MD5 to initiate; None while unknown."""
     described: bool = False
     """True once this run changed the item's metadata."""
+    unseen_until: float | None = None
+    """Until when (monotonic seconds) own files that the item does not show may still appear; None before the closing
+    check.
+    """
     item_is_public: bool = False
     """True once a closing check found the item published, by this job or otherwise."""
 
