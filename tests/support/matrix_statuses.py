@@ -99,7 +99,7 @@ FILE: Exceptions = (
 
 def status(row: Request, fault: str, how: str) -> int:
     """The exit status of a cell; `how` is `once` or `every time`."""
-    is_new = not (row.given or row.link)
+    is_new = not (row.given or (row.link and row.kind != "initiate"))
     known: Exceptions = (
         *(GIVING_UP if row.cancel else ()),
         *(NEW_ITEM if is_new else ()),

@@ -679,7 +679,8 @@ async def test_a_plan_that_is_cut_or_damaged_anywhere_is_made_again(
                 nonlocal size
                 size = len(plan)
                 # Times and paths differ from round to round, and with them the size of a compressed plan.
-                return plan[:at] if is_cut else flip(plan, min(at, size - 1))
+                at = min(at, size - 1)
+                return plan[:at] if is_cut else flip(plan, at)
 
             (survey / "nothing").mkdir()
             await damage_plan(world, survey, damage)

@@ -182,10 +182,11 @@ class Planner:
         own = transfer.owned_ids().union(transfer.lost)
         if transfer.foreign:
             own.discard(transfer.file_id)
+        recovered = self._state is not None and self._state.recovered
         if self._state is not None:
             own.update(self._state.own_at(transfer.place))
         others = [file for file in there if file.id not in own]
-        if transfer.record_lost:
+        if transfer.record_lost or recovered:
             others = [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
         elif self._api is not None and self._options.on_conflict != "replace":
             others = await self._without_late(self._api, transfer, others)
