@@ -30,7 +30,7 @@ from uploader.transfer.journal.log import read_synced, synced_path
 from uploader.transfer.journal.sync_facts import KeptFile, OnRecord, most_important
 from uploader.transfer.options import OnConflict, Options
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.search]
 
 
 async def planned(world: World, what: str | Sources, target: dict[str, Any]) -> int:

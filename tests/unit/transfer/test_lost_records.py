@@ -20,7 +20,7 @@ from uploader.transfer.journal.log import encode_synced, read_synced
 from uploader.transfer.journal.sync_facts import KeptFile, OnRecord, place_hash
 from uploader.transfer.options import Options
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.search]
 
 LINK = "https://example.org/data.bin"
 AT = ["send_part", *(pytest.param(at, marks=pytest.mark.exhaustive) for at in ("initiate", "complete", "delete_file"))]
