@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -168,20 +168,23 @@ async def _list(
     async def ask() -> tuple[Item, dict[str, list[File]]]:
         return await once_visible(partial(files_by_path, api, item_id), visible_within(api, state, settle), api.clock)
 
-    def differing(item: Item, remote: Mapping[str, Sequence[File]]) -> list[tuple[Transfer, Match]]:
-        by_id = {file.id: file for files_there in remote.values() for file in files_there}
-        matches = ((t, remote_match(t, by_id.get(t.file_id or 0), item.folders)[0]) for t in sent)
-        return [(t, match) for t, match in matches if match is not Match.SAME]
-
     item, remote = await ask()
-    suspects = differing(item, remote)
+    suspects = [t for t, match, _ in _compared(sent, remote, item.folders) if match is not Match.SAME]
     for pause in PAUSES:
         if not suspects:
             break
         await api.clock.sleep(min(pause, settle))
         item, remote = await ask()
-        suspects = [(t, match) for t, match in differing(item, remote) if is_sent_again(t, match)]
+        suspects = [t for t, match, _ in _compared(sent, remote, item.folders) if is_sent_again(t, match)]
     return item, remote
+
+
+def _compared(
+    transfers: Iterable[Transfer], existing: Mapping[str, Sequence[File]], folders: Mapping[int, str]
+) -> Iterator[tuple[Transfer, Match, str]]:
+    """Compare verified transfers with the item's files of their ids: see `remote_match`."""
+    by_id = {file.id: file for files_there in existing.values() for file in files_there}
+    return ((t, *remote_match(t, by_id.get(t.file_id or 0), folders)) for t in transfers)
 
 
 def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bool) -> ExitStatus:
@@ -243,8 +246,7 @@ def _rechecked(
     Before that, a finished job sends again what is gone; another one leaves it to the next run.
     """
     again = state.finished and all(file.status == "done" for file in files)
-    by_id = {file.id: file for files_there in existing.values() for file in files_there}
-    matches = {t.file_id: (t, *remote_match(t, by_id.get(t.file_id or 0), folders)) for t in state.active}
+    matches = {compared[0].file_id: compared for compared in _compared(state.active, existing, folders)}
     return [
         _finished(file, *matches[file.file_id], again=again)
         if file.status == "done" and file.file_id in matches
@@ -302,14 +304,12 @@ def _orphaned(
         if isinstance(change, ev.SourceDropped | ev.SourceSkipped):
             state.apply(change)
     orphaned = state.orphaned
-    by_id = {file.id: file for files_there in existing.values() for file in files_there} if orphaned else {}
-    matches = ((t, *remote_match(t, by_id.get(t.file_id or 0), item.folders)) for t in orphaned)
     return [
         msgspec.structs.replace(
             _missing_file(t, f"no longer exists here, and {difference}"),
             status="unverified" if match is Match.UNKNOWN else "lost",
         )
-        for t, match, difference in matches
+        for t, match, difference in (_compared(orphaned, existing, item.folders) if orphaned else ())
         if match is not Match.SAME
     ]
 

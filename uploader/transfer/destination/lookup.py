@@ -142,8 +142,9 @@ async def _count_if_ours(run: JobRun, item_id: int, *, in_time: bool) -> int | N
     ItemNotFound.
     """
     files = [file async for file in run.api.files(item_id)]
-    ours = await (_could_be_ours(run, item_id, files) if files else is_as_created(run, item_id))
-    return len(files) if ours and (files or in_time) else None
+    if files:
+        return len(files) if await _could_be_ours(run, item_id, files) else None
+    return 0 if in_time and await is_as_created(run, item_id) else None
 
 
 async def _could_be_ours(run: JobRun, item_id: int, files: Sequence[File]) -> bool:

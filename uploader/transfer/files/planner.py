@@ -124,15 +124,13 @@ class Planner:
         remote_files = self._links.get(chosen.path, ()) if chosen.link else self._remote.get(remote, ())
         if transfer is not None and (file := reappeared(transfer, remote_files)) is not None:
             return _plan(chosen, "begun", "resume", file.id, left=0)
-        others = [file for file in remote_files if file.id not in own]
+        others: Sequence[File] = [file for file in remote_files if file.id not in own]
         if self._api is not None and transfer is not None:
             found = await self._plan_search(self._api, chosen, transfer, others)
             if found is not None:
                 return found
-        if transfer is not None and transfer.record_lost:
-            others = [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
-        elif self._api is not None and transfer is not None and self._options.on_conflict != "replace":
-            others = await self._without_late(self._api, transfer, others)
+        if transfer is not None:
+            others = await self._without_unfinished(transfer, others, lost=transfer.record_lost)
         if not others or self._api is None:
             return _plan(chosen, self._new, "link" if chosen.link else "send", None)
         on_conflict = self._options.on_conflict
@@ -182,14 +180,12 @@ class Planner:
         own = transfer.owned_ids().union(transfer.lost)
         if transfer.foreign:
             own.discard(transfer.file_id)
-        recovered = self._state is not None and self._state.recovered
-        if self._state is not None:
+        lost = transfer.record_lost
+        if self._state is not None and self._state.recovered:
             own.update(self._state.own_at(transfer.place))
-        others = [file for file in there if file.id not in own]
-        if transfer.record_lost or recovered:
-            others = [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
-        elif self._api is not None and self._options.on_conflict != "replace":
-            others = await self._without_late(self._api, transfer, others)
+            lost = True
+        there = [file for file in there if file.id not in own]
+        others = await self._without_unfinished(transfer, there, lost=lost)
         if not others or self._api is None:
             return plan
         on_conflict = effective_policy(transfer, self._options.on_conflict)
@@ -298,10 +294,16 @@ class Planner:
         if lost and self._api is not None and self._state is not None and self._state.recovered:
             self._state.apply(ev.UploadLost(transfer.index))
 
-    async def _without_late(self, api: Service, transfer: Transfer, others: Sequence[File]) -> list[File]:
-        """Leave out late unfinished files, which do not prevent sending: see `conflicts.find_late`."""
+    async def _without_unfinished(self, transfer: Transfer, others: Sequence[File], *, lost: bool) -> Sequence[File]:
+        """Leave out unfinished files that do not prevent sending: late ones (see `conflicts.find_late`), or all of them
+        if the transfer's record may be lost.
+        """
+        if lost:
+            return [file for file in others if classify(file, Expected()) is not Match.UNFINISHED]
         item_id = self._state.item_id if self._state is not None else None
-        late = await find_late(api, item_id, transfer, others, self._read_owners) if item_id is not None else ()
+        if self._api is None or item_id is None or self._options.on_conflict == "replace":
+            return others
+        late = await find_late(self._api, item_id, transfer, others, self._read_owners)
         return [file for file in others if file.id not in late]
 
     async def _read_owners(self) -> Mapping[int, str]:
