@@ -123,7 +123,7 @@ def test_files_in_progress_stop_gracefully_when_too_many_failed(bare_figup: Figu
     point(bare_figup, sandbox)
     big, small = bare_figup.cwd / "big.bin", bare_figup.cwd / "small.bin"
     big.write_bytes(os.urandom(20_000_000))
-    small.write_bytes(os.urandom(30_000))
+    small.write_bytes(os.urandom(1_000_000))  # its part takes a second, in which the other file's parts start
     manifest = bare_figup.cwd / "set.csv"
     manifest.write_text(f"path,md5\nbig.bin,\nsmall.bin,{'0' * 32}\n")
     command = ("upload", "--manifest", "set.csv", "--max-errors", "0", "--connections", "4", "--api-rate", "1000")
