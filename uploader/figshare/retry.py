@@ -67,17 +67,19 @@ async def poll(
 ) -> T | None:
     """Call `check` until it returns something; return None if it returned nothing for `time_limit` seconds.
 
-    It is called at once, after pauses that grow by `factor` up to `max_pause`, and once more at the end. `wait`
-    replaces the clock's sleep, for callers that report their pauses.
+    It is called at once, after pauses that grow by `factor` up to `max_pause`, and once more at the end: a slow call
+    that began before the end may have seen what was true when it began. `wait` replaces the clock's sleep, for callers
+    that report their pauses.
     """
     deadline = clock.monotonic() + time_limit
     pause = first_pause
     while True:
+        began = clock.monotonic()
         result = await check()
-        remaining = deadline - clock.monotonic()
-        if result is not None or remaining <= 0:
+        if result is not None or began >= deadline:
             return result
-        await (wait or clock.sleep)(min(pause, remaining))
+        if (remaining := deadline - clock.monotonic()) > 0:
+            await (wait or clock.sleep)(min(pause, remaining))
         pause = min(pause * factor, max_pause)
 
 

@@ -145,6 +145,16 @@ def remote_match(transfer: Transfer, file: File | None, folders: Mapping[int, st
     return match, "" if match is Match.SAME else f"file {transfer.file_id} {_difference(match, file, expected, folder)}"
 
 
+def is_only_unplaced(transfer: Transfer, file: File | None, folders: Mapping[int, str]) -> bool:
+    """Return True if the remote file of a verified transfer differs only in that the item gives no folder for it.
+
+    It was moved out of its folder, or the item was read from a copy of the server's data that is older than the file.
+    """
+    if file is None or not folders or file.id in folders:
+        return False
+    return classify(file, expected_of(transfer), transfer.folder) is Match.SAME
+
+
 def _difference(match: Match, file: File | None, expected: Expected, folder: str | None) -> str:
     """Describe how a remote file differs, as a predicate."""
     if file is None or match is Match.MISSING:

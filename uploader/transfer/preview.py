@@ -22,7 +22,7 @@ from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events, renewal_events
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import PAUSES, check_none_lost, is_sent_again
+from uploader.transfer.recheck import check_none_lost, is_sent_again, is_suspicious, looks_again
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
@@ -170,12 +170,13 @@ async def _list(
 
     item, remote = await ask()
     suspects = [t for t, match, _ in _compared(sent, remote, item.folders) if match is not Match.SAME]
-    for pause in PAUSES:
+    for pause, waited in looks_again(settle):
         if not suspects:
             break
-        await api.clock.sleep(min(pause, settle))
+        await api.clock.sleep(pause)
         item, remote = await ask()
-        suspects = [t for t, match, _ in _compared(sent, remote, item.folders) if is_sent_again(t, match)]
+        there = _by_id(remote)
+        suspects = [t for t in sent if is_suspicious(t, there.get(t.file_id or 0), item.folders, waited)]
     return item, remote
 
 
@@ -183,8 +184,12 @@ def _compared(
     transfers: Iterable[Transfer], existing: Mapping[str, Sequence[File]], folders: Mapping[int, str]
 ) -> Iterator[tuple[Transfer, Match, str]]:
     """Compare verified transfers with the item's files of their ids: see `remote_match`."""
-    by_id = {file.id: file for files_there in existing.values() for file in files_there}
-    return ((t, *remote_match(t, by_id.get(t.file_id or 0), folders)) for t in transfers)
+    there = _by_id(existing)
+    return ((t, *remote_match(t, there.get(t.file_id or 0), folders)) for t in transfers)
+
+
+def _by_id(existing: Mapping[str, Sequence[File]]) -> dict[int, File]:
+    return {file.id: file for files in existing.values() for file in files}
 
 
 def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bool) -> ExitStatus:

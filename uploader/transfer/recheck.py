@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import anyio
@@ -24,6 +24,7 @@ from uploader.transfer.compare import (
     expected_of,
     find_duplicate,
     forgotten_files,
+    is_only_unplaced,
     late_files,
     md5_pending,
     no_longer_held,
@@ -78,14 +79,34 @@ def forget_events(check: ItemCheck) -> list[ev.SourceSkipped]:
     return [ev.SourceSkipped(printable(transfer.path), FORGOTTEN) for transfer in check.forgotten]
 
 
-PAUSES = (0.0, 1.0, GONE_AFTER - 1.0)
-"""Seconds before files that seem to be gone are read again, each time; others, and many, are read once more."""
+_PAUSES = (0.0, 1.0, GONE_AFTER - 1.0, 4.0, 8.0, 15.0)
+"""Seconds before suspicious files are read again, each time: see `is_suspicious`."""
 _MAX_SINGLE = 20
-"""Files that are requested one by one to check a listing; for more, one more listing is cheaper."""
+"""Files that are requested one by one to check a listing; for more, one listing after GONE_AFTER is cheaper."""
 _RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
 """Matches after which the file is sent again. Any other difference was made by a person and is reported as a conflict,
 unless the file was never this job's: then it is sent.
 """
+
+
+def looks_again(settle: float, *, many: bool = False) -> Iterator[tuple[float, float]]:
+    """Yield the seconds to wait before each further look at suspicious files, and those waited by then in all."""
+    waited = 0.0
+    for pause in (GONE_AFTER, *_PAUSES[3:]) if many else _PAUSES:
+        pause = min(pause, settle - waited)
+        waited += pause
+        yield pause, waited
+        if waited >= settle:
+            break
+
+
+def is_suspicious(transfer: Transfer, file: File | None, folders: Mapping[int, str], waited: float) -> bool:
+    """Return True if, after that many seconds, a verified transfer's remote file may still come from an old copy of the
+    server's data: it seems to be in no folder, or, in the first seconds, not to be sent.
+    """
+    if is_only_unplaced(transfer, file, folders):
+        return True
+    return waited < GONE_AFTER and is_sent_again(transfer, remote_match(transfer, file, folders)[0])
 
 
 def is_sent_again(transfer: Transfer, match: Match) -> bool:
@@ -279,13 +300,15 @@ def _is_as_sent(file: File, transfer: Transfer) -> bool:
 async def _confirm(
     api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles, settle: float
 ) -> tuple[_RemoteFiles, Mapping[int, str]]:
-    """Read suspicious files again: once if they differ, up to three times if they seem gone."""
+    """Read suspicious files again: once if they differ, more often if the answers may be old."""
     folders: Mapping[int, str] = {}
-    for pause in PAUSES if len(suspects) <= _MAX_SINGLE else PAUSES[:1]:
-        await api.clock.sleep(min(pause, settle))
+    for pause, waited in looks_again(settle, many=len(suspects) > _MAX_SINGLE):
+        await api.clock.sleep(pause)
         remote = await _read_again(api, state, item_id, suspects, remote)
         folders = (await read_item(api, state, item_id, settle)).folders
-        suspects = [t for t in suspects if is_sent_again(t, remote_match(t, remote.of(t), folders)[0])]
+        # Of all files: this answer may be older than the one before.
+        everyone = (*state.active, *state.orphaned)
+        suspects = [t for t in everyone if is_suspicious(t, remote.of(t), folders, waited)]
         if not suspects:
             break
     return remote, folders

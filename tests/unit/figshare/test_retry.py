@@ -124,6 +124,20 @@ async def test_polling_never_pauses_for_long() -> None:
 
 
 @pytest.mark.anyio
+async def test_polling_checks_once_more_after_a_slow_check() -> None:
+    """What it saw may be what was true when it began."""
+    clock, looks = FakeClock(), []
+
+    async def look() -> str | None:
+        looks.append(clock.time - 1000)
+        await clock.sleep(40)
+        return "there" if len(looks) == 2 else None
+
+    assert await poll(look, 30, clock) == "there"
+    assert looks == [0, 40]
+
+
+@pytest.mark.anyio
 async def test_polling_returns_the_first_result_and_checks_at_least_once() -> None:
     answers = iter([None, "", "never"])
 

@@ -417,3 +417,79 @@ async def test_the_dry_run_reads_what_a_person_changed_twice(world: World) -> No
         assert (await client.preview(sources, item=item.id)).exit_status == 1
     assert world.figshare.log.count("files") == 2
     assert world.clock.monotonic() == began
+
+
+async def test_a_look_that_began_before_its_time_limit_is_not_believed(world: World) -> None:
+    """The first listing is from before both bad copies, and reading it takes longer than a file may be hidden."""
+    item = world.figshare.add_item(TITLE)
+    source = str(Path(world.source("set/a", CONTENT)).parent)
+    world.figshare.behind = lambda _: 0.0
+    corrupt(world, 2)
+    assert await world.upload(source, item=item.id) == 5
+    world.figshare.on_request.clear()
+    Stored(world).restore_journal(0)
+    listings = 0
+
+    def behind(request: str) -> float:
+        nonlocal listings
+        if request != "files" or "delete_file" not in world.figshare.log:
+            return 0.0
+        listings += 1
+        return 3600.0 if listings == 1 else 0.0
+
+    async def wait(request: str) -> None:
+        if (request, listings) == ("item", 1):
+            await world.clock.sleep(Options().settle_timeout + 10)
+
+    world.figshare.behind, world.figshare.gate = behind, wait
+    assert await world.upload(source, item=item.id) == 0
+    assert world.contents(item.id) == [("set/a", md5(CONTENT))]
+
+
+@pytest.mark.parametrize("count", [2, 25])
+@pytest.mark.parametrize("added", [True, False], ids=["with a new file", "unchanged"])
+@pytest.mark.parametrize(("seconds", "status"), [(2.0, 0), (12.0, 0), (600.0, 1)])
+async def test_a_file_is_in_no_folder_only_if_every_copy_says_so(
+    world: World, count: int, seconds: float, status: int, *, added: bool
+) -> None:
+    """The listings of the item's files are up to date, but the item, which has their folders, is not."""
+    item = world.figshare.add_item(TITLE)
+    source = str(Path(world.source("set/first", CONTENT)).parent)
+    world.figshare.behind = lambda _: 0.0
+    assert await world.upload(source, item=item.id) == 0
+    await world.clock.sleep(4000)
+    for number in range(count):
+        world.source(f"set/{number}", CONTENT)
+    assert await world.upload(source, item=item.id) == 0
+    if added:
+        world.source("set/new", CONTENT)
+    lag(world, frozenset({"item"}), seconds, every=1)
+    async with world.client() as client:
+        assert (await client.preview(source, item=item.id)).exit_status == status
+    assert await world.upload(source, item=item.id) == status
+    assert len(item.files) == 1 + count + added
+
+
+async def test_an_older_second_answer_makes_no_other_file_wrong(world: World) -> None:
+    """A file that a person has renamed is read again; now another one seems to be in no folder."""
+    item = world.figshare.add_item(TITLE)
+    source = str(Path(world.source("set/a", CONTENT)).parent)
+    world.figshare.behind = lambda _: 0.0
+    assert await world.upload(source, item=item.id) == 0
+    await world.clock.sleep(4000)
+    for name in ("b", "c"):
+        world.source(f"set/{name}", CONTENT)
+    assert await world.upload(source, item=item.id) == 0
+    (renamed,) = [file for file in item.files.values() if file.name == "c"]
+    renamed.name = "mine"
+    items = 0
+
+    def behind(request: str) -> float:
+        nonlocal items
+        items += request == "item"
+        return 60.0 if request == "item" and items == 2 else 0.0
+
+    world.figshare.behind = behind
+    assert await world.upload(source, item=item.id) == 1
+    assert world.error is not None
+    assert "is named mine" in str(world.error)

@@ -35,15 +35,15 @@ async def check_files(run: JobRun) -> ItemCheck:
     until = run.unseen_until
 
     async def attempt() -> ItemCheck | None:
+        began = run.clock.monotonic()
         try:
             found = await check_item(run.api, run.state, settle, forget=forget)
         except (Conflict, Md5Pending) as error:
             if all(run.state.transfers[index].path != error.path for index in run.verified):
                 raise  # of an earlier run
             return None
-        is_old = (found.unseen and run.clock.monotonic() < until) or any(
-            transfer.index in run.verified for transfer, _, _ in found.lost
-        )
+        is_lost = any(transfer.index in run.verified for transfer, _, _ in found.lost)
+        is_old = is_lost or (found.unseen and began < until)
         return None if is_old else found
 
     with run.stop.interruptible():
@@ -170,7 +170,7 @@ async def _replace_forgotten(run: JobRun, transfer: Transfer, files: Sequence[Fi
     """Decide again about files whose planned replacement the journal may have lost; True if they were replaced. Files
     that appeared in this run are kept, as with an intact journal. `until`: see `_still_exists`. Raises Conflict.
     """
-    on_conflict = effective_policy(transfer, run.options.on_conflict)
+    on_conflict = effective_policy(run.options.on_conflict, record_lost=transfer.record_lost)
     if run.listing.is_loaded:
         listed = run.listing.foreign_files.get(transfer.remote_path, ())
         before = {file.id for file in listed if file.status != "created"}
