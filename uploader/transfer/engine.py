@@ -115,6 +115,7 @@ class Engine:
                 with anyio.CancelScope(shield=True):
                     await self._run.journal.commit()
         if self._aborted:
+            self._run.stop.end_abort()
             raise SomeFilesFailed(self._abort_message())
         if self._run.stop.requested and len(self._finished) < len(self._run.state.transfers):
             raise interruption(self._run.state, self._run.progress, at_deadline=self._run.stop.at_deadline)
@@ -317,7 +318,7 @@ class Engine:
         if too_many and len(self._run.state.transfers) > 1 and not stop.requested:
             # Before any await, so that no more files fail than allowed.
             self._aborted = True
-            stop.request()
+            stop.abort()
         if transfer.state in UNFINISHED and not isinstance(error, Md5Pending):
             await self._run.commit(ev.Failed(transfer.index, code=error.code, message=error.message))
         self._run.notify(

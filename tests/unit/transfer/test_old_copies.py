@@ -493,3 +493,28 @@ async def test_an_older_second_answer_makes_no_other_file_wrong(world: World) ->
     assert await world.upload(source, item=item.id) == 1
     assert world.error is not None
     assert "is named mine" in str(world.error)
+
+
+@pytest.mark.parametrize("who", ["the engine", "the user"])
+async def test_a_stop_ends_the_look_at_an_item_of_which_every_file_is_rejected(world: World, who: str) -> None:
+    sources = [world.source(str(number), CONTENT[number:]) for number in range(2)]
+    world.figshare.fail("initiate", Fault.REJECTED, times=100)
+    world.figshare.fail("detail", ItemNotFound("not found"), times=1000)
+    options = Options(max_errors=1 if who == "the engine" else None, settle_timeout=600.0)
+    async with world.client(options) as client:
+
+        async def stop(request: str) -> None:
+            if (request, who) == ("initiate", "the user") and world.figshare.log.count("initiate") == 3:
+                client.stop()
+
+        world.figshare.gate = stop
+        world.figshare.on_request["files"] = lambda _: client.stop()
+        began = world.clock.monotonic()
+        with pytest.raises(FigupError):
+            await client.upload(sources, title=TITLE)
+        assert world.clock.monotonic() - began < 5
+    world.figshare.on_request.clear()
+    world.figshare.clear_faults()
+    assert await world.upload(sources, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    assert world.contents(item.id) == [(str(number), md5(CONTENT[number:])) for number in range(2)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 
 from uploader.concurrency import Stopped
 from uploader.errors import FigupError, ItemNotFound, PermissionDenied, RequestRejected
@@ -93,8 +93,7 @@ async def remove_unwanted(run: JobRun) -> None:
     """Remove the unwanted item; keep it as the job's item if it is not empty, or was edited since. Raises Stopped."""
     item_id = run.item_id
     try:
-        # The engine requests a stop, too, when it ends because of errors.
-        with nullcontext() if run.stop.requested else run.stop.interruptible():
+        with run.stop.interruptible():
             untouched = await run.once_visible(lambda: is_as_created(run, item_id))
             item = None if untouched else await run.once_visible(lambda: run.api.item(item_id))
         if item is not None:

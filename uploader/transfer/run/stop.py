@@ -26,6 +26,7 @@ class Stop:
     def __init__(self) -> None:
         self.requested = False
         self.at_deadline = False
+        self._by_errors = False
         self._waits: set[anyio.CancelScope] = set()
         self._asked = anyio.Event()
         self._forced = anyio.Event()
@@ -34,9 +35,21 @@ class Stop:
         """Request a stop; a second call has no effect."""
         self.at_deadline = self.at_deadline or (at_deadline and not self.requested)
         self.requested = True
+        self._by_errors = False
         self._asked.set()
         for wait in tuple(self._waits):
             wait.cancel()
+
+    def abort(self) -> None:
+        """Request a stop because too many files failed; `end_abort` withdraws it, unless another request came since."""
+        self.request()
+        self._by_errors = True
+
+    def end_abort(self) -> None:
+        """Withdraw the request of `abort`: nothing of what it stopped is in progress any more."""
+        if self._by_errors:
+            self.requested = self._by_errors = False
+            self._asked = anyio.Event()
 
     def force(self) -> None:
         """Stop now."""
