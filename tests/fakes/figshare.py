@@ -191,7 +191,8 @@ class FakeFigshare:
         self._script: list[tuple[str, range, Fault | Exception]] = []
         self.behind: Callable[[str], float] | None = None
         """Seconds by which the copy of the data is behind that answers a reading request; None: there are no copies."""
-        self._copies: list[tuple[float, dict[int, StoredItem]]] = []
+        self.copies: list[tuple[float, dict[int, StoredItem]]] = []
+        """Earlier copies of the data, each with the time until which it was up to date."""
         """When a request changed something, and what was stored before it; while there are copies."""
 
     # --- what tests do --------------------------------------------------------------------------------------------
@@ -288,10 +289,10 @@ class FakeFigshare:
             return effect()
         now = self.clock.monotonic()
         if name not in READING:
-            self._copies.append((now, copy.deepcopy(self.stored_items)))
+            self.copies.append((now, copy.deepcopy(self.stored_items)))
             return effect()
         since = now - self.behind(name)
-        return self._answer_from(next((items for at, items in self._copies if at > since), self.stored_items), effect)
+        return self._answer_from(next((items for at, items in self.copies if at > since), self.stored_items), effect)
 
     def _answer_from(self, items: dict[int, StoredItem], effect: Callable[[], T]) -> T:
         now, self.stored_items = self.stored_items, items

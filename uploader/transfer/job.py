@@ -286,10 +286,9 @@ async def finish_item(job: OpenJob, run: JobRun, check: ItemCheck) -> Report:
     async def finish() -> None:
         if run.state.item_state is ItemState.CREATED:
             await learn_address(run)
-        found = check
         if await resolve_others(run, check) or check.unseen:
-            found = await check_files(run)
-        await remove_late_files(run, found.late)
+            await check_files(run)
+        await remove_late_files(run, check.late)
         await remove_late_items(run)
         await anyio.to_thread.run_sync(_write_manifests, job)
         await ensure_description(run)

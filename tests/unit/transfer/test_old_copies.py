@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -518,3 +519,38 @@ async def test_a_stop_ends_the_look_at_an_item_of_which_every_file_is_rejected(w
     assert await world.upload(sources, title=TITLE) == 0
     (item,) = world.figshare.stored_items.values()
     assert world.contents(item.id) == [(str(number), md5(CONTENT[number:])) for number in range(2)]
+
+
+async def test_a_finished_job_removes_the_late_file_that_its_first_look_saw(world: World) -> None:
+    source = world.source("a", CONTENT)
+    world.figshare.files_lag = 600.0
+    world.figshare.fail("initiate", Fault.LOST_AFTER)
+
+    async def show(request: str) -> None:
+        if request == "initiate" and "initiate" in world.figshare.log:
+            world.figshare.files_lag = 0.0
+
+    world.figshare.gate = show
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    late, own = sorted(item.files)
+    assert item.files[late].status == "created"
+    await world.clock.sleep(600.0)
+    world.figshare.behind = lambda _: 0.0
+    # Another job's, which is the earlier one, so that this job's is removed.
+    item.files[1] = StoredFile(1, "a", len(CONTENT), status="available", parts={1: CONTENT})
+    old = copy.deepcopy(world.figshare.stored_items)
+    for file_id in (late, own):
+        del old[item.id].files[file_id]
+    world.figshare.copies.append((world.clock.monotonic(), old))
+    listings = 0
+
+    def behind(request: str) -> float:
+        nonlocal listings
+        listings += request == "files" and "delete_file" in world.figshare.log
+        return 500.0 if request == "files" and listings == 1 else 0.0
+
+    world.figshare.behind = behind
+    world.figshare.log.clear()
+    assert await world.upload(source, title=TITLE) == 0
+    assert item.files.keys() == {1}
