@@ -99,7 +99,7 @@ async def identical_file(run: JobRun, transfer: Transfer, content: SourceSession
         # No such file, or the item was not listed because an earlier run has decided: keep that decision.
         return None
     md5: str | None = None
-    on_conflict = effective_policy(transfer, run.options.on_conflict)
+    on_conflict = effective_policy(run.options.on_conflict, record_lost=transfer.record_lost)
     if on_conflict != "fail" and needs_md5(others, transfer.size):
         md5 = await content.md5()
         content.release()

@@ -76,9 +76,9 @@ def decide(
     return Decision(action="replace", match=match, file=file, replaces=tuple(sorted(other.id for other in existing)))
 
 
-def effective_policy(transfer: Transfer, on_conflict: OnConflict) -> OnConflict:
+def effective_policy(on_conflict: OnConflict, *, record_lost: bool) -> OnConflict:
     """Return the policy for a transfer: if its record is lost, a file equal to its source may be its own upload."""
-    return "skip" if on_conflict == "fail" and transfer.record_lost else on_conflict
+    return "skip" if on_conflict == "fail" and record_lost else on_conflict
 
 
 def advise_replacing(decision: Decision) -> Decision:

@@ -135,7 +135,7 @@ class Planner:
             return _plan(chosen, self._new, "link" if chosen.link else "send", None)
         on_conflict = self._options.on_conflict
         if transfer is not None:
-            on_conflict = effective_policy(transfer, on_conflict)
+            on_conflict = effective_policy(on_conflict, record_lost=transfer.record_lost)
         return await self._plan_conflict(self._api, chosen, others, on_conflict)
 
     async def _plan_known(self, chosen: SourceFile, transfer: Transfer, remote_file: File | None) -> FilePlan:
@@ -188,7 +188,7 @@ class Planner:
         others = await self._without_unfinished(transfer, there, lost=lost)
         if not others or self._api is None:
             return plan
-        on_conflict = effective_policy(transfer, self._options.on_conflict)
+        on_conflict = effective_policy(self._options.on_conflict, record_lost=lost)
         decided = await self._plan_conflict(self._api, chosen, others, on_conflict)
         if decided.action in ("refuse", "skip"):
             return decided
@@ -234,7 +234,12 @@ class Planner:
             and not self._options.restart_changed
         ):
             return _plan_begun(chosen, transfer, self._options, changed=True)
-        return _plan(chosen, "begun", "resume", None, left=chosen.size) if found else None
+        if not found:
+            return None
+        if self._options.restart_changed and not matches_record(transfer, stamp_of(chosen)):
+            plan = _plan_begun(chosen, transfer, self._options, changed=True)
+            return await self._plan_restart(chosen, transfer, plan, others)
+        return _plan(chosen, "begun", "resume", None, left=chosen.size)
 
     def _is_compared(self, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True if the upload would compare the source, as it was planned, with a complete file that it may have

@@ -1,0 +1,66 @@
+"""The dry run of a changed source that is sent again, beside any other file in its place, predicts the upload."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+
+from tests.fakes.figshare import StoredFile, StoredItem
+from tests.fakes.world import World
+from tests.unit.transfer.test_cut_journals import prepare
+from tests.unit.transfer.test_lost_records import cut_last_line
+from uploader.transfer.options import Options
+
+pytestmark = [pytest.mark.anyio, pytest.mark.search]
+
+OLD_SIZE, NEW = 200, b"!" * 290
+OTHERS: dict[str, list[tuple[str, bytes, bytes]]] = {
+    "unfinished": [("created", b"x" * len(NEW), b"")],
+    "unfinished, begun": [("created", b"x" * len(NEW), b"x" * 64)],
+    "unfinished, of another size": [("created", b"x" * 77, b"")],
+    "unfinished, of another size, begun": [("created", b"x" * 77, b"x" * 64)],
+    "unfinished, of the earlier size": [("created", b"x" * OLD_SIZE, b"")],
+    "identical": [("available", NEW, NEW)],
+    "different": [("available", b"x" * len(NEW), b"x" * len(NEW))],
+    "different and unfinished": [("available", b"x" * len(NEW), b"x" * len(NEW)), ("created", b"x" * 77, b"")],
+}
+"""Files of somebody else by what they are, each with its status, the content it shall have, and what of it is there."""
+INTERRUPTED = {"initiated": "initiate 1", "sending": "send_part 2", "verified": "never"}
+CASES = list(itertools.product(OTHERS, ("skip", "replace", "keep", "fail"), INTERRUPTED, (False, True), (False, True)))
+SAMPLE = set(random.Random(12).sample(range(len(CASES)), 40))
+
+
+def add_others(world: World, item: StoredItem, others: str) -> None:
+    """Let somebody else have these files in the place of the first source."""
+    for status, content, there in OTHERS[others]:
+        file_id = next(world.figshare.ids)
+        file = StoredFile(file_id, "a", len(content), folder="set", status=status, parts={1: there} if there else {})
+        file.upload_status = "completed" if status == "available" else "pending"
+        item.files[file_id] = file
+
+
+@pytest.mark.parametrize(
+    ("others", "on_conflict", "interrupted", "named", "damaged"),
+    [
+        pytest.param(*case, marks=[] if number in SAMPLE else pytest.mark.exhaustive)
+        for number, case in enumerate(CASES)
+    ],
+)
+async def test_the_dry_run_of_a_changed_source_agrees(
+    world: World, others: str, on_conflict: Any, interrupted: str, named: bool, damaged: bool
+) -> None:
+    target = await prepare(world, INTERRUPTED[interrupted], named, "skip")
+    (item,) = world.figshare.stored_items.values()
+    add_others(world, item, others)
+    if damaged:
+        cut_last_line(world)
+    world.source("set/a", NEW)
+    target |= {"options": Options(restart_changed=True, on_conflict=on_conflict)}
+    async with world.client(target["options"]) as client:
+        where = {key: target[key] for key in ("item", "title") if key in target}
+        plan = await client.preview(str(world.folder / "set"), **where)
+    status = await world.upload(str(world.folder / "set"), **target)
+    assert plan.exit_status == status, (plan.files, world.error)
