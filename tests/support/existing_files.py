@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from uploader.clock import Clock
+from tests.fakes.clock import VirtualClock
 from uploader.figshare.models import Account, File, Item, Part, Upload
 from uploader.figshare.outcomes import FileGone, UploadGone
 
@@ -34,7 +34,7 @@ class ItemWithFiles:
         self.existing = existing
         self.folders = folders or {}
         self.uploads: list[str] = []
-        self.clock = Clock()
+        self.clock = VirtualClock()
 
     async def account(self) -> Account:
         return Account(id=1)
