@@ -209,12 +209,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Recheck a finished job. None if something must be sent again: a changed source or a lost remote file."""
         try:
             archives = self.states.archives(job.name)
-            reread, forget = self.options.reread, self.options.forget_missing
             with self.listening(self.notify), self.stop.interruptible():
                 check = await job.lock.held_while(
-                    lambda: recheck_finished_job(
-                        self.api, job.state, archives, self.notify, reread=reread, forget=forget
-                    )
+                    lambda: recheck_finished_job(self.api, job.state, archives, self.notify, self.options)
                 )
         except SourceChanged:
             if not self.options.restart_changed:

@@ -12,7 +12,7 @@ import msgspec
 from uploader.errors import Conflict, Facts, FigupError, JournalDamaged, SourceChanged
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
-from uploader.items.reconcile import GONE_AFTER, TIME_LIMIT
+from uploader.items.reconcile import GONE_AFTER
 from uploader.sources.source import FileStamp
 from uploader.text import printable
 from uploader.transfer.compare import (
@@ -38,6 +38,7 @@ from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import FORGOTTEN, JobState
 from uploader.transfer.journal.sync_facts import place_hash
 from uploader.transfer.notices import Listener
+from uploader.transfer.options import Options
 from uploader.transfer.run.listing import list_item, read_item
 from uploader.transfer.run.service import Service
 from uploader.transfer.source_check import check_source, matches_record
@@ -115,18 +116,17 @@ def is_sent_again(transfer: Transfer, match: Match) -> bool:
 
 
 async def recheck_finished_job(
-    api: Service, state: JobState, archives: Archives, notify: Listener, *, reread: bool = False, forget: bool = False
+    api: Service, state: JobState, archives: Archives, notify: Listener, options: Options
 ) -> ItemCheck:
     """Check that the sources are what was sent and that the item still holds them, complete and verified.
 
-    With `reread` all sources are read, even if their times are unchanged; for `forget` see `check_item`, whose errors
-    it raises as well as SourceChanged, SourceNotFound, ChecksumWrong.
+    Raises SourceChanged, SourceNotFound, ChecksumWrong, and the errors of `check_item`.
     """
     changed, read = [], dict[int, FileStamp]()
     sources = [transfer for transfer in state.active if not transfer.link]
-    for transfer in sources if reread else await anyio.to_thread.run_sync(_needs_rehash, sources, archives):
+    for transfer in sources if options.reread else await anyio.to_thread.run_sync(_needs_rehash, sources, archives):
         try:
-            read[transfer.index] = await check_source(transfer, archives, notify, reread=reread)
+            read[transfer.index] = await check_source(transfer, archives, notify, reread=options.reread)
         except SourceChanged as error:
             changed.append(error)
     if changed:
@@ -134,10 +134,10 @@ async def recheck_finished_job(
     # Reading may have taken hours.
     for transfer in await anyio.to_thread.run_sync(_needs_rehash, sources, archives) if read else ():
         await check_source(transfer, archives, notify, read.get(transfer.index))
-    return await check_item(api, state, forget=forget)
+    return await check_item(api, state, options.settle_timeout, forget=options.forget_missing)
 
 
-async def check_item(api: Service, state: JobState, settle: float = TIME_LIMIT, *, forget: bool = False) -> ItemCheck:
+async def check_item(api: Service, state: JobState, settle: float, *, forget: bool = False) -> ItemCheck:
     """List the item and compare every verified file of the job with it: the last check before success is reported.
 
     Raises Conflict if a file was changed there, or it and its source are gone (unless they are to `forget`),

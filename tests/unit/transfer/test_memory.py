@@ -97,7 +97,7 @@ async def test_the_closing_check_keeps_only_ids_of_files_that_are_as_they_were_s
     api: Any = ListedLazily([], {number + 1: FOLDER for number in range(FILES)})
     state = verified_job()
     with measured_memory() as memory:
-        assert await check_item(api, state) == ItemCheck()
+        assert await check_item(api, state, 30.0) == ItemCheck()
     assert memory.peak / FILES < 180, memory.peak / FILES
 
 

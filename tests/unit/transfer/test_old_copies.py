@@ -449,7 +449,7 @@ async def test_a_look_that_began_before_its_time_limit_is_not_believed(world: Wo
 
 @pytest.mark.parametrize("count", [2, 25])
 @pytest.mark.parametrize("added", [True, False], ids=["with a new file", "unchanged"])
-@pytest.mark.parametrize(("seconds", "status"), [(2.0, 0), (12.0, 0), (600.0, 1)])
+@pytest.mark.parametrize(("seconds", "status"), [(2.0, 0), (20.0, 0), (600.0, 1)])
 async def test_a_file_is_in_no_folder_only_if_every_copy_says_so(
     world: World, count: int, seconds: float, status: int, *, added: bool
 ) -> None:

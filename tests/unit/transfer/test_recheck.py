@@ -20,6 +20,7 @@ from uploader.sources.models import Selection, SourceFile
 from uploader.sources.source import FileStamp, stat_source
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import JobState
+from uploader.transfer.options import Options
 from uploader.transfer.recheck import ItemCheck, check_item, recheck_finished_job
 from uploader.transfer.renewal import lost_sources
 from uploader.transfer.source_check import matches_record
@@ -47,7 +48,7 @@ def verified(number: int = 1, path: str = "/x/data.bin", **fields: Any) -> Trans
 async def check(existing: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> ItemCheck:
     api: Any = ItemWithFiles(existing, folders)
     plan = msgspec.structs.replace(PLAN, item=7, title=None)
-    return await check_item(api, JobState(plan=plan, item_id=7, transfers=list(transfers)))
+    return await check_item(api, JobState(plan=plan, item_id=7, transfers=list(transfers)), 30.0)
 
 
 async def test_a_file_that_was_moved_into_a_folder_is_noticed() -> None:
@@ -104,7 +105,7 @@ async def test_a_file_missing_from_a_stale_listing_is_requested() -> None:
         return complete_file(file_id)
 
     api.file = file
-    assert await check_item(api, JobState(plan=PLAN, item_id=7, transfers=[verified()])) == ItemCheck()
+    assert await check_item(api, JobState(plan=PLAN, item_id=7, transfers=[verified()]), 30.0) == ItemCheck()
 
 
 @pytest.mark.parametrize("count", [1, 30])
@@ -126,7 +127,7 @@ async def test_what_a_stale_listing_shows_is_looked_at_again(stale: dict[str, An
     asked: list[int] = []
     api.files, api.file = files, file
     state = JobState(plan=PLAN, item_id=7, transfers=[verified(number) for number in right])
-    assert await check_item(api, state) == ItemCheck()
+    assert await check_item(api, state, 30.0) == ItemCheck()
     assert (len(asked), len(listings)) == ((1, 1) if count == 1 else (0, 0))
 
 
@@ -204,7 +205,7 @@ def sources(tmp_path: Path) -> list[Path]:
 async def recheck(paths: list[Path], transfers: list[Transfer]) -> None:
     api: Any = ItemWithFiles([complete_file(number, name=path.name) for number, path in enumerate(paths, 1)])
     state = JobState(plan=PLAN, item_id=7, transfers=transfers)
-    await recheck_finished_job(api, state, Archives(Path(), Disk()), lambda _: None)
+    await recheck_finished_job(api, state, Archives(Path(), Disk()), lambda _: None, Options())
 
 
 async def of(paths: list[Path]) -> list[Transfer]:
