@@ -20,7 +20,7 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then me=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY
 # Slurm's signal reaches only this shell, which must not wait in the foreground, and passes it on.
 figup=
 trap 'signalled=1; if [ -n "$figup" ]; then kill -TERM "$figup" 2>/dev/null; fi' TERM
-figup upload --deadline auto --grace 60s "$@" &
+figup upload --deadline auto --grace 60s --exclude 'figup-*.log' "$@" &
 figup=$!
 # A trap ends `wait` early. Wait again, until figup has ended and its own exit status is known.
 while signalled=; wait "$figup"; status=$?; [ -n "$signalled" ]; do :; done

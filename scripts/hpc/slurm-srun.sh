@@ -14,4 +14,6 @@
 
 # --join: where a job before it still works, on a node that Slurm has lost, this one helps, and continues alone after it.
 # --state-dir: where all nodes see it, so that each job of the chain continues. FIGUP_STATE_DIR names another folder.
-exec srun --ntasks=1 figup upload --deadline auto --grace 60s --join --state-dir "${FIGUP_STATE_DIR:-$PWD/figup-state}" "$@"
+# --exclude: the logs of the other jobs of the chain, which may be in the folder that is sent.
+exec srun --ntasks=1 figup upload --deadline auto --grace 60s --join --state-dir "${FIGUP_STATE_DIR:-$PWD/figup-state}" \
+  --exclude 'figup-*.log' "$@"

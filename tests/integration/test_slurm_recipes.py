@@ -30,16 +30,21 @@ pytestmark = pytest.mark.timeout(1200)
 
 @dataclass
 class Recipe:
-    """A recipe in a shared folder, with a file to send."""
+    """A recipe in a shared folder, with a file in a folder of its own, where the logs are, too."""
 
     slurm: Slurm
     folder: Path
     env: dict[str, str]
+    source: str = "data.bin"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
 
     def submit(self, script: str, *options: str) -> str:
         """Submit a recipe with options for sbatch; return the job's id."""
-        words: list[str | Path] = [self.folder / script, "data.bin", "--title", self.folder.name, *SLOWLY]
-        return self.slurm.run("sbatch", "--parsable", *options, *words, cwd=self.folder, env=self.env).strip()
+        words: list[str | Path] = [self.folder / script, self.source, "--title", self.folder.name, *SLOWLY]
+        return self.slurm.run("sbatch", "--parsable", *options, *words, cwd=self.data, env=self.env).strip()
 
     def chain(self, jobs: int, minutes: int) -> list[str]:
         """Submit a chain with a limit for each job; return the jobs' ids."""
@@ -47,16 +52,16 @@ class Recipe:
         words: list[str | Path] = [
             self.folder / "slurm-chain.sh",
             str(jobs),
-            "data.bin",
+            self.source,
             "--title",
             self.folder.name,
             *SLOWLY,
         ]
-        return self.slurm.run(*words, cwd=self.folder, env=env).split()
+        return self.slurm.run(*words, cwd=self.data, env=env).split()
 
     def log(self) -> str:
         """What all runs wrote."""
-        return "".join(path.read_text("utf-8") for path in sorted(self.folder.glob("figup-*.log")))
+        return "".join(path.read_text("utf-8") for path in sorted(self.data.glob("figup-*.log")))
 
     def has_begun(self) -> bool:
         """True once a run works on the job."""
@@ -73,8 +78,8 @@ class Recipe:
         item = self.item(sandbox)
         assert item is not None, self.log()
         stored = files_at_rest(sandbox, item)
-        assert [(f["name"], f["computed_md5"], f["status"]) for f in stored] == [
-            ("data.bin", md5_of(self.folder / "data.bin"), "available")
+        assert [(Path(f["name"]).name, f["computed_md5"], f["status"]) for f in stored] == [
+            ("data.bin", md5_of(self.data / "data.bin"), "available")
         ], self.log()
 
 
@@ -84,7 +89,7 @@ def slow_sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
 
 
 @pytest.fixture
-def recipe(slurm: Slurm, slow_sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[[str], Recipe]]:
+def recipe(slurm: Slurm, slow_sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Recipe]]:
     """Makes recipes with names of their own, all in one shared folder."""
     base = slurm.shared / f"recipes-{os.getpid()}-{tmp_path.name}"
     tools = base / "bin"
@@ -98,11 +103,13 @@ def recipe(slurm: Slurm, slow_sandbox: Sandbox, tmp_path: Path) -> Iterator[Call
         "FIGUP_STATE_DIR": str(base / "state"),
     }
 
-    def make(name: str) -> Recipe:
+    def make(name: str, *, source: str = "data.bin") -> Recipe:
         folder = base / name
         shutil.copytree(ROOT / "scripts" / "hpc", folder)
-        (folder / "data.bin").write_bytes(os.urandom(SIZE))
-        return Recipe(slurm, folder, env)
+        made = Recipe(slurm, folder, env, source)
+        made.data.mkdir()
+        (made.data / "data.bin").write_bytes(os.urandom(SIZE))
+        return made
 
     yield make
     slurm.run("scancel", "--user", "root")
@@ -112,7 +119,7 @@ def ended(slurm: Slurm, *jobs: str) -> list[JobInfo]:
     return [slurm.wait(job) for job in jobs]
 
 
-def test_a_time_limit(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
+def test_a_time_limit(slurm: Slurm, recipe: Callable[..., Recipe], slow_sandbox: Sandbox) -> None:
     """Slurm looks at limits every 30 s, so the warning comes 0 to 30 s after the start."""
     requeued, array, chain = recipe("requeue"), recipe("array"), recipe("chain")
     limit = ("--time=1", "--signal=B:TERM@30")
@@ -132,8 +139,10 @@ def test_a_time_limit(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbo
     assert "ended: exit_status=75" in requeued.log() + array.log() + chain.log()
 
 
-def test_signals_and_a_requeue(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
-    signalled, array, again, chain = (recipe(name) for name in ("signalled", "array", "again", "chain"))
+def test_signals_and_a_requeue(slurm: Slurm, recipe: Callable[..., Recipe], slow_sandbox: Sandbox) -> None:
+    """The array and the chain send the folder in which the logs of all tasks and jobs are."""
+    signalled, again = recipe("signalled"), recipe("again")
+    array, chain = recipe("array", source="."), recipe("chain", source=".")
     job, tasks = signalled.submit("slurm-requeue.sh"), array.submit("slurm-array.sh", "--array=3,7")
     other, links = again.submit("slurm-requeue.sh"), chain.chain(2, minutes=5)
     for each in (signalled, array, again, chain):
@@ -151,7 +160,7 @@ def test_signals_and_a_requeue(slurm: Slurm, recipe: Callable[[str], Recipe], sl
         each.check(slow_sandbox)
 
 
-def test_a_cancelled_job_stays_ended(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
+def test_a_cancelled_job_stays_ended(slurm: Slurm, recipe: Callable[..., Recipe], slow_sandbox: Sandbox) -> None:
     alone, array = recipe("alone"), recipe("array")
     job, tasks = alone.submit("slurm-requeue.sh"), array.submit("slurm-array.sh", "--array=1-2")
     for each in (alone, array):
@@ -167,7 +176,7 @@ def test_a_cancelled_job_stays_ended(slurm: Slurm, recipe: Callable[[str], Recip
     assert [slurm.info(each).restarts for each in (job, f"{tasks}_1")] == [0, 0]
 
 
-def test_a_dead_node(slurm: Slurm, recipe: Callable[[str], Recipe], slow_sandbox: Sandbox) -> None:
+def test_a_dead_node(slurm: Slurm, recipe: Callable[..., Recipe], slow_sandbox: Sandbox) -> None:
     alone, array, chain = recipe("alone"), recipe("array"), recipe("chain")
     job = alone.submit("slurm-requeue.sh", "--exclude=n1,n2")
     tasks = array.submit("slurm-array.sh", "--array=1-2", "--cpus-per-task=16", "--exclude=n4")

@@ -164,7 +164,9 @@ def slurm_script(command: Sequence[str], *, tasks: int | None, workers: int | No
     name, *words = command or ("upload",)
     # A download has no such option: what it has received is kept.
     grace = [] if name == "download" else ["--grace", "60s"]
-    added = ["--deadline", "auto", *grace, *shared]
+    # figup knows its own log, but not those of other tasks and jobs, which may be in the folder that is sent.
+    logs = ["--exclude", "figup-*.log"] if name == "upload" else []
+    added = ["--deadline", "auto", *grace, *shared, *logs]
     # What the user says comes last, so that it can change the options.
     line = shlex.join(["figup", name, *added, *words])
     return _SCRIPT.format(

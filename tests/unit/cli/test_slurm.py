@@ -33,7 +33,7 @@ def test_recipes_are_what_the_command_prints(name: str, tasks: int | None) -> No
 
 def test_words_are_quoted_and_the_users_options_come_last() -> None:
     text = slurm_script(("upload", "my data", "--grace", "5s"), tasks=2, workers=None, limit="1:00")
-    line = "figup upload --deadline auto --grace 60s --join --shard auto 'my data' --grace 5s &"
+    line = "figup upload --deadline auto --grace 60s --join --shard auto --exclude 'figup-*.log' 'my data' --grace 5s &"
     assert line in text.splitlines()
     assert "#SBATCH --array=1-2" in text
     assert "#SBATCH --time=1:00" in text
