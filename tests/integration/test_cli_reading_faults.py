@@ -19,6 +19,8 @@ from uploader.sandbox.seeds import FIRST_ITEM
 SEEDED = 2000
 RECORD = FIRST_ITEM + 120
 REPORT = ("report", "public", "--institution", "2000", "--api-rate", "10000", "--retry-timeout", "1s")
+SOFTWARE = (*REPORT, "--type", "software")
+"""A tenth of the records."""
 SEARCH = ("search", "--limit", "all", "--api-rate", "10000", "--retry-timeout", "1s")
 
 
@@ -73,9 +75,9 @@ def test_an_answer_that_is_not_a_list_has_no_rows(
 
 
 def test_a_record_that_always_fails_is_named(figup: Figup, figshare: Served) -> None:
-    record = figshare.get("/articles?institution=2000&page_size=10")[5]
+    record = figshare.get("/articles?institution=2000&item_type=9&page_size=10")[5]
     faults(figshare, f"get-public-item@{record['id']}:every=500")
-    words = (*REPORT, "--output", "t.csv", "--failed-to", "f.csv", "--force")
+    words = (*SOFTWARE, "--output", "t.csv", "--failed-to", "f.csv", "--force")
     ended = figup.run(*words).expect(1)
     assert f"item {record['id']} could not be read: " in ended.stderr
     with (figup.cwd / "f.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -88,9 +90,9 @@ def test_a_record_that_always_fails_is_named(figup: Figup, figshare: Served) -> 
 
 
 def test_the_same_command_completes_its_own_table(figup: Figup, figshare: Served) -> None:
-    record = figshare.get("/articles?institution=2000&page_size=10")[5]
+    record = figshare.get("/articles?institution=2000&item_type=9&page_size=10")[5]
     faults(figshare, f"get-public-item@{record['id']}:every=422")
-    words, path = (*REPORT, "--output", "own.csv"), figup.cwd / "own.csv"
+    words, path = (*SOFTWARE, "--output", "own.csv"), figup.cwd / "own.csv"
     for _ in range(2):
         figup.run(*words).expect(1)
     whole = path.read_bytes()
@@ -119,7 +121,7 @@ main()
 
 
 def test_a_table_killed_while_its_files_get_their_names_is_completed(figup: Figup) -> None:
-    words = (*REPORT, "--output", "n.csv", "--tables")
+    words = (*SOFTWARE, "--output", "n.csv", "--tables")
     process = Process([sys.executable, "-c", KILLED_WHILE_NAMING, *words], env=figup.env, cwd=figup.cwd)
     assert process.wait() == 9
     assert sorted(path.name for path in figup.cwd.glob("n.*")) == ["n.authors.csv", "n.categories.csv"]

@@ -24,7 +24,7 @@ RATE = ("--api-rate", "10000", "--retry-timeout", "1s")
 @pytest.fixture(scope="module")
 def figshare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("reports") / "sandbox"
-    with served(folder, institution=True, seed_items=400) as running:
+    with served(folder, institution=True, seed_items=200) as running:
         yield running
 
 
@@ -125,7 +125,7 @@ def test_notebook_columns_have_the_values_of_notebooks(figup: Figup, figshare: S
     accounts = {one["id"]: one for one in figshare.get("/account/institution/accounts?page_size=1000")}
     groups = {one["id"]: one for one in figshare.get("/account/institution/groups")}
     published = rows(output)
-    assert len(published) > 200
+    assert len(published) > 100
     for table in published[::7]:
         record = figshare.get(f"/account/articles/{table['id']}")
         owner, group = accounts[record["account_id"]], groups.get(record["group_id"], {})
