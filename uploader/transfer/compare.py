@@ -51,6 +51,10 @@ _RANK = {
     Match.UNFINISHED: 3,
     Match.MISSING: 4,
 }
+_RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
+"""Matches after which the file is sent again. Any other difference was made by a person and is reported as a conflict,
+unless the file was never this job's: then it is sent.
+"""
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,12 +149,17 @@ def remote_match(transfer: Transfer, file: File | None, folders: Mapping[int, st
     return match, "" if match is Match.SAME else f"file {transfer.file_id} {_difference(match, file, expected, folder)}"
 
 
+def is_sent_again(transfer: Transfer, match: Match) -> bool:
+    """Return True if the source of a verified transfer must be sent again, by how its remote file compares."""
+    return match in _RESENDABLE or (transfer.foreign and match not in (Match.SAME, Match.UNKNOWN))
+
+
 def is_only_unplaced(transfer: Transfer, file: File | None, folders: Mapping[int, str]) -> bool:
     """Return True if the remote file of a verified transfer differs only in that the item gives no folder for it.
 
     It was moved out of its folder, or the item was read from a copy of the server's data that is older than the file.
     """
-    if file is None or not folders or file.id in folders:
+    if file is None or not folders or file.id in folders or transfer.link or not transfer.folder:
         return False
     return classify(file, expected_of(transfer), transfer.folder) is Match.SAME
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -14,15 +14,16 @@ from uploader.items.checks import check_project
 from uploader.items.reconcile import once_visible
 from uploader.sources.models import Selection, remote_path
 from uploader.text import composed
-from uploader.transfer.compare import Match, remote_match
+from uploader.transfer.compare import Match, is_sent_again
 from uploader.transfer.destination.lookup import check_account
+from uploader.transfer.doubts import Look, look_until_certain
 from uploader.transfer.files.planner import FilePlan, Planner
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events, renewal_events
 from uploader.transfer.journal.state import JobState
 from uploader.transfer.options import Options
-from uploader.transfer.recheck import check_none_lost, is_sent_again, is_suspicious, looks_again
+from uploader.transfer.recheck import check_none_lost
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
@@ -126,7 +127,7 @@ async def preview(
         files = _without_members(files, await in_thread(list, states.archives(job).gone_members(state, selection)))
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
     if state is not None and item is not None:
-        files = _rechecked(files, state, remote, item.folders)
+        files = _rechecked(files, state, remote, item)
     if state is not None and item is not None and not options.forget_missing:
         changes = renewal_events(state, selection, lost)
         files += _orphaned(state, changes, remote, item)
@@ -169,27 +170,19 @@ async def _list(
         return await once_visible(partial(files_by_path, api, item_id), visible_within(api, state, settle), api.clock)
 
     item, remote = await ask()
-    suspects = [t for t, match, _ in _compared(sent, remote, item.folders) if match is not Match.SAME]
-    for pause, waited in looks_again(settle):
-        if not suspects:
-            break
-        await api.clock.sleep(pause)
+
+    async def look_again(_: Sequence[Transfer]) -> Look:
+        nonlocal item, remote
         item, remote = await ask()
-        there = _by_id(remote)
-        suspects = [t for t in sent if is_suspicious(t, there.get(t.file_id or 0), item.folders, waited)]
+        return _look(item, remote)
+
+    await look_until_certain(sent, _look(item, remote), look_again, api.clock, settle, settle)
     return item, remote
 
 
-def _compared(
-    transfers: Iterable[Transfer], existing: Mapping[str, Sequence[File]], folders: Mapping[int, str]
-) -> Iterator[tuple[Transfer, Match, str]]:
-    """Compare verified transfers with the item's files of their ids: see `remote_match`."""
-    there = _by_id(existing)
-    return ((t, *remote_match(t, there.get(t.file_id or 0), folders)) for t in transfers)
-
-
-def _by_id(existing: Mapping[str, Sequence[File]]) -> dict[int, File]:
-    return {file.id: file for files in existing.values() for file in files}
+def _look(item: Item, existing: Mapping[str, Sequence[File]]) -> Look:
+    by_id = {file.id: file for files in existing.values() for file in files}
+    return Look(lambda transfer: by_id.get(transfer.file_id or 0), item.folders)
 
 
 def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bool) -> ExitStatus:
@@ -244,14 +237,15 @@ def _job(
 
 
 def _rechecked(
-    files: Sequence[FilePlan], state: JobState, existing: Mapping[str, Sequence[File]], folders: Mapping[int, str]
+    files: Sequence[FilePlan], state: JobState, existing: Mapping[str, Sequence[File]], item: Item
 ) -> list[FilePlan]:
     """Plan the files that are done, whose remote files the upload would check again.
 
     Before that, a finished job sends again what is gone; another one leaves it to the next run.
     """
     again = state.finished and all(file.status == "done" for file in files)
-    matches = {compared[0].file_id: compared for compared in _compared(state.active, existing, folders)}
+    look = _look(item, existing)
+    matches = {transfer.file_id: (transfer, *look.compare(transfer)) for transfer in state.active}
     return [
         _finished(file, *matches[file.file_id], again=again)
         if file.status == "done" and file.file_id in matches
@@ -309,12 +303,13 @@ def _orphaned(
         if isinstance(change, ev.SourceDropped | ev.SourceSkipped):
             state.apply(change)
     orphaned = state.orphaned
+    look = _look(item, existing if orphaned else {})
     return [
         msgspec.structs.replace(
             _missing_file(t, f"no longer exists here, and {difference}"),
             status="unverified" if match is Match.UNKNOWN else "lost",
         )
-        for t, match, difference in (_compared(orphaned, existing, item.folders) if orphaned else ())
+        for t, (match, difference) in ((t, look.compare(t)) for t in orphaned)
         if match is not Match.SAME
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import anyio
@@ -10,9 +10,8 @@ import anyio.to_thread
 import msgspec
 
 from uploader.errors import Conflict, Facts, FigupError, JournalDamaged, SourceChanged
-from uploader.figshare.models import File
+from uploader.figshare.models import File, Item
 from uploader.figshare.outcomes import FileGone
-from uploader.items.reconcile import GONE_AFTER
 from uploader.sources.source import FileStamp
 from uploader.text import printable
 from uploader.transfer.compare import (
@@ -24,7 +23,7 @@ from uploader.transfer.compare import (
     expected_of,
     find_duplicate,
     forgotten_files,
-    is_only_unplaced,
+    is_sent_again,
     late_files,
     md5_pending,
     no_longer_held,
@@ -33,6 +32,7 @@ from uploader.transfer.compare import (
     paths_in_item,
     remote_match,
 )
+from uploader.transfer.doubts import MANY, Look, look_until_certain
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.journal.state import FORGOTTEN, JobState
@@ -80,41 +80,6 @@ def forget_events(check: ItemCheck) -> list[ev.SourceSkipped]:
     return [ev.SourceSkipped(printable(transfer.path), FORGOTTEN) for transfer in check.forgotten]
 
 
-_PAUSES = (0.0, 1.0, GONE_AFTER - 1.0, 4.0, 8.0, 15.0)
-"""Seconds before suspicious files are read again, each time: see `is_suspicious`."""
-_MAX_SINGLE = 20
-"""Files that are requested one by one to check a listing; for more, one listing after GONE_AFTER is cheaper."""
-_RESENDABLE = frozenset({Match.MISSING, Match.FAILED, Match.UNFINISHED})
-"""Matches after which the file is sent again. Any other difference was made by a person and is reported as a conflict,
-unless the file was never this job's: then it is sent.
-"""
-
-
-def looks_again(settle: float, *, many: bool = False) -> Iterator[tuple[float, float]]:
-    """Yield the seconds to wait before each further look at suspicious files, and those waited by then in all."""
-    waited = 0.0
-    for pause in (GONE_AFTER, *_PAUSES[3:]) if many else _PAUSES:
-        pause = min(pause, settle - waited)
-        waited += pause
-        yield pause, waited
-        if waited >= settle:
-            break
-
-
-def is_suspicious(transfer: Transfer, file: File | None, folders: Mapping[int, str], waited: float) -> bool:
-    """Return True if, after that many seconds, a verified transfer's remote file may still come from an old copy of the
-    server's data: it seems to be in no folder, or, in the first seconds, not to be sent.
-    """
-    if is_only_unplaced(transfer, file, folders):
-        return True
-    return waited < GONE_AFTER and is_sent_again(transfer, remote_match(transfer, file, folders)[0])
-
-
-def is_sent_again(transfer: Transfer, match: Match) -> bool:
-    """Return True if the source of a verified transfer must be sent again, by how its remote file compares."""
-    return match in _RESENDABLE or (transfer.foreign and match not in (Match.SAME, Match.UNKNOWN))
-
-
 async def recheck_finished_job(
     api: Service, state: JobState, archives: Archives, notify: Listener, options: Options
 ) -> ItemCheck:
@@ -137,23 +102,19 @@ async def recheck_finished_job(
     return await check_item(api, state, options.settle_timeout, forget=options.forget_missing)
 
 
-async def check_item(api: Service, state: JobState, settle: float, *, forget: bool = False) -> ItemCheck:
+async def check_item(
+    api: Service, state: JobState, settle: float, *, forget: bool = False, time_limit: float | None = None
+) -> ItemCheck:
     """List the item and compare every verified file of the job with it: the last check before success is reported.
 
-    Raises Conflict if a file was changed there, or it and its source are gone (unless they are to `forget`),
-    ItemNotFound, JournalDamaged if it has lost a source that was begun, and Md5Pending if Figshare gives no MD5.
+    A file that seems to be in no folder is looked at again for `time_limit` seconds (None: `settle`). Raises Conflict
+    if a file was changed there, or it and its source are gone (unless they are to `forget`), ItemNotFound,
+    JournalDamaged if it has lost a source that was begun, and Md5Pending if Figshare gives no MD5.
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
-    remote = await _RemoteFiles.listed(api, state, state.item_id, settle)
-    # The listing of files does not have the folders (official API description), and any file may have been moved.
-    item = await read_item(api, state, state.item_id, settle)
-    folders = item.folders
-    orphaned = state.orphaned
-    suspects = [t for t in (*state.active, *orphaned) if remote_match(t, remote.of(t), folders)[0] is not Match.SAME]
-    if suspects:
-        # Before this is reported or sent again: the server may have answered from an old copy of its data.
-        remote, folders = await _confirm(api, state, state.item_id, suspects, remote, settle)
+    remote, item = await _look(api, state, state.item_id, settle, settle if time_limit is None else time_limit)
+    folders, orphaned = item.folders, state.orphaned
     by_path = by_place(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.transfers}, by_path) if by_path else {}
     errors = [(transfer, orphan_error(transfer, remote.of(transfer), folders, state.item_id)) for transfer in orphaned]
@@ -264,7 +225,7 @@ class _RemoteFiles:
         """All other files by id."""
 
     @classmethod
-    async def listed(cls, api: Service, state: JobState, item_id: int, settle: float = 0.0) -> _RemoteFiles:
+    async def listed(cls, api: Service, state: JobState, item_id: int, settle: float) -> _RemoteFiles:
         """List the item."""
         remote = cls()
         by_id = {transfer.file_id: transfer for transfer in (*state.active, *state.orphaned)}
@@ -275,6 +236,14 @@ class _RemoteFiles:
             else:
                 remote.as_sent.add(transfer.file_id)
         return remote
+
+    async def read_again(self, api: Service, item_id: int, transfers: Sequence[Transfer]) -> None:
+        """Read the files of these transfers one by one."""
+        for file_id in [transfer.file_id for transfer in transfers if transfer.file_id is not None]:
+            self.as_sent.discard(file_id)
+            self.others.pop(file_id, None)
+            with suppress(FileGone):
+                self.others[file_id] = await api.file(item_id, file_id)
 
     def of(self, transfer: Transfer) -> File | None:
         """Return the file of a transfer; None if the item does not have it."""
@@ -297,35 +266,26 @@ def _is_as_sent(file: File, transfer: Transfer) -> bool:
     return same_name and classify(file, expected_of(transfer)) is Match.SAME
 
 
-async def _confirm(
-    api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles, settle: float
-) -> tuple[_RemoteFiles, Mapping[int, str]]:
-    """Read suspicious files again: once if they differ, more often if the answers may be old."""
-    folders: Mapping[int, str] = {}
-    for pause, waited in looks_again(settle, many=len(suspects) > _MAX_SINGLE):
-        await api.clock.sleep(pause)
-        remote = await _read_again(api, state, item_id, suspects, remote)
-        folders = (await read_item(api, state, item_id, settle)).folders
-        # Of all files: this answer may be older than the one before.
-        everyone = (*state.active, *state.orphaned)
-        suspects = [t for t in everyone if is_suspicious(t, remote.of(t), folders, waited)]
-        if not suspects:
-            break
-    return remote, folders
+async def _look(
+    api: Service, state: JobState, item_id: int, settle: float, time_limit: float
+) -> tuple[_RemoteFiles, Item]:
+    """List the item's files and read the item; again what is in doubt: see `look_until_certain`."""
+    remote = await _RemoteFiles.listed(api, state, item_id, settle)
+    # The listing of files does not have the folders (official API description), and any file may have been moved.
+    item = await read_item(api, state, item_id, settle)
 
+    async def look_again(suspects: Sequence[Transfer]) -> Look:
+        nonlocal remote, item
+        if len(suspects) > MANY:
+            remote = await _RemoteFiles.listed(api, state, item_id, settle)
+        else:
+            await remote.read_again(api, item_id, suspects)
+        item = await read_item(api, state, item_id, settle)
+        return Look(remote.of, item.folders)
 
-async def _read_again(
-    api: Service, state: JobState, item_id: int, suspects: Sequence[Transfer], remote: _RemoteFiles
-) -> _RemoteFiles:
-    """Return the files with the suspects read again: one by one, or by a new listing if there are many."""
-    if len(suspects) > _MAX_SINGLE:
-        return await _RemoteFiles.listed(api, state, item_id)
-    for file_id in [transfer.file_id for transfer in suspects if transfer.file_id is not None]:
-        remote.as_sent.discard(file_id)
-        remote.others.pop(file_id, None)
-        with suppress(FileGone):
-            remote.others[file_id] = await api.file(item_id, file_id)
-    return remote
+    everyone = (*state.active, *state.orphaned)
+    await look_until_certain(everyone, Look(remote.of, item.folders), look_again, api.clock, settle, time_limit)
+    return remote, item
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

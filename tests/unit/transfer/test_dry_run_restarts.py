@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes.figshare import StoredFile, StoredItem
-from tests.fakes.world import World
+from tests.fakes.figshare import Fault, StoredFile, StoredItem
+from tests.fakes.world import KILLED, World
 from tests.unit.transfer.test_cut_journals import prepare
 from tests.unit.transfer.test_lost_records import cut_last_line
 from uploader.transfer.options import Options
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.search]
 
 OLD_SIZE, NEW = 200, b"!" * 290
 OTHERS: dict[str, list[tuple[str, bytes, bytes]]] = {
+    "nothing": [],
     "unfinished": [("created", b"x" * len(NEW), b"")],
     "unfinished, begun": [("created", b"x" * len(NEW), b"x" * 64)],
     "unfinished, of another size": [("created", b"x" * 77, b"")],
@@ -63,4 +65,26 @@ async def test_the_dry_run_of_a_changed_source_agrees(
         where = {key: target[key] for key in ("item", "title") if key in target}
         plan = await client.preview(str(world.folder / "set"), **where)
     status = await world.upload(str(world.folder / "set"), **target)
+    assert plan.exit_status == status, (plan.files, world.error)
+
+
+@pytest.mark.parametrize("others", ["nothing", "identical", "different"])
+@pytest.mark.parametrize("new", [NEW, b"?" * OLD_SIZE], ids=["of another size", "of the same size"])
+@pytest.mark.parametrize("fault", [Fault.KILLED_AFTER, Fault.KILLED_BEFORE], ids=["with effect", "without effect"])
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+async def test_the_dry_run_agrees_after_an_unanswered_initiation(
+    world: World, named: bool, fault: Fault, new: bytes, others: str
+) -> None:
+    """The file that it has begun is the job's own, and is neither refused nor compared with the source."""
+    source = world.source("set/a", b"a" * OLD_SIZE)
+    target: dict[str, Any] = {"item": world.figshare.add_item("my data").id} if named else {"title": "my data"}
+    world.figshare.fail("initiate", fault)
+    assert await world.upload(str(world.folder / "set"), **target) == KILLED
+    (item,) = world.figshare.stored_items.values()
+    add_others(world, item, others)
+    Path(source).write_bytes(new)
+    options = Options(restart_changed=True)
+    async with world.client(options) as client:
+        plan = await client.preview(str(world.folder / "set"), **target)
+    status = await world.upload(str(world.folder / "set"), options=options, **target)
     assert plan.exit_status == status, (plan.files, world.error)

@@ -496,6 +496,44 @@ async def test_an_older_second_answer_makes_no_other_file_wrong(world: World) ->
     assert "is named mine" in str(world.error)
 
 
+@pytest.mark.parametrize("settle", [30.0, 600.0])
+async def test_a_file_that_a_person_moves_during_the_run_is_waited_for_once(world: World, settle: float) -> None:
+    item = world.figshare.add_item(TITLE)
+    source = str(Path(world.source("set/first", CONTENT)).parent)
+    assert await world.upload(source, item=item.id) == 0
+    await world.clock.sleep(4000)
+    world.source("set/new", CONTENT)
+
+    async def move(request: str) -> None:
+        if request == "files" and world.figshare.log.count("complete") == 2:
+            for file in item.files.values():
+                file.folder = "" if file.name == "new" else file.folder
+
+    world.figshare.gate = move
+    began = world.clock.monotonic()
+    assert await world.upload(source, item=item.id, options=Options(settle_timeout=settle)) == 1
+    assert "is in no folder" in str(world.error)
+    assert settle <= world.clock.monotonic() - began < settle + 5
+
+
+async def test_a_new_item_that_seems_missing_while_many_files_are_listed_again_is_not_given_up(world: World) -> None:
+    sources = [world.source(f"set/{number}", CONTENT) for number in range(25)]
+    source = str(Path(sources[0]).parent)
+    world.figshare.behind = lambda _: 0.0
+    assert await world.upload(source, title=TITLE) == 0
+    (item,) = world.figshare.stored_items.values()
+    without_files = copy.deepcopy(world.figshare.stored_items)
+    without_files[item.id].files.clear()
+    # The first listing is from before the files, the second from before the item.
+    now = world.clock.monotonic()
+    world.figshare.copies[:] = [(now - 200, {}), (now - 100, without_files), (now, world.figshare.stored_items)]
+    ages = iter([150.0, 250.0])
+    world.figshare.behind = lambda request: next(ages, 0.0) if request == "files" else 0.0
+    world.figshare.log.clear()
+    assert await world.upload(source, title=TITLE) == 0, world.error
+    assert "initiate" not in world.figshare.log
+
+
 @pytest.mark.parametrize("who", ["the engine", "the user"])
 async def test_a_stop_ends_the_look_at_an_item_of_which_every_file_is_rejected(world: World, who: str) -> None:
     sources = [world.source(str(number), CONTENT[number:]) for number in range(2)]

@@ -11,6 +11,7 @@ from uploader.errors import Conflict, Facts, Md5Pending
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
 from uploader.figshare.retry import poll
+from uploader.items.reconcile import GONE_AFTER
 from uploader.text import printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
@@ -29,30 +30,32 @@ async def check_files(run: JobRun) -> ItemCheck:
 
     Raises Conflict if a file is gone, which the next run sends again, and what `check_item` raises.
     """
-    settle, forget = run.options.settle_timeout, run.options.forget_missing
+    settle, now = run.options.settle_timeout, run.clock.monotonic
     if run.unseen_until is None:
-        run.unseen_until = run.clock.monotonic() + settle
-    until = run.unseen_until
+        run.unseen_until = now() + settle
+    # A file sent in this run does not count as lost or changed until every copy of the server's data must show it, nor
+    # does one on record count as removed by somebody.
+    time_limit = settle if run.verified or run.state.recovered else 0.0
+    unseen_until, end, last = run.unseen_until, now() + settle, now() + time_limit
 
     async def attempt() -> ItemCheck | None:
-        began = run.clock.monotonic()
+        began = now()
+        left = max(min(GONE_AFTER, settle), end - began)  # all attempts have one time limit
         try:
-            found = await check_item(run.api, run.state, settle, forget=forget)
+            forget = run.options.forget_missing
+            found = await check_item(run.api, run.state, settle, forget=forget, time_limit=left)
         except (Conflict, Md5Pending) as error:
-            if all(run.state.transfers[index].path != error.path for index in run.verified):
-                raise  # of an earlier run
+            if began >= last or all(run.state.transfers[index].path != error.path for index in run.verified):
+                raise
             return None
         is_lost = any(transfer.index in run.verified for transfer, _, _ in found.lost)
-        is_old = is_lost or (found.unseen and began < until)
-        return None if is_old else found
+        may_be_old = is_lost or (found.unseen and began < unseen_until)
+        return None if may_be_old and began < last else found
 
     with run.stop.interruptible():
-        # A file sent in this run does not count as lost or changed until every copy of the server's data must show it,
-        # nor does one on record count as removed by somebody.
-        time_limit = settle if run.verified or run.state.recovered else 0.0
-        check = await poll(attempt, time_limit, run.clock) or await check_item(
-            run.api, run.state, settle, forget=forget
-        )
+        check = await poll(attempt, time_limit, run.clock)
+    if check is None:
+        raise RuntimeError("the last attempt gives a result")
     check = await _without_removed(run, check)
     for event in forget_events(check):
         await run.commit(event)

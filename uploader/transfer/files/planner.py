@@ -227,19 +227,16 @@ class Planner:
                 ctime_ns=chosen.ctime_ns,
             )
             self._state.apply(now)
-        found = await self._may_adopt(api, chosen, transfer, others)
-        if (
-            (found or self._is_compared(transfer, others))
-            and chosen.size != transfer.size
-            and not self._options.restart_changed
-        ):
-            return _plan_begun(chosen, transfer, self._options, changed=True)
-        if not found:
+        own = await self._find_own(api, chosen, transfer, others)
+        if own is None and not self._is_compared(transfer, others):
             return None
-        if self._options.restart_changed and not matches_record(transfer, stamp_of(chosen)):
-            plan = _plan_begun(chosen, transfer, self._options, changed=True)
-            return await self._plan_restart(chosen, transfer, plan, others)
-        return _plan(chosen, "begun", "resume", None, left=chosen.size)
+        if chosen.size != transfer.size:
+            changed = _plan_begun(chosen, transfer, self._options, changed=True)
+            if not self._options.restart_changed:
+                return changed
+            if own is not None:
+                return await self._plan_restart(chosen, transfer, changed, [f for f in others if f.id != own])
+        return _plan(chosen, "begun", "resume", None, left=chosen.size) if own is not None else None
 
     def _is_compared(self, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True if the upload would compare the source, as it was planned, with a complete file that it may have
@@ -252,27 +249,30 @@ class Planner:
         own = [file for file in others if state.creates_item or file.id in on_record]
         return needs_md5(own, transfer.size)
 
-    async def _may_adopt(self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
-        """Return True if the upload would find the effect of a request whose response was lost, as in
-        `destination.lookup`.
+    async def _find_own(
+        self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]
+    ) -> int | None:
+        """Return the id of the file that the upload would find to be the effect of a request whose response was lost,
+        as in `destination.lookup`; None if there is none.
         """
         state = self._state
         if state is None or state.item_id is None:
-            return False
+            return None
         if transfer.state is State.PLANNED and must_search(state, transfer, others):
             state.apply(possible_initiation(state, transfer))
         else:
             restart = self._options.restart_changed
-            if await find_begun(api, state, transfer, others, self._read_owners, restart=restart) is not None:
-                return True
+            begun = await find_begun(api, state, transfer, others, self._read_owners, restart=restart)
+            if begun is not None:
+                return begun
         if transfer.intended_at is None:
-            return False
+            return None
         if transfer.link:
-            return bool(others)
-        if transfer.record_lost and self._may_adopt_lost(state, chosen, transfer, others):
-            return True
+            return others[0].id if others else None
+        if transfer.record_lost and (lost := self._find_lost(state, chosen, transfer, others)) is not None:
+            return lost
         if transfer.record_lost and not state.creates_item:
-            return False
+            return None
         other_jobs = await self._read_owners()
         for file in others:
             if (
@@ -281,17 +281,18 @@ class Planner:
                 and file.id not in (*other_jobs, *transfer.known)
                 and (transfer.record_lost or await is_untouched(api, state.item_id, file))
             ):
-                return True
-        return False
+                return file.id
+        return None
 
-    def _may_adopt_lost(self, state: JobState, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> bool:
-        """Return True for a transfer without its record if a file is on record, or is its complete earlier version."""
+    def _find_lost(self, state: JobState, chosen: SourceFile, transfer: Transfer, others: Sequence[File]) -> int | None:
+        """Return the id of a file on record, or of the complete earlier version, of a transfer without its record."""
         restart, kinds = self._options.restart_changed, state.own_at(transfer.place)
-        found = (file for file in others if not state.owns(file.id))
-        if any(is_taken_back(file, transfer.size, kinds.get(file.id), restart=restart) for file in found):
-            return True
-        has_changed = restart and state.creates_item and not matches_record(transfer, stamp_of(chosen))
-        return has_changed and needs_md5(others, transfer.size)
+        for file in others:
+            if not state.owns(file.id) and is_taken_back(file, transfer.size, kinds.get(file.id), restart=restart):
+                return file.id
+        if not (restart and state.creates_item) or matches_record(transfer, stamp_of(chosen)):
+            return None
+        return next((file.id for file in others if needs_md5([file], transfer.size)), None)
 
     def _lose_file(self, transfer: Transfer) -> None:
         """Give up a file of a damaged journal that the item has not, as the upload does: there may be a later one."""

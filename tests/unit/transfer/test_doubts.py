@@ -1,0 +1,112 @@
+"""How long, and how often, files that seem to be gone or moved are looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.support.existing_files import CONTENT, MD5, complete_file
+from tests.unit.figshare.service import FakeClock
+from uploader.figshare.models import File
+from uploader.transfer.compare import Match
+from uploader.transfer.doubts import MANY, Look, look_until_certain
+from uploader.transfer.journal.lifecycle import State, Transfer
+
+pytestmark = pytest.mark.anyio
+
+SETTLE = 30.0
+Server = Callable[[float, Transfer], tuple[File | None, str]]
+"""The file of a transfer, and its folder ("": none), after that many seconds."""
+
+
+def verified(number: int, folder: str = "d", **fields: Any) -> Transfer:
+    return Transfer(
+        index=number,
+        source=f"/{number}",
+        name="data.bin",
+        folder=folder,
+        size=len(CONTENT),
+        mtime_ns=1,
+        inode=1,
+        state=State.VERIFIED,
+        file_id=number,
+        md5=MD5,
+        **fields,
+    )
+
+
+async def look(
+    server: Server, transfers: Sequence[Transfer], settle: float = SETTLE, time_limit: float = SETTLE
+) -> tuple[list[Match], list[tuple[float, int]]]:
+    """Return how the files compare in the end, and when (in seconds) how many files were in doubt."""
+    clock, looks = FakeClock(), list[tuple[float, int]]()
+    begun = clock.monotonic()
+
+    def at_present() -> Look:
+        answers = {t.index: server(clock.monotonic() - begun, t) for t in transfers}
+        folders = {index: folder for index, (_, folder) in answers.items() if folder}
+        return Look(lambda transfer: answers[transfer.index][0], {**folders, 999: "another"})
+
+    async def look_again(suspects: Sequence[Transfer]) -> Look:
+        looks.append((clock.monotonic() - begun, len(suspects)))
+        return at_present()
+
+    last = await look_until_certain(transfers, at_present(), look_again, clock, settle, time_limit)
+    return [last.compare(transfer)[0] for transfer in transfers], looks
+
+
+async def test_what_is_there_is_looked_at_once() -> None:
+    files = [verified(1), verified(2, folder="")]
+    assert await look(lambda _, t: (complete_file(t.index), t.folder), files) == ([Match.SAME, Match.SAME], [])
+
+
+async def test_what_a_person_changed_is_looked_at_once_more_whatever_else_is_in_no_folder() -> None:
+    link = verified(3, link=True)
+
+    def server(_: float, transfer: Transfer) -> tuple[File | None, str]:
+        if transfer is link:
+            return complete_file(3, is_link_only=True, download_url=link.path), ""
+        return complete_file(transfer.index, name="mine" if transfer.index == 1 else "data.bin"), transfer.folder
+
+    matches, looks = await look(server, [verified(1), verified(2, folder=""), link])
+    assert (matches, looks) == ([Match.DIFFERENT, Match.SAME, Match.SAME], [(0, 1)])
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1, [0, 1, 3]), (MANY + 1, [3])])
+async def test_what_is_gone_is_looked_for_for_three_seconds(count: int, seconds: list[float]) -> None:
+    matches, looks = await look(lambda *_: (None, ""), [verified(number) for number in range(count)])
+    assert (set(matches), looks) == ({Match.MISSING}, [(at, count) for at in seconds])
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1, [0, 1, 3, 7, 15, 30]), (MANY + 1, [3, 7, 15, 30])])
+async def test_what_is_in_no_folder_is_looked_at_until_the_time_limit(count: int, seconds: list[float]) -> None:
+    files = [verified(number) for number in range(1, count + 1)]
+    matches, looks = await look(lambda _, t: (complete_file(t.index), ""), files)
+    assert (set(matches), looks) == ({Match.DIFFERENT}, [(at, count) for at in seconds])
+
+
+@pytest.mark.parametrize("count", [1, MANY + 1])
+@pytest.mark.parametrize("at", [3, 7, 15])
+async def test_a_file_that_seems_gone_later_is_looked_for_as_long(count: int, at: float) -> None:
+    """It was in no folder before."""
+
+    def server(now: float, transfer: Transfer) -> tuple[File | None, str]:
+        return (None if now == at else complete_file(transfer.index)), "d" if now > at else ""
+
+    matches, looks = await look(server, [verified(number) for number in range(1, count + 1)])
+    assert set(matches) == {Match.SAME}
+    assert looks[-1][0] > at
+
+
+@pytest.mark.parametrize(("settle", "seconds"), [(0.0, [0]), (0.5, [0, 0.5]), (5.0, [0, 1, 3])])
+async def test_the_settle_time_limits_it(settle: float, seconds: list[float]) -> None:
+    matches, looks = await look(lambda *_: (None, ""), [verified(1)], settle, settle)
+    assert (matches, looks) == ([Match.MISSING], [(at, 1) for at in seconds])
+
+
+async def test_answers_that_alternate_come_to_an_end() -> None:
+    turns = iter(range(1000))
+    _, looks = await look(lambda *_: (None if next(turns) % 2 else complete_file(1), ""), [verified(1)])
+    assert looks[-1][0] < 3 * SETTLE
