@@ -93,10 +93,14 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Raises ValueError for a part that is not zeros."""
-        for path in self._parts.glob("*/*"):
+        for folder in self._parts.iterdir():
+            with suppress(FileNotFoundError):  # Between two uploads the benchmark removes the parts.
+                self._sweep_upload(folder)
+
+    def _sweep_upload(self, folder: Path) -> None:
+        for path in folder.iterdir():
             if path.name.isdecimal() and str(path) not in self._done:
-                with suppress(FileNotFoundError):  # Between two uploads the benchmark removes the parts.
-                    self._discard(path)
+                self._discard(path)
                 self._done.add(str(path))
 
     def _discard(self, path: Path) -> None:

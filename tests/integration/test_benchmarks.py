@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -143,15 +144,22 @@ def test_only_zeros_are_thrown_away(tmp_path: Path) -> None:
         sweeper.sweep()
 
 
-def test_parts_that_are_removed_during_a_sweep_do_not_end_the_service(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("when", ["before it is listed", "after it was listed"])
+def test_an_upload_that_is_removed_during_a_sweep_does_not_end_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    parts = tmp_path / "parts"
-    (parts / "token").mkdir(parents=True)
-    for number in (1, 2):
-        (parts / "token" / str(number)).write_bytes(bytes(1000))
-    found = sorted(parts.glob("*/*"))
-    monkeypatch.setattr(Path, "glob", lambda *_: iter(found))
-    shutil.rmtree(parts / "token")
+    parts, listed = tmp_path / "parts", Path.iterdir
+    for token in ("1", "2"):
+        (parts / token).mkdir(parents=True)
+        (parts / token / "1").write_bytes(bytes(3_000_000))
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        before = list(listed(folder)) if when == "after it was listed" else None
+        if folder.name == "1":
+            shutil.rmtree(folder)
+        return iter(before) if before is not None else listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
     Sweeper(parts).sweep()
-    assert not (parts / "token").exists()
+    assert not (parts / "1").exists()
+    assert (parts / "2" / "1").stat().st_blocks == 0
