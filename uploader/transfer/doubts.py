@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
+from typing import NamedTuple
 
 from uploader.clock import Clock
 from uploader.figshare.models import File
@@ -48,29 +49,40 @@ async def look_until_certain(
     seconds, or `settle` if that is less, and one that seems to be in no folder as moved after `time_limit` seconds.
     `look_again` gets the transfers of the files in doubt.
     """
+    begun = clock.monotonic()
     doubts = _Doubts(min(GONE_AFTER, settle), time_limit)
-    doubts.remaining(transfers, first, 0.0)
+    doubts.after(transfers, first, _Time(0.0, 0.0))
     look, suspects, waited = first, [t for t in transfers if first.compare(t)[0] is not Match.SAME], 0.0
     pauses = chain(_PAUSES_FOR_MANY if len(suspects) > MANY else _PAUSES, repeat(_LAST_PAUSE))
     while suspects and waited <= settle + time_limit:  # some answer may be old again and again
-        pause = min(next(pauses), settle)
+        pause = min(next(pauses), doubts.longest)
         await clock.sleep(pause)
         waited += pause
+        at = _Time(waited, clock.monotonic() - begun)
         look = await look_again(suspects)
-        suspects = doubts.remaining(transfers, look, waited)
+        suspects = doubts.after(transfers, look, at)
     return look
+
+
+class _Time(NamedTuple):
+    """When a look began, in seconds: only the pauses, which certainly pass between looks, and all in all."""
+
+    waited: float
+    passed: float
 
 
 class _Doubts:
     """Since when which files seem to be gone, or in no folder."""
 
     def __init__(self, gone_after: float, moved_after: float) -> None:
-        self._limits = {"gone": gone_after, "moved": moved_after}
-        self._since: dict[int, tuple[str, float]] = {}
+        self._gone_after, self._moved_after = gone_after, moved_after
+        self._since: dict[int, tuple[str, _Time]] = {}
+        self.longest = 0.0
+        """Seconds until the last of the doubts is settled, unless the server answers otherwise."""
 
-    def remaining(self, transfers: Sequence[Transfer], look: Look, at: float) -> list[Transfer]:
-        """Return the transfers of files that are in doubt after a look at that time (seconds)."""
-        found = []
+    def after(self, transfers: Sequence[Transfer], look: Look, at: _Time) -> list[Transfer]:
+        """Return the transfers of files that are in doubt after a look that began at that time."""
+        found, self.longest = [], 0.0
         for transfer in transfers:
             seems = _seems(transfer, look)
             if seems is None:
@@ -80,13 +92,19 @@ class _Doubts:
             if before != seems:
                 since = at
             self._since[transfer.index] = seems, since
-            if at - since < self._limits[seems]:
+            if (left := self._left(seems, since, at)) > 0:
+                self.longest = max(self.longest, left)
                 found.append(transfer)
         return found
+
+    def _left(self, seems: str, since: _Time, at: _Time) -> float:
+        if seems == "gone":
+            return self._gone_after - (at.waited - since.waited)
+        return self._moved_after - (at.passed - since.passed)
 
 
 def _seems(transfer: Transfer, look: Look) -> str | None:
     """Return what an old copy of the data may have made of the file; None if nothing."""
-    if is_sent_again(transfer, look.compare(transfer)[0]):
-        return "gone"
-    return "moved" if is_only_unplaced(transfer, look.file_of(transfer), look.folders) else None
+    if is_only_unplaced(transfer, look.file_of(transfer), look.folders):
+        return "moved"
+    return "gone" if is_sent_again(transfer, look.compare(transfer)[0]) else None

@@ -38,9 +38,11 @@ def verified(number: int, folder: str = "d", **fields: Any) -> Transfer:
 
 
 async def look(
-    server: Server, transfers: Sequence[Transfer], settle: float = SETTLE, time_limit: float = SETTLE
+    server: Server, transfers: Sequence[Transfer], settle: float = SETTLE, time_limit: float = SETTLE, slow: float = 0.0
 ) -> tuple[list[Match], list[tuple[float, int]]]:
-    """Return how the files compare in the end, and when (in seconds) how many files were in doubt."""
+    """Return how the files compare in the end, and when (in seconds) how many files were in doubt. `slow`: seconds that
+    a look takes.
+    """
     clock, looks = FakeClock(), list[tuple[float, int]]()
     begun = clock.monotonic()
 
@@ -51,7 +53,9 @@ async def look(
 
     async def look_again(suspects: Sequence[Transfer]) -> Look:
         looks.append((clock.monotonic() - begun, len(suspects)))
-        return at_present()
+        answer = at_present()
+        await clock.sleep(slow)
+        return answer
 
     last = await look_until_certain(transfers, at_present(), look_again, clock, settle, time_limit)
     return [last.compare(transfer)[0] for transfer in transfers], looks
@@ -81,8 +85,11 @@ async def test_what_is_gone_is_looked_for_for_three_seconds(count: int, seconds:
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(1, [0, 1, 3, 7, 15, 30]), (MANY + 1, [3, 7, 15, 30])])
-async def test_what_is_in_no_folder_is_looked_at_until_the_time_limit(count: int, seconds: list[float]) -> None:
-    files = [verified(number) for number in range(1, count + 1)]
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_what_is_in_no_folder_is_looked_at_until_the_time_limit(
+    count: int, seconds: list[float], foreign: bool
+) -> None:
+    files = [verified(number, foreign=foreign) for number in range(1, count + 1)]
     matches, looks = await look(lambda _, t: (complete_file(t.index), ""), files)
     assert (set(matches), looks) == ({Match.DIFFERENT}, [(at, count) for at in seconds])
 
@@ -104,6 +111,22 @@ async def test_a_file_that_seems_gone_later_is_looked_for_as_long(count: int, at
 async def test_the_settle_time_limits_it(settle: float, seconds: list[float]) -> None:
     matches, looks = await look(lambda *_: (None, ""), [verified(1)], settle, settle)
     assert (matches, looks) == ([Match.MISSING], [(at, 1) for at in seconds])
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"), [(5.0, [0, 1, 3, 5]), (16.0, [0, 1, 3, 7, 15, 16]), (31.0, [0, 1, 3, 7, 15, 30, 31])]
+)
+async def test_the_last_look_is_at_the_time_limit(limit: float, seconds: list[float]) -> None:
+    _, looks = await look(lambda *_: (complete_file(1), ""), [verified(1)], limit, limit)
+    assert looks == [(at, 1) for at in seconds]
+
+
+@pytest.mark.parametrize(("gone", "seconds"), [(False, [3, 67]), (True, [3])])
+async def test_slow_looks_count_for_the_time_limit(gone: bool, seconds: list[float]) -> None:
+    """Each takes a minute; the last one begins after the limit. What is gone counts only between the looks."""
+    files = [verified(number) for number in range(1, MANY + 2)]
+    _, looks = await look(lambda _, t: (None if gone else complete_file(t.index), ""), files, slow=60.0)
+    assert [at for at, _ in looks] == seconds
 
 
 async def test_answers_that_alternate_come_to_an_end() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.figshare import Fault, StoredFile, StoredItem
 from tests.fakes.world import KILLED, World
-from tests.unit.transfer.test_cut_journals import prepare
+from tests.unit.transfer.test_cut_journals import Stored, prepare
 from tests.unit.transfer.test_lost_records import cut_last_line
 from uploader.transfer.options import Options
 
@@ -88,3 +88,24 @@ async def test_the_dry_run_agrees_after_an_unanswered_initiation(
         plan = await client.preview(str(world.folder / "set"), **target)
     status = await world.upload(str(world.folder / "set"), options=options, **target)
     assert plan.exit_status == status, (plan.files, world.error)
+
+
+@pytest.mark.parametrize(("cut", "size"), [("all", 290), ("half", 290), ("half", 200), ("two lines", 200)])
+@pytest.mark.parametrize("interrupted", ["initiated", "sending"])
+@pytest.mark.parametrize("on_conflict", ["skip", "fail"])
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+async def test_the_dry_run_of_a_changed_source_of_a_cut_journal_agrees(
+    world: World, named: bool, on_conflict: Any, interrupted: str, cut: str, size: int
+) -> None:
+    """A file of an earlier version, or with parts of one, is given up; then the different one in its place counts."""
+    target = await prepare(world, INTERRUPTED[interrupted], named, "skip")
+    (item,) = world.figshare.stored_items.values()
+    add_others(world, item, "different")
+    stored = Stored(world)
+    stored.restore_journal({"all": 0, "half": stored.cuts[len(stored.cuts) // 2], "two lines": stored.cuts[-2]}[cut])
+    world.source("set/a", b"?" * size)
+    options = Options(restart_changed=True, on_conflict=on_conflict)
+    where = {key: target[key] for key in ("item", "title") if key in target}
+    async with world.client(options) as client:
+        plan = await client.preview(str(world.folder / "set"), **where)
+    assert plan.exit_status == await world.upload(str(world.folder / "set"), **where, options=options)

@@ -496,6 +496,27 @@ async def test_an_older_second_answer_makes_no_other_file_wrong(world: World) ->
     assert "is named mine" in str(world.error)
 
 
+@pytest.mark.parametrize("on_conflict", ["skip", "keep", "replace"])
+async def test_a_file_of_somebody_else_is_not_sent_because_its_folder_is_not_shown(
+    world: World, on_conflict: OnConflict
+) -> None:
+    """Another job has sent the identical file, which counts as this job's."""
+    item, options = world.figshare.add_item(TITLE), Options(on_conflict=on_conflict)
+    source = str(Path(world.source("set/first", CONTENT)).parent)
+    world.figshare.behind = lambda _: 0.0
+    assert await world.upload(source, item=item.id, state="other") == 0
+    await world.clock.sleep(4000)
+    world.source("set/a", CONTENT)
+    assert await world.upload(source, item=item.id, state="other") == 0
+    assert await world.upload(source, item=item.id, options=options) == 0
+    before = set(item.files)
+    lag(world, frozenset({"item"}), 20.0, every=1)
+    world.figshare.log.clear()
+    assert await world.upload(source, item=item.id, options=options) == 0
+    assert item.files.keys() == before
+    assert "initiate" not in world.figshare.log
+
+
 @pytest.mark.parametrize("settle", [30.0, 600.0])
 async def test_a_file_that_a_person_moves_during_the_run_is_waited_for_once(world: World, settle: float) -> None:
     item = world.figshare.add_item(TITLE)

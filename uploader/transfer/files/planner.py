@@ -230,13 +230,23 @@ class Planner:
         own = await self._find_own(api, chosen, transfer, others)
         if own is None and not self._is_compared(transfer, others):
             return None
-        if chosen.size != transfer.size:
-            changed = _plan_begun(chosen, transfer, self._options, changed=True)
-            if not self._options.restart_changed:
-                return changed
-            if own is not None:
-                return await self._plan_restart(chosen, transfer, changed, [f for f in others if f.id != own])
+        changed = _plan_begun(chosen, transfer, self._options, changed=True)
+        if chosen.size != transfer.size and not self._options.restart_changed:
+            return changed
+        if own is not None and await self._is_replaced(api, chosen, transfer, own):
+            return await self._plan_restart(chosen, transfer, changed, [f for f in others if f.id != own])
         return _plan(chosen, "begun", "resume", None, left=chosen.size) if own is not None else None
+
+    async def _is_replaced(self, api: Service, chosen: SourceFile, transfer: Transfer, own: int) -> bool:
+        """Return True if the upload would give up its own file, since that is another version, or has parts of one."""
+        file = self._by_id[own]
+        if transfer.link or self._state is None or self._state.item_id is None:
+            return False
+        if chosen.size != transfer.size or chosen.size != file.size:
+            return True
+        if not self._options.restart_changed or matches_record(transfer, stamp_of(chosen)):
+            return False
+        return not await is_untouched(api, self._state.item_id, file)
 
     def _is_compared(self, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True if the upload would compare the source, as it was planned, with a complete file that it may have
