@@ -189,6 +189,8 @@ class FakeFigshare:
         self._earlier: list[dict[int, StoredItem]] = []
         """The stored state before each request, while a stale response is scripted."""
         self._script: list[tuple[str, range, Fault | Exception]] = []
+        self.files_shown = 1000
+        """Files that an item's own response shows; Figshare documents 10."""
         self.behind: Callable[[str], float] | None = None
         """Seconds by which the copy of the data is behind that answers a reading request; None: there are no copies."""
         self.copies: list[tuple[float, dict[int, StoredItem]]] = []
@@ -397,7 +399,10 @@ class FakeFigshare:
             item = self.stored(item_id)
             folders = {} if self.folders_in_names else folders_of(item)
             url = f"https://example.org/{item_id}"
-            return Item(id=item_id, title=item.title, url=url, is_public=item.version > 0, folders=folders)
+            shown = sorted(item.files)[: self.files_shown]
+            return Item(
+                id=item_id, title=item.title, url=url, is_public=item.version > 0, folders=folders, file_ids=set(shown)
+            )
 
         return await self.request("item", read)
 

@@ -7,7 +7,7 @@ Sizes are bytes. Fields without default are required.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -64,6 +64,10 @@ def _folders(value: Any) -> dict[int, str] | None:
     return {file_id: sys.intern(folder) for file_id, folder in named if folder}
 
 
+def _file_ids(value: Any) -> frozenset[int]:
+    return frozenset(one["id"] for one in _objects(value) if isinstance(one.get("id"), int))
+
+
 def _is_id(key: str) -> bool:
     return key.isascii() and key.isdigit() and len(key) <= 19
 
@@ -111,6 +115,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """GET /account/articles/{id}. `url` is the page for its owner, "" if unknown.
 
     `folders` has the folder, "a/b", of each file that is in one, by file id; observed: it may be missing as a whole.
+    `file_ids` are those of the files in the response: up to 10 (documented), or all (observed).
     """
 
     id: Id
@@ -120,6 +125,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     url: Annotated[Url, From("url_private_html", "figshare_url", "url_public_html")] = ""
     created: Annotated[Time, From("created_date")] = None
     folders: Annotated[Mapping[int, str], From("folder_structure"), _folders] = {}
+    file_ids: Annotated[Collection[int], From("files"), _file_ids] = frozenset()
 
 
 class ItemRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,7 +161,7 @@ def is_only_unplaced(transfer: Transfer, file: File | None, folders: Mapping[int
     """
     if file is None or not folders or file.id in folders or transfer.link or not transfer.folder:
         return False
-    return classify(file, expected_of(transfer), transfer.folder) is Match.SAME
+    return classify(file, expected_of(transfer), transfer.folder) in (Match.SAME, Match.UNKNOWN)
 
 
 def _difference(match: Match, file: File | None, expected: Expected, folder: str | None) -> str:

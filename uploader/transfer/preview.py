@@ -182,7 +182,7 @@ async def _list(
 
 def _look(item: Item, existing: Mapping[str, Sequence[File]]) -> Look:
     by_id = {file.id: file for files in existing.values() for file in files}
-    return Look(lambda transfer: by_id.get(transfer.file_id or 0), item.folders)
+    return Look(lambda transfer: by_id.get(transfer.file_id or 0), item.folders, item.file_ids)
 
 
 def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bool) -> ExitStatus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import anyio
@@ -103,17 +103,24 @@ async def recheck_finished_job(
 
 
 async def check_item(
-    api: Service, state: JobState, settle: float, *, forget: bool = False, time_limit: float | None = None
+    api: Service,
+    state: JobState,
+    settle: float,
+    *,
+    forget: bool = False,
+    time_limit: float | None = None,
+    found: Collection[int] = (),
 ) -> ItemCheck:
     """List the item and compare every verified file of the job with it: the last check before success is reported.
 
-    A file that seems to be in no folder is looked at again for `time_limit` seconds (None: `settle`). Raises Conflict
-    if a file was changed there, or it and its source are gone (unless they are to `forget`), ItemNotFound,
-    JournalDamaged if it has lost a source that was begun, and Md5Pending if Figshare gives no MD5.
+    A file that seems to be in no folder is looked at again for `time_limit` seconds (None: `settle`); `found`: see
+    `look_until_certain`. Raises Conflict if a file was changed there, or it and its source are gone (unless they are to
+    `forget`), ItemNotFound, JournalDamaged if it has lost a source that was begun, and Md5Pending if Figshare gives no
+    MD5.
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
-    remote, item = await _look(api, state, state.item_id, settle, settle if time_limit is None else time_limit)
+    remote, item = await _look(api, state, state.item_id, settle, settle if time_limit is None else time_limit, found)
     folders, orphaned = item.folders, state.orphaned
     by_path = by_place(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.transfers}, by_path) if by_path else {}
@@ -267,7 +274,7 @@ def _is_as_sent(file: File, transfer: Transfer) -> bool:
 
 
 async def _look(
-    api: Service, state: JobState, item_id: int, settle: float, time_limit: float
+    api: Service, state: JobState, item_id: int, settle: float, time_limit: float, found: Collection[int]
 ) -> tuple[_RemoteFiles, Item]:
     """List the item's files and read the item; again what is in doubt: see `look_until_certain`."""
     remote = await _RemoteFiles.listed(api, state, item_id, settle)
@@ -281,10 +288,11 @@ async def _look(
         else:
             await remote.read_again(api, item_id, suspects)
         item = await read_item(api, state, item_id, settle)
-        return Look(remote.of, item.folders)
+        return Look(remote.of, item.folders, item.file_ids)
 
     everyone = (*state.active, *state.orphaned)
-    await look_until_certain(everyone, Look(remote.of, item.folders), look_again, api.clock, settle, time_limit)
+    first = Look(remote.of, item.folders, item.file_ids)
+    await look_until_certain(everyone, first, look_again, api.clock, settle, time_limit, found)
     return remote, item
 
 

@@ -38,10 +38,17 @@ def verified(number: int, folder: str = "d", **fields: Any) -> Transfer:
 
 
 async def look(
-    server: Server, transfers: Sequence[Transfer], settle: float = SETTLE, time_limit: float = SETTLE, slow: float = 0.0
+    server: Server,
+    transfers: Sequence[Transfer],
+    settle: float = SETTLE,
+    time_limit: float = SETTLE,
+    *,
+    slow: float = 0.0,
+    shown: Sequence[int] = (),
+    found: Sequence[int] = (),
 ) -> tuple[list[Match], list[tuple[float, int]]]:
     """Return how the files compare in the end, and when (in seconds) how many files were in doubt. `slow`: seconds that
-    a look takes.
+    a look takes; `shown` are the ids of the files in the item's response.
     """
     clock, looks = FakeClock(), list[tuple[float, int]]()
     begun = clock.monotonic()
@@ -49,7 +56,7 @@ async def look(
     def at_present() -> Look:
         answers = {t.index: server(clock.monotonic() - begun, t) for t in transfers}
         folders = {index: folder for index, (_, folder) in answers.items() if folder}
-        return Look(lambda transfer: answers[transfer.index][0], {**folders, 999: "another"})
+        return Look(lambda transfer: answers[transfer.index][0], {**folders, 999: "another"}, shown)
 
     async def look_again(suspects: Sequence[Transfer]) -> Look:
         looks.append((clock.monotonic() - begun, len(suspects)))
@@ -57,7 +64,7 @@ async def look(
         await clock.sleep(slow)
         return answer
 
-    last = await look_until_certain(transfers, at_present(), look_again, clock, settle, time_limit)
+    last = await look_until_certain(transfers, at_present(), look_again, clock, settle, time_limit, found)
     return [last.compare(transfer)[0] for transfer in transfers], looks
 
 
@@ -92,6 +99,32 @@ async def test_what_is_in_no_folder_is_looked_at_until_the_time_limit(
     files = [verified(number, foreign=foreign) for number in range(1, count + 1)]
     matches, looks = await look(lambda _, t: (complete_file(t.index), ""), files)
     assert (set(matches), looks) == ({Match.DIFFERENT}, [(at, count) for at in seconds])
+
+
+@pytest.mark.parametrize(("shown", "found", "looks_again"), [([], [1], True), ([1], [1], False), ([], [], False)])
+@pytest.mark.parametrize("foreign", [True, False])
+async def test_a_file_of_somebody_else_may_be_in_a_folder(
+    shown: list[int], found: list[int], looks_again: bool, foreign: bool
+) -> None:
+    """One that was found in this run: the item's response may be older, unless it has the file."""
+    file = verified(1, folder="", foreign=foreign)
+    matches, looks = await look(lambda *_: (complete_file(1), ""), [file], shown=shown, found=found)
+    assert matches == [Match.SAME]
+    assert [at for at, _ in looks] == ([0, 1, 3, 7, 15, 30] if looks_again and foreign else [])
+
+
+async def test_a_file_that_is_in_no_folder_and_has_no_md5_yet_is_looked_at_as_long() -> None:
+    matches, looks = await look(lambda *_: (complete_file(1, computed_md5=None), ""), [verified(1)])
+    assert (matches, looks[-1]) == ([Match.DIFFERENT], (30, 1))
+
+
+@pytest.mark.parametrize("gone_at", [0.0, 1.0, 3.0, 7.0, 15.0])
+@pytest.mark.parametrize("tenths", [1, 13, 18, 31, 36, 52, 67, 72, 134, 154, 293, 303, 318])
+async def test_no_rounding_makes_it_endless(tenths: int, gone_at: float) -> None:
+    """A file is in no folder, and later gone."""
+    server: Server = lambda now, _: (complete_file(1) if now <= gone_at else None, "")  # noqa: E731
+    _, looks = await look(server, [verified(1)], tenths / 10, tenths / 10)
+    assert len(looks) < 12
 
 
 @pytest.mark.parametrize("count", [1, MANY + 1])

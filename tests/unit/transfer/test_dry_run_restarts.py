@@ -94,17 +94,19 @@ async def test_the_dry_run_agrees_after_an_unanswered_initiation(
 @pytest.mark.parametrize("interrupted", ["initiated", "sending"])
 @pytest.mark.parametrize("on_conflict", ["skip", "fail"])
 @pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+@pytest.mark.parametrize("others", ["nothing", "different"])
+@pytest.mark.parametrize("restart", [True, False], ids=["--restart-changed", ""])
 async def test_the_dry_run_of_a_changed_source_of_a_cut_journal_agrees(
-    world: World, named: bool, on_conflict: Any, interrupted: str, cut: str, size: int
+    world: World, restart: bool, others: str, named: bool, on_conflict: Any, interrupted: str, cut: str, size: int
 ) -> None:
     """A file of an earlier version, or with parts of one, is given up; then the different one in its place counts."""
     target = await prepare(world, INTERRUPTED[interrupted], named, "skip")
     (item,) = world.figshare.stored_items.values()
-    add_others(world, item, "different")
+    add_others(world, item, others)
     stored = Stored(world)
     stored.restore_journal({"all": 0, "half": stored.cuts[len(stored.cuts) // 2], "two lines": stored.cuts[-2]}[cut])
     world.source("set/a", b"?" * size)
-    options = Options(restart_changed=True, on_conflict=on_conflict)
+    options = Options(restart_changed=restart, on_conflict=on_conflict)
     where = {key: target[key] for key in ("item", "title") if key in target}
     async with world.client(options) as client:
         plan = await client.preview(str(world.folder / "set"), **where)

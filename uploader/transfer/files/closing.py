@@ -23,6 +23,7 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.recheck import ItemCheck, check_item, forget_events
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.listing import read_item
 
 
 async def check_files(run: JobRun) -> ItemCheck:
@@ -43,7 +44,7 @@ async def check_files(run: JobRun) -> ItemCheck:
         left = max(min(GONE_AFTER, settle), end - began)  # all attempts have one time limit
         try:
             forget = run.options.forget_missing
-            found = await check_item(run.api, run.state, settle, forget=forget, time_limit=left)
+            found = await check_item(run.api, run.state, settle, forget=forget, time_limit=left, found=run.taken)
         except (Conflict, Md5Pending) as error:
             if began >= last or all(run.state.transfers[index].path != error.path for index in run.verified):
                 raise
@@ -227,9 +228,13 @@ async def _still_exists(run: JobRun, transfer: Transfer, file_id: int, until: fl
     expected = msgspec.structs.replace(expected_of(transfer), file_id=file_id)
 
     async def look() -> bool | None:
+        began = run.clock.monotonic()
         with suppress(FileGone):
             file = await run.api.file(run.item_id, file_id)
-            return classify(file, expected, folder_of(await run.listing.folders(), file_id)) is Match.SAME or None
+            item = await read_item(run.api, run.state, run.item_id, run.options.settle_timeout)
+            # An item from before the file does not say in which folder it is.
+            if expected.folder or file_id in item.file_ids or began >= until:
+                return classify(file, expected, folder_of(item.folders, file_id)) is Match.SAME or None
         return None
 
     with run.stop.interruptible():

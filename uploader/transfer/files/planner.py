@@ -234,6 +234,7 @@ class Planner:
         if chosen.size != transfer.size and not self._options.restart_changed:
             return changed
         if own is not None and await self._is_replaced(api, chosen, transfer, own):
+            changed = _plan(chosen, "changed", "send", own)  # also without --restart-changed: nothing of it is known
             return await self._plan_restart(chosen, transfer, changed, [f for f in others if f.id != own])
         return _plan(chosen, "begun", "resume", None, left=chosen.size) if own is not None else None
 
@@ -244,7 +245,7 @@ class Planner:
             return False
         if chosen.size != transfer.size or chosen.size != file.size:
             return True
-        if not self._options.restart_changed or matches_record(transfer, stamp_of(chosen)):
+        if matches_record(transfer, stamp_of(chosen)):
             return False
         return not await is_untouched(api, self._state.item_id, file)
 

@@ -170,6 +170,7 @@ async def take_identical(
         await _adopt(run, transfer, file_id)
         return
     await run.commit(ev.FoundIdentical(transfer.index, id=file_id, md5=md5))
+    run.taken.add(transfer.index)
     on_verified()
     run.notify(no.FileVerified(path=transfer.path, file_id=file_id, md5=md5))
 
