@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -35,6 +36,9 @@ class ItemWithFiles:
         self.folders = folders or {}
         self.uploads: list[str] = []
         self.clock = VirtualClock()
+
+    def server_now(self) -> datetime:
+        return self.clock.now()
 
     async def account(self) -> Account:
         return Account(id=1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
+from types import MappingProxyType
 from typing import NamedTuple
 
 from uploader.clock import Clock
@@ -47,17 +48,18 @@ async def look_until_certain(
     clock: Clock,
     settle: float,
     time_limit: float,
-    found: Collection[int] = (),
+    ages: Mapping[int, float] = MappingProxyType({}),
 ) -> Look:
     """Return the last look at the item.
 
     A file that differs is looked at once more. One that seems gone counts as gone after looking for it for GONE_AFTER
     seconds, or `settle` if that is less, and one that seems to be in no folder as moved after `time_limit` seconds. A
-    file of somebody else that was `found` in this run (indexes of transfers), and is to be in no folder, counts as that
-    after the same time: it may be in one. `look_again` gets the transfers of the files in doubt.
+    file of somebody else that is to be in no folder, and was found a short time ago (`ages`: seconds, by the transfer's
+    index), counts as that `settle` seconds after that: it may be in one. `look_again` gets the transfers of the files
+    in doubt.
     """
     begun = clock.monotonic()
-    doubts = _Doubts(min(GONE_AFTER, settle), time_limit, found)
+    doubts = _Doubts(min(GONE_AFTER, settle), time_limit, {i: settle - age for i, age in ages.items()})
     unsure = {transfer.index for transfer in doubts.after(transfers, first, _Time(0.0, 0.0))}
     suspects = [t for t in transfers if t.index in unsure or first.compare(t)[0] is not Match.SAME]
     look, waited = first, 0.0
@@ -82,8 +84,8 @@ class _Time(NamedTuple):
 class _Doubts:
     """Since when which files seem to be gone, or in no folder."""
 
-    def __init__(self, gone_after: float, moved_after: float, found: Collection[int]) -> None:
-        self._gone_after, self._moved_after, self._found = gone_after, moved_after, found
+    def __init__(self, gone_after: float, moved_after: float, certain_after: Mapping[int, float]) -> None:
+        self._gone_after, self._moved_after, self._certain_after = gone_after, moved_after, certain_after
         self._since: dict[int, tuple[str, _Time]] = {}
         self.longest = 0.0
         """Seconds until the last of the doubts is settled, unless the server answers otherwise."""
@@ -100,12 +102,14 @@ class _Doubts:
             if before != seems:
                 since = at
             self._since[transfer.index] = seems, since
-            if (left := self._left(seems, since, at)) > _SHORTEST:
+            if (left := self._left(transfer, seems, since, at)) > _SHORTEST:
                 self.longest = max(self.longest, left)
                 found.append(transfer)
         return found
 
-    def _left(self, seems: str, since: _Time, at: _Time) -> float:
+    def _left(self, transfer: Transfer, seems: str, since: _Time, at: _Time) -> float:
+        if seems == "elsewhere":
+            return self._certain_after[transfer.index] - at.passed
         if seems == "gone":
             return self._gone_after - (at.waited - since.waited)
         return self._moved_after - (at.passed - since.passed)
@@ -117,6 +121,6 @@ class _Doubts:
             return "moved"
         if is_sent_again(transfer, look.compare(transfer)[0]):
             return "gone"
-        if transfer.index in self._found and transfer.foreign and not (transfer.folder or transfer.link):
+        if transfer.index in self._certain_after and not (transfer.folder or transfer.link):
             return "elsewhere" if transfer.file_id not in look.file_ids else None
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 import anyio
 import anyio.to_thread
@@ -109,18 +110,16 @@ async def check_item(
     *,
     forget: bool = False,
     time_limit: float | None = None,
-    found: Collection[int] = (),
 ) -> ItemCheck:
     """List the item and compare every verified file of the job with it: the last check before success is reported.
 
-    A file that seems to be in no folder is looked at again for `time_limit` seconds (None: `settle`); `found`: see
-    `look_until_certain`. Raises Conflict if a file was changed there, or it and its source are gone (unless they are to
-    `forget`), ItemNotFound, JournalDamaged if it has lost a source that was begun, and Md5Pending if Figshare gives no
-    MD5.
+    A file that seems to be in no folder is looked at again for `time_limit` seconds (None: `settle`). Raises Conflict
+    if a file was changed there, or it and its source are gone (unless they are to `forget`), ItemNotFound,
+    JournalDamaged if it has lost a source that was begun, and Md5Pending if Figshare gives no MD5.
     """
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
-    remote, item = await _look(api, state, state.item_id, settle, settle if time_limit is None else time_limit, found)
+    remote, item = await _look(api, state, state.item_id, settle, settle if time_limit is None else time_limit)
     folders, orphaned = item.folders, state.orphaned
     by_path = by_place(remote.not_owned_by(state.transfers), folders)
     places = paths_in_item({transfer.place for transfer in state.transfers}, by_path) if by_path else {}
@@ -274,7 +273,7 @@ def _is_as_sent(file: File, transfer: Transfer) -> bool:
 
 
 async def _look(
-    api: Service, state: JobState, item_id: int, settle: float, time_limit: float, found: Collection[int]
+    api: Service, state: JobState, item_id: int, settle: float, time_limit: float
 ) -> tuple[_RemoteFiles, Item]:
     """List the item's files and read the item; again what is in doubt: see `look_until_certain`."""
     remote = await _RemoteFiles.listed(api, state, item_id, settle)
@@ -292,8 +291,16 @@ async def _look(
 
     everyone = (*state.active, *state.orphaned)
     first = Look(remote.of, item.folders, item.file_ids)
-    await look_until_certain(everyone, first, look_again, api.clock, settle, time_limit, found)
+    ages = _ages(state.active, api.server_now(), settle)
+    await look_until_certain(everyone, first, look_again, api.clock, settle, time_limit, ages)
     return remote, item
+
+
+def _ages(transfers: Iterable[Transfer], now: datetime, settle: float) -> dict[int, float]:
+    """Return how long ago (seconds) identical files of others were found, by index, if less than `settle`."""
+    found = ((transfer.index, transfer.found_at) for transfer in transfers if transfer.foreign and transfer.found_at)
+    ages = ((index, (now - datetime.fromisoformat(at)).total_seconds()) for index, at in found)
+    return {index: max(0.0, age) for index, age in ages if age < settle}
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

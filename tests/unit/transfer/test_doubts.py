@@ -45,10 +45,10 @@ async def look(
     *,
     slow: float = 0.0,
     shown: Sequence[int] = (),
-    found: Sequence[int] = (),
+    age: float | None = None,
 ) -> tuple[list[Match], list[tuple[float, int]]]:
     """Return how the files compare in the end, and when (in seconds) how many files were in doubt. `slow`: seconds that
-    a look takes; `shown` are the ids of the files in the item's response.
+    a look takes; `shown` are the ids of the files in the item's response; `age`: seconds since they were found.
     """
     clock, looks = FakeClock(), list[tuple[float, int]]()
     begun = clock.monotonic()
@@ -64,7 +64,8 @@ async def look(
         await clock.sleep(slow)
         return answer
 
-    last = await look_until_certain(transfers, at_present(), look_again, clock, settle, time_limit, found)
+    ages = {} if age is None else {transfer.index: age for transfer in transfers}
+    last = await look_until_certain(transfers, at_present(), look_again, clock, settle, time_limit, ages)
     return [last.compare(transfer)[0] for transfer in transfers], looks
 
 
@@ -101,16 +102,19 @@ async def test_what_is_in_no_folder_is_looked_at_until_the_time_limit(
     assert (set(matches), looks) == ({Match.DIFFERENT}, [(at, count) for at in seconds])
 
 
-@pytest.mark.parametrize(("shown", "found", "looks_again"), [([], [1], True), ([1], [1], False), ([], [], False)])
-@pytest.mark.parametrize("foreign", [True, False])
+@pytest.mark.parametrize(
+    ("shown", "age", "seconds"),
+    [([], 0.0, [0, 1, 3, 7, 15, 30]), ([], 20.0, [0, 1, 3, 7, 10]), ([1], 0.0, []), ([], None, [])],
+)
 async def test_a_file_of_somebody_else_may_be_in_a_folder(
-    shown: list[int], found: list[int], looks_again: bool, foreign: bool
+    shown: list[int], age: float | None, seconds: list[float]
 ) -> None:
-    """One that was found in this run: the item's response may be older, unless it has the file."""
-    file = verified(1, folder="", foreign=foreign)
-    matches, looks = await look(lambda *_: (complete_file(1), ""), [file], shown=shown, found=found)
+    """One that was found a short time ago: the item's response may be older, unless it has the file."""
+    matches, looks = await look(
+        lambda *_: (complete_file(1), ""), [verified(1, folder="", foreign=True)], shown=shown, age=age
+    )
     assert matches == [Match.SAME]
-    assert [at for at, _ in looks] == ([0, 1, 3, 7, 15, 30] if looks_again and foreign else [])
+    assert [at for at, _ in looks] == seconds
 
 
 async def test_a_file_that_is_in_no_folder_and_has_no_md5_yet_is_looked_at_as_long() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.fakes.figshare import Fault, StoredFile, StoredItem
 from tests.fakes.world import KILLED, World
-from tests.unit.transfer.test_cut_journals import Stored, prepare
+from tests.unit.transfer.test_cut_journals import FILES, Stored, prepare
 from tests.unit.transfer.test_lost_records import cut_last_line
 from uploader.transfer.options import Options
 
@@ -90,22 +91,23 @@ async def test_the_dry_run_agrees_after_an_unanswered_initiation(
     assert plan.exit_status == status, (plan.files, world.error)
 
 
-@pytest.mark.parametrize(("cut", "size"), [("all", 290), ("half", 290), ("half", 200), ("two lines", 200)])
+@pytest.mark.parametrize("new", [b"?" * 290, FILES["a"]], ids=["of another size", "touched"])
+@pytest.mark.parametrize("cut", ["all", "half", "two lines"])
 @pytest.mark.parametrize("interrupted", ["initiated", "sending"])
 @pytest.mark.parametrize("on_conflict", ["skip", "fail"])
 @pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
 @pytest.mark.parametrize("others", ["nothing", "different"])
 @pytest.mark.parametrize("restart", [True, False], ids=["--restart-changed", ""])
-async def test_the_dry_run_of_a_changed_source_of_a_cut_journal_agrees(
-    world: World, restart: bool, others: str, named: bool, on_conflict: Any, interrupted: str, cut: str, size: int
+async def test_the_dry_run_of_a_source_of_a_cut_journal_agrees(
+    world: World, restart: bool, others: str, named: bool, on_conflict: Any, interrupted: str, cut: str, new: bytes
 ) -> None:
-    """A file of an earlier version, or with parts of one, is given up; then the different one in its place counts."""
+    """A file of an earlier version is given up; then the different one in its place counts."""
     target = await prepare(world, INTERRUPTED[interrupted], named, "skip")
     (item,) = world.figshare.stored_items.values()
     add_others(world, item, others)
     stored = Stored(world)
     stored.restore_journal({"all": 0, "half": stored.cuts[len(stored.cuts) // 2], "two lines": stored.cuts[-2]}[cut])
-    world.source("set/a", b"?" * size)
+    os.utime(world.source("set/a", new), ns=(10**18, 10**18))
     options = Options(restart_changed=restart, on_conflict=on_conflict)
     where = {key: target[key] for key in ("item", "title") if key in target}
     async with world.client(options) as client:

@@ -537,6 +537,26 @@ async def test_an_identical_file_in_a_folder_that_is_not_shown_is_not_taken(
 
 
 @pytest.mark.parametrize("shown", [1000, 0], ids=["the item shows its files", "it shows none"])
+@pytest.mark.parametrize("killed", ["files 2", "item 3", "item 4"])
+async def test_a_run_after_a_crash_does_not_take_it_either(world: World, killed: str, shown: int) -> None:
+    world.figshare.files_shown = shown
+    item = world.figshare.add_item(TITLE)
+    world.figshare.behind = lambda _: 0.0
+    other = str(Path(world.source("set/a", CONTENT)).parent)
+    assert await world.upload(other, item=item.id, state="other") == 0
+    source = world.source("mine/a", CONTENT)
+    lag(world, frozenset({"item"}), 20.0, every=1)
+    request, number = killed.split()
+    world.figshare.fail(request, Fault.KILLED_BEFORE, first=int(number))
+    statuses = [await world.upload(source, item=item.id)]
+    world.figshare.clear_faults()
+    while statuses[-1] != 0 and len(statuses) < 4:
+        statuses.append(await world.upload(source, item=item.id))
+    assert statuses[-1] == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
+
+
+@pytest.mark.parametrize("shown", [1000, 0], ids=["the item shows its files", "it shows none"])
 async def test_a_file_is_not_removed_in_favor_of_one_in_a_folder_that_is_not_shown(world: World, shown: int) -> None:
     world.figshare.files_shown = shown
     item, source = world.figshare.add_item(TITLE), world.source("a", CONTENT)

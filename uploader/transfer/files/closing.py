@@ -44,7 +44,7 @@ async def check_files(run: JobRun) -> ItemCheck:
         left = max(min(GONE_AFTER, settle), end - began)  # all attempts have one time limit
         try:
             forget = run.options.forget_missing
-            found = await check_item(run.api, run.state, settle, forget=forget, time_limit=left, found=run.taken)
+            found = await check_item(run.api, run.state, settle, forget=forget, time_limit=left)
         except (Conflict, Md5Pending) as error:
             if began >= last or all(run.state.transfers[index].path != error.path for index in run.verified):
                 raise

@@ -239,15 +239,16 @@ class Planner:
         return _plan(chosen, "begun", "resume", None, left=chosen.size) if own is not None else None
 
     async def _is_replaced(self, api: Service, chosen: SourceFile, transfer: Transfer, own: int) -> bool:
-        """Return True if the upload would give up its own file, since that is another version, or has parts of one."""
+        """Return True if the upload would give up its own file, since that is another version, or has parts of one.
+
+        Parts whose sums the journal has lost cannot be compared.
+        """
         file = self._by_id[own]
         if transfer.link or self._state is None or self._state.item_id is None:
             return False
         if chosen.size != transfer.size or chosen.size != file.size:
             return True
-        if matches_record(transfer, stamp_of(chosen)):
-            return False
-        return not await is_untouched(api, self._state.item_id, file)
+        return await has_changed(api, chosen, transfer, file)
 
     def _is_compared(self, transfer: Transfer, others: Sequence[File]) -> bool:
         """Return True if the upload would compare the source, as it was planned, with a complete file that it may have

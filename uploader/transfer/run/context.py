@@ -105,8 +105,6 @@ class JobRun:
     """Remote files that a warning of this run has named."""
     verified: set[int] = field(default_factory=set)
     """Transfers sent and verified in this run: not every copy of the server's data has their files yet."""
-    taken: set[int] = field(default_factory=set)
-    """Transfers for which identical files of others were taken in this run."""
     confirmed: dict[int, FileStamp] = field(default_factory=dict)
     """States of sources in which they were found to be what was verified, where these differ from the record."""
     reported: dict[int, dict[int, int]] = field(default_factory=dict)
