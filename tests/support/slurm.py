@@ -233,9 +233,12 @@ def _configure(folder: Path) -> None:
 
 
 def _processes_of_node(pid: int) -> Sequence[int]:
-    """The processes that share this one's mount namespace; a node has its own."""
-    wanted = Path(f"/proc/{pid}/ns/mnt").readlink()
-    found = []
+    """The processes that share this one's mount namespace; a node has its own. None if this one has ended."""
+    found: list[int] = []
+    try:
+        wanted = Path(f"/proc/{pid}/ns/mnt").readlink()
+    except FileNotFoundError:
+        return found
     for process in Path("/proc").iterdir():
         with suppress(OSError):
             if process.name.isdecimal() and (process / "ns/mnt").readlink() == wanted:
