@@ -194,8 +194,7 @@ class FakeFigshare:
         self.behind: Callable[[str], float] | None = None
         """Seconds by which the copy of the data is behind that answers a reading request; None: there are no copies."""
         self.copies: list[tuple[float, dict[int, StoredItem]]] = []
-        """Earlier copies of the data, each with the time until which it was up to date."""
-        """When a request changed something, and what was stored before it; while there are copies."""
+        """When a request changed something, and what was stored before it; with `behind` only."""
 
     # --- what tests do --------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class Recipe:
         item = self.item(sandbox)
         assert item is not None, self.log()
         stored = files_at_rest(sandbox, item)
-        assert [(Path(f["name"]).name, f["computed_md5"], f["status"]) for f in stored] == [
+        assert [(f["name"], f["computed_md5"], f["status"]) for f in stored] == [
             ("data.bin", md5_of(self.data / "data.bin"), "available")
         ], self.log()
 

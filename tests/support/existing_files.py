@@ -12,6 +12,7 @@ import msgspec
 from tests.fakes.clock import VirtualClock
 from uploader.figshare.models import Account, File, Item, Part, Upload
 from uploader.figshare.outcomes import FileGone, UploadGone
+from uploader.transfer.journal.lifecycle import State, Transfer
 
 CONTENT = b"content"
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -26,6 +27,22 @@ def complete_file(number: int = 1, **changes: Any) -> File:
 def unfinished_file(number: int = 1, *, upload: str | None = "idle", **changes: Any) -> File:
     """A remote file whose `upload` is idle, busy or gone; None: the listing has no address of it."""
     return complete_file(number, status="created", computed_md5=None, upload_url=upload, **changes)
+
+
+def verified(number: int = 1, path: str = "/x/data.bin", *, name: str = "data.bin", **fields: Any) -> Transfer:
+    """A transfer whose verified remote file is `complete_file(number)`."""
+    return Transfer(
+        index=number,
+        source=path,
+        name=name,
+        size=len(CONTENT),
+        mtime_ns=1,
+        inode=1,
+        state=State.VERIFIED,
+        file_id=number,
+        md5=MD5,
+        **fields,
+    )
 
 
 class ItemWithFiles:

@@ -126,16 +126,17 @@ async def preview(
         files += _missing(state, lost, selection)
         files = _without_members(files, await in_thread(list, states.archives(job).gone_members(state, selection)))
     finished = state is not None and state.finished and all(file.status in ("done", "changed") for file in files)
-    if state is not None and item is not None:
-        files = _rechecked(files, state, remote, item)
-    if state is not None and item is not None and not options.forget_missing:
+    look = _look(item, remote) if state is not None and item is not None else None
+    if state is not None and look is not None:
+        files = _rechecked(files, state, look)
+    if state is not None and look is not None and not options.forget_missing:
         changes = renewal_events(state, selection, lost)
-        files += _orphaned(state, changes, remote, item)
+        files += _orphaned(state, changes, look)
         if state.recovered and all(file.action != "refuse" for file in files):
             known = {composed(transfer.place) for transfer in state.transfers}
             there = ((f.download_url if f.is_link_only else path, f) for path, at in remote.items() for f in at)
             others = (file for place, file in there if composed(place) not in known)
-            check_none_lost(state, others, item.folders)
+            check_none_lost(state, others, look.folders)
     space = _space(account, files) if account is not None else None
     return Preview(
         job=job,
@@ -236,15 +237,12 @@ def _job(
     return job, summary, states.recover(job, lambda: plan_events(target, selection, job))[1]
 
 
-def _rechecked(
-    files: Sequence[FilePlan], state: JobState, existing: Mapping[str, Sequence[File]], item: Item
-) -> list[FilePlan]:
+def _rechecked(files: Sequence[FilePlan], state: JobState, look: Look) -> list[FilePlan]:
     """Plan the files that are done, whose remote files the upload would check again.
 
     Before that, a finished job sends again what is gone; another one leaves it to the next run.
     """
     again = state.finished and all(file.status == "done" for file in files)
-    look = _look(item, existing)
     matches = {transfer.file_id: (transfer, *look.compare(transfer)) for transfer in state.active}
     return [
         _finished(file, *matches[file.file_id], again=again)
@@ -295,21 +293,17 @@ def _resume(state: JobState, selection: Selection) -> None:
                 state.apply(event)
 
 
-def _orphaned(
-    state: JobState, changes: Sequence[ev.AnyEvent], existing: Mapping[str, Sequence[File]], item: Item
-) -> list[FilePlan]:
+def _orphaned(state: JobState, changes: Sequence[ev.AnyEvent], look: Look) -> list[FilePlan]:
     """Plan the files that were sent, whose sources are gone, and that the item does not hold any more."""
     for change in changes:
         if isinstance(change, ev.SourceDropped | ev.SourceSkipped):
             state.apply(change)
-    orphaned = state.orphaned
-    look = _look(item, existing if orphaned else {})
     return [
         msgspec.structs.replace(
             _missing_file(t, f"no longer exists here, and {difference}"),
             status="unverified" if match is Match.UNKNOWN else "lost",
         )
-        for t, (match, difference) in ((t, look.compare(t)) for t in orphaned)
+        for t, (match, difference) in ((t, look.compare(t)) for t in state.orphaned)
         if match is not Match.SAME
     ]
 

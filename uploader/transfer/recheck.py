@@ -104,12 +104,7 @@ async def recheck_finished_job(
 
 
 async def check_item(
-    api: Service,
-    state: JobState,
-    settle: float,
-    *,
-    forget: bool = False,
-    time_limit: float | None = None,
+    api: Service, state: JobState, settle: float, *, forget: bool = False, time_limit: float | None = None
 ) -> ItemCheck:
     """List the item and compare every verified file of the job with it: the last check before success is reported.
 

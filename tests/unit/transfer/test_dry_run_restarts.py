@@ -30,14 +30,14 @@ OTHERS: dict[str, list[tuple[str, bytes, bytes]]] = {
     "different": [("available", b"x" * len(NEW), b"x" * len(NEW))],
     "different and unfinished": [("available", b"x" * len(NEW), b"x" * len(NEW)), ("created", b"x" * 77, b"")],
 }
-"""Files of somebody else by what they are, each with its status, the content it shall have, and what of it is there."""
+"""Files of another user by kind, each with its status, its whole content, and the content sent so far."""
 INTERRUPTED = {"initiated": "initiate 1", "sending": "send_part 2", "verified": "never"}
 CASES = list(itertools.product(OTHERS, ("skip", "replace", "keep", "fail"), INTERRUPTED, (False, True), (False, True)))
 SAMPLE = set(random.Random(12).sample(range(len(CASES)), 40))
 
 
 def add_others(world: World, item: StoredItem, others: str) -> None:
-    """Let somebody else have these files in the place of the first source."""
+    """Add files of another user in the place of the first source."""
     for status, content, there in OTHERS[others]:
         file_id = next(world.figshare.ids)
         file = StoredFile(file_id, "a", len(content), folder="set", status=status, parts={1: there} if there else {})

@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from tests.support.existing_files import CONTENT, MD5, ItemWithFiles, complete_file, unfinished_file
+from tests.support.existing_files import CONTENT, MD5, ItemWithFiles, complete_file, unfinished_file, verified
 from tests.support.walks import PLAN
 from uploader.disk import Disk
 from uploader.errors import ChecksumWrong, Conflict, FigupError, Md5Pending, SourceChanged, SourceNotFound
@@ -27,22 +27,6 @@ from uploader.transfer.source_check import matches_record
 from uploader.transfer.store.archives import Archives
 
 pytestmark = pytest.mark.anyio
-
-
-def verified(number: int = 1, path: str = "/x/data.bin", **fields: Any) -> Transfer:
-    name = fields.pop("name", "data.bin")
-    return Transfer(
-        index=number,
-        source=path,
-        name=name,
-        size=len(CONTENT),
-        mtime_ns=1,
-        inode=1,
-        state=State.VERIFIED,
-        file_id=number,
-        md5=MD5,
-        **fields,
-    )
 
 
 async def check(existing: list[File], *transfers: Transfer, folders: dict[int, str] | None = None) -> ItemCheck:

@@ -230,13 +230,14 @@ class Planner:
         own = await self._find_own(api, chosen, transfer, others)
         if own is None and not self._is_compared(transfer, others):
             return None
-        changed = _plan_begun(chosen, transfer, self._options, changed=True)
         if chosen.size != transfer.size and not self._options.restart_changed:
-            return changed
-        if own is not None and await self._is_replaced(api, chosen, transfer, own):
-            changed = _plan(chosen, "changed", "send", own)  # also without --restart-changed: nothing of it is known
-            return await self._plan_restart(chosen, transfer, changed, [f for f in others if f.id != own])
-        return _plan(chosen, "begun", "resume", None, left=chosen.size) if own is not None else None
+            return _plan_begun(chosen, transfer, self._options, changed=True)
+        if own is None:
+            return None
+        if await self._is_replaced(api, chosen, transfer, own):
+            plan = _plan(chosen, "changed", "send", own)  # also without --restart-changed: its record is lost
+            return await self._plan_restart(chosen, transfer, plan, [f for f in others if f.id != own])
+        return _plan(chosen, "begun", "resume", None, left=chosen.size)
 
     async def _is_replaced(self, api: Service, chosen: SourceFile, transfer: Transfer, own: int) -> bool:
         """Return True if the upload would give up its own file, since that is another version, or has parts of one.
@@ -265,7 +266,7 @@ class Planner:
         self, api: Service, chosen: SourceFile, transfer: Transfer, others: Sequence[File]
     ) -> int | None:
         """Return the id of the file that the upload would find to be the effect of a request whose response was lost,
-        as in `destination.lookup`; None if there is none.
+        as in `destination.lookup`, or None.
         """
         state = self._state
         if state is None or state.item_id is None:

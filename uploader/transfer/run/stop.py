@@ -46,7 +46,7 @@ class Stop:
         self._by_errors = True
 
     def end_abort(self) -> None:
-        """Withdraw the request of `abort`: nothing of what it stopped is in progress any more."""
+        """Withdraw the request of `abort`, since everything that it stopped has ended."""
         if self._by_errors:
             self.requested = self._by_errors = False
             self._asked = anyio.Event()
