@@ -4,10 +4,9 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from types import MappingProxyType
 from typing import NamedTuple
 
 from uploader.clock import Clock
@@ -28,13 +27,10 @@ _SHORTEST = 0.001
 
 @dataclass(frozen=True)
 class Look:
-    """What the item holds, as answered once: the remote file of each transfer, the folders by file id, and the ids of
-    files that the item is known to have had when it gave the folders.
-    """
+    """What the item holds, as answered once: the remote file of each transfer, and the folders by file id."""
 
     file_of: Callable[[Transfer], File | None]
     folders: Mapping[int, str]
-    file_ids: Collection[int]
 
     def compare(self, transfer: Transfer) -> tuple[Match, str]:
         """Compare the transfer's remote file: see `remote_match`."""
@@ -48,21 +44,17 @@ async def look_until_certain(
     clock: Clock,
     settle: float,
     time_limit: float,
-    ages: Mapping[int, float] = MappingProxyType({}),
 ) -> Look:
     """Return the last look at the item.
 
     A file that differs is looked at once more. One that seems gone counts as gone after looking for it for GONE_AFTER
-    seconds, or `settle` if that is less, and one that seems to be in no folder as moved after `time_limit` seconds. A
-    file of somebody else that is to be in no folder, and was found a short time ago (`ages`: seconds, by the transfer's
-    index), counts as that `settle` seconds after that: it may be in one. `look_again` gets the transfers of the files
-    in doubt.
+    seconds, or `settle` if that is less, and one that seems to be in no folder as moved after `time_limit` seconds.
+    `look_again` gets the transfers of the files in doubt.
     """
     begun = clock.monotonic()
-    doubts = _Doubts(min(GONE_AFTER, settle), time_limit, {i: settle - age for i, age in ages.items()})
-    unsure = {transfer.index for transfer in doubts.after(transfers, first, _Time(0.0, 0.0))}
-    suspects = [t for t in transfers if t.index in unsure or first.compare(t)[0] is not Match.SAME]
-    look, waited = first, 0.0
+    doubts = _Doubts(min(GONE_AFTER, settle), time_limit)
+    doubts.after(transfers, first, _Time(0.0, 0.0))
+    look, suspects, waited = first, [t for t in transfers if first.compare(t)[0] is not Match.SAME], 0.0
     pauses = chain(_PAUSES_FOR_MANY if len(suspects) > MANY else _PAUSES, repeat(_LAST_PAUSE))
     while suspects and waited <= settle + time_limit:  # some answer may be old again and again
         pause = min(next(pauses), doubts.longest)
@@ -84,8 +76,8 @@ class _Time(NamedTuple):
 class _Doubts:
     """Since when which files seem to be gone, or in no folder."""
 
-    def __init__(self, gone_after: float, moved_after: float, certain_after: Mapping[int, float]) -> None:
-        self._gone_after, self._moved_after, self._certain_after = gone_after, moved_after, certain_after
+    def __init__(self, gone_after: float, moved_after: float) -> None:
+        self._gone_after, self._moved_after = gone_after, moved_after
         self._since: dict[int, tuple[str, _Time]] = {}
         self.longest = 0.0
         """Seconds until the last of the doubts is settled, unless the server answers otherwise."""
@@ -94,7 +86,7 @@ class _Doubts:
         """Return the transfers of files that are in doubt after a look that began at that time."""
         found, self.longest = [], 0.0
         for transfer in transfers:
-            seems = self._seems(transfer, look)
+            seems = _seems(transfer, look)
             if seems is None:
                 self._since.pop(transfer.index, None)
                 continue
@@ -102,25 +94,19 @@ class _Doubts:
             if before != seems:
                 since = at
             self._since[transfer.index] = seems, since
-            if (left := self._left(transfer, seems, since, at)) > _SHORTEST:
+            if (left := self._left(seems, since, at)) > _SHORTEST:
                 self.longest = max(self.longest, left)
                 found.append(transfer)
         return found
 
-    def _left(self, transfer: Transfer, seems: str, since: _Time, at: _Time) -> float:
-        if seems == "elsewhere":
-            return self._certain_after[transfer.index] - at.passed
+    def _left(self, seems: str, since: _Time, at: _Time) -> float:
         if seems == "gone":
             return self._gone_after - (at.waited - since.waited)
         return self._moved_after - (at.passed - since.passed)
 
-    def _seems(self, transfer: Transfer, look: Look) -> str | None:
-        """Return what an old copy of the data may have made of the file; None if nothing."""
-        file = look.file_of(transfer)
-        if is_only_unplaced(transfer, file, look.folders):
-            return "moved"
-        if is_sent_again(transfer, look.compare(transfer)[0]):
-            return "gone"
-        if transfer.index in self._certain_after and not (transfer.folder or transfer.link):
-            return "elsewhere" if transfer.file_id not in look.file_ids else None
-        return None
+
+def _seems(transfer: Transfer, look: Look) -> str | None:
+    """Return what an old copy of the data may have made of the file; None if nothing."""
+    if is_only_unplaced(transfer, look.file_of(transfer), look.folders):
+        return "moved"
+    return "gone" if is_sent_again(transfer, look.compare(transfer)[0]) else None

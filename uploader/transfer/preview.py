@@ -27,7 +27,8 @@ from uploader.transfer.recheck import check_none_lost
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
-from uploader.transfer.run.listing import files_by_path, visible_within
+from uploader.transfer.run.listing import files_by_path, may_be_called, visible_within
+from uploader.transfer.run.placement import Placement
 from uploader.transfer.run.service import Service
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summarize
@@ -115,7 +116,8 @@ async def preview(
     item: Item | None = None
     remote: Mapping[str, Sequence[File]] = {}
     if api is not None and item_id is not None:
-        item, remote = await _list(api, state, item_id, options.settle_timeout)
+        names = {composed(chosen.name) for chosen in selection.files if not chosen.link}
+        item, remote = await _list(api, state, item_id, names, options.settle_timeout)
     unseen = api is None and item_id is not None
     paths = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
     planner = Planner(api, states, job, state, remote, options, paths=paths, unseen=unseen)
@@ -158,19 +160,27 @@ async def preview(
 
 
 async def _list(
-    api: Service, state: JobState | None, item_id: int, settle: float
+    api: Service, state: JobState | None, item_id: int, names: Collection[str], settle: float
 ) -> tuple[Item, dict[str, list[File]]]:
-    """List the item's files; again, as the upload looks again, if it seems not to exist or not to hold what was sent:
-    the server may have answered from an old copy of its data. Raises ItemNotFound.
+    """List the item's files; again, as the upload looks again, if it seems not to exist or not to hold what was sent,
+    or to have others with the composed `names` of sources in no folder: the server may have answered from an old copy
+    of its data. Raises ItemNotFound.
     """
-    if state is None:
-        return await files_by_path(api, item_id)
-    sent = [t for t in (*state.active, *state.orphaned) if t.state is State.VERIFIED]
+
+    placement = Placement(partial(api.item, item_id), api.clock, settle)
+
+    async def read_item(files: Sequence[File]) -> Item:
+        others = [f for f in files if may_be_called(f, names) and not (state is not None and state.owns(f.id))]
+        return await placement.item_placing(others, listed_at=api.clock.monotonic())
 
     async def ask() -> tuple[Item, dict[str, list[File]]]:
-        return await once_visible(partial(files_by_path, api, item_id), visible_within(api, state, settle), api.clock)
+        limit = visible_within(api, state, settle) if state is not None else 0.0
+        return await once_visible(partial(files_by_path, api, item_id, read_item), limit, api.clock)
 
     item, remote = await ask()
+    if state is None:
+        return item, remote
+    sent = [t for t in (*state.active, *state.orphaned) if t.state is State.VERIFIED]
 
     async def look_again(_: Sequence[Transfer]) -> Look:
         nonlocal item, remote
@@ -183,7 +193,7 @@ async def _list(
 
 def _look(item: Item, existing: Mapping[str, Sequence[File]]) -> Look:
     by_id = {file.id: file for files in existing.values() for file in files}
-    return Look(lambda transfer: by_id.get(transfer.file_id or 0), item.folders, item.file_ids)
+    return Look(lambda transfer: by_id.get(transfer.file_id or 0), item.folders)
 
 
 def _exit_status(files: Sequence[FilePlan], space: Space | None, *, finished: bool) -> ExitStatus:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 
 import anyio
 import anyio.to_thread
@@ -282,20 +281,11 @@ async def _look(
         else:
             await remote.read_again(api, item_id, suspects)
         item = await read_item(api, state, item_id, settle)
-        return Look(remote.of, item.folders, item.file_ids)
+        return Look(remote.of, item.folders)
 
     everyone = (*state.active, *state.orphaned)
-    first = Look(remote.of, item.folders, item.file_ids)
-    ages = _ages(state.active, api.server_now(), settle)
-    await look_until_certain(everyone, first, look_again, api.clock, settle, time_limit, ages)
+    await look_until_certain(everyone, Look(remote.of, item.folders), look_again, api.clock, settle, time_limit)
     return remote, item
-
-
-def _ages(transfers: Iterable[Transfer], now: datetime, settle: float) -> dict[int, float]:
-    """Return how long ago (seconds) identical files of others were found, by index, if less than `settle`."""
-    found = ((transfer.index, transfer.found_at) for transfer in transfers if transfer.foreign and transfer.found_at)
-    ages = ((index, (now - datetime.fromisoformat(at)).total_seconds()) for index, at in found)
-    return {index: max(0.0, age) for index, age in ages if age < settle}
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

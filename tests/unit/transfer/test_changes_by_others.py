@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -180,36 +180,23 @@ async def test_an_earlier_version_is_removed_though_the_server_shows_no_folders(
 # --- servers that show a change late ------------------------------------------------------------------------------
 
 
-async def test_a_bad_copy_that_the_listing_does_not_show_yet_is_removed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    figshare = world.figshare
-    bad: list[int] = []
-    files, look = figshare.files, figshare.item
+@pytest.mark.parametrize("shown", [1000, 0], ids=["the item shows its files", "it shows none"])
+async def test_a_bad_copy_that_the_listing_does_not_show_yet_is_removed(world: World, shown: int) -> None:
+    figshare, source = world.figshare, str(Path(world.source("set/first", CONTENT)).parent)
+    item = figshare.add_item(TITLE)
+    figshare.behind, figshare.files_shown = lambda _: 0.0, shown
+    assert await world.upload(source, item=item.id) == 0
+    await world.clock.sleep(4000)
 
     def spoil(_: str) -> None:
         figshare.on_request.clear()
-        (item,) = figshare.stored_items.values()
-        (file,) = item.files.values()
-        file.corrupt = True
-        bad.append(file.id)
-
-    async def earlier_files(item_id: int) -> AsyncIterator[File]:
-        async for file in files(item_id):
-            if file.id not in bad:
-                yield file
-
-    async def earlier_item(item_id: int) -> Item:
-        item = await look(item_id)
-        return msgspec.structs.replace(item, folders={i: folder for i, folder in item.folders.items() if i not in bad})
+        item.files[max(item.files)].corrupt = True
+        figshare.behind = lambda request: 20.0 if request in ("files", "item") else 0.0
 
     figshare.on_request["initiate"] = spoil
-    monkeypatch.setattr(figshare, "files", earlier_files)
-    monkeypatch.setattr(figshare, "item", earlier_item)
     world.source("set/a", CONTENT)
-    assert await world.upload(str(world.folder / "set"), title=TITLE) == 0
-    (item,) = figshare.stored_items.values()
-    assert world.contents(item.id) == [("set/a", md5(CONTENT))]
+    assert await world.upload(source, item=item.id) == 0
+    assert world.contents(item.id) == [("set/a", md5(CONTENT)), ("set/first", md5(CONTENT))]
     assert "renamed or moved" not in warnings(world)
 
 

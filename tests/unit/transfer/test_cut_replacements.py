@@ -141,7 +141,7 @@ async def test_a_file_that_appears_while_a_damaged_job_is_continued_is_kept(worl
             added.append(world.figshare.add_file(item, "a", OLD).id)
 
     counted = world.figshare.log.count("files")
-    world.figshare.on_request["item"] = add
+    world.figshare.on_request["files"] = add
     assert await world.upload(source, **target) == 0, world.error
     assert added
     assert added[0] in item.files

@@ -32,11 +32,9 @@ async def look(
     time_limit: float = SETTLE,
     *,
     slow: float = 0.0,
-    shown: Sequence[int] = (),
-    age: float | None = None,
 ) -> tuple[list[Match], list[tuple[float, int]]]:
     """Return how the files compare in the end, and when (in seconds) how many files were in doubt. `slow`: seconds that
-    a look takes; `shown` are the ids of the files in the item's response; `age`: seconds since they were found.
+    a look takes.
     """
     clock, looks = FakeClock(), list[tuple[float, int]]()
     begun = clock.monotonic()
@@ -44,7 +42,7 @@ async def look(
     def at_present() -> Look:
         answers = {t.index: server(clock.monotonic() - begun, t) for t in transfers}
         folders = {index: folder for index, (_, folder) in answers.items() if folder}
-        return Look(lambda transfer: answers[transfer.index][0], {**folders, 999: "another"}, shown)
+        return Look(lambda transfer: answers[transfer.index][0], {**folders, 999: "another"})
 
     async def look_again(suspects: Sequence[Transfer]) -> Look:
         looks.append((clock.monotonic() - begun, len(suspects)))
@@ -52,8 +50,7 @@ async def look(
         await clock.sleep(slow)
         return answer
 
-    ages = {} if age is None else {transfer.index: age for transfer in transfers}
-    last = await look_until_certain(transfers, at_present(), look_again, clock, settle, time_limit, ages)
+    last = await look_until_certain(transfers, at_present(), look_again, clock, settle, time_limit)
     return [last.compare(transfer)[0] for transfer in transfers], looks
 
 
@@ -88,21 +85,6 @@ async def test_what_is_in_no_folder_is_looked_at_until_the_time_limit(
     files = [sent(number, foreign=foreign) for number in range(1, count + 1)]
     matches, looks = await look(lambda _, t: (complete_file(t.index), ""), files)
     assert (set(matches), looks) == ({Match.DIFFERENT}, [(at, count) for at in seconds])
-
-
-@pytest.mark.parametrize(
-    ("shown", "age", "seconds"),
-    [([], 0.0, [0, 1, 3, 7, 15, 30]), ([], 20.0, [0, 1, 3, 7, 10]), ([1], 0.0, []), ([], None, [])],
-)
-async def test_a_file_of_somebody_else_may_be_in_a_folder(
-    shown: list[int], age: float | None, seconds: list[float]
-) -> None:
-    """One that was found a short time ago: the item's response may be older, unless it has the file."""
-    matches, looks = await look(
-        lambda *_: (complete_file(1), ""), [sent(1, folder="", foreign=True)], shown=shown, age=age
-    )
-    assert matches == [Match.SAME]
-    assert [at for at, _ in looks] == seconds
 
 
 async def test_a_file_that_is_in_no_folder_and_has_no_md5_yet_is_looked_at_as_long() -> None:

@@ -522,68 +522,6 @@ async def test_a_file_of_somebody_else_is_not_sent_because_its_folder_is_not_sho
     assert "initiate" not in world.figshare.log
 
 
-@pytest.mark.parametrize("shown", [1000, 0], ids=["the item shows its files", "it shows none"])
-@pytest.mark.parametrize("seconds", [2.0, 20.0])
-@pytest.mark.parametrize("every", [1, 2, 3])
-async def test_an_identical_file_in_a_folder_that_is_not_shown_is_not_taken(
-    world: World, every: int, seconds: float, shown: int
-) -> None:
-    """The file of this job is to be in no folder; the next run sends it if that is found out at the end."""
-    world.figshare.files_shown = shown
-    item = world.figshare.add_item(TITLE)
-    world.figshare.behind = lambda _: 0.0
-    other = str(Path(world.source("set/a", CONTENT)).parent)
-    assert await world.upload(other, item=item.id, state="other") == 0
-    source = world.source("mine/a", CONTENT)
-    lag(world, frozenset({"item"}), seconds, every=every)
-    if await world.upload(source, item=item.id) == 1:
-        assert await world.upload(source, item=item.id) == 0, world.error
-    assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
-
-
-@pytest.mark.parametrize("shown", [1000, 0], ids=["the item shows its files", "it shows none"])
-@pytest.mark.parametrize("killed", ["files 2", "item 3", "item 4"])
-async def test_a_run_after_a_crash_does_not_take_it_either(world: World, killed: str, shown: int) -> None:
-    world.figshare.files_shown = shown
-    item = world.figshare.add_item(TITLE)
-    world.figshare.behind = lambda _: 0.0
-    other = str(Path(world.source("set/a", CONTENT)).parent)
-    assert await world.upload(other, item=item.id, state="other") == 0
-    source = world.source("mine/a", CONTENT)
-    lag(world, frozenset({"item"}), 20.0, every=1)
-    request, number = killed.split()
-    world.figshare.fail(request, Fault.KILLED_BEFORE, first=int(number))
-    statuses = [await world.upload(source, item=item.id)]
-    world.figshare.clear_faults()
-    while statuses[-1] != 0 and len(statuses) < 4:
-        statuses.append(await world.upload(source, item=item.id))
-    assert statuses[-1] == 0
-    assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
-
-
-@pytest.mark.parametrize("shown", [1000, 0], ids=["the item shows its files", "it shows none"])
-async def test_a_file_is_not_removed_in_favor_of_one_in_a_folder_that_is_not_shown(world: World, shown: int) -> None:
-    world.figshare.files_shown = shown
-    item, source = world.figshare.add_item(TITLE), world.source("a", CONTENT)
-    world.figshare.behind = lambda _: 0.0
-
-    def add_theirs(_: str) -> None:
-        """Before this job's own, by its id."""
-        item.files.setdefault(1, StoredFile(1, "a", len(CONTENT), folder="set", status="available", parts={1: CONTENT}))
-
-    world.figshare.on_request["complete"] = add_theirs
-    old = 0
-
-    def behind(request: str) -> float:
-        nonlocal old
-        old += request == "item" and 1 in item.files
-        return 60.0 if request == "item" and 0 < old < 4 else 0.0
-
-    world.figshare.behind = behind
-    assert await world.upload(source, item=item.id) == 0, world.error
-    assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
-
-
 @pytest.mark.parametrize("settle", [30.0, 600.0])
 async def test_a_file_that_a_person_moves_during_the_run_is_waited_for_once(world: World, settle: float) -> None:
     item = world.figshare.add_item(TITLE)

@@ -23,7 +23,6 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.recheck import ItemCheck, check_item, forget_events
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.run.listing import read_item
 
 
 async def check_files(run: JobRun) -> ItemCheck:
@@ -150,9 +149,8 @@ async def _remove_in_place(run: JobRun, transfer: Transfer, file_id: int, until:
     """
 
     async def look() -> bool | None:
-        left = until - run.clock.monotonic()
         with suppress(FileGone):
-            return await run.listing.in_place(file_id, transfer.folder, transfer.name, left) is not None
+            return await run.listing.in_place(file_id, transfer.folder, transfer.name, until) is not None
         return None
 
     if not transfer.link:
@@ -228,13 +226,12 @@ async def _still_exists(run: JobRun, transfer: Transfer, file_id: int, until: fl
     expected = msgspec.structs.replace(expected_of(transfer), file_id=file_id)
 
     async def look() -> bool | None:
-        began = run.clock.monotonic()
         with suppress(FileGone):
-            file = await run.api.file(run.item_id, file_id)
-            item = await read_item(run.api, run.state, run.item_id, run.options.settle_timeout)
-            # An item from before the file does not say in which folder it is.
-            if expected.folder or file_id in item.file_ids or began >= until:
-                return classify(file, expected, folder_of(item.folders, file_id)) is Match.SAME or None
+            file, now = await run.api.file(run.item_id, file_id), run.clock.monotonic()
+            item = await run.listing.placement.item_placing(
+                [file], listed_at=now, until=until, in_folder=bool(expected.folder)
+            )
+            return classify(file, expected, folder_of(item.folders, file_id)) is Match.SAME or None
         return None
 
     with run.stop.interruptible():

@@ -169,8 +169,7 @@ async def take_identical(
     if file_id in run.state.own_at(transfer.place):
         await _adopt(run, transfer, file_id)
         return
-    at = run.api.server_now().isoformat()
-    await run.commit(ev.FoundIdentical(transfer.index, id=file_id, md5=md5, at=at))
+    await run.commit(ev.FoundIdentical(transfer.index, id=file_id, md5=md5))
     on_verified()
     run.notify(no.FileVerified(path=transfer.path, file_id=file_id, md5=md5))
 

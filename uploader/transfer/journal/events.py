@@ -306,11 +306,10 @@ class Verified(FileEvent, frozen=True, tag="ok"):
 
 
 class FoundIdentical(FileEvent, frozen=True, kw_only=True, tag="same"):
-    """The item held an identical file (size, MD5; "" for a link) `at` that time (server's clock); nothing was sent."""
+    """The item already held an identical file (size and MD5; "" for a link); nothing was sent."""
 
     id: int
     md5: str
-    at: str = ""
 
 
 class ReplacementPlanned(FileEvent, frozen=True, tag="old"):

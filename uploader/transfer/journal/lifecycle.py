@@ -166,8 +166,6 @@ class Transfer(msgspec.Struct, kw_only=True, gc=False):
     file_id: int | None = None
     foreign: bool = False
     """True if the remote file existed before and was not created by this job: it must never be removed."""
-    found_at: str = ""
-    """When that was found (server's clock); "": unknown."""
     intended_at: str | None = None
     """Time of an initiation with an unknown outcome (server's clock); None without one."""
     known: tuple[int, ...] = ()
@@ -261,7 +259,8 @@ def _detach_remote(transfer: Transfer) -> tuple[int, ...]:
     """Reset the transfer for a restart; return the remote file that it made, to be removed later."""
     own = () if transfer.file_id is None or transfer.foreign else (transfer.file_id,)
     transfer.abandoned = transfer.abandoned or transfer.file_id is not None
-    transfer.file_id, transfer.foreign = None, False
+    transfer.file_id = None
+    transfer.foreign = False
     transfer.intended_at = None
     transfer.parts = _NO_PARTS
     transfer.parts_total, transfer.parts_done = None, 0
@@ -303,7 +302,8 @@ def _record_other(transfer: Transfer, event: ev.FileEvent | ev.Resumed) -> None:
             transfer.unanswered |= event.looked
             transfer.late |= event.looked
         case ev.FoundIdentical():
-            transfer.file_id, transfer.foreign, transfer.found_at = event.id, True, event.at
+            transfer.file_id = event.id
+            transfer.foreign = True
             transfer.md5 = event.md5 or None
         case ev.PartReset():
             transfer.parts.reset(event.no)

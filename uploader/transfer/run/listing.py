@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import takewhile
 
@@ -12,13 +13,13 @@ import anyio
 from uploader.clock import Clock
 from uploader.errors import ItemNotFound, RequestRejected
 from uploader.figshare.models import PAGE, File, Item
-from uploader.figshare.retry import poll
 from uploader.items.reconcile import TIME_LIMIT, VISIBLE_AFTER, once_visible, seconds_to_search
 from uploader.sources.models import remote_path
 from uploader.text import composed
 from uploader.transfer.compare import Expected, folder_of, is_in_place, other_spelling, paths_in_item
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState
+from uploader.transfer.run.placement import Placement
 from uploader.transfer.run.service import Service
 
 BULK_FROM = 8
@@ -75,14 +76,16 @@ async def list_item(api: Service, state: JobState, item_id: int, settle: float) 
             break
 
 
-async def files_by_path(api: Service, item_id: int) -> tuple[Item, dict[str, list[File]]]:
+async def files_by_path(
+    api: Service, item_id: int, read: Callable[[Sequence[File]], Awaitable[Item]] | None = None
+) -> tuple[Item, dict[str, list[File]]]:
     """Return the item, and its files by remote path, including unfinished ones and links. Raises ItemNotFound.
 
-    The folders are in the item, not in the listing of its files (official API description). It is read last: a file
-    that is added in between would seem to be in no folder.
+    `read` reads the item, given its files; None: once. It is read last: a file that is added in between would seem to
+    be in no folder.
     """
     files = [file async for file in api.files(item_id)]
-    item = await api.item(item_id)
+    item = await (read(files) if read is not None else api.item(item_id))
     existing: dict[str, list[File]] = defaultdict(list)
     for file in files:
         existing[file.path_among(item.folders)].append(file)
@@ -101,9 +104,8 @@ class _Batch:
         self.files: dict[int, File] = {}
         self.named: dict[str, list[File]] = defaultdict(list)
         """Files by the last component of their names, composed; the names may have folders in them."""
-        self.with_folders = anyio.Lock()
-        self.folders: Mapping[int, str] | None = None
-        """The folders of the item's files, once they were needed; guarded by `with_folders`."""
+        self.listed_at = 0.0
+        """When the listing ended, by the clock."""
 
     def take(self, file: File) -> None:
         """Keep a listed file if it was asked for."""
@@ -151,6 +153,7 @@ class RemoteListing:
         self._clock = clock
         self._everything = everything
         self._settle = settle
+        self.placement = Placement(self._read_item, clock, settle)
         self._loaded: dict[int, File] = {}
         self._rows = 0
         self._listed_at = clock.monotonic()
@@ -170,7 +173,7 @@ class RemoteListing:
         self._rows = 0
         async for file in list_item(self._api, self._state, self._item_id, self._settle):
             self._rows += 1
-            if file.id not in begun and _may_be_called(file, names):
+            if file.id not in begun and may_be_called(file, names):
                 found.append(file)
             if file.is_link_only and file.download_url in links:
                 self.links.setdefault(file.download_url, []).append(file)
@@ -181,20 +184,24 @@ class RemoteListing:
             if file.id in begun:
                 self._loaded[file.id] = file
         self.file_count, self.is_loaded = self._rows, True
-        await self._place(found, unfinished)
-        self._listed_at = self._clock.monotonic()
+        await self._place(found, unfinished, own=True)
 
     def _unfinished(self) -> list[Transfer]:
         return [t for t in self._state.transfers if self._everything or t.state is not State.VERIFIED]
 
-    async def _place(self, found: list[File], transfers: list[Transfer]) -> None:
-        """Note which of the found files are at the remote paths of these transfers."""
-        folders = await self.folders() if found else {}
+    async def _place(self, found: list[File], transfers: list[Transfer], *, own: bool) -> None:
+        """Note which of the listed files are at the remote paths of these transfers. `own`: the job's own, too."""
+        listed_at, mine = self._clock.monotonic(), self._own_ids() if found else set()
         by_path: dict[str, list[File]] = defaultdict(list)
-        for file in found:
-            by_path[file.path_among(folders)].append(file)
+        others = [file for file in found if file.id not in mine]
+        if found if own else others:
+            item = await self.placement.item_placing(others, listed_at=listed_at)
+            mine = self._own_ids()  # other tasks may have started files since
+            for file in (file for file in found if own or file.id not in mine):
+                by_path[file.path_among(item.folders)].append(file)
         # Usually none: do not compute the paths of a hundred thousand files for nothing.
-        self._set_foreign_files({t.remote_path for t in transfers if found and not t.link}, by_path)
+        self._set_foreign_files({t.remote_path for t in transfers if by_path and not t.link}, by_path)
+        self._listed_at = listed_at
 
     def note_empty(self) -> None:
         """Note that the item was created just now: it has no files, and not every server may show it yet."""
@@ -239,20 +246,15 @@ class RemoteListing:
         rows = 0
         async for file in list_item(self._api, self._state, self._item_id, self._settle):
             rows += 1
-            if file.id not in mine and _may_be_called(file, names):
+            if file.id not in mine and may_be_called(file, names):
                 found.append(file)
             if file.is_link_only and file.download_url in addresses:
                 links.setdefault(file.download_url, []).append(file)
         self._rows, self.links = rows, links
-        if found:
-            # Other tasks may have started files while the item was listed.
-            mine = self._own_ids()
-        await self._place([file for file in found if file.id not in mine], unfinished)
-        self._listed_at = self._clock.monotonic()
+        await self._place(found, unfinished, own=False)
 
-    async def folders(self) -> Mapping[int, str]:
-        """Folders of the item's files by file id; the listing of files does not have them."""
-        return (await read_item(self._api, self._state, self._item_id, self._settle)).folders
+    async def _read_item(self) -> Item:
+        return await read_item(self._api, self._state, self._item_id, self._settle)
 
     def may_hold(self, transfer: Transfer) -> bool:
         """Return True if the item had a file of the transfer's remote path and size when it was loaded."""
@@ -304,54 +306,43 @@ class RemoteListing:
         return await self._api.file(self._item_id, file_id, fresh=fresh)
 
     async def at(self, folder: str, name: str) -> list[File]:
-        """Look up the item's files of this folder and name, as they are now; else those that spell them otherwise."""
-        files, folders = await self._named(name)
-        named = [(file.path_among(folders), file) for file in files]
+        """Look up the item's files of this folder and name, as they are now; else those that spell them otherwise. The
+        job's own are left out.
+        """
+        files, listed_at = await self._named(name)
+        mine = self._own_ids() if files else set()
+        others = [file for file in files if file.id not in mine]
+        if not others:
+            return []
+        item = await self.placement.item_placing(others, listed_at=listed_at)
+        named = [(file.path_among(item.folders), file) for file in files]
         path, paths = remote_path(folder, name), [path for path, _ in named]
         wanted = {path} if path in paths else self._paths()
         places = paths_in_item(wanted, paths).get(path, [])
-        return [file for place, file in named if place in places]
+        return [file for place, file in named if place in places and file.id not in mine]
 
-    async def in_place(self, file_id: int, folder: str, name: str, time_limit: float | None = None) -> File | None:
+    async def in_place(self, file_id: int, folder: str, name: str, until: float = math.inf) -> File | None:
         """Look up a file that is in this folder and has this name now, in any spelling; None if it is elsewhere.
 
-        One without its folder is looked at again for `time_limit` seconds (None: the settle time). Raises FileGone.
+        `until`: see `Placement.item_placing`. Raises FileGone.
         """
-        place = Expected(name=name, folder=folder)
+        files, listed_at = await self._named(name)
+        file = next((file for file in files if file.id == file_id), None)
+        if file is None:
+            # It has another name, or the listing does not show it yet.
+            file, listed_at = await self._api.file(self._item_id, file_id), self._clock.monotonic()
+        item = await self.placement.item_placing([file], listed_at=listed_at, until=until, in_folder=bool(folder))
+        return file if is_in_place(file, Expected(name=name, folder=folder), folder_of(item.folders, file_id)) else None
 
-        async def look() -> tuple[File | None] | None:
-            file, there = await self._with_folder(file_id, name)
-            # Without a folder it was moved out of it, or the item was read from a copy that is older than the file.
-            may_be_new = not there and is_in_place(file, place, folder)
-            return (file,) if is_in_place(file, place, there) else None if may_be_new else (None,)
-
-        found = await poll(look, self._settle if time_limit is None else time_limit, self._clock)
-        return found[0] if found is not None else None
-
-    async def _with_folder(self, file_id: int, name: str) -> tuple[File, str | None]:
-        """Look up a file, most likely of this name, and its folder. Raises FileGone."""
-        files, folders = await self._named(name)
-        if named := [file for file in files if file.id == file_id]:
-            return named[0], folder_of(folders, file_id)
-        # It has another name, or the listing and the item do not show it yet.
-        file = await self._api.file(self._item_id, file_id)
-        return file, (await self.folders()).get(file_id)
-
-    async def _named(self, name: str) -> tuple[list[File], Mapping[int, str]]:
-        """Look up the item's files of this name in any folder and spelling, and the folders of the item's files."""
+    async def _named(self, name: str) -> tuple[list[File], float]:
+        """Look up the item's files of this name in any folder and spelling, and when the listing ended."""
         batch = self._next if self._running else _Batch()
         batch.names.add(composed(name))
         if self._running:
             await self._wait_for(batch)
         else:
             await self._list(batch)
-        found = batch.named[composed(name)]
-        if not found:
-            return [], {}
-        async with batch.with_folders:
-            if batch.folders is None:
-                batch.folders = await self.folders()
-            return found, batch.folders
+        return batch.named[composed(name)], batch.listed_at
 
     async def _wait_for(self, batch: _Batch) -> None:
         self._requested.set()
@@ -372,7 +363,7 @@ class RemoteListing:
                 raise
             return
         self._rows = rows
-        batch.listed = True
+        batch.listed, batch.listed_at = True, self._clock.monotonic()
 
     @property
     def _requests(self) -> int:
@@ -386,7 +377,7 @@ class RemoteListing:
         return self._state.item_id
 
 
-def _may_be_called(file: File, names: Collection[str]) -> bool:
+def may_be_called(file: File, names: Collection[str]) -> bool:
     """Return True if the file may have one of these composed names; some names have folders in them."""
     return composed(file.name) in names or "/" in file.name
 

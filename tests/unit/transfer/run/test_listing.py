@@ -56,7 +56,7 @@ class Api:
     async def item(self, item_id: int) -> Any:
         self.items += 1
         await anyio.lowlevel.checkpoint()
-        return SimpleNamespace(folders=dict(self.folders))
+        return SimpleNamespace(folders=dict(self.folders), file_ids=set(self.existing))
 
     async def files(self, item_id: int) -> AsyncIterator[File]:
         self.listings += 1

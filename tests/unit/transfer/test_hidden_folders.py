@@ -1,0 +1,149 @@
+"""Files in folders, and files of the same names in none, while the item does not show yet which is where.
+
+The listing of the item's files is up to date, but the item, which has their folders, is read from an old copy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.figshare import Fault, StoredFile, StoredItem
+from tests.fakes.world import World, md5
+from tests.unit.transfer.test_old_copies import CONTENT, TITLE, lag
+from uploader.transfer.options import OnConflict, Options
+
+pytestmark = [pytest.mark.anyio, pytest.mark.search]
+
+SHOWN = pytest.mark.parametrize("shown", [1000, 0], ids=["the item shows its files", "it shows none"])
+ITEM = frozenset({"item"})
+OTHER = CONTENT[::-1]
+
+
+async def sent_by_another_job(world: World) -> StoredItem:
+    """Return an item to which another job has just sent `set/a`."""
+    item = world.figshare.add_item(TITLE)
+    world.figshare.behind = lambda _: 0.0
+    source = str(Path(world.source("set/a", CONTENT)).parent)
+    assert await world.upload(source, item=item.id, state="other") == 0
+    return item
+
+
+@SHOWN
+@pytest.mark.parametrize("on_conflict", ["skip", "fail", "keep", "replace"])
+@pytest.mark.parametrize("content", [CONTENT, OTHER, CONTENT[1:]], ids=["same", "different", "of another size"])
+@pytest.mark.parametrize("seconds", [2.0, 20.0])
+@pytest.mark.parametrize("every", [1, 2])
+async def test_a_file_in_a_folder_that_is_not_shown_is_no_conflict(
+    world: World, every: int, seconds: float, content: bytes, on_conflict: OnConflict, shown: int
+) -> None:
+    world.figshare.files_shown = shown
+    item, options = await sent_by_another_job(world), Options(on_conflict=on_conflict)
+    source = world.source("mine/a", content)
+    lag(world, ITEM, seconds, every=every)
+    async with world.client(options) as client:
+        assert [plan.action for plan in (await client.preview(source, item=item.id)).files] == ["send"]
+    assert await world.upload(source, item=item.id, options=options) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(content)), ("set/a", md5(CONTENT))]
+
+
+@SHOWN
+@pytest.mark.parametrize("named", [True, False], ids=["in the given item", "in the item of the job"])
+@pytest.mark.parametrize("fault", [Fault.KILLED_AFTER, Fault.LOST_AFTER])
+@pytest.mark.parametrize("begun", [1, 2])
+@pytest.mark.parametrize("seconds", [2.0, 20.0])
+async def test_an_unfinished_file_in_a_folder_that_is_not_shown_is_not_continued_elsewhere(
+    world: World, seconds: float, begun: int, fault: Fault, shown: int, *, named: bool
+) -> None:
+    """The job's own file in the folder has the size of the one in none."""
+    world.figshare.files_shown = shown
+    sources = [world.source("a", CONTENT), str(Path(world.source("set/a", OTHER)).parent)]
+    where: dict[str, Any] = {"item": world.figshare.add_item(TITLE).id} if named else {"title": TITLE}
+    lag(world, ITEM, seconds, every=1)
+    world.figshare.fail("initiate", fault, first=begun)
+    await world.upload(sources, **where)
+    world.figshare.clear_faults()
+    assert await world.upload(sources, **where) == 0, world.error
+    (item,) = world.figshare.stored_items.values()
+    assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(OTHER))]
+    assert world.figshare.log.count("initiate") == 2
+
+
+async def test_files_in_no_folder_are_waited_for_once_if_the_item_shows_no_files(world: World) -> None:
+    """They may be in folders until the settle time is over. That they were replaced takes no longer."""
+    world.figshare.files_shown = 0
+    item, names = world.figshare.add_item(TITLE), [str(number) for number in range(25)]
+    sources = [world.source(name, CONTENT) for name in names]
+    assert await world.upload(sources, item=item.id, state="other") == 0
+    await world.clock.sleep(4000)
+    for name in names:
+        world.source(name, OTHER)
+    began, options = world.clock.monotonic(), Options(on_conflict="replace")
+    assert await world.upload(sources, item=item.id, options=options) == 0
+    assert world.clock.monotonic() - began < options.settle_timeout + 10
+    assert world.contents(item.id) == sorted((name, md5(OTHER)) for name in names)
+    began = world.clock.monotonic()
+    assert await world.upload(sources, item=item.id, options=options) == 0
+    assert world.clock.monotonic() - began < 5
+
+
+@SHOWN
+@pytest.mark.parametrize("seconds", [2.0, 20.0])
+@pytest.mark.parametrize("every", [1, 2, 3])
+async def test_an_identical_file_in_a_folder_that_is_not_shown_is_not_taken(
+    world: World, every: int, seconds: float, shown: int
+) -> None:
+    world.figshare.files_shown = shown
+    item = world.figshare.add_item(TITLE)
+    world.figshare.behind = lambda _: 0.0
+    other = str(Path(world.source("set/a", CONTENT)).parent)
+    assert await world.upload(other, item=item.id, state="other") == 0
+    source = world.source("mine/a", CONTENT)
+    lag(world, frozenset({"item"}), seconds, every=every)
+    assert await world.upload(source, item=item.id) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
+
+
+@SHOWN
+@pytest.mark.parametrize("killed", ["files 2", "item 3", "item 4"])
+async def test_a_run_after_a_crash_does_not_take_it_either(world: World, killed: str, shown: int) -> None:
+    world.figshare.files_shown = shown
+    item = world.figshare.add_item(TITLE)
+    world.figshare.behind = lambda _: 0.0
+    other = str(Path(world.source("set/a", CONTENT)).parent)
+    assert await world.upload(other, item=item.id, state="other") == 0
+    source = world.source("mine/a", CONTENT)
+    lag(world, frozenset({"item"}), 20.0, every=1)
+    request, number = killed.split()
+    world.figshare.fail(request, Fault.KILLED_BEFORE, first=int(number))
+    statuses = [await world.upload(source, item=item.id)]
+    world.figshare.clear_faults()
+    while statuses[-1] != 0 and len(statuses) < 4:
+        statuses.append(await world.upload(source, item=item.id))
+    assert statuses[-1] == 0
+    assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
+
+
+@SHOWN
+async def test_a_file_is_not_removed_in_favor_of_one_in_a_folder_that_is_not_shown(world: World, shown: int) -> None:
+    world.figshare.files_shown = shown
+    item, source = world.figshare.add_item(TITLE), world.source("a", CONTENT)
+    world.figshare.behind = lambda _: 0.0
+
+    def add_theirs(_: str) -> None:
+        """Before this job's own, by its id."""
+        item.files.setdefault(1, StoredFile(1, "a", len(CONTENT), folder="set", status="available", parts={1: CONTENT}))
+
+    world.figshare.on_request["complete"] = add_theirs
+    old = 0
+
+    def behind(request: str) -> float:
+        nonlocal old
+        old += request == "item" and 1 in item.files
+        return 60.0 if request == "item" and 0 < old < 4 else 0.0
+
+    world.figshare.behind = behind
+    assert await world.upload(source, item=item.id) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
