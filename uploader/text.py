@@ -117,4 +117,6 @@ def is_unicode(text: str) -> bool:
 
 def printable(path: str) -> str:
     """Escape control characters and invalid encodings, so that a path fits in one line of a message."""
+    if path.isprintable():
+        return path
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
