@@ -27,8 +27,8 @@ from uploader.transfer.recheck import check_none_lost
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
-from uploader.transfer.run.listing import files_by_path, may_be_called, visible_within
-from uploader.transfer.run.placement import Placement
+from uploader.transfer.run.listing import may_be_called, visible_within
+from uploader.transfer.run.placement import Placement, files_by_path
 from uploader.transfer.run.service import Service
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summarize
@@ -166,16 +166,15 @@ async def _list(
     or to have others with the composed `names` of sources in no folder: the server may have answered from an old copy
     of its data. Raises ItemNotFound.
     """
-
     placement = Placement(partial(api.item, item_id), api.clock, settle)
 
-    async def read_item(files: Sequence[File]) -> Item:
+    async def read_placing(files: Sequence[File]) -> Item:
         others = [f for f in files if may_be_called(f, names) and not (state is not None and state.owns(f.id))]
         return await placement.item_placing(others, listed_at=api.clock.monotonic())
 
     async def ask() -> tuple[Item, dict[str, list[File]]]:
         limit = visible_within(api, state, settle) if state is not None else 0.0
-        return await once_visible(partial(files_by_path, api, item_id, read_item), limit, api.clock)
+        return await once_visible(partial(files_by_path, api, item_id, read_placing), limit, api.clock)
 
     item, remote = await ask()
     if state is None:

@@ -21,7 +21,7 @@ from uploader.text import composed, printable
 from uploader.transfer.compare import Expected, Match, classify, other_spelling, paths_in_item, rank_matches
 from uploader.transfer.download.plan import stored_paths
 from uploader.transfer.notices import ItemKnown, Listener, Skipped
-from uploader.transfer.run.listing import files_by_path
+from uploader.transfer.run.placement import files_by_path
 from uploader.transfer.run.service import Service
 from uploader.transfer.source_check import source_md5
 

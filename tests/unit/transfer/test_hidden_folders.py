@@ -5,14 +5,19 @@ The listing of the item's files is up to date, but the item, which has their fol
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from tests.fakes.figshare import Fault, StoredFile, StoredItem
-from tests.fakes.world import World, md5
+from tests.fakes.world import KILLED, World, md5
+from tests.unit.transfer.test_cut_journals import Stored
 from tests.unit.transfer.test_old_copies import CONTENT, TITLE, lag
+from uploader.errors import RequestRejected
+from uploader.transfer.notices import Retrying, Warned
 from uploader.transfer.options import OnConflict, Options
 
 pytestmark = [pytest.mark.anyio, pytest.mark.search]
@@ -87,6 +92,151 @@ async def test_files_in_no_folder_are_waited_for_once_if_the_item_shows_no_files
     began = world.clock.monotonic()
     assert await world.upload(sources, item=item.id, options=options) == 0
     assert world.clock.monotonic() - began < 5
+
+
+async def send_only(world: World, folder: str, sources: list[str], item: StoredItem) -> None:
+    """Refuse the sources that are to be in another folder."""
+    initiate = world.figshare.initiate
+
+    async def refuse_others(item_id: int, **file: Any) -> int:
+        if (file["folder"] or "").strip("/") != folder:
+            raise RequestRejected("refused")
+        return await initiate(item_id, **file)
+
+    with patch.object(world.figshare, "initiate", refuse_others):
+        assert await world.upload(sources, item=item.id) == 1
+
+
+@SHOWN
+@pytest.mark.parametrize("on_conflict", ["skip", "fail", "keep", "replace"])
+@pytest.mark.parametrize("content", [CONTENT, OTHER], ids=["same", "different"])
+@pytest.mark.parametrize("folder", ["set", ""], ids=["in the folder", "in none"])
+async def test_a_file_of_the_job_itself_is_not_taken_for_another_one(
+    world: World, folder: str, content: bytes, on_conflict: OnConflict, shown: int
+) -> None:
+    """The first run sends only the one in this folder."""
+    world.figshare.files_shown = shown
+    sources = [world.source("a", content), str(Path(world.source("set/a", CONTENT)).parent)]
+    item, options = world.figshare.add_item(TITLE), Options(on_conflict=on_conflict)
+    lag(world, ITEM, 20.0, every=1)
+    await send_only(world, folder, sources, item)
+    async with world.client(options) as client:
+        plans = (await client.preview(sources, item=item.id)).files
+    assert sorted(plan.action for plan in plans) == ["send", "skip"]
+    assert await world.upload(sources, item=item.id, options=options) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(content)), ("set/a", md5(CONTENT))]
+    assert not [n for n in world.notices if isinstance(n, Warned) and "kept" in n.message]
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["found", "sent"])
+async def test_one_file_is_not_taken_for_two_sources(world: World, found: bool) -> None:
+    """A person has moved it to the place of the other one, and the item has no folders any more."""
+    item = world.figshare.add_item(TITLE)
+    folder = str(Path(world.source("set/a", CONTENT)).parent)
+    sources = [world.source("a", CONTENT), folder]
+    if found:
+        assert await world.upload(folder, item=item.id, state="other") == 0
+    await send_only(world, "set", sources, item)
+    await world.clock.sleep(4000)
+    (file,) = item.files.values()
+    file.folder = ""
+    assert await world.upload(sources, item=item.id) == 0, world.error
+    assert world.contents(item.id) == [("a", md5(CONTENT))] * 2
+
+
+def begin_theirs(world: World, item: StoredItem) -> StoredFile:
+    """Let somebody begin `set/a`, and answer from now on with an item from before."""
+    figshare = world.figshare
+    figshare.copies[:] = [(world.clock.monotonic(), copy.deepcopy(figshare.stored_items))]
+    file = StoredFile(next(figshare.ids), "a", len(CONTENT), folder="set")
+    item.files[file.id] = file
+    figshare.behind = lambda request: 20.0 if request == "item" else 0.0
+    return file
+
+
+@SHOWN
+async def test_an_unfinished_file_in_a_folder_that_is_not_shown_is_not_removed_as_late(
+    world: World, shown: int
+) -> None:
+    figshare = world.figshare
+    figshare.files_shown, figshare.behind = shown, lambda _: 0.0
+    figshare.fail("initiate", Fault.LOST_BEFORE)
+    theirs: list[StoredFile] = []
+
+    def begin(_: str) -> None:
+        if not theirs and "complete" in figshare.log:
+            (item,) = figshare.stored_items.values()
+            theirs.append(begin_theirs(world, item))
+
+    figshare.on_request["files"] = begin
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == 0
+    (item,) = figshare.stored_items.values()
+    assert theirs[0].id in item.files
+
+
+@SHOWN
+async def test_an_unfinished_file_in_a_folder_that_is_not_shown_is_not_cancelled(world: World, shown: int) -> None:
+    figshare = world.figshare
+    figshare.files_shown, figshare.behind = shown, lambda _: 0.0
+    figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(world.source("a", CONTENT), title=TITLE) == KILLED
+    (job,) = world.jobs()
+    (job / "journal").write_bytes((job / "journal").read_bytes()[:-30])
+    await world.clock.sleep(100)
+    (item,) = figshare.stored_items.values()
+    theirs: list[StoredFile] = []
+
+    def begin(_: str) -> None:
+        figshare.on_request.clear()
+        theirs.append(begin_theirs(world, item))
+
+    figshare.on_request["files"] = begin
+    assert await world.cancel() == 0
+    assert list(item.files) == [theirs[0].id]
+
+
+async def test_a_cancelled_job_waits_once_for_all_its_files(world: World) -> None:
+    """Its journal was cut, and the item shows no files: its unfinished files may be in folders."""
+    world.figshare.files_shown = 0
+    sources = [world.source(str(number), CONTENT) for number in range(8)]
+    world.figshare.fail("send_part", Fault.KILLED_AFTER)
+    assert await world.upload(sources, title=TITLE) == KILLED
+    stored = Stored(world)
+    stored.restore_journal(stored.journal_before(b'"e":"init"'))
+    await world.clock.sleep(4000)
+    began = world.clock.monotonic()
+    assert await world.cancel() == 0
+    assert world.clock.monotonic() - began < Options().settle_timeout + 10
+    (item,) = world.figshare.stored_items.values()
+    assert not item.files
+
+
+@SHOWN
+@pytest.mark.parametrize("folder", ["", "set/"])
+@pytest.mark.parametrize("in_names", [True, False], ids=["folders in names", "folders in the item"])
+async def test_earlier_versions_of_the_job_itself_are_removed_at_once(
+    world: World, folder: str, shown: int, *, in_names: bool
+) -> None:
+    world.figshare.files_shown, world.figshare.folders_in_names = shown, in_names
+    item, names = world.figshare.add_item(TITLE), [f"{folder}{number}" for number in range(3)]
+    sources = [world.source(name, CONTENT) for name in names]
+    sources = sources if not folder else [str(world.folder / "set")]
+    assert await world.upload(sources, item=item.id) == 0
+    await world.clock.sleep(4000)
+    for name in names:
+        world.source(name, OTHER)
+    began = world.clock.monotonic()
+    assert await world.upload(sources, item=item.id, options=Options(restart_changed=True)) == 0
+    assert world.clock.monotonic() - began < 5
+    assert world.contents(item.id) == [(name, md5(OTHER)) for name in names]
+
+
+async def test_a_wait_for_folders_is_reported_once(world: World) -> None:
+    item = await sent_by_another_job(world)
+    lag(world, ITEM, 20.0, every=1)
+    assert await world.upload(world.source("mine/a", CONTENT), item=item.id) == 0
+    (reported,) = [notice for notice in world.notices if isinstance(notice, Retrying)]
+    assert reported.reason == f"item {item.id} does not show yet where its files are; looking for up to 28 s"
 
 
 @SHOWN

@@ -72,8 +72,9 @@ async def find_late(api: Service, item_id: int, transfer: Transfer, others: Sequ
 
 async def _others(run: JobRun, transfer: Transfer, owners: Owners) -> Sequence[File]:
     """Return the item's files in the transfer's place that decide whether it is sent."""
-    mine = transfer.owned_ids() | run.listing.removed.union(transfer.lost)
-    others = [file for file in run.listing.foreign_files.get(transfer.remote_path, ()) if file.id not in mine]
+    gone, there = run.listing.removed.union(transfer.lost), run.listing.foreign_files.get(transfer.remote_path, ())
+    # A file of another transfer may have been moved here.
+    others = [file for file in there if file.id not in gone and not run.state.owns(file.id)]
     if transfer.record_lost:
         return _without_unfinished(run, transfer, others)
     if run.options.on_conflict != "replace":

@@ -21,7 +21,7 @@ from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files import steps
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
-from uploader.transfer.run.listing import files_by_path
+from uploader.transfer.run.placement import files_by_path
 from uploader.transfer.store.late_notes import drop_note, read_notes
 
 
@@ -94,9 +94,14 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> bool:
     if run.state.owns(file_id):
         return False
     try:
-        file = await run.api.file(run.item_id, file_id)
+        if transfer.link or _is_own(run, transfer, file_id):
+            file: File | None = await run.api.file(run.item_id, file_id)
+        else:
+            file = await run.listing.in_place(file_id, transfer.folder, transfer.name)
     except FileGone:
         return False
+    if file is None:
+        return False  # it is somebody else's, in another place
     if not (transfer.link or _is_own(run, transfer, file_id) or await is_untouched(run.api, run.item_id, file)):
         steps.name_doubtful(run, transfer, file_id)
         return False

@@ -121,7 +121,7 @@ class Planner:
         if transfer is not None and transfer.file_id is not None:
             return await self._plan_known(chosen, transfer, self._by_id.get(transfer.file_id))
         own = transfer.owned_ids().union(transfer.lost) if transfer is not None else set()
-        remote_files = self._links.get(chosen.path, ()) if chosen.link else self._remote.get(remote, ())
+        remote_files = self._links.get(chosen.path, ()) if chosen.link else self._others_at(remote, transfer)
         if transfer is not None and (file := reappeared(transfer, remote_files)) is not None:
             return _plan(chosen, "begun", "resume", file.id, left=0)
         others: Sequence[File] = [file for file in remote_files if file.id not in own]
@@ -138,11 +138,17 @@ class Planner:
             on_conflict = effective_policy(on_conflict, record_lost=transfer.record_lost)
         return await self._plan_conflict(self._api, chosen, others, on_conflict)
 
+    def _others_at(self, path: str, transfer: Transfer | None) -> list[File]:
+        """Return the item's files at a path that no other transfer owns: one of another may have been moved there."""
+        own = transfer.owned_ids() if transfer is not None else set()
+        owns = self._state.owns if self._state is not None else own.__contains__
+        return [file for file in self._remote.get(path, ()) if file.id in own or not owns(file.id)]
+
     async def _plan_known(self, chosen: SourceFile, transfer: Transfer, remote_file: File | None) -> FilePlan:
         """Plan a source whose remote file is known."""
         changed = await has_changed(self._api, chosen, transfer, remote_file, reread=self._options.reread)
         plan = _plan_begun(chosen, transfer, self._options, changed=changed)
-        there = self._remote.get(remote_path(chosen.folder, chosen.name), ())
+        there = self._others_at(remote_path(chosen.folder, chosen.name), transfer)
         if plan.action == "send":
             return await self._plan_restart(chosen, transfer, plan, there)
         return self._plan_others_on_record(plan, transfer.place, Expected(size=transfer.size, md5=transfer.md5), there)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 
@@ -207,8 +208,10 @@ async def _reason_to_keep(run: JobRun, transfer: Transfer, file_id: int) -> str 
     """Return the reason, as a predicate, why a file must not be removed any longer; None if it may, or is gone."""
     if file_id in transfer.replaces and run.options.on_conflict == "keep":
         return "must be kept by the options of this run"
+    # This job has put its own ones where they should be.
+    until = math.inf if transfer.folder or file_id in transfer.replaces else -math.inf
     try:
-        file = await run.listing.in_place(file_id, transfer.folder, transfer.name)
+        file = await run.listing.in_place(file_id, transfer.folder, transfer.name, until)
     except FileGone:
         return None
     if file is None:

@@ -130,7 +130,13 @@ class JobRun:
         # Of a verified file, too, a recovered journal may have lost which ones it replaces.
         everything = self.options.restart_changed or self.state.recovered
         settle = self.options.settle_timeout
-        self.listing = RemoteListing(self.api, self.state, self.clock, everything=everything, settle=settle)
+        self.listing = RemoteListing(
+            self.api, self.state, self.clock, everything=everything, settle=settle, report=self._report_unplaced
+        )
+
+    def _report_unplaced(self, seconds: float) -> None:
+        text = f"item {self.item_id} does not show yet where its files are; looking for up to {seconds:.0f} s"
+        self.notify(Retrying(text, seconds))
 
     def record(self, event: AnyEvent) -> None:
         """Apply an event and write it with the next group."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from itertools import takewhile
 
@@ -76,22 +76,6 @@ async def list_item(api: Service, state: JobState, item_id: int, settle: float) 
             break
 
 
-async def files_by_path(
-    api: Service, item_id: int, read: Callable[[Sequence[File]], Awaitable[Item]] | None = None
-) -> tuple[Item, dict[str, list[File]]]:
-    """Return the item, and its files by remote path, including unfinished ones and links. Raises ItemNotFound.
-
-    `read` reads the item, given its files; None: once. It is read last: a file that is added in between would seem to
-    be in no folder.
-    """
-    files = [file async for file in api.files(item_id)]
-    item = await (read(files) if read is not None else api.item(item_id))
-    existing: dict[str, list[File]] = defaultdict(list)
-    for file in files:
-        existing[file.path_among(item.folders)].append(file)
-    return item, existing
-
-
 class _Batch:
     """A batch of lookups answered by one listing."""
 
@@ -128,11 +112,18 @@ class RemoteListing:
     """The files of the job's item that concern the job.
 
     `everything`: also those that concern its verified files, which may have to be sent again. `settle`: seconds until
-    what was created is visible.
+    what was created is visible; `report`: see `Placement`.
     """
 
     def __init__(
-        self, api: Service, state: JobState, clock: Clock, *, everything: bool = False, settle: float = TIME_LIMIT
+        self,
+        api: Service,
+        state: JobState,
+        clock: Clock,
+        *,
+        everything: bool = False,
+        settle: float = TIME_LIMIT,
+        report: Callable[[float], None] | None = None,
     ) -> None:
         self.foreign_files: dict[str, list[File]] = {}
         """Other files at the remote paths of the job's files when it was loaded or refreshed, by the job's path."""
@@ -153,7 +144,7 @@ class RemoteListing:
         self._clock = clock
         self._everything = everything
         self._settle = settle
-        self.placement = Placement(self._read_item, clock, settle)
+        self.placement = Placement(self._read_item, clock, settle, report)
         self._loaded: dict[int, File] = {}
         self._rows = 0
         self._listed_at = clock.monotonic()
@@ -171,7 +162,7 @@ class RemoteListing:
         begun = {t.file_id for t in unfinished if t.state is not State.VERIFIED}
         mine = self._own_ids()
         self._rows = 0
-        async for file in list_item(self._api, self._state, self._item_id, self._settle):
+        async for file in self._list_item():
             self._rows += 1
             if file.id not in begun and may_be_called(file, names):
                 found.append(file)
@@ -184,20 +175,18 @@ class RemoteListing:
             if file.id in begun:
                 self._loaded[file.id] = file
         self.file_count, self.is_loaded = self._rows, True
-        await self._place(found, unfinished, own=True)
+        await self._place(found, unfinished)
 
     def _unfinished(self) -> list[Transfer]:
         return [t for t in self._state.transfers if self._everything or t.state is not State.VERIFIED]
 
-    async def _place(self, found: list[File], transfers: list[Transfer], *, own: bool) -> None:
-        """Note which of the listed files are at the remote paths of these transfers. `own`: the job's own, too."""
-        listed_at, mine = self._clock.monotonic(), self._own_ids() if found else set()
+    async def _place(self, found: list[File], transfers: list[Transfer]) -> None:
+        """Note which of the listed files that are not the job's are at the remote paths of these transfers."""
+        listed_at = self._clock.monotonic()
         by_path: dict[str, list[File]] = defaultdict(list)
-        others = [file for file in found if file.id not in mine]
-        if found if own else others:
+        if others := self._others(found):
             item = await self.placement.item_placing(others, listed_at=listed_at)
-            mine = self._own_ids()  # other tasks may have started files since
-            for file in (file for file in found if own or file.id not in mine):
+            for file in self._others(others):  # other tasks may have started files since
                 by_path[file.path_among(item.folders)].append(file)
         # Usually none: do not compute the paths of a hundred thousand files for nothing.
         self._set_foreign_files({t.remote_path for t in transfers if by_path and not t.link}, by_path)
@@ -206,6 +195,13 @@ class RemoteListing:
     def note_empty(self) -> None:
         """Note that the item was created just now: it has no files, and not every server may show it yet."""
         self._listed_at = self._clock.monotonic()
+
+    def _others(self, files: list[File]) -> list[File]:
+        """Return the files that the job has neither created nor removed; of those, it may have found some identical."""
+        mine = set(self.removed)
+        for transfer in self._state.transfers if files else ():
+            mine |= transfer.owned_ids() - ({transfer.file_id} if transfer.foreign else set())
+        return [file for file in files if file.id not in mine]
 
     def _own_ids(self) -> set[int]:
         return {file_id for transfer in self._state.transfers for file_id in transfer.owned_ids()}
@@ -240,18 +236,24 @@ class RemoteListing:
         unfinished = self._unfinished()
         names = {composed(t.name) for t in unfinished if not t.link}
         addresses = {t.path for t in self._state.transfers if t.link}
-        mine = self._own_ids()
         found: list[File] = []
         links: dict[str, list[File]] = {}
         rows = 0
-        async for file in list_item(self._api, self._state, self._item_id, self._settle):
+        async for file in self._list_item():
             rows += 1
-            if file.id not in mine and may_be_called(file, names):
+            if may_be_called(file, names):
                 found.append(file)
             if file.is_link_only and file.download_url in addresses:
                 links.setdefault(file.download_url, []).append(file)
         self._rows, self.links = rows, links
-        await self._place(found, unfinished, own=False)
+        await self._place(found, unfinished)
+
+    async def _list_item(self) -> AsyncIterator[File]:
+        last = 0
+        async for file in list_item(self._api, self._state, self._item_id, self._settle):
+            last = max(last, file.id)
+            yield file
+        self.placement.note_listed(last, self._clock.monotonic())
 
     async def _read_item(self) -> Item:
         return await read_item(self._api, self._state, self._item_id, self._settle)
@@ -310,16 +312,14 @@ class RemoteListing:
         job's own are left out.
         """
         files, listed_at = await self._named(name)
-        mine = self._own_ids() if files else set()
-        others = [file for file in files if file.id not in mine]
-        if not others:
+        if not (others := self._others(files)):
             return []
         item = await self.placement.item_placing(others, listed_at=listed_at)
         named = [(file.path_among(item.folders), file) for file in files]
         path, paths = remote_path(folder, name), [path for path, _ in named]
         wanted = {path} if path in paths else self._paths()
         places = paths_in_item(wanted, paths).get(path, [])
-        return [file for place, file in named if place in places and file.id not in mine]
+        return [file for place, file in named if place in places and file in others]
 
     async def in_place(self, file_id: int, folder: str, name: str, until: float = math.inf) -> File | None:
         """Look up a file that is in this folder and has this name now, in any spelling; None if it is elsewhere.
@@ -354,7 +354,7 @@ class RemoteListing:
             return
         rows = 0
         try:
-            async for file in list_item(self._api, self._state, self._item_id, self._settle):
+            async for file in self._list_item():
                 rows += 1
                 batch.take(file)
         except RequestRejected:

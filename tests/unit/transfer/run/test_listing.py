@@ -23,10 +23,10 @@ from uploader.transfer.run.listing import (
     BULK_FROM,
     RemoteListing,
     _Batch,
-    files_by_path,
     is_listing_cheaper,
     visible_within,
 )
+from uploader.transfer.run.placement import files_by_path
 
 pytestmark = pytest.mark.anyio
 
