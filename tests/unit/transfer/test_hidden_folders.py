@@ -246,12 +246,8 @@ async def test_an_identical_file_in_a_folder_that_is_not_shown_is_not_taken(
     world: World, every: int, seconds: float, shown: int
 ) -> None:
     world.figshare.files_shown = shown
-    item = world.figshare.add_item(TITLE)
-    world.figshare.behind = lambda _: 0.0
-    other = str(Path(world.source("set/a", CONTENT)).parent)
-    assert await world.upload(other, item=item.id, state="other") == 0
-    source = world.source("mine/a", CONTENT)
-    lag(world, frozenset({"item"}), seconds, every=every)
+    item, source = await sent_by_another_job(world), world.source("mine/a", CONTENT)
+    lag(world, ITEM, seconds, every=every)
     assert await world.upload(source, item=item.id) == 0, world.error
     assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
 
@@ -260,12 +256,8 @@ async def test_an_identical_file_in_a_folder_that_is_not_shown_is_not_taken(
 @pytest.mark.parametrize("killed", ["files 2", "item 3", "item 4"])
 async def test_a_run_after_a_crash_does_not_take_it_either(world: World, killed: str, shown: int) -> None:
     world.figshare.files_shown = shown
-    item = world.figshare.add_item(TITLE)
-    world.figshare.behind = lambda _: 0.0
-    other = str(Path(world.source("set/a", CONTENT)).parent)
-    assert await world.upload(other, item=item.id, state="other") == 0
-    source = world.source("mine/a", CONTENT)
-    lag(world, frozenset({"item"}), 20.0, every=1)
+    item, source = await sent_by_another_job(world), world.source("mine/a", CONTENT)
+    lag(world, ITEM, 20.0, every=1)
     request, number = killed.split()
     world.figshare.fail(request, Fault.KILLED_BEFORE, first=int(number))
     statuses = [await world.upload(source, item=item.id)]

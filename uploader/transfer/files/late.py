@@ -93,8 +93,9 @@ async def remove_lost_uploads(run: JobRun, file_ids: Collection[int]) -> list[in
 async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> bool:
     if run.state.owns(file_id):
         return False
+    certain = transfer.link or _is_own(run, transfer, file_id)
     try:
-        if transfer.link or _is_own(run, transfer, file_id):
+        if certain:
             file: File | None = await run.api.file(run.item_id, file_id)
         else:
             file = await run.listing.in_place(file_id, transfer.folder, transfer.name)
@@ -102,7 +103,7 @@ async def _remove(run: JobRun, transfer: Transfer, file_id: int) -> bool:
         return False
     if file is None:
         return False  # it is somebody else's, in another place
-    if not (transfer.link or _is_own(run, transfer, file_id) or await is_untouched(run.api, run.item_id, file)):
+    if not (certain or await is_untouched(run.api, run.item_id, file)):
         steps.name_doubtful(run, transfer, file_id)
         return False
     await steps.remove(run, transfer, file_id)

@@ -140,9 +140,9 @@ class Planner:
 
     def _others_at(self, path: str, transfer: Transfer | None) -> list[File]:
         """Return the item's files at a path that no other transfer owns: one of another may have been moved there."""
-        own = transfer.owned_ids() if transfer is not None else set()
-        owns = self._state.owns if self._state is not None else own.__contains__
-        return [file for file in self._remote.get(path, ()) if file.id in own or not owns(file.id)]
+        state, own = self._state, transfer.owned_ids() if transfer is not None else set()
+        there = self._remote.get(path, ())
+        return [file for file in there if state is None or file.id in own or not state.owns(file.id)]
 
     async def _plan_known(self, chosen: SourceFile, transfer: Transfer, remote_file: File | None) -> FilePlan:
         """Plan a source whose remote file is known."""
