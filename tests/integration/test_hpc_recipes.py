@@ -1,7 +1,8 @@
-"""The recipes in scripts/hpc for others than Slurm, which are run where that is possible."""
+"""The recipes in scripts/hpc for others than Slurm; the programs of PBS and Nextflow are not here."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from tests.support.command import Figup, write_forking_program, write_program
 from tests.support.invariants import check_exactly_once
 from tests.support.processes import Process
-from tests.support.programs import skip
+from tests.support.programs import require_program, skip
 from tests.support.sandbox import Sandbox
 from uploader.cli.main import main
 from uploader.errors import ExitStatus
@@ -32,13 +33,18 @@ def env(figup: Figup, tmp_path: Path) -> dict[str, str]:
     return {**figup.env, "PATH": f"{tools}:{os.environ['PATH']}"}
 
 
-def test_the_loop_continues_until_it_is_done(env: dict[str, str], tmp_path: Path, sandbox: Sandbox) -> None:
-    """The first runs are stopped by a deadline that leaves no time; then one is long enough."""
-    wrapper = tmp_path / "bin" / "figup"
+def limit_runs(folder: Path, *, first: int, option: str) -> None:
+    """Give the first runs of `figup` an option that delays them; write a line to `runs` for each run."""
+    wrapper = folder / "bin" / "figup"
     real = wrapper.read_text().splitlines()[1].removesuffix(' "$@"')
     wrapper.write_text(
-        f'#!/bin/sh\necho run >>runs\nif [ "$(wc -l <runs)" -lt 3 ]; then set -- "$@" --deadline 1s; fi\n{real} "$@"\n'
+        f'#!/bin/sh\necho run >>runs\nif [ "$(wc -l <runs)" -le {first} ]; then set -- "$@" {option}; fi\n{real} "$@"\n'
     )
+
+
+def test_the_loop_continues_until_it_is_done(env: dict[str, str], tmp_path: Path, sandbox: Sandbox) -> None:
+    """The first runs are stopped by a deadline that leaves no time; then one is long enough."""
+    limit_runs(tmp_path, first=2, option="--deadline 1s")
     loop: list[str | Path] = [RECIPES / "loop.sh", "results.h5", "--title", "Results"]
     done = subprocess.run(
         loop, env=env | {"FIGUP_PAUSE": "0"}, cwd=tmp_path, capture_output=True, text=True, check=False
@@ -92,6 +98,43 @@ def test_the_state_of_a_chain_is_beside_what_it_sends(
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "figup-state" / "jobs").iterdir())
     check_exactly_once(sandbox, source)
+
+
+def start_snakemake(env: dict[str, str], folder: Path, *options: str) -> Process:
+    """Run the workflow in the folder as its first lines say."""
+    snakemake = require_program("snakemake", "snakemake")
+    words = ["--snakefile", str(RECIPES / "Snakefile"), "--cores", "1", "--resources", "figshare=1", *options]
+    return Process([snakemake, *words], env=env, cwd=folder)
+
+
+def test_snakemake_runs_it_again_until_it_is_done(
+    figup: Figup, env: dict[str, str], tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """The first run is stopped by a deadline that leaves no time."""
+    limit_runs(tmp_path, first=1, option="--deadline 1s")
+    item = str(figup.run("item", "create", "--title", "Results", "--json").expect(0).summary["item_id"])
+    workflow = start_snakemake(env, tmp_path, "--config", f"item={item}")
+    assert workflow.wait(100) == 0, workflow.stderr.text
+    assert (tmp_path / "runs").read_text().count("run") == 2
+    check_exactly_once(sandbox, tmp_path / "results.h5")
+    assert json.loads((tmp_path / "upload.json").read_text("utf-8"))["state"] == "done"
+
+
+def test_a_killed_snakemake_continues_although_its_upload_still_works(
+    figup: Figup, env: dict[str, str], tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """Snakemake's own lock stays, which the recipe says how to remove; figup's is held by the upload."""
+    limit_runs(tmp_path, first=1, option="--limit-rate 20k")
+    item = str(figup.run("item", "create", "--title", "Results", "--json").expect(0).summary["item_id"])
+    config = ("--config", f"item={item}")
+    before = start_snakemake(env, tmp_path, *config)
+    before.stderr.wait_for(lambda line: "figup: job" in line, 60)
+    before.kill()
+    assert start_snakemake(env, tmp_path, *config).wait(60) == 1
+    assert start_snakemake(env, tmp_path, "--unlock").wait(60) == 0
+    workflow = start_snakemake(env, tmp_path, "--rerun-incomplete", *config)
+    assert workflow.wait(100) == 0, workflow.stderr.text
+    check_exactly_once(sandbox, tmp_path / "results.h5")
 
 
 def commands() -> list[str]:
