@@ -298,7 +298,8 @@ class Client:
             from uploader.transfer.verify import verify
 
             tell, notify = on_result or (lambda _: None), on_event or (lambda _: None)
-            return await verify(self._api, item_id, sources, expected, tell, notify, packing)
+            settle = self._options.settle_timeout
+            return await verify(self._api, item_id, sources, expected, tell, notify, packing, settle=settle)
 
     async def download(
         self,

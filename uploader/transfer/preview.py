@@ -168,13 +168,12 @@ async def _list(
     """
     placement = Placement(partial(api.item, item_id), api.clock, settle)
 
-    async def read_placing(files: Sequence[File]) -> Item:
-        others = [f for f in files if may_be_called(f, names) and not (state is not None and state.owns(f.id))]
-        return await placement.item_placing(others, listed_at=api.clock.monotonic())
+    def matters(file: File) -> bool:
+        return may_be_called(file, names) and not (state is not None and state.owns(file.id))
 
     async def ask() -> tuple[Item, dict[str, list[File]]]:
         limit = visible_within(api, state, settle) if state is not None else 0.0
-        return await once_visible(partial(files_by_path, api, item_id, read_placing), limit, api.clock)
+        return await once_visible(partial(files_by_path, api, item_id, placement, matters), limit, api.clock)
 
     item, remote = await ask()
     if state is None:

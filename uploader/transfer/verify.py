@@ -21,7 +21,8 @@ from uploader.text import composed, printable
 from uploader.transfer.compare import Expected, Match, classify, other_spelling, paths_in_item, rank_matches
 from uploader.transfer.download.plan import stored_paths
 from uploader.transfer.notices import ItemKnown, Listener, Skipped
-from uploader.transfer.run.placement import files_by_path
+from uploader.transfer.run.listing import may_be_called
+from uploader.transfer.run.placement import Placement, files_by_path, report_reading_again
 from uploader.transfer.run.service import Service
 from uploader.transfer.source_check import source_md5
 
@@ -162,20 +163,26 @@ async def verify(
     on_result: Callable[[Comparison], None],
     notify: Listener,
     packing: Packing | None = None,
+    *,
+    settle: float,
 ) -> list[Comparison]:
     """Compare each file, and each of the `listed` checksums, with the item's file of that folder and name.
 
-    With `packing`, the files that it packs are compared with the item's archive of them, of either format.
-    For whole folders and for checksums, also reports the item's files beyond them. `notify` is called with the item and
-    with what is skipped. Raises ItemNotFound, UsageError (nothing to compare), Conflict (the item no longer holds what
-    was compared), and what `select` raises.
+    With `packing`, the files that it packs are compared with the item's archive of them, of either format. For whole
+    folders and for checksums, also reports the item's files beyond them. `notify` is called with the item and with what
+    is skipped. `settle`: seconds until every copy of the server's data has what was sent. Raises ItemNotFound,
+    UsageError (nothing to compare), Conflict (the item no longer holds what was compared), and what `select` raises.
     """
     _check_given(sources, listed)
     selection = Selection()
     if sources.named and packing is None:
         selection = await in_thread(select, sources, _PURPOSE)
     listed_at = api.clock.monotonic()
-    item, remote = await files_by_path(api, item_id)
+    in_folders = {composed(one.name) for one in selection.files if one.folder}
+    in_folders |= {composed(line.name) for line in listed if line.folder}
+    report_unplaced = functools.partial(report_reading_again, notify, item_id)
+    placement = Placement(functools.partial(api.item, item_id), api.clock, settle, report_unplaced)
+    item, remote = await files_by_path(api, item_id, placement, lambda file: may_be_called(file, in_folders))
     paths_before = {file.id: path for path, files in remote.items() for file in files}
     notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
     if sources.named and packing is not None:
@@ -197,20 +204,19 @@ async def verify(
     for line in listed:
         report(_compare_listed(line, there))
     report(_missing_here(there, selection, everywhere=bool(listed)))
-    await _check_again(api, item_id, results, paths_before, listed_at)
+    if api.clock.monotonic() - listed_at > _LISTING_AGE:
+        await _check_again(api, item_id, placement, results, paths_before)
     return results
 
 
 async def _check_again(
-    api: Service, item_id: int, results: Sequence[Comparison], paths: Mapping[int, str], listed_at: float
+    api: Service, item_id: int, placement: Placement, results: Sequence[Comparison], paths: Mapping[int, str]
 ) -> None:
     """Raise Conflict if the item no longer holds a file that is the same as a local one: reading may take hours.
 
-    `paths` are those of the item's files, by id, at `listed_at` (monotonic seconds).
+    `paths` are those that the item's files had, by id.
     """
-    if api.clock.monotonic() - listed_at <= _LISTING_AGE:
-        return
-    _, remote = await files_by_path(api, item_id)
+    _, remote = await files_by_path(api, item_id, placement, lambda file: "/" in paths.get(file.id, ""))
     there = {file.id: (path, file) for path, files in remote.items() for file in files}
     for one in results:
         if one.status != "same" or one.file_id is None:

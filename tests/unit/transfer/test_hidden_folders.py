@@ -289,3 +289,17 @@ async def test_a_file_is_not_removed_in_favor_of_one_in_a_folder_that_is_not_sho
     world.figshare.behind = behind
     assert await world.upload(source, item=item.id) == 0, world.error
     assert world.contents(item.id) == [("a", md5(CONTENT)), ("set/a", md5(CONTENT))]
+
+
+@SHOWN
+@pytest.mark.parametrize("seconds", [2.0, 20.0])
+@pytest.mark.parametrize("every", [1, 2])
+async def test_a_file_in_a_folder_that_is_not_shown_is_not_missing(
+    world: World, every: int, seconds: float, shown: int
+) -> None:
+    world.figshare.files_shown = shown
+    item = await sent_by_another_job(world)
+    lag(world, ITEM, seconds, every=every)
+    async with world.client() as client:
+        compared = await client.verify(item.id, str(world.folder / "set"))
+    assert [one.status for one in compared] == ["same"]

@@ -115,5 +115,7 @@ async def test_verify_takes_two_spellings_for_one_name(tmp_path: Path) -> None:
         (complete_file(name=DECOMPOSED), complete_file(2, name="\u00e9.tmp")), {1: "d\u00e9", 2: "d\u00e9"}
     )
     reported: list[Comparison] = []
-    await verify(api, 7, Sources(paths=(str(folder),), exclude=("*.tmp",)), [], reported.append, lambda _: None)
+    await verify(
+        api, 7, Sources(paths=(str(folder),), exclude=("*.tmp",)), [], reported.append, lambda _: None, settle=30.0
+    )
     assert [(one.status, one.spelling) for one in reported] == [("same", f"d\u00e9/{DECOMPOSED}"), ("left-out", None)]

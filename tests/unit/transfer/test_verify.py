@@ -40,7 +40,7 @@ async def verified(
     notices: list[no.AnyNotice] = []
     api: Any = ItemWithFiles(existing, folders)
     sources = Sources(paths=tuple(map(str, paths)))
-    results = await verify(api, 7, sources, list(sums), reported.append, notices.append)
+    results = await verify(api, 7, sources, list(sums), reported.append, notices.append, settle=30.0)
     assert reported == results
     assert any(isinstance(notice, no.ItemKnown) and notice.item_id == 7 for notice in notices)
     return results
@@ -196,7 +196,7 @@ async def test_a_file_that_the_item_lost_while_others_were_read_is_no_success(
     monkeypatch.setattr(verifying, "_LISTING_AGE", -1.0)
     item: Any = ChangingItem((complete_file(),), later)
     with pytest.raises(Conflict, match="was changed while it was compared"):
-        await verify(item, 7, Sources(paths=(str(source),)), [], lambda _: None, lambda _: None)
+        await verify(item, 7, Sources(paths=(str(source),)), [], lambda _: None, lambda _: None, settle=30.0)
 
 
 async def test_an_item_that_got_more_files_while_it_was_compared_still_holds_the_others(
@@ -204,5 +204,5 @@ async def test_an_item_that_got_more_files_while_it_was_compared_still_holds_the
 ) -> None:
     monkeypatch.setattr(verifying, "_LISTING_AGE", -1.0)
     item: Any = ChangingItem((complete_file(),), (complete_file(2, name="more"), complete_file()))
-    (result,) = await verify(item, 7, Sources(paths=(str(source),)), [], lambda _: None, lambda _: None)
+    (result,) = await verify(item, 7, Sources(paths=(str(source),)), [], lambda _: None, lambda _: None, settle=30.0)
     assert result.status == "same"

@@ -14,13 +14,14 @@ import anyio.to_thread
 
 from uploader.figshare.models import File
 from uploader.figshare.outcomes import FileGone
-from uploader.text import printable
+from uploader.text import composed, printable
 from uploader.transfer import notices as no
 from uploader.transfer.compare import late_files, paths_in_item
 from uploader.transfer.destination.lookup import is_untouched
 from uploader.transfer.files import steps
 from uploader.transfer.journal.lifecycle import Transfer
 from uploader.transfer.run.context import JobRun
+from uploader.transfer.run.listing import may_be_called
 from uploader.transfer.run.placement import files_by_path
 from uploader.transfer.store.late_notes import drop_note, read_notes
 
@@ -65,8 +66,13 @@ async def find_unrecorded(run: JobRun, known: Collection[int]) -> list[tuple[Tra
     item_id = run.state.item_id
     if not (run.state.recovered and run.state.creates_item) or item_id is None:
         return []
-    _, by_path = await run.once_visible(lambda: files_by_path(run.api, item_id))
     transfers = [transfer for transfer in run.state.transfers if not transfer.link]
+    names = {composed(transfer.name) for transfer in transfers}
+
+    def matters(file: File) -> bool:
+        return file.status == "created" and file.id not in known and may_be_called(file, names)
+
+    _, by_path = await run.once_visible(lambda: files_by_path(run.api, item_id, run.listing.placement, matters))
     places = paths_in_item({transfer.place for transfer in transfers}, by_path)
     at = ((t, [f for path in places.get(t.place, ()) for f in by_path[path] if f.id not in known]) for t in transfers)
     return [(transfer, file) for transfer, there in at for file in late_files(transfer, there, recovered=True)]

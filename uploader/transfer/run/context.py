@@ -29,6 +29,7 @@ from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.options import Options
 from uploader.transfer.run.deadline import DeadlinePolicy
 from uploader.transfer.run.listing import RemoteListing, visible_within
+from uploader.transfer.run.placement import report_reading_again
 from uploader.transfer.run.progress import ProgressTracker
 from uploader.transfer.run.service import Service
 from uploader.transfer.run.stop import Stop
@@ -135,8 +136,7 @@ class JobRun:
         )
 
     def _report_unplaced(self, seconds: float) -> None:
-        text = f"item {self.item_id} does not show yet where its files are; looking for up to {seconds:.0f} s"
-        self.notify(Retrying(text, seconds))
+        report_reading_again(self.notify, self.item_id, seconds)
 
     def record(self, event: AnyEvent) -> None:
         """Apply an event and write it with the next group."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from itertools import chain, repeat
 
 import anyio
 
 from uploader.clock import Clock
 from uploader.figshare.models import File, Item
+from uploader.transfer.notices import Listener, Retrying
 from uploader.transfer.run.service import Service
 
 _PAUSES, _LAST_PAUSE = (0.5, 1.0, 2.0, 4.0), 5.0
@@ -24,19 +25,25 @@ _REPORTED = 2.0
 
 
 async def files_by_path(
-    api: Service, item_id: int, read: Callable[[Sequence[File]], Awaitable[Item]] | None = None
+    api: Service, item_id: int, placement: Placement, matters: Callable[[File], bool]
 ) -> tuple[Item, dict[str, list[File]]]:
     """Return the item, and its files by remote path, including unfinished ones and links. Raises ItemNotFound.
 
-    `read` reads the item, given its files; None: once. It is read last: a file that is added in between would seem to
+    The paths of the files that matter are certain. The item is read last: a file that is added in between would seem to
     be in no folder.
     """
     files = [file async for file in api.files(item_id)]
-    item = await (read(files) if read is not None else api.item(item_id))
+    item = await placement.item_placing([file for file in files if matters(file)], listed_at=api.clock.monotonic())
     existing: dict[str, list[File]] = defaultdict(list)
     for file in files:
         existing[file.path_among(item.folders)].append(file)
     return item, existing
+
+
+def report_reading_again(notify: Listener, item_id: int, seconds: float) -> None:
+    """Report that the item may be read for so long until it says where its files are."""
+    text = f"item {item_id} does not show yet where its files are; looking for up to {seconds:.0f} s"
+    notify(Retrying(text, seconds))
 
 
 class Placement:

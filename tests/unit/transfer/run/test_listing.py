@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +27,7 @@ from uploader.transfer.run.listing import (
     is_listing_cheaper,
     visible_within,
 )
-from uploader.transfer.run.placement import files_by_path
+from uploader.transfer.run.placement import Placement, files_by_path
 
 pytestmark = pytest.mark.anyio
 
@@ -244,7 +245,7 @@ async def test_a_file_that_the_job_starts_while_the_item_is_listed_again_is_not_
 async def test_files_are_grouped_by_remote_path() -> None:
     api: Any = Api(file(1), file(2), msgspec.structs.replace(file(3), name="f1"), file(4))
     api.folders = {2: "d", 4: "d/e"}
-    _, found = await files_by_path(api, 7)
+    _, found = await files_by_path(api, 7, Placement(partial(api.item, 7), FakeClock(), 0.0), lambda _: False)
     assert {path: [f.id for f in files] for path, files in found.items()} == {"f1": [1, 3], "d/f2": [2], "d/e/f4": [4]}
 
 
@@ -256,7 +257,7 @@ async def test_a_file_that_appears_while_the_item_is_listed_is_in_its_folder() -
                 yield one
 
     api: Any = Growing(file(1))
-    _, found = await files_by_path(api, 7)
+    _, found = await files_by_path(api, 7, Placement(partial(api.item, 7), FakeClock(), 0.0), lambda _: False)
     assert list(found) == ["f1", "d/f2"]
 
 
