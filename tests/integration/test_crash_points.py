@@ -21,7 +21,7 @@ from tests.support.stories import Story, distinct, in_folders, one_turn
 
 HOWS = ("kill", "power", "full")
 SHARDS = 4
-TURNS = 6
+TURNS = 8
 """Samples that together have every point; without `exhaustive`, a part of one is taken."""
 BY_CHANCE = 0.25
 """Share of points that may be missed: those that depend on time, such as a regular commit or a heartbeat, occur more
@@ -90,7 +90,7 @@ def crash_at(
 
 
 @pytest.mark.parametrize(
-    ("turn", "step"), [(0, 2), *(pytest.param(turn, 1, marks=pytest.mark.exhaustive) for turn in range(TURNS))]
+    ("turn", "step"), [(0, 3), *(pytest.param(turn, 1, marks=pytest.mark.exhaustive) for turn in range(TURNS))]
 )
 def test_a_disk_that_becomes_read_only(
     turn: int, step: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
@@ -141,7 +141,7 @@ def test_a_disk_that_fails_while_several_files_are_sent(
     check_nothing_sent_twice(sandbox)
 
 
-@pytest.mark.parametrize(("seed", "pairs"), [(0, 12), pytest.param(1, 40, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(("seed", "pairs"), [(0, 8), pytest.param(1, 40, marks=pytest.mark.exhaustive)])
 def test_random_pairs_of_crashes(seed: int, pairs: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path) -> None:
     names = count_points(crasher, sandbox, tmp_path / "undisturbed")
     choice = random.Random(seed)
@@ -186,7 +186,7 @@ def test_crashes_while_adding_to_an_item_keep_its_other_files(
     check_nothing_sent_twice(sandbox)
 
 
-@pytest.mark.parametrize("numbers", [(0, 3, 6), pytest.param((1, 2, 4, 5, 7), marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("numbers", [(0, 4), pytest.param((1, 2, 3, 5, 6, 7), marks=pytest.mark.exhaustive)])
 def test_crashes_during_a_replacement_never_lose_both_versions(
     numbers: tuple[int, ...], crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -209,7 +209,7 @@ def test_crashes_during_a_replacement_never_lose_both_versions(
     check_nothing_sent_twice(sandbox)
 
 
-@pytest.mark.parametrize("first", [0, 3, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in (1, 2, 4, 5))])
+@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in range(1, 6))])
 def test_crashes_during_a_folder_leave_each_file_once(
     first: int, crasher: Crasher, sandbox: Sandbox, tmp_path: Path
 ) -> None:

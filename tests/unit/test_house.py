@@ -35,14 +35,6 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.search
-def test_this_checkout_keeps_the_rules() -> None:
-    if not (CHECKOUT / ".git").exists():
-        pytest.skip("not a git checkout: which files are committed is unknown")
-    found = house(CHECKOUT)
-    assert (found.returncode, found.stdout) == (0, ""), found.stderr
-
-
 @pytest.mark.parametrize("package", ["cluster", "records", "sandbox", "transfer"])
 def test_the_layout_names_every_module_and_no_other(package: str) -> None:
     folder = CHECKOUT / "uploader" / package

@@ -83,7 +83,7 @@ async def happen(crew: Crew, choice: random.Random) -> None:
     crew.start()
 
 
-SEEDS = 12
+SEEDS = 8
 SLOW = 1.7
 """Bytes per second at which the upload service just waits long enough for a part."""
 ALL_SEEDS, BLOCKS = 1000, 20
@@ -118,7 +118,7 @@ async def test_a_thousand_schedules(new_crew: NewCrew, block: int) -> None:
         await play_at_random(new_crew, seed)
 
 
-EVERY = 15
+EVERY = 20
 """Of the points at which a process can be killed, every so many are in the sample."""
 
 

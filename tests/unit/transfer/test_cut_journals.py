@@ -78,10 +78,10 @@ class Stored:
 
 
 def cuts(journal: Path) -> list[int]:
-    """Lengths: each whole number of lines, and in each line its middle and all but its newline."""
+    """Lengths: each whole number of lines, and in each line its middle or, of every other one, all but its newline."""
     lengths, at = [0], 0
-    for line in journal.read_bytes().splitlines(keepends=True):
-        lengths += [at + len(line) // 2, at + len(line) - 1, at + len(line)]
+    for number, line in enumerate(journal.read_bytes().splitlines(keepends=True)):
+        lengths += [at + (len(line) - 1 if number % 2 else len(line) // 2), at + len(line)]
         at += len(line)
     return lengths[:-1]
 
