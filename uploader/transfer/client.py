@@ -250,7 +250,7 @@ class Client:
         with self._calls.listening(on_event):
             from uploader.transfer.preview import preview
 
-            return await preview(self._api, self._states, target, selection, self._options, new_job=new_job)
+            return await preview(self._api, self._states, target, selection, self._options, on_event, new_job=new_job)
 
     async def resume(self, job: str | None = None, *, on_event: no.Listener | None = None) -> Report:
         """Continue a job, given by its id or the beginning of it; None: the only interrupted one.

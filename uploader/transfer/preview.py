@@ -22,13 +22,14 @@ from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.plan import Target, job_name, key_of, plan_events, renewal_events
 from uploader.transfer.journal.state import JobState
+from uploader.transfer.notices import Listener
 from uploader.transfer.options import Options
 from uploader.transfer.recheck import check_none_lost
 from uploader.transfer.renewal import lost_sources, select_moved
 from uploader.transfer.report import SkipReport
 from uploader.transfer.run.limits import REQUESTS_A_FILE, empty_files_warning, mixed_links_warning
 from uploader.transfer.run.listing import may_be_called, visible_within
-from uploader.transfer.run.placement import Placement, files_by_path
+from uploader.transfer.run.placement import Placement, files_by_path, report_reading_again
 from uploader.transfer.run.service import Service
 from uploader.transfer.store.jobs import JobStore
 from uploader.transfer.store.overview import JobSummary, summarize
@@ -96,10 +97,11 @@ async def preview(
     target: Target,
     selection: Selection,
     options: Options,
+    notify: Listener | None = None,
     *,
     new_job: bool = False,
 ) -> Preview:
-    """Predict what the upload would do. `api` None: without Figshare.
+    """Predict what the upload would do. `api` None: without Figshare. `notify` is called if the item is waited for.
 
     Raises ItemNotFound, ProjectNotFound, JournalDamaged, JournalNewer.
     """
@@ -117,7 +119,7 @@ async def preview(
     remote: Mapping[str, Sequence[File]] = {}
     if api is not None and item_id is not None:
         names = {composed(chosen.name) for chosen in selection.files if not chosen.link}
-        item, remote = await _list(api, state, item_id, names, options.settle_timeout)
+        item, remote = await _list(api, state, item_id, names, options.settle_timeout, notify)
     unseen = api is None and item_id is not None
     paths = {remote_path(chosen.folder, chosen.name) for chosen in selection.files if not chosen.link}
     planner = Planner(api, states, job, state, remote, options, paths=paths, unseen=unseen)
@@ -160,13 +162,19 @@ async def preview(
 
 
 async def _list(
-    api: Service, state: JobState | None, item_id: int, names: Collection[str], settle: float
+    api: Service,
+    state: JobState | None,
+    item_id: int,
+    names: Collection[str],
+    settle: float,
+    notify: Listener | None,
 ) -> tuple[Item, dict[str, list[File]]]:
     """List the item's files; again, as the upload looks again, if it seems not to exist or not to hold what was sent,
     or to have others with the composed `names` of sources in no folder: the server may have answered from an old copy
     of its data. Raises ItemNotFound.
     """
-    placement = Placement(partial(api.item, item_id), api.clock, settle)
+    report_unplaced = partial(report_reading_again, notify, item_id) if notify is not None else None
+    placement = Placement(partial(api.item, item_id), api.clock, settle, report_unplaced)
 
     def matters(file: File) -> bool:
         return may_be_called(file, names) and not (state is not None and state.owns(file.id))

@@ -17,7 +17,7 @@ from tests.fakes.world import KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import Stored
 from tests.unit.transfer.test_old_copies import CONTENT, TITLE, lag
 from uploader.errors import RequestRejected
-from uploader.transfer.notices import Retrying, Warned
+from uploader.transfer.notices import AnyNotice, Retrying, Warned
 from uploader.transfer.options import OnConflict, Options
 
 pytestmark = [pytest.mark.anyio, pytest.mark.search]
@@ -48,8 +48,11 @@ async def test_a_file_in_a_folder_that_is_not_shown_is_no_conflict(
     item, options = await sent_by_another_job(world), Options(on_conflict=on_conflict)
     source = world.source("mine/a", content)
     lag(world, ITEM, seconds, every=every)
+    told: list[AnyNotice] = []
     async with world.client(options) as client:
-        assert [plan.action for plan in (await client.preview(source, item=item.id)).files] == ["send"]
+        plans = (await client.preview(source, item=item.id, on_event=told.append)).files
+        assert [plan.action for plan in plans] == ["send"]
+    assert any(isinstance(notice, Retrying) for notice in told) == (every == 1)
     assert await world.upload(source, item=item.id, options=options) == 0, world.error
     assert world.contents(item.id) == [("a", md5(content)), ("set/a", md5(CONTENT))]
 
@@ -300,6 +303,8 @@ async def test_a_file_in_a_folder_that_is_not_shown_is_not_missing(
     world.figshare.files_shown = shown
     item = await sent_by_another_job(world)
     lag(world, ITEM, seconds, every=every)
+    told: list[AnyNotice] = []
     async with world.client() as client:
-        compared = await client.verify(item.id, str(world.folder / "set"))
+        compared = await client.verify(item.id, str(world.folder / "set"), on_event=told.append)
+    assert any(isinstance(notice, Retrying) for notice in told) == (every == 1)
     assert [one.status for one in compared] == ["same"]
