@@ -21,7 +21,7 @@ from uploader.figshare.ratelimit import OnTurn
 from uploader.sources.archive.layout import Format
 from uploader.transfer import notices as no
 from uploader.transfer.destination.options import ItemOptions
-from uploader.transfer.options import Options
+from uploader.transfer.options import OnConflict, Options
 
 pytestmark = pytest.mark.anyio
 
@@ -325,6 +325,22 @@ def appear_earlier(world: World, item: StoredItem) -> StoredFile:
     item.files[1] = item.files.pop(file.id)
     file.id = 1
     return file
+
+
+@pytest.mark.parametrize("on_conflict", ["skip", "keep", "replace"])
+async def test_the_own_copy_is_removed_if_an_identical_file_was_created_earlier_and_is_seen_later(
+    world: World, on_conflict: OnConflict
+) -> None:
+    """Also with `keep`, which keeps different files."""
+    item = world.figshare.add_item()
+
+    def appear(_: str) -> None:
+        appear_earlier(world, item)
+
+    world.figshare.on_request["complete"] = appear
+    options = Options(on_conflict=on_conflict)
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=options) == 0
+    assert list(item.files) == [1]
 
 
 @pytest.mark.parametrize("request_name", ["files", "delete_file"])

@@ -119,9 +119,7 @@ async def resolve_others(run: JobRun, check: ItemCheck) -> bool:
     removed = [await _keep_one(run, transfer, file_id, until) for transfer, file_id in own]
     if any(replaced) or any(removed):
         return True
-    if run.options.on_conflict == "keep":
-        return False
-    for transfer, other in check.different:
+    for transfer, other in check.different if run.options.on_conflict != "keep" else ():
         if (transfer, other) not in own:
             _warn_of_different(run, transfer, other)
     return await _remove_duplicates(run, [duplicate for duplicate in check.duplicates if duplicate not in own], until)
