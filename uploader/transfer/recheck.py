@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -13,7 +14,7 @@ from uploader.errors import Conflict, Facts, FigupError, JournalDamaged, SourceC
 from uploader.figshare.models import File, Item
 from uploader.figshare.outcomes import FileGone
 from uploader.sources.source import FileStamp
-from uploader.text import printable
+from uploader.text import composed, printable
 from uploader.transfer.compare import (
     Expected,
     Match,
@@ -40,6 +41,7 @@ from uploader.transfer.journal.sync_facts import place_hash
 from uploader.transfer.notices import Listener
 from uploader.transfer.options import Options
 from uploader.transfer.run.listing import list_item, read_item
+from uploader.transfer.run.placement import Placement
 from uploader.transfer.run.service import Service
 from uploader.transfer.source_check import check_source, matches_record
 from uploader.transfer.store.archives import Archives
@@ -285,7 +287,23 @@ async def _look(
 
     everyone = (*state.active, *state.orphaned)
     await look_until_certain(everyone, Look(remote.of, item.folders), look_again, api.clock, settle, time_limit)
-    return remote, item
+    return remote, await _with_folders_of_others(api, state, remote, item, settle)
+
+
+async def _with_folders_of_others(
+    api: Service, state: JobState, remote: _RemoteFiles, item: Item, settle: float
+) -> Item:
+    """Return the item with the folders of files that others have just created, and that are the same as the job's."""
+    others = [file for file in remote.not_owned_by(state.transfers) if file.id not in item.folders]
+    sent = {(composed(t.name), t.size, t.md5) for t in state.active if t.folder and not t.link} if others else set()
+    same = [file for file in others if (composed(file.name), file.size, (file.computed_md5 or "").lower()) in sent]
+    if not same:
+        return item
+    placement = Placement(partial(read_item, api, state, item.id, settle), api.clock, settle)
+    later = await placement.item_placing(same, listed_at=api.clock.monotonic())
+    # Only these: the later answer may come from an older copy of the data.
+    found = {file.id: later.folders[file.id] for file in same if file.id in later.folders}
+    return msgspec.structs.replace(item, folders={**item.folders, **found})
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

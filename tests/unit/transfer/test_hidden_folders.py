@@ -308,3 +308,27 @@ async def test_a_file_in_a_folder_that_is_not_shown_is_not_missing(
         compared = await client.verify(item.id, str(world.folder / "set"), on_event=told.append)
     assert any(isinstance(notice, Retrying) for notice in told) == (every == 1)
     assert [one.status for one in compared] == ["same"]
+
+
+@SHOWN
+@pytest.mark.parametrize("on_conflict", ["skip", "keep"])
+@pytest.mark.parametrize("seconds", [2.0, 20.0])
+async def test_an_identical_file_that_appears_in_a_folder_that_is_not_shown_is_named(
+    world: World, seconds: float, on_conflict: OnConflict, shown: int
+) -> None:
+    """Another machine has begun it later and finished it earlier."""
+
+    def appear(_: str) -> None:
+        world.figshare.add_file(item, "a", CONTENT).folder = "set"
+
+    world.figshare.files_shown, world.figshare.behind = shown, lambda _: 0.0
+    item = world.figshare.add_item(TITLE)
+    source = str(Path(world.source("set/a", CONTENT)).parent)
+    world.figshare.fail("send_part", Fault.KILLED_BEFORE)
+    assert await world.upload(source, item=item.id) == KILLED
+    world.figshare.clear_faults()
+    await world.clock.sleep(4000)
+    world.figshare.on_request["complete"] = appear
+    lag(world, ITEM, seconds, every=1)
+    assert await world.upload(source, item=item.id, options=Options(on_conflict=on_conflict)) == 0, world.error
+    assert any("created later" in notice.message for notice in world.notices if isinstance(notice, Warned))
