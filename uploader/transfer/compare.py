@@ -268,15 +268,15 @@ def own_copies(transfer: Transfer, others: Sequence[File], on_record: Mapping[in
 def _new_files(transfer: Transfer, others: Sequence[File], own: Collection[int]) -> Iterator[tuple[Match, File]]:
     """Compare the source with the files in the transfer's place that were not there before its upload.
 
-    If it is unknown which were there, these are files of this job, and identical ones, since an upload usually sends
-    nothing if the item has an identical file.
+    These are also files of this job and, beside one that it has sent, identical ones: they were unfinished then, or had
+    no MD5, since nothing is sent if the item has an identical file.
     """
     unclear = transfer.foreign or transfer.record_lost
     expected = Expected(size=transfer.size, md5=transfer.md5, link=transfer.path if transfer.link else None)
     for file in (file for file in others if file.id != transfer.file_id):
         match = classify(file, expected)
         is_new = not unclear and file.id not in transfer.known
-        is_twin = match is Match.SAME and transfer.record_lost and not (transfer.foreign or transfer.link)
+        is_twin = match is Match.SAME and not (transfer.foreign or transfer.link)
         if is_new or is_twin or file.id in own:
             yield match, file
 

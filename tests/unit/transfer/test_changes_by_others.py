@@ -108,7 +108,8 @@ async def test_an_unfinished_upload_that_was_completed_before_the_new_decision_i
     assert world.contents(item.id) == [("a", md5(CONTENT))]
 
 
-async def test_of_two_identical_uploads_that_meet_the_later_one_goes(world: World) -> None:
+@pytest.mark.parametrize("on_conflict", ["replace", "keep"])
+async def test_of_two_identical_uploads_that_meet_the_later_one_goes(world: World, on_conflict: OnConflict) -> None:
     def complete(_: str) -> None:
         theirs.parts = {1: CONTENT}
         theirs.status, theirs.upload_status = "available", "completed"
@@ -116,7 +117,8 @@ async def test_of_two_identical_uploads_that_meet_the_later_one_goes(world: Worl
     item = world.figshare.add_item()
     theirs = world.figshare.add_file(item, "a", CONTENT, status="created")
     world.figshare.on_request["send_part"] = complete
-    assert await world.upload(world.source("a", CONTENT), item=item.id, options=REPLACE) == 0
+    options = Options(on_conflict=on_conflict)
+    assert await world.upload(world.source("a", CONTENT), item=item.id, options=options) == 0
     assert list(item.files) == [theirs.id]
 
 

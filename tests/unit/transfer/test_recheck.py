@@ -115,7 +115,8 @@ async def test_what_a_stale_listing_shows_is_looked_at_again(stale: dict[str, An
     assert (len(asked), len(listings)) == ((1, 1) if count == 1 else (0, 0))
 
 
-async def test_an_identical_file_in_the_same_place_is_a_duplicate_unless_it_was_there_before() -> None:
+async def test_an_identical_file_in_the_same_place_is_a_duplicate() -> None:
+    """Also if it was there before: it was unfinished, or had no MD5. A different one counts unless it was there."""
     existing = [
         complete_file(1),
         complete_file(4),
@@ -125,7 +126,8 @@ async def test_an_identical_file_in_the_same_place_is_a_duplicate_unless_it_was_
     ]
     transfer = verified()
     assert await check(existing, transfer) == ItemCheck(duplicates=((transfer, 3),), different=((transfer, 6),))
-    assert await check(existing, verified(known=(3, 4, 6))) == ItemCheck()
+    before = verified(known=(3, 4, 6))
+    assert await check(existing, before) == ItemCheck(duplicates=((before, 3),))
     assert await check(existing, verified(foreign=True)) == ItemCheck()
 
 
