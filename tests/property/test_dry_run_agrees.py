@@ -93,7 +93,7 @@ async def sent(source: Path, service: Any, store: Any, options: Options) -> tupl
         listing=SimpleNamespace(foreign_files={"data.bin": service.existing}, spellings={}, removed=set()),
         notify=lambda _: None,
         options=options,
-        state=SimpleNamespace(own_at=lambda _: {}, owns=lambda _: False),
+        state=SimpleNamespace(own_at=lambda _: {}, owns=lambda _: False, owns_elsewhere=lambda *_: False),
         states=store,
     )
     content: Any = Content()

@@ -332,3 +332,25 @@ async def test_an_identical_file_that_appears_in_a_folder_that_is_not_shown_is_n
     lag(world, ITEM, seconds, every=1)
     assert await world.upload(source, item=item.id, options=Options(on_conflict=on_conflict)) == 0, world.error
     assert any("created later" in notice.message for notice in world.notices if isinstance(notice, Warned))
+
+
+@pytest.mark.parametrize("other_folder", [True, False])
+async def test_a_file_that_was_moved_is_not_replaced_although_an_old_response_has_no_folders(
+    world: World, *, other_folder: bool
+) -> None:
+    """It was in the first folder of the item, and a person moves it while the new one is sent."""
+
+    def move(_: str) -> None:
+        world.figshare.on_request.clear()
+        theirs.folder = "keep"
+        lag(world, ITEM, 20.0, every=1)
+
+    item = await sent_by_another_job(world)
+    (theirs,) = item.files.values()
+    if other_folder:
+        world.figshare.add_file(item, "z", OTHER).folder = "z"
+    source = str(Path(world.source("set/a", OTHER)).parent)
+    world.figshare.on_request["complete"] = move
+    assert await world.upload(source, item=item.id, options=Options(on_conflict="replace")) == 0, world.error
+    kept = [("keep/a", md5(CONTENT)), ("set/a", md5(OTHER))]
+    assert world.contents(item.id) == (sorted([*kept, ("z/z", md5(OTHER))]) if other_folder else kept)

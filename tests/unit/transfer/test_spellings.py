@@ -119,3 +119,31 @@ async def test_verify_takes_two_spellings_for_one_name(tmp_path: Path) -> None:
         api, 7, Sources(paths=(str(folder),), exclude=("*.tmp",)), [], reported.append, lambda _: None, settle=30.0
     )
     assert [(one.status, one.spelling) for one in reported] == [("same", f"d\u00e9/{DECOMPOSED}"), ("left-out", None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "on_conflict", "action", "left"),
+    [
+        (CONTENT, "skip", "skip", [COMPOSED]),
+        (CONTENT, "keep", "skip", [COMPOSED]),
+        (CONTENT, "replace", "skip", [COMPOSED]),
+        (b"another content", "skip", "refuse", [COMPOSED]),
+        (b"another content", "keep", "send", [DECOMPOSED, COMPOSED]),
+        (b"another content", "replace", "replace", [DECOMPOSED]),
+    ],
+)
+async def test_a_source_that_is_spelled_otherwise_since_it_was_sent_is_not_sent_again(
+    world: World, content: bytes, on_conflict: Any, action: str, left: list[str]
+) -> None:
+    """Such as after a copy through another operating system. If it has changed, too, the one sent may be in the way."""
+    item, old = world.figshare.add_item(), Path(world.source(f"set/{COMPOSED}", CONTENT))
+    world.source("set/z", CONTENT)
+    folder, options = str(old.parent), Options(on_conflict=on_conflict)
+    assert await world.upload(folder, item=item.id) == 0
+    old.unlink()
+    world.source(f"set/{DECOMPOSED}", content)
+    first, *_ = await planned(world, folder, item.id, options)
+    assert first.action == action
+    for _ in range(2):
+        assert await world.upload(folder, item=item.id, options=options) == int(action == "refuse"), world.error
+        assert [path for path, _ in world.contents(item.id)] == [*(f"set/{name}" for name in left), "set/z"]

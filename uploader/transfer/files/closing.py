@@ -14,7 +14,7 @@ from uploader.figshare.retry import poll
 from uploader.items.reconcile import GONE_AFTER
 from uploader.text import printable
 from uploader.transfer import notices as no
-from uploader.transfer.compare import Expected, Match, classify, expected_of, folder_of
+from uploader.transfer.compare import Expected, Match, classify, expected_of
 from uploader.transfer.files import steps
 from uploader.transfer.files.conflicts import refused
 from uploader.transfer.files.decide import advise_replacing, decide, effective_policy
@@ -229,7 +229,8 @@ async def _still_exists(run: JobRun, transfer: Transfer, file_id: int, until: fl
             item = await run.listing.placement.item_placing(
                 [file], listed_at=now, until=until, in_folder=bool(expected.folder)
             )
-            return classify(file, expected, folder_of(item.folders, file_id)) is Match.SAME or None
+            there = run.listing.placement.folder_of(file_id, item)
+            return classify(file, expected, there) is Match.SAME or None
         return None
 
     with run.stop.interruptible():

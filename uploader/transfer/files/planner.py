@@ -142,7 +142,7 @@ class Planner:
         """Return the item's files at a path that no other transfer owns: one of another may have been moved there."""
         state, own = self._state, transfer.owned_ids() if transfer is not None else set()
         there = self._remote.get(path, ())
-        return [file for file in there if state is None or file.id in own or not state.owns(file.id)]
+        return [file for file in there if state is None or file.id in own or not state.owns_elsewhere(file.id, path)]
 
     async def _plan_known(self, chosen: SourceFile, transfer: Transfer, remote_file: File | None) -> FilePlan:
         """Plan a source whose remote file is known."""

@@ -6,7 +6,6 @@ The journal replays events into a `JobState`; a running job applies new ones.
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +13,10 @@ from typing import Any
 import msgspec
 import xxhash
 
-from uploader.text import printable
+from uploader.text import composed, printable
 from uploader.transfer.journal import events as ev
 from uploader.transfer.journal.lifecycle import IllegalEvent, State, Transfer
+from uploader.transfer.journal.owners import Owners
 from uploader.transfer.journal.sync_facts import KeptFile, OnRecord, SyncFacts, keep_on_record, place_hash
 
 VANISHED, FORGOTTEN = "vanished", "forgotten"
@@ -89,11 +89,11 @@ class JobState:
     _sent_parts: bool = True
     """True if the present run finished a part, and before the first run."""
     _version_intended: int | None = None
-    _owned: Counter[int] | None = None
-    """The transfers that own each remote file; None before it was needed, which it rarely is."""
+    _owners: Owners = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.files = self.plan.files
+        self._owners = Owners(self.transfers)
 
     def apply(self, event: ev.AnyEvent) -> None:  # noqa: C901 - one flat case per kind of event
         """Apply an event. Raises IllegalEvent if it is impossible in this state."""
@@ -160,13 +160,8 @@ class JobState:
         if type(event) is ev.PartSent:
             transfer.apply(event)
             self._sent_parts = True
-        elif self._owned is None:
-            transfer.apply(event)
         else:
-            before = transfer.owned_ids()
-            transfer.apply(event)
-            self._owned.subtract(before)
-            self._owned.update(transfer.owned_ids())
+            self._owners.apply(transfer, event)
 
     def _transfer(self, index: int) -> Transfer:
         if not 0 <= index < len(self.transfers):
@@ -307,11 +302,17 @@ class JobState:
         wanted = place_hash(place)
         return {file_id: kept.kind for file_id, kept in self.files_on_record.items() if kept.place == wanted}
 
+    def owners(self, file_id: int) -> list[Transfer]:
+        """Return the transfers that own this remote file (see `Transfer.owned_ids`), also dropped ones."""
+        return self._owners.of(file_id)
+
     def owns(self, file_id: int) -> bool:
         """Return True if a transfer owns this remote file."""
-        if self._owned is None:
-            self._owned = Counter(i for transfer in self.transfers for i in transfer.owned_ids())
-        return self._owned[file_id] > 0
+        return bool(self.owners(file_id))
+
+    def owns_elsewhere(self, file_id: int, place: str) -> bool:
+        """Return True if this remote file is that of a source in another place, in whatever spelling."""
+        return any(composed(t.place) != composed(place) for t in self.owners(file_id) if not t.dropped)
 
     @property
     def lost_uploads(self) -> dict[int, int]:
@@ -323,9 +324,13 @@ class JobState:
 
     @property
     def orphaned(self) -> list[Transfer]:
-        """Dropped transfers that were verified before their sources disappeared: the item must still hold them."""
+        """Dropped transfers that were verified before their sources disappeared: the item must still hold them, unless
+        the job has a source in the same place, in another spelling.
+        """
         sent = (t for t in self.transfers if t.dropped and t.state is State.VERIFIED and self.may_vanish(t))
-        return [transfer for transfer in sent if self._reason(transfer) in ABSENT]
+        absent = [transfer for transfer in sent if self._reason(transfer) in ABSENT]
+        places = {composed(transfer.place) for transfer in self.active} if absent else set()
+        return [transfer for transfer in absent if composed(transfer.place) not in places]
 
     def may_vanish(self, transfer: Transfer) -> bool:
         """Return True for a file that certainly was found in a folder: the user did not name it, so it may be missing

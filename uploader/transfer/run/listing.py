@@ -16,7 +16,7 @@ from uploader.figshare.models import PAGE, File, Item
 from uploader.items.reconcile import TIME_LIMIT, VISIBLE_AFTER, once_visible, seconds_to_search
 from uploader.sources.models import remote_path
 from uploader.text import composed
-from uploader.transfer.compare import Expected, folder_of, is_in_place, other_spelling, paths_in_item
+from uploader.transfer.compare import Expected, is_in_place, other_spelling, paths_in_item
 from uploader.transfer.journal.lifecycle import State, Transfer
 from uploader.transfer.journal.state import ItemState, JobState
 from uploader.transfer.run.placement import Placement
@@ -197,11 +197,14 @@ class RemoteListing:
         self._listed_at = self._clock.monotonic()
 
     def _others(self, files: list[File]) -> list[File]:
-        """Return the files that the job has neither created nor removed; of those, it may have found some identical."""
-        mine = set(self.removed)
-        for transfer in self._state.transfers if files else ():
-            mine |= transfer.owned_ids() - ({transfer.file_id} if transfer.foreign else set())
-        return [file for file in files if file.id not in mine]
+        """Return the files that the job has not removed, and not created for a source that it still has; of those, it
+        may have found some identical.
+        """
+        return [file for file in files if file.id not in self.removed and not self._is_created(file.id)]
+
+    def _is_created(self, file_id: int) -> bool:
+        owners = (transfer for transfer in self._state.owners(file_id) if not transfer.dropped)
+        return any(file_id != transfer.file_id or not transfer.foreign for transfer in owners)
 
     def _own_ids(self) -> set[int]:
         return {file_id for transfer in self._state.transfers for file_id in transfer.owned_ids()}
@@ -332,7 +335,8 @@ class RemoteListing:
             # It has another name, or the listing does not show it yet.
             file, listed_at = await self._api.file(self._item_id, file_id), self._clock.monotonic()
         item = await self.placement.item_placing([file], listed_at=listed_at, until=until, in_folder=bool(folder))
-        return file if is_in_place(file, Expected(name=name, folder=folder), folder_of(item.folders, file_id)) else None
+        there = self.placement.folder_of(file_id, item)
+        return file if is_in_place(file, Expected(name=name, folder=folder), there) else None
 
     async def _named(self, name: str) -> tuple[list[File], float]:
         """Look up the item's files of this name in any folder and spelling, and when the listing ended."""

@@ -68,6 +68,8 @@ class Placement:
         self._item: Item | None = None
         self._read_at = -math.inf
         """When the request for that item began; guarded by `_reading`."""
+        self._has_folders = False
+        """True once the item showed folders: then a response without any is older than they are."""
         self._reading = anyio.Lock()
         self._listed: list[tuple[int, float]] = []
         """Ids, ascending, and when each was listed: files with lesser ids existed then."""
@@ -90,7 +92,7 @@ class Placement:
         since, pauses = listed_at, chain(_PAUSES, repeat(_LAST_PAUSE))
         while True:
             item, read_at = await self._read(since)
-            unplaced = [file.id for file in files if not _is_placed(file, item, in_folder=in_folder)]
+            unplaced = [file.id for file in files if not self._is_placed(file, item, in_folder=in_folder)]
             left = min(until, self._certain_from(max(unplaced))) - read_at if unplaced else 0.0
             if left <= 0:
                 return item
@@ -100,6 +102,20 @@ class Placement:
                 self._report = None
             await self._clock.sleep(pause)
             since = self._clock.monotonic()
+
+    def folder_of(self, file_id: int, item: Item) -> str | None:
+        """Return the file's folder according to the item, "" for none; None if the server does not say where the item's
+        files are (observed).
+        """
+        return item.folders.get(file_id, "") if self._has_folders else None
+
+    def _is_placed(self, file: File, item: Item, *, in_folder: bool) -> bool:
+        """Return True if the item says where a file is; some servers name files with their folders instead (observed),
+        or give no folders at all.
+        """
+        if file.id in item.folders or "/" in file.name or (in_folder and not self._has_folders):
+            return True
+        return file.id in item.file_ids and not in_folder
 
     def _certain_from(self, file_id: int) -> float:
         """Return the time from which on every copy of the data has a file that was listed."""
@@ -111,15 +127,7 @@ class Placement:
             item = self._item
             if item is None or self._read_at < since:
                 self._read_at, item = self._clock.monotonic(), await self._ask()
+                self._has_folders = self._has_folders or bool(item.folders)
             # Others that wait share it; later ones do not, and it may be large.
             self._item = item if self._reading.statistics().tasks_waiting else None
             return item, self._read_at
-
-
-def _is_placed(file: File, item: Item, *, in_folder: bool) -> bool:
-    """Return True if the item says where a file is; some servers name files with their folders instead (observed), or
-    give no folders at all.
-    """
-    if file.id in item.folders or "/" in file.name or (in_folder and not item.folders):
-        return True
-    return file.id in item.file_ids and not in_folder

@@ -45,7 +45,9 @@ class Rig:
             listing=SimpleNamespace(foreign_files={"d/data.bin": list(existing)}, spellings={}, removed=set()),
             notify=self.notices.append,
             options=Options(on_conflict=on_conflict),
-            state=SimpleNamespace(own_at=lambda _: {}, owns=lambda i: i in self.transfer.owned_ids()),
+            state=SimpleNamespace(
+                own_at=lambda _: {}, owns=lambda i: i in self.transfer.owned_ids(), owns_elsewhere=lambda *_: False
+            ),
             states=SimpleNamespace(owners=self._read_owners),
         )
 
