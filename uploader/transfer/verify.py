@@ -178,11 +178,10 @@ async def verify(
     if sources.named and packing is None:
         selection = await in_thread(select, sources, _PURPOSE)
     listed_at = api.clock.monotonic()
-    in_folders = {composed(one.name) for one in selection.files if one.folder}
-    in_folders |= {composed(line.name) for line in listed if line.folder}
+    names = {composed(chosen.name) for chosen in selection.files} | {composed(line.name) for line in listed}
     report_unplaced = functools.partial(report_reading_again, notify, item_id)
     placement = Placement(functools.partial(api.item, item_id), api.clock, settle, report_unplaced)
-    item, remote = await files_by_path(api, item_id, placement, lambda file: may_be_called(file, in_folders))
+    item, remote = await files_by_path(api, item_id, placement, lambda file: may_be_called(file, names))
     paths_before = {file.id: path for path, files in remote.items() for file in files}
     notify(ItemKnown(item_id=item.id, item_url=item.url, created=False))
     if sources.named and packing is not None:
@@ -216,7 +215,8 @@ async def _check_again(
 
     `paths` are those that the item's files had, by id.
     """
-    _, remote = await files_by_path(api, item_id, placement, lambda file: "/" in paths.get(file.id, ""))
+    compared = {one.file_id for one in results if one.status == "same"}
+    _, remote = await files_by_path(api, item_id, placement, lambda file: file.id in compared)
     there = {file.id: (path, file) for path, files in remote.items() for file in files}
     for one in results:
         if one.status != "same" or one.file_id is None:

@@ -297,17 +297,18 @@ async def test_a_file_is_not_removed_in_favor_of_one_in_a_folder_that_is_not_sho
 @SHOWN
 @pytest.mark.parametrize("seconds", [2.0, 20.0])
 @pytest.mark.parametrize("every", [1, 2])
-async def test_a_file_in_a_folder_that_is_not_shown_is_not_missing(
+async def test_a_file_in_a_folder_that_is_not_shown_is_compared_with_the_one_in_that_folder(
     world: World, every: int, seconds: float, shown: int
 ) -> None:
     world.figshare.files_shown = shown
     item = await sent_by_another_job(world)
-    lag(world, ITEM, seconds, every=every)
     told: list[AnyNotice] = []
+    lag(world, ITEM, seconds, every=every)
     async with world.client() as client:
-        compared = await client.verify(item.id, str(world.folder / "set"), on_event=told.append)
+        paths = [world.source("a", CONTENT), str(world.folder / "set")]
+        compared = await client.verify(item.id, paths, on_event=told.append)
+    assert [(one.folder, one.status) for one in compared] == [("", "missing"), ("set", "same")]
     assert any(isinstance(notice, Retrying) for notice in told) == (every == 1)
-    assert [one.status for one in compared] == ["same"]
 
 
 @SHOWN
