@@ -17,6 +17,7 @@ from tests.fakes.world import KILLED, World, md5
 from tests.unit.transfer.test_cut_journals import Stored
 from tests.unit.transfer.test_old_copies import CONTENT, TITLE, lag
 from uploader.errors import RequestRejected
+from uploader.sources.models import Sources
 from uploader.transfer.notices import AnyNotice, Retrying, Warned
 from uploader.transfer.options import OnConflict, Options
 
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.search]
 SHOWN = pytest.mark.parametrize("shown", [1000, 0], ids=["the item shows its files", "it shows none"])
 ITEM = frozenset({"item"})
 OTHER = CONTENT[::-1]
+ADDRESS = "https://example.org/data"
 
 
 async def sent_by_another_job(world: World) -> StoredItem:
@@ -355,3 +357,18 @@ async def test_a_file_that_was_moved_is_not_replaced_although_an_old_response_ha
     assert await world.upload(source, item=item.id, options=Options(on_conflict="replace")) == 0, world.error
     kept = [("keep/a", md5(CONTENT)), ("set/a", md5(OTHER))]
     assert world.contents(item.id) == (sorted([*kept, ("z/z", md5(OTHER))]) if other_folder else kept)
+
+
+async def test_the_folder_of_a_link_is_not_waited_for(world: World) -> None:
+    """Another machine has created a link to the same address earlier."""
+
+    def appear(_: str) -> None:
+        item.files.setdefault(50, StoredFile(50, "link", 0, link=ADDRESS))
+
+    world.figshare.files_shown = 0
+    item = world.figshare.add_item(TITLE)
+    world.figshare.on_request["link"] = appear
+    began = world.clock.monotonic()
+    assert await world.upload(Sources(links=(ADDRESS,)), item=item.id) == 0
+    assert list(item.files) == [50]
+    assert world.clock.monotonic() - began < 2

@@ -226,6 +226,8 @@ async def _still_exists(run: JobRun, transfer: Transfer, file_id: int, until: fl
     async def look() -> bool | None:
         with suppress(FileGone):
             file, now = await run.api.file(run.item_id, file_id), run.clock.monotonic()
+            if transfer.link:
+                return classify(file, expected) is Match.SAME or None
             item = await run.listing.placement.item_placing(
                 [file], listed_at=now, until=until, in_folder=bool(expected.folder)
             )
