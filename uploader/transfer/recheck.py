@@ -116,8 +116,9 @@ async def check_item(
     if state.item_id is None:
         raise RuntimeError("a finished job without an item")
     remote, item = await _look(api, state, state.item_id, settle, settle if time_limit is None else time_limit)
-    folders, orphaned = item.folders, state.orphaned
-    by_path = by_place(remote.not_owned_by(state.transfers), folders)
+    others = list(remote.not_owned_by(state.transfers))
+    folders, orphaned = await _with_folders_of_same(api, state, others, item, settle), state.orphaned
+    by_path = by_place(others, folders)
     places = paths_in_item({transfer.place for transfer in state.transfers}, by_path) if by_path else {}
     errors = [(transfer, orphan_error(transfer, remote.of(transfer), folders, state.item_id)) for transfer in orphaned]
     forgotten = tuple(transfer for transfer, problem in errors if forget and isinstance(problem, Conflict))
@@ -140,8 +141,8 @@ async def check_item(
         if match is Match.SAME and (duplicate := find_duplicate(transfer, there, own)) is not None:
             duplicates.append((transfer, duplicate))
         different += [(transfer, file_id) for file_id in different_files(transfer, there, own)]
-        others = [file for file in there if file.id not in own]
-        if state.recovered and (replaceable := forgotten_files(transfer, others, on_record)):
+        foreign = [file for file in there if file.id not in own]
+        if state.recovered and (replaceable := forgotten_files(transfer, foreign, on_record)):
             undecided.append((transfer, replaceable))
     if error is not None and not lost:
         raise error
@@ -287,23 +288,22 @@ async def _look(
 
     everyone = (*state.active, *state.orphaned)
     await look_until_certain(everyone, Look(remote.of, item.folders), look_again, api.clock, settle, time_limit)
-    return remote, await _with_folders_of_others(api, state, remote, item, settle)
+    return remote, item
 
 
-async def _with_folders_of_others(
-    api: Service, state: JobState, remote: _RemoteFiles, item: Item, settle: float
-) -> Item:
-    """Return the item with the folders of files that others have just created, and that are the same as the job's."""
-    others = [file for file in remote.not_owned_by(state.transfers) if file.id not in item.folders]
-    sent = {(composed(t.name), t.size, t.md5) for t in state.active if t.folder and not t.link} if others else set()
-    same = [file for file in others if (composed(file.name), file.size, (file.computed_md5 or "").lower()) in sent]
+async def _with_folders_of_same(
+    api: Service, state: JobState, others: Iterable[File], item: Item, settle: float
+) -> Mapping[int, str]:
+    """Return the item's folders, with those of files that others have just created and that equal the job's."""
+    unplaced = [file for file in others if file.id not in item.folders]
+    sent = {(composed(t.name), t.size, t.md5) for t in state.active if t.folder and not t.link} if unplaced else set()
+    same = [file for file in unplaced if (composed(file.name), file.size, (file.computed_md5 or "").lower()) in sent]
     if not same:
-        return item
+        return item.folders
     placement = Placement(partial(read_item, api, state, item.id, settle), api.clock, settle)
     later = await placement.item_placing(same, listed_at=api.clock.monotonic())
     # Only these: the later answer may come from an older copy of the data.
-    found = {file.id: later.folders[file.id] for file in same if file.id in later.folders}
-    return msgspec.structs.replace(item, folders={**item.folders, **found})
+    return {**item.folders, **{file.id: later.folders[file.id] for file in same if file.id in later.folders}}
 
 
 def _all_of(changed: list[SourceChanged]) -> SourceChanged:

@@ -72,8 +72,8 @@ async def find_late(api: Service, item_id: int, transfer: Transfer, others: Sequ
 
 async def _others(run: JobRun, transfer: Transfer, owners: Owners) -> Sequence[File]:
     """Return the item's files in the transfer's place that decide whether it is sent."""
-    mine, there = transfer.owned_ids() | run.listing.removed, run.listing.foreign_files.get(transfer.remote_path, ())
-    mine.update(transfer.lost)
+    there = run.listing.foreign_files.get(transfer.remote_path, ())
+    mine = transfer.owned_ids().union(run.listing.removed, transfer.lost)
     # A file of another transfer may have been moved here.
     others = [file for file in there if file.id not in mine and not run.state.owns_elsewhere(file.id, transfer.place)]
     if transfer.record_lost:
